@@ -1,0 +1,46 @@
+"""Where everything is put together: the only module that sees all areas and doors."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import URL, make_url
+
+import fleet.assignments.models
+import fleet.audit
+import fleet.devices.models
+import fleet.schools.models  # noqa: F401 (the models, so that metadata is whole)
+from fleet import config as configuration
+from fleet import crypto
+from fleet.config import Config
+from fleet.db import db, engine_options, prepare_sqlite
+
+
+def create_app(config: Config | None = None, *, environ: Mapping[str, str] | None = None) -> Flask:
+    """Make the Flask application.
+
+    Args:
+        config: the configuration; read from ``environ`` where not given.
+        environ: where to read the configuration from; the process environment where not given.
+
+    Raises:
+        ConfigError: a setting is missing or wrong.
+    """
+    config = config or configuration.load(os.environ if environ is None else environ)
+    url: URL = make_url(config.database_url)
+    if config.is_sqlite and url.database:
+        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    app = Flask("fleet", static_folder=None)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(config.database_url),
+        SECRET_KEY=crypto.read_or_create(config.secrets_dir / "session.key", secrets.token_bytes(32)),
+    )
+    app.extensions["fleet_config"] = config
+    db.init_app(app)
+    if config.is_sqlite:
+        with app.app_context():
+            prepare_sqlite(db.engine)
+    return app

@@ -1,0 +1,1 @@
+"""Profiles' versions, assignments, effective profiles and schedules. See the modules."""

@@ -1,0 +1,51 @@
+"""The ``fleet`` command: one module per noun, nouns found by name and loaded when asked for.
+
+A noun's module offers ``group``, a click group of the noun's name. Output rules live in :mod:`fleet.cli.output`:
+every list and show has ``--json``, errors are one line without a traceback, exit codes are stable (0 done, 1 refused
+or failed, 2 wrong use, 3 not found, 4 braked, 5 invalid file).
+"""
+
+import importlib
+
+import click
+
+from fleet.cli.output import ErrorsAsLines
+
+NOUNS = {
+    "audit": "who did what",
+    "assignments": "who shall have which profile",
+    "classes": "basic and teaching groups",
+    "database": "create and upgrade the database",
+    "devices": "tablets",
+    "jobs": "scheduled work",
+    "people": "accounts and roles",
+    "profiles": "apps, restrictions and settings",
+    "roster": "schools, classes and people from a file",
+    "schools": "schools and their calendar",
+    "tickets": "rights to enrol",
+}
+
+
+class Nouns(ErrorsAsLines):
+    """The top command: knows the nouns without importing them, so that one noun starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (as click calls it)
+        """Return the nouns."""
+        return sorted(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (as click calls it)
+        """Load the noun's module and return its group."""
+        if cmd_name not in NOUNS:
+            return None
+        group: click.Command = importlib.import_module(f"fleet.cli.{cmd_name}").group
+        return group
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (as click calls it)
+        """Write the nouns with a line each, without importing them."""
+        with formatter.section("Nouns"):
+            formatter.write_dl(sorted(NOUNS.items()))
+
+
+@click.command(cls=Nouns)
+def main() -> None:
+    """Look after the schools' tablets from the server's own command line."""

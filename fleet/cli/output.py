@@ -1,0 +1,130 @@
+"""How the command line speaks: tables, JSON, one-line errors and stable exit codes."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any
+
+import click
+from flask import Flask
+
+from fleet.config import Config
+from fleet.db import newest_revision, reading, schema_revision, transaction
+from fleet.errors import BrakedError, FleetError, InvalidFileError, NotFoundError
+
+EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_BRAKED, EXIT_INVALID_FILE = 1, 2, 3, 4, 5
+
+
+def describe(error: FleetError) -> str:
+    """Return ``error`` as text for a person at a terminal; may have several lines."""
+    if isinstance(error, InvalidFileError):
+        lines = []
+        for problem in error.problems:
+            where = problem.file + (f":{problem.line}" if problem.line is not None else "")
+            column = f" [{problem.column}]" if problem.column else ""
+            found = f", found {problem.found!r}" if problem.found is not None else ""
+            lines.append(f"{where}{column}: {problem.code}: expected {problem.expected}{found}")
+        return "\n".join([*lines, f"{len(error.problems)} problem(s); nothing was changed"])
+    details = ", ".join(f"{name}: {value}" for name, value in error.data.items())
+    return f"{error.code}: {details}" if details else error.code
+
+
+def exit_code(error: FleetError) -> int:
+    """Return the exit code that stands for ``error``."""
+    for kind, code in (
+        (InvalidFileError, EXIT_INVALID_FILE),
+        (BrakedError, EXIT_BRAKED),
+        (NotFoundError, EXIT_NOT_FOUND),
+    ):
+        if isinstance(error, kind):
+            return code
+    return EXIT_REFUSED
+
+
+class DatabaseOutdatedError(FleetError):
+    """The database is not at this program's revision. Data: ``found``, ``expected``, ``do``."""
+
+    code = "database-outdated"
+
+
+class ErrorsAsLines(click.Group):
+    """A group whose commands end in one clear line where the domain refuses, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; map errors to text and exit code once."""
+        try:
+            return super().invoke(ctx)
+        except FleetError as error:
+            click.echo(f"fleet: {describe(error)}", err=True)
+            ctx.exit(exit_code(error))
+        except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
+            click.echo(
+                f"fleet: {error.strerror}: {error.filename}" if error.filename else f"fleet: {error}",
+                err=True,
+            )
+            ctx.exit(EXIT_REFUSED)
+
+
+def make_app() -> Flask:
+    """Make the application with the function that ``__main__`` (or a test) gave to the command line."""
+    create: Callable[[], Flask] = click.get_current_context().obj
+    return create()
+
+
+@contextmanager
+def application(*, writes: bool) -> Iterator[Config]:
+    """Open the application and one unit of work for a command; gives the configuration."""
+    app = make_app()
+    with app.app_context():
+        found, wanted = schema_revision(), newest_revision()
+        if found != wanted:
+            raise DatabaseOutdatedError(found=found or "no tables", expected=wanted, do="fleet database upgrade")
+    with app.app_context(), transaction() if writes else reading():
+        yield app.extensions["fleet_config"]
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json`` to a command, as parameter ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")(command)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return str(value)
+
+
+def show_json(value: Any) -> None:
+    """Write ``value`` as JSON: UTF-8, two spaces, keys in their order."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Write rows as an aligned table, or as a JSON array with ``as_json``.
+
+    Args:
+        rows: one mapping per row; a missing or None value shows as a dash.
+        columns: the keys to show, in order.
+        as_json: write JSON with every key of the rows instead.
+    """
+    listed = list(rows)
+    if as_json:
+        show_json(listed)
+        return
+    cells = [[_cell(row.get(column)) for column in columns] for row in listed]
+    widths = [
+        max(len(name), *(len(line[i]) for line in cells)) if cells else len(name) for i, name in enumerate(columns)
+    ]
+    for line in [list(columns), *cells]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat(sep=" ", timespec="minutes")
+    return "yes" if value is True else "no" if value is False else str(value)

@@ -1,0 +1,162 @@
+"""The configuration: one frozen object, read once from the environment at start.
+
+Invariants: no secret has a default, secrets live in files of the data directory with owner-only rights; a wrong
+value stops the start and the error names the variable. The domain never reads this module: doors hand it values.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fleet.errors import InvalidError
+
+
+class ConfigError(InvalidError):
+    """A setting is missing or wrong. Data: ``variable``, ``found``, ``expected``."""
+
+    code = "config"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything the server can be told.
+
+    Args:
+        data_dir: where the embedded database, secrets and uploads live (``FLEET_DATA_DIR``).
+        database_url: SQLAlchemy URL, ``sqlite:///…`` or ``postgresql+psycopg://…`` (``FLEET_DATABASE_URL``).
+        bind: ``host:port`` the server listens on (``FLEET_BIND``).
+        public_url: the address tablets and people use, no trailing slash (``FLEET_PUBLIC_URL``).
+        workers: server processes; more than one needs PostgreSQL (``FLEET_WORKERS``).
+        timezone: the schools' local time (``FLEET_TIMEZONE``).
+        poll_s: seconds between a tablet's polls in school hours (``FLEET_POLL_S``).
+        report_s: seconds between a tablet's full reports in school hours (``FLEET_REPORT_S``).
+        queue_limit: check-ins that may wait in one process before more are turned away (``FLEET_QUEUE_LIMIT``).
+        run_jobs: whether this server also runs the timetable of jobs (``FLEET_JOBS``, on or off).
+    """
+
+    data_dir: Path
+    database_url: str
+    bind: str
+    public_url: str
+    workers: int
+    timezone: ZoneInfo
+    poll_s: int
+    report_s: int
+    queue_limit: int
+    run_jobs: bool
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the embedded database is used."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def authority(self) -> str:
+        """Host and port as tablets sign them, lower case, default port left out (RFC 9421 section 2.2.3)."""
+        parts = urlsplit(self.public_url)
+        default = {"http": 80, "https": 443}[parts.scheme]
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else str(parts.hostname)
+        return host if parts.port in (None, default) else f"{host}:{parts.port}"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Where keys and secrets live, owner-only."""
+        return self.data_dir / "secrets"
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+    text = environ.get(name, str(default))
+    expected = f"a whole number from {lowest} to {highest}"
+    if not re.fullmatch(r"\d{1,9}", text) or not lowest <= int(text) <= highest:
+        raise ConfigError(variable=name, found=text, expected=expected)
+    return int(text)
+
+
+def _bind(environ: Mapping[str, str]) -> str:
+    text = environ.get("FLEET_BIND", "127.0.0.1:8000")
+    host, _, port = text.rpartition(":")
+    if not host or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+        raise ConfigError(variable="FLEET_BIND", found=text, expected="host:port, such as 127.0.0.1:8000")
+    return text
+
+
+def _public_url(environ: Mapping[str, str], bind: str) -> str:
+    text = environ.get("FLEET_PUBLIC_URL", "").rstrip("/")
+    if not text:
+        host = bind.rpartition(":")[0].strip("[]")
+        try:
+            anywhere = ipaddress.ip_address(host).is_unspecified
+        except ValueError:
+            anywhere = False
+        if anywhere:
+            raise ConfigError(
+                variable="FLEET_PUBLIC_URL",
+                found="",
+                expected="the address tablets use, as FLEET_BIND listens everywhere",
+            )
+        return f"http://{bind}"
+    expected = "an address such as https://nettbrett.kommune.no, without a path"
+    try:
+        parts = urlsplit(text)
+        bad = parts.scheme not in {"http", "https"} or not parts.hostname or bool(parts.path or parts.query)
+        bad = bad or parts.port == 0 or "@" in parts.netloc
+    except ValueError:
+        bad = True
+    if bad:
+        raise ConfigError(variable="FLEET_PUBLIC_URL", found=text, expected=expected)
+    return text
+
+
+def _database_url(environ: Mapping[str, str], data_dir: Path) -> str:
+    text = environ.get("FLEET_DATABASE_URL", "")
+    if not text:
+        return f"sqlite:///{data_dir / 'fleet.sqlite3'}"
+    text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text)
+    if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ConfigError(
+            variable="FLEET_DATABASE_URL",
+            found=text.partition(":")[0],
+            expected="sqlite:///FILE or postgresql://USER@HOST/DATABASE",
+        )
+    return text
+
+
+def load(environ: Mapping[str, str]) -> Config:
+    """Read the configuration from ``environ``.
+
+    Raises:
+        ConfigError: a variable is missing or wrong; the error names it.
+    """
+    data_dir = Path(environ.get("FLEET_DATA_DIR") or "var").absolute()
+    bind = _bind(environ)
+    zone = environ.get("FLEET_TIMEZONE", "Europe/Oslo")
+    try:
+        timezone = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError(variable="FLEET_TIMEZONE", found=zone, expected="a name such as Europe/Oslo") from None
+    jobs = environ.get("FLEET_JOBS", "on")
+    if jobs not in {"on", "off"}:
+        raise ConfigError(variable="FLEET_JOBS", found=jobs, expected="on or off")
+    config = Config(
+        data_dir=data_dir,
+        database_url=_database_url(environ, data_dir),
+        bind=bind,
+        public_url=_public_url(environ, bind),
+        workers=_whole(environ, "FLEET_WORKERS", 1, 1, 64),
+        timezone=timezone,
+        poll_s=_whole(environ, "FLEET_POLL_S", 60, 1, 86_400),
+        report_s=_whole(environ, "FLEET_REPORT_S", 900, 1, 86_400),
+        queue_limit=_whole(environ, "FLEET_QUEUE_LIMIT", 2_000, 1, 100_000),
+        run_jobs=jobs == "on",
+    )
+    if config.is_sqlite and config.workers > 1:
+        raise ConfigError(
+            variable="FLEET_WORKERS",
+            found=str(config.workers),
+            expected="1 with SQLite; set FLEET_DATABASE_URL to PostgreSQL for more",
+        )
+    return config

@@ -1,0 +1,207 @@
+"""The database: declarative base, column types, engine set-up and the one way to open a transaction.
+
+Invariants: instants are stored in UTC and come back aware; only :func:`transaction` commits; on SQLite every
+connection has foreign keys on, WAL journal and a busy timeout, and a writing transaction takes its lock at the start
+(BEGIN IMMEDIATE), so that it waits at the door instead of failing half-way.
+"""
+
+import enum
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import alembic.config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, DateTime, Dialect, Engine, Enum, MetaData, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+# Named so that migrations can drop and alter them on both databases.
+# Source: https://alembic.sqlalchemy.org/en/latest/naming.html
+_NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# JSON that PostgreSQL can index and compare; SQLite keeps text.
+Document = JSON().with_variant(JSONB(), "postgresql")
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An instant. Refuses naive datetimes on the way in, gives aware UTC on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the dialect's own type: SQLite has no zone, so it stores UTC without one."""
+        return dialect.type_descriptor(DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware instant into what the database stores."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive datetime: instants are aware UTC")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (the base class asks for it)
+        """Turn what the database stores into an aware UTC instant."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of every stored class."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UTCDateTime(),
+        dict[str, Any]: Document,
+        list[Any]: Document,
+    }
+
+
+def text_enum(kind: type[enum.StrEnum]) -> Enum:
+    """Return a column type that stores ``kind`` by its values, as text of at most 16 characters."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda members: [m.value for m in members])
+
+
+db = SQLAlchemy(metadata=Base.metadata)
+
+# Areas below tell what changed, areas above follow before the commit, set-based and once per transaction. So a
+# roster import can lead to new effective profiles although ``schools`` knows nothing of ``assignments``.
+Follower = Callable[[frozenset[int], datetime], None]
+_followers: dict[str, list[Follower]] = {}
+
+
+def engine_options(database_url: str) -> dict[str, Any]:
+    """Return SQLAlchemy engine options for ``database_url``."""
+    if database_url.startswith("sqlite"):
+        # isolation_level None: we say BEGIN ourselves, see prepare_sqlite.
+        return {
+            "connect_args": {
+                "isolation_level": None,
+                "timeout": BUSY_TIMEOUT_MS / 1000,
+                "check_same_thread": False,
+            }
+        }
+    return {"pool_size": 8, "max_overflow": 4, "pool_pre_ping": True, "pool_timeout": 10}
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Give each SQLite connection of ``engine`` its pragmas and explicit BEGIN."""
+
+    def connected(dbapi_connection: Any, _record: Any) -> None:
+        cursor = dbapi_connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged report survives a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("fleet_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begin)
+
+
+def follow(subject: str, follower: Follower) -> None:
+    """Have ``follower`` called before the commit of each transaction in which ``subject`` changed.
+
+    Args:
+        subject: ``device`` or ``person``.
+        follower: called with the ids that changed and the instant of the change.
+    """
+    known = _followers.setdefault(subject, [])
+    if follower not in known:
+        known.append(follower)
+
+
+def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
+    """Note that where tablets or persons belong has changed in the running transaction.
+
+    Args:
+        subject: ``device`` (school, class, pupil or enrolment of tablets) or ``person`` (memberships).
+        ids: which ones.
+        now: the instant of the change.
+    """
+    pending: dict[str, tuple[set[int], datetime]] = db.session.info.setdefault("changed", {})
+    known = pending.get(subject, (set(), now))[0]
+    pending[subject] = (known | set(ids), now)
+
+
+def run_followers() -> None:
+    """Let those who follow do their part now; :func:`transaction` calls this before it commits."""
+    while pending := db.session.info.pop("changed", None):
+        db.session.flush()
+        for subject, (ids, now) in pending.items():
+            for follower in _followers.get(subject, []):
+                follower(frozenset(ids), now)
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Open the unit of work: everything inside is committed together, or nothing is.
+
+    Only doors and job runners call this; the domain adds and flushes. Needs an application context.
+
+    Raises:
+        Exception: whatever the body raises, after the rollback.
+    """
+    db.session.rollback()  # a read before us may hold a snapshot older than the lock we are about to take
+    db.session.info.pop("changed", None)
+    try:
+        db.session.connection(execution_options={"fleet_writes": True})
+        yield
+        run_followers()
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Open a unit of work that only reads; ends its snapshot afterwards.
+
+    Raises:
+        Exception: whatever the body raises.
+    """
+    try:
+        yield
+    finally:
+        db.session.rollback()
+
+
+def schema_revision() -> str | None:
+    """Return the revision the database stands at, None where it has no tables yet."""
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrations() -> alembic.config.Config:
+    """Return Alembic's configuration, independent of the folder one stands in."""
+    settings = alembic.config.Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return settings
+
+
+def newest_revision() -> str | None:
+    """Return the revision of the database that this program needs."""
+    return ScriptDirectory.from_config(migrations()).get_current_head()

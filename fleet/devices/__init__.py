@@ -1,0 +1,1 @@
+"""Tablets: delivery lists, tickets, enrolment, life cycle and inventory. See the modules."""

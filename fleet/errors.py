@@ -1,0 +1,90 @@
+"""The one tree of errors the domain raises. They carry data, not sentences.
+
+Each door maps a class to its own answer once (a status, an exit code, a text in the reader's language).
+``code`` is stable: programs may rely on it. ``data`` holds what the text needs and never a secret, a token or a
+pupil's name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+class FleetError(Exception):
+    """Base of everything the domain refuses.
+
+    Args:
+        data: what the door needs to explain the refusal, by name.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, **data: Any) -> None:
+        super().__init__(self.code, data)
+        self.data = data
+
+    def __str__(self) -> str:
+        """Return code and data for logs; doors write the text for people."""
+        inside = ", ".join(f"{name}={value!r}" for name, value in self.data.items())
+        return f"{self.code}({inside})"
+
+
+class InvalidError(FleetError):
+    """Something given is not acceptable as it stands."""
+
+    code = "invalid"
+
+
+class NotFoundError(FleetError):
+    """What was asked for does not exist, or not for the one who asks. Data: ``kind``, ``name``."""
+
+    code = "not-found"
+
+
+class ForbiddenError(FleetError):
+    """The one who asks lacks the permission. Data: ``permission``."""
+
+    code = "forbidden"
+
+
+class ConflictError(FleetError):
+    """The present state does not allow it."""
+
+    code = "conflict"
+
+
+class BrakedError(FleetError):
+    """Allowed, but so large that it waits for an explicit yes. Data says how large and what the limit is."""
+
+    code = "braked"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an input file: where it stands, what is wrong, what was expected.
+
+    Args:
+        file: name of the file as its owner knows it, never a path of the server.
+        line: 1-based line, None where the whole file is meant.
+        column: the column's name or the setting's key, None where the whole line is meant.
+        code: stable name of the kind of fault.
+        found: what stands there, shortened; None where it must not be shown.
+        expected: what should have stood there.
+    """
+
+    file: str
+    line: int | None
+    column: str | None
+    code: str
+    found: str | None
+    expected: str
+
+
+class InvalidFileError(InvalidError):
+    """An input file has faults; nothing of it was taken."""
+
+    code = "invalid-file"
+
+    def __init__(self, problems: Sequence[Problem], **data: Any) -> None:
+        super().__init__(problems=tuple(problems), **data)
+        self.problems: tuple[Problem, ...] = tuple(problems)

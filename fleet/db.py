@@ -191,8 +191,7 @@ def reading() -> Iterator[None]:
 
 def schema_revision() -> str | None:
     """Return the revision the database stands at, None where it has no tables yet."""
-    with db.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    return MigrationContext.configure(db.session.connection()).get_current_revision()
 
 
 def migrations() -> alembic.config.Config:

@@ -1,0 +1,114 @@
+"""The command line's frame: nouns, errors without tracebacks, exit codes, JSON and tables."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+
+from fleet import audit
+from fleet.access import Principal
+from fleet.app import create_app
+from fleet.cli import NOUNS, main
+from fleet.cli.output import ErrorsAsLines, show_json, show_table
+from fleet.db import transaction
+from fleet.errors import BrakedError, ConflictError, FleetError, InvalidFileError, NotFoundError, Problem
+from tests.conftest import NOW
+
+WHOLE_FILE = Problem("a.zip", None, None, "empty", None, "x")
+
+
+def run(app: Flask, *words: str) -> click.testing.Result:
+    return CliRunner().invoke(main, words, obj=lambda: app)
+
+
+def test_help_names_every_noun() -> None:
+    shown = CliRunner().invoke(main, ["--help"], obj=None)
+    assert shown.exit_code == 0
+    assert all(noun in shown.output for noun in NOUNS)
+
+
+def test_an_unknown_noun_is_wrong_use() -> None:
+    assert CliRunner().invoke(main, ["tabelts"], obj=None).exit_code == 2
+
+
+def test_the_audit_lists_as_table_and_as_json(app: Flask) -> None:
+    with transaction():
+        audit.record(Principal.command_line(), "tickets.created", subject="ticket:1", now=NOW, count=3)
+    assert "tickets.created" in run(app, "audit", "list").output
+    (row,) = json.loads(run(app, "audit", "list", "--json").output)
+    assert (row["by"], row["at"], row["fields"]) == ("cli", NOW.isoformat(), {"count": 3})
+
+
+def test_a_database_that_is_not_set_up_is_said_so_in_one_line(tmp_path: Path) -> None:
+    environ = {"FLEET_DATA_DIR": str(tmp_path)}
+    refused = CliRunner().invoke(main, ["audit", "list"], obj=lambda: create_app(environ=environ))
+    assert refused.exit_code == 1
+    assert "fleet database upgrade" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    made = CliRunner().invoke(main, ["database", "upgrade"], obj=lambda: create_app(environ=environ))
+    assert (made.exit_code, made.output) == (0, "database is up to date\n")
+    assert CliRunner().invoke(main, ["audit", "list"], obj=lambda: create_app(environ=environ)).exit_code == 0
+
+
+def test_a_wrong_setting_is_said_so_in_one_line() -> None:
+    refused = CliRunner().invoke(main, ["audit", "list"], obj=lambda: create_app(environ={"FLEET_BIND": "x"}))
+    assert refused.exit_code == 1
+    assert "FLEET_BIND" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ConflictError(kind="x"), 1, "conflict: kind: x"),
+        (FleetError(), 1, "fleet: error\n"),
+        (NotFoundError(kind="school", name="Kjen"), 3, "not-found: kind: school, name: Kjen"),
+        (BrakedError(removed=6, of=10), 4, "braked: removed: 6, of: 10"),
+        (FileNotFoundError(2, "No such file or directory", "x.csv"), 1, "No such file or directory: x.csv"),
+        (PermissionError("secret can be read by others"), 1, "secret can be read by others"),
+        (
+            InvalidFileError([Problem("users.csv", 3, "role", "odd", "studnet", "student"), WHOLE_FILE]),
+            5,
+            "users.csv:3 [role]: odd: expected student, found 'studnet'\na.zip: empty: expected x\n2 problem(s)",
+        ),
+    ],
+)
+def test_each_refusal_has_its_text_and_exit_code(error: Exception, code: int, text: str) -> None:
+    @click.group(cls=ErrorsAsLines)
+    def group() -> None:
+        """Refuse."""
+
+    @group.command()
+    def verb() -> None:
+        raise error
+
+    refused = CliRunner().invoke(group, ["verb"])
+    assert refused.exit_code == code
+    assert text in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_tables_align_and_show_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, object]] = [
+        {"name": "Kjenn skole", "tablets": 0, "old": True, "new": False, "at": None},
+        {"name": "Åsen"},
+    ]
+    show_table(rows, ["name", "tablets", "old", "new", "at"], as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "name         tablets  old  new  at",
+        "Kjenn skole  0        yes  no   -",
+        "Åsen         -        -    -    -",
+    ]
+    show_table([], ["name"], as_json=False)
+    show_table([], ["name"], as_json=True)
+    assert capsys.readouterr().out == "name\n[]\n"
+
+
+def test_json_keeps_norwegian_letters_and_writes_instants(capsys: pytest.CaptureFixture[str]) -> None:
+    show_json({"name": "Åsen", "at": datetime(2026, 1, 1, tzinfo=UTC), "ids": frozenset({2, 1}), "path": Path("x")})
+    shown = capsys.readouterr().out
+    assert "Åsen" in shown
+    assert json.loads(shown) == {"name": "Åsen", "at": "2026-01-01T00:00:00+00:00", "ids": [1, 2], "path": "x"}

@@ -1,0 +1,90 @@
+"""The configuration: defaults that work, refusals that name the variable."""
+
+from pathlib import Path
+
+import pytest
+
+from fleet import config
+from fleet.config import ConfigError
+
+
+def test_an_empty_environment_gives_the_embedded_default() -> None:
+    loaded = config.load({})
+    assert loaded.database_url == f"sqlite:///{Path('var').absolute() / 'fleet.sqlite3'}"
+    assert loaded.is_sqlite
+    assert (loaded.bind, loaded.public_url, loaded.authority) == (
+        "127.0.0.1:8000",
+        "http://127.0.0.1:8000",
+        "127.0.0.1:8000",
+    )
+    assert (loaded.workers, str(loaded.timezone), loaded.run_jobs) == (1, "Europe/Oslo", True)
+    assert loaded.secrets_dir == Path("var").absolute() / "secrets"
+
+
+@pytest.mark.parametrize("url", ["postgres://u@h/d", "postgresql://u@h/d", "postgresql+psycopg://u@h/d"])
+def test_every_spelling_of_postgresql_goes_through_psycopg(url: str) -> None:
+    loaded = config.load({"FLEET_DATABASE_URL": url, "FLEET_WORKERS": "4"})
+    assert loaded.database_url == "postgresql+psycopg://u@h/d"
+    assert not loaded.is_sqlite
+    assert loaded.workers == 4
+
+
+@pytest.mark.parametrize(
+    ("public_url", "authority"),
+    [
+        ("https://Nettbrett.Kommune.no/", "nettbrett.kommune.no"),
+        ("https://nettbrett.kommune.no:443", "nettbrett.kommune.no"),
+        ("https://nettbrett.kommune.no:8443", "nettbrett.kommune.no:8443"),
+        ("http://10.0.0.5:80", "10.0.0.5"),
+        ("http://[::1]:8000", "[::1]:8000"),
+    ],
+)
+def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> None:
+    assert config.load({"FLEET_PUBLIC_URL": public_url}).authority == authority
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FLEET_BIND", "8000"),
+        ("FLEET_BIND", "localhost:http"),
+        ("FLEET_BIND", "127.0.0.1:99999"),
+        ("FLEET_PUBLIC_URL", "nettbrett.kommune.no"),
+        ("FLEET_PUBLIC_URL", "ftp://nettbrett.kommune.no"),
+        ("FLEET_PUBLIC_URL", "https://nettbrett.kommune.no/fleet"),
+        ("FLEET_PUBLIC_URL", "https://user@nettbrett.kommune.no"),
+        ("FLEET_PUBLIC_URL", "https://nettbrett.kommune.no:99999"),
+        ("FLEET_DATABASE_URL", "mysql://localhost/fleet"),
+        ("FLEET_WORKERS", "0"),
+        ("FLEET_WORKERS", "two"),
+        ("FLEET_POLL_S", "-5"),
+        ("FLEET_TIMEZONE", "Europe/Trondheim"),
+        ("FLEET_TIMEZONE", "../etc/passwd"),
+        ("FLEET_JOBS", "maybe"),
+    ],
+)
+def test_a_wrong_value_is_refused_and_the_error_names_the_variable(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        config.load({variable: value})
+    assert refusal.value.data["variable"] == variable
+    assert refusal.value.data["expected"]
+
+
+def test_listening_everywhere_needs_a_public_address() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        config.load({"FLEET_BIND": "0.0.0.0:8000"})
+    assert refusal.value.data["variable"] == "FLEET_PUBLIC_URL"
+    assert config.load({"FLEET_BIND": "0.0.0.0:8000", "FLEET_PUBLIC_URL": "https://x.no"}).public_url == "https://x.no"
+    assert config.load({"FLEET_BIND": "localhost:8000"}).public_url == "http://localhost:8000"
+
+
+def test_several_workers_on_sqlite_are_refused() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        config.load({"FLEET_WORKERS": "2"})
+    assert refusal.value.data["variable"] == "FLEET_WORKERS"
+
+
+def test_a_database_password_is_not_repeated_in_the_error() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        config.load({"FLEET_DATABASE_URL": "mysql://fleet:hemmelig@localhost/fleet"})
+    assert "hemmelig" not in str(refusal.value)

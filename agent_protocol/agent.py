@@ -1,0 +1,137 @@
+"""The reference agent: ``python -m agent_protocol`` runs it on a Linux tablet until it is told to stop."""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from agent_protocol import clock
+from agent_protocol.errors import UntrustedError
+from agent_protocol.linux import LinuxTablet
+from agent_protocol.session import RefusedError, Session
+from agent_protocol.states import AgentState
+from agent_protocol.store import DirectoryStore, write_whole
+from agent_protocol.transport import HttpTransport, UnreachableError, authority_of
+
+_LONGEST_SLEEP_S = 30  # so that a corrected or jumping clock is noticed
+_ENROL_RETRY_S = 5
+_log = logging.getLogger("agent")
+
+
+def parse_qr(payload: str) -> tuple[str, str]:
+    """Return server and ticket code of an enrolment sheet's QR code, ``https://server/enrol#CODE``.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    parts = urlsplit(payload.strip())
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path != "/enrol" or not parts.fragment:
+        raise ValueError("not an enrolment code: expected https://SERVER/enrol#CODE")
+    return f"{parts.scheme}://{parts.netloc}", parts.fragment
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m agent_protocol", description="The tablet's agent.")
+    parser.add_argument("--state", type=Path, required=True, help="directory for key, state and applied profile")
+    parser.add_argument("--server", help="the server's address; remembered after the first start")
+    parser.add_argument("--code", help="ticket code to enrol with")
+    parser.add_argument("--qr", help="what the enrolment sheet's QR code says, in place of --server and --code")
+    parser.add_argument("--serial", help="serial on the delivery list, where the machine does not tell it")
+    parser.add_argument("--once", action="store_true", help="do what is due once, then stop")
+    return parser.parse_args(words)
+
+
+def _server(store: DirectoryStore, given: str | None) -> str:
+    """Return the server's address: the one given, else the one remembered."""
+    path = store.folder / "server.txt"
+    if given is not None:
+        write_whole(path, given.rstrip("/").encode())
+        return given.rstrip("/")
+    if not path.exists():
+        raise ValueError("which server? give --server and --code, or --qr")
+    return path.read_text()
+
+
+class Agent:
+    """Runs a session by the clock until :meth:`stop`.
+
+    Args:
+        session: the tablet's session.
+        transport: the connection to its server.
+        serial: only for the log.
+    """
+
+    def __init__(self, session: Session, transport: HttpTransport, serial: str) -> None:
+        self._session = session
+        self._transport = transport
+        self._serial = serial
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Have :meth:`run` return soon."""
+        self._stopping.set()
+
+    def enrol(self, code: str) -> None:
+        """Enrol, trying again while the server cannot be reached.
+
+        Raises:
+            RefusedError: the server refuses.
+        """
+        while not self._stopping.is_set():
+            try:
+                self._session.enrol(self._transport, clock.now(), code)
+            except UnreachableError as error:
+                _log.warning("server away, trying again: %s", error)
+                self._stopping.wait(_ENROL_RETRY_S)
+            else:
+                _log.info("enrolled %s as %s", self._serial, self._session.memory.device_id)
+                return
+
+    def step(self) -> None:
+        """Do what is due once, and say what changed."""
+        memory = self._session.memory
+        before = (memory.applied, memory.state, self._session.config and self._session.config.version)
+        self._session.step(self._transport, clock.now())
+        after = (memory.applied, memory.state, self._session.config and self._session.config.version)
+        if after != before:
+            _log.info("profile %s, configuration %s, %s", (after[0] or "none")[:12], after[2], after[1].value)
+
+    def run(self) -> None:
+        """Step whenever something is due, until told to stop."""
+        while not self._stopping.is_set():
+            self.step()
+            now = clock.now()
+            pause = (self._session.next_step_at(now) - now).total_seconds()
+            self._stopping.wait(min(max(pause, 0.05), _LONGEST_SLEEP_S))
+        self._transport.close()
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the agent; returns the exit code: 0 stopped, 1 refused or not possible."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    given = _arguments(sys.argv[1:] if words is None else words)
+    try:
+        store = DirectoryStore(given.state)
+        server, code = parse_qr(given.qr) if given.qr else (given.server, given.code)
+        server = _server(store, server)
+        tablet = LinuxTablet(store.folder, serial=given.serial)
+        session = Session(authority_of(server), store, tablet)
+        agent = Agent(session, HttpTransport(server), tablet.identity().serial)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: agent.stop())
+        if session.memory.state is AgentState.NEW:
+            code = code or session.memory.ticket
+            if code is None:
+                raise ValueError("not enrolled yet: give --code or --qr")
+            agent.enrol(code)
+        agent.step() if given.once else agent.run()
+    except (RefusedError, UntrustedError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
+        print(f"agent: {error}", file=sys.stderr)  # noqa: T201 (the one line a person at a terminal needs)
+        return 1
+    return 0

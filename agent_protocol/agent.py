@@ -58,6 +58,14 @@ def _server(store: DirectoryStore, given: str | None) -> str:
     return path.read_text()
 
 
+def _ticket(given: str | None, remembered: str | None) -> str:
+    """Return the code to enrol with: the one given, else that of an enrolment that was cut off."""
+    code = given or remembered
+    if code is None:
+        raise ValueError("not enrolled yet: give --code or --qr")
+    return code
+
+
 class Agent:
     """Runs a session by the clock until :meth:`stop`.
 
@@ -126,10 +134,7 @@ def main(words: Sequence[str] | None = None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: agent.stop())
         if session.memory.state is AgentState.NEW:
-            code = code or session.memory.ticket
-            if code is None:
-                raise ValueError("not enrolled yet: give --code or --qr")
-            agent.enrol(code)
+            agent.enrol(_ticket(code, session.memory.ticket))
         agent.step() if given.once else agent.run()
     except (RefusedError, UntrustedError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 (the one line a person at a terminal needs)

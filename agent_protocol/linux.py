@@ -1,7 +1,7 @@
 """A real Linux tablet: its inventory, and appliers that write the profile where the tablet's programs read it.
 
-One file per area of the vocabulary (``apps.json``, ``web.json``, ``wifi.json`` …) in ``applied/`` of the state directory,
-each replaced whole; ``profile.json`` names the profile that the files together make. What to do with them is the
+One file per area of the vocabulary (``apps.json``, ``web.json`` …) in ``applied/`` of the state directory, each
+replaced whole; ``profile.json`` names the profile that the files together make. What to do with them is the
 tablet image's own business (a launcher, a firewall, a dconf profile); an area that nothing on Linux can obey is told
 to the server as not applied. Not here: talking to the server.
 """
@@ -21,7 +21,8 @@ from agent_protocol.store import write_whole
 AREAS = frozenset(
     {
         "apps", "web", "wifi", "home_screen", "wallpaper", "lock_screen", "kiosk", "display", "sound", "passcode",
-        "os_update", "os", "bluetooth", "usb", "camera", "screenshots", "proxy", "vpn", "language", "time_zone", "print",
+        "os_update", "os", "bluetooth", "usb", "camera", "screenshots", "proxy", "language",
+        "time_zone", "printing",
     }
 )  # fmt: skip
 _NAMES = (Path("/sys/class/dmi/id/product_name"), Path("/sys/firmware/devicetree/base/model"))

@@ -1,0 +1,66 @@
+"""One word of the vocabulary: a setting's name, what it may be, how layers merge, and who can enforce it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from profiles.kinds import FLAG, Kind
+from profiles.rules import OFF_WINS, Rule
+
+NATIVE, APPLE, HEADWIND = "native", "apple", "headwind"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A setting.
+
+    Args:
+        name: dotted, area first: ``camera.allowed``.
+        kind: what its value may be.
+        rule: how layers merge.
+        default: what holds where no layer says anything; None where the tablet's own default holds.
+        title: Bokmål and English, for pages.
+        help: one or two sentences in Bokmål.
+        sources: for each channel that can enforce it, the channel's own key.
+        secret: whether the value must not be shown to everyone (a Wi-Fi password).
+    """
+
+    name: str
+    kind: Kind
+    rule: Rule
+    default: Any
+    title: Mapping[str, str]
+    help: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+    secret: bool = False
+
+    @property
+    def area(self) -> str:
+        """The part of the name before the first dot."""
+        return self.name.partition(".")[0]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels that can enforce it."""
+        return tuple(sorted(self.sources))
+
+
+def sources(apple: str | None, headwind: str | None, native: str | None) -> dict[str, str]:
+    """Return the sources by channel, without the channels that cannot enforce a setting."""
+    given = {APPLE: apple, HEADWIND: headwind, NATIVE: native}
+    return {channel: source for channel, source in given.items() if source is not None}
+
+
+def allowed(  # noqa: PLR0917 (a table's columns)
+    name: str, nb: str, en: str, words: str, apple: str | None, headwind: str | None = None, *, native: bool = False
+) -> Key:
+    """Return a setting that allows something: on by default, off wins."""
+    return Key(
+        name,
+        FLAG,
+        OFF_WINS,
+        True,
+        {"nb": nb, "en": en},
+        words,
+        sources(apple, headwind, f"{name.partition('.')[0]}.json" if native else None),
+    )

@@ -1,6 +1,7 @@
 """The reference agent: ``python -m agent_protocol`` runs it on a Linux tablet until it is told to stop."""
 
 import argparse
+import contextlib
 import logging
 import signal
 import sys
@@ -117,7 +118,6 @@ class Agent:
             now = clock.now()
             pause = (self._session.next_step_at(now) - now).total_seconds()
             self._stopping.wait(min(max(pause, 0.05), _LONGEST_SLEEP_S))
-        self._transport.close()
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -130,12 +130,13 @@ def main(words: Sequence[str] | None = None) -> int:
         server = _server(store, server)
         tablet = LinuxTablet(store.folder, serial=given.serial)
         session = Session(authority_of(server), store, tablet)
-        agent = Agent(session, HttpTransport(server), tablet.identity().serial)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: agent.stop())
-        if session.memory.state is AgentState.NEW:
-            agent.enrol(_ticket(code, session.memory.ticket))
-        agent.step() if given.once else agent.run()
+        with contextlib.closing(HttpTransport(server)) as transport:
+            agent = Agent(session, transport, tablet.identity().serial)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: agent.stop())
+            if session.memory.state is AgentState.NEW:
+                agent.enrol(_ticket(code, session.memory.ticket))
+            agent.step() if given.once else agent.run()
     except (RefusedError, UntrustedError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 (the one line a person at a terminal needs)
         return 1

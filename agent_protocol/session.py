@@ -214,14 +214,14 @@ class Session:
     def _poll(self, transport: Transport, now: datetime) -> None:
         response = self._client.send(transport, now, "GET", "/config", None, etag=self.memory.etag)
         self.next_poll_at = now + timedelta(seconds=max_age(response))
-        if response.status == 304:
-            return
-        if response.status != 200:
+        if response.status not in {200, 304}:
             self._react(response, now)
             return
         if self.memory.state is AgentState.REFUSED:
             self.memory.state = AgentState.ENROLLED
-        self._accept(transport, now, response)
+            self._store.save(self.memory)
+        if response.status == 200:
+            self._accept(transport, now, response)
 
     def _accept(self, transport: Transport, now: datetime, response: Response) -> None:
         """Follow a new configuration, if it is sound and its profiles can be had."""
@@ -347,7 +347,7 @@ class Session:
         """Return id, body and fingerprint of the report that is due, None where none is."""
         found = self._device.inventory()
         report = Report(
-            report_id=str(uuid.UUID(int=self._dice.getrandbits(128), version=4)),
+            report_id=str(uuid.uuid4()),  # not from the dice: a restarted run must not repeat an id
             reported_at=self._client.corrected(now).astimezone(UTC),
             config_version=self._config.version if self._config is not None else None,
             applied=Applied(self.memory.applied, self.memory.applied_since),

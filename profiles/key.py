@@ -51,10 +51,18 @@ def sources(apple: str | None, headwind: str | None, native: str | None) -> dict
     return {channel: source for channel, source in given.items() if source is not None}
 
 
-def allowed(  # noqa: PLR0917 (a table's columns)
-    name: str, nb: str, en: str, words: str, apple: str | None, headwind: str | None = None, *, native: bool = False
-) -> Key:
-    """Return a setting that allows something: on by default, off wins."""
+def allowed(name: str, nb: str, en: str, words: str, *own: str | None, native: bool = False) -> Key:
+    """Return a setting that allows something: on by default, off wins.
+
+    Args:
+        name: dotted, area first.
+        nb: title in Bokmål.
+        en: title in English.
+        words: help in Bokmål.
+        own: Apple's key, then Android's; None or left out where the channel has none.
+        native: whether the native agent enforces it.
+    """
+    apple, headwind = (*own, None, None)[:2]
     return Key(
         name,
         FLAG,

@@ -14,12 +14,16 @@ from typing import Any, cast
 import alembic.command
 import pytest
 from flask import Flask
+from hypothesis import settings
 from sqlalchemy import event
 
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.db import db, migrations
 from tests import postgres
+
+settings.register_profile("fleet", deadline=None)  # a busy machine is no fault
+settings.load_profile("fleet")
 
 NOW = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)  # a Monday of an ordinary school week, 10:15 in Oslo
 

@@ -1,0 +1,326 @@
+"""The agent on a real machine: state directory, inventory, appliers, command line, real HTTP."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from agent_protocol import linux
+from agent_protocol.agent import main, parse_qr
+from agent_protocol.linux import LinuxTablet
+from agent_protocol.messages import Order
+from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet, restore
+from agent_protocol.store import DirectoryStore, Memory
+from agent_protocol.transport import HttpTransport, UnreachableError, authority_of
+from tests.unit.protocol import small_server
+from tests.unit.protocol.small_server import SmallServer
+
+NOW = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)
+
+
+# -- state directory ------------------------------------------------------------------------------------------------------
+
+
+def test_a_state_directory_is_owner_only_and_keeps_what_it_is_given(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "agent")
+    key = store.key()
+    assert store.load() == Memory()
+    store.save(Memory(device_id="t1", sequence_limit=7))
+    store.put_body("a" * 64, b"{}")
+    store.put_body("b" * 64, b"[]")
+    store.keep_only({"a" * 64})
+    again = DirectoryStore(tmp_path / "agent")
+    assert again.key().private_numbers() == key.private_numbers()
+    assert again.load() == Memory(device_id="t1", sequence_limit=7)
+    assert (again.body("a" * 64), again.body("b" * 64)) == (b"{}", None)
+    for path in [tmp_path / "agent", *(tmp_path / "agent").rglob("*")]:
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+
+
+def test_a_state_directory_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with pytest.raises(PermissionError, match="chmod 700"):
+        DirectoryStore(tmp_path)
+
+
+def test_a_key_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "agent")
+    made = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(tmp_path / "agent" / "key.pem")]
+    subprocess.run(made, check=True, capture_output=True)
+    with pytest.raises(TypeError, match="P-256"):
+        store.key()
+
+
+# -- the machine ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_inventory_is_of_the_real_machine(tmp_path: Path) -> None:
+    tablet = LinuxTablet(tmp_path, serial="S1")
+    found = tablet.inventory()
+    disk = os.statvfs(tmp_path)
+    assert found.storage_total_bytes == disk.f_frsize * disk.f_blocks
+    assert found.os_version
+    assert tablet.identity().serial == "S1"
+    assert tablet.identity().platform == "linux"
+
+
+def test_the_battery_is_read_where_there_is_one(tmp_path: Path) -> None:
+    assert linux._battery_percent(tmp_path / "none") is None
+    for name, kind, capacity in (("AC", "Mains", None), ("BAT0", "Battery", "101"), ("BAT1", "Battery", "5")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "type").write_text(f"{kind}\n")
+        if capacity:
+            (tmp_path / name / "capacity").write_text(f"{capacity}\n")
+    assert linux._battery_percent(tmp_path) == 100
+    (tmp_path / "BAT0" / "capacity").write_text("?\n")
+    assert linux._battery_percent(tmp_path) == 5
+
+
+def test_programs_are_named_by_their_desktop_files(tmp_path: Path) -> None:
+    (tmp_path / "org.gnome.Calculator.desktop").touch()
+    assert [app.id for app in linux._installed_apps([tmp_path, tmp_path / "none"])] == ["org.gnome.Calculator"]
+
+
+def test_a_machine_that_tells_no_serial_needs_one_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    placeholder = tmp_path / "serial"
+    placeholder.write_text("To be filled by O.E.M.\n")
+    monkeypatch.setattr(linux, "_SERIALS", (tmp_path / "none", placeholder))
+    with pytest.raises(ValueError, match="--serial"):
+        LinuxTablet(tmp_path)
+    placeholder.write_text("ABC123\n")
+    assert LinuxTablet(tmp_path).identity().serial == "ABC123"
+
+
+def test_a_machine_without_a_release_file_tells_its_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> dict[str, str]:
+        raise OSError
+
+    monkeypatch.setattr("platform.freedesktop_os_release", missing)
+    assert linux._os_version() == os.uname().release
+
+
+def test_a_profile_becomes_one_file_per_area_and_leaves_none_behind(tmp_path: Path) -> None:
+    tablet = LinuxTablet(tmp_path, serial="S1")
+    failures = tablet.apply(
+        "d1", {"apps.blocked": ["a.a"], "apps.required": [], "web.blocked": ["x.no"], "cloud.backup_allowed": False}
+    )
+    assert [(failure.key, failure.reason) for failure in failures] == [("cloud.backup_allowed", "unsupported")]
+    applied = tmp_path / "applied"
+    assert json.loads((applied / "apps.json").read_text()) == {"apps.blocked": ["a.a"], "apps.required": []}
+    assert json.loads((applied / "profile.json").read_text()) == {"profile": "d1", "areas": ["apps", "web"]}
+    assert tablet.apply("d2", {"camera.allowed": False}) == []
+    assert sorted(path.name for path in applied.glob("*.json")) == ["camera.json", "profile.json"]
+
+
+@pytest.mark.parametrize(("kind", "state"), [("message", "done"), ("report-now", "done"), ("wipe", "refused")])
+def test_orders_are_carried_out_where_the_machine_can(tmp_path: Path, kind: str, state: str) -> None:
+    assert LinuxTablet(tmp_path, serial="S1").obey(Order("o", kind, {"text": "Hei"}, NOW))[0] == state
+    assert (tmp_path / "applied" / "message.txt").exists() == (kind == "message")
+
+
+# -- addresses ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_qr_code_says_server_and_ticket() -> None:
+    assert parse_qr("https://tablets.example.no/enrol#AAAA-BBBB\n") == ("https://tablets.example.no", "AAAA-BBBB")
+    for wrong in ("https://x.no/enrol", "ftp://x.no/enrol#a", "https://x.no/other#a", "tekst", "https:///enrol#a"):
+        with pytest.raises(ValueError, match="expected"):
+            parse_qr(wrong)
+
+
+@pytest.mark.parametrize(
+    ("server", "authority"),
+    [
+        ("https://X.no", "x.no"),
+        ("https://x.no:443", "x.no"),
+        ("http://x.no:8000", "x.no:8000"),
+        ("http://[::1]:80", "[::1]"),
+    ],
+)
+def test_the_authority_follows_the_address(server: str, authority: str) -> None:
+    assert authority_of(server) == authority
+
+
+@pytest.mark.parametrize("server", ["x.no", "ftp://x.no", "http://"])
+def test_an_address_that_is_none_is_refused(server: str) -> None:
+    with pytest.raises(ValueError, match="not a server's address"):
+        HttpTransport(server)
+
+
+# -- over real HTTP -------------------------------------------------------------------------------------------------------------
+
+
+class Served:
+    """The small server behind a real socket."""
+
+    def __init__(self) -> None:
+        self.small = SmallServer(datetime.now(UTC))
+        lock = threading.Lock()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(handler) -> None:  # noqa: N805 (self is the one outside)
+                length = handler.headers.get("Content-Length")
+                body = handler.rfile.read(int(length)) if length else None
+                with lock:
+                    self.small.now = datetime.now(UTC)
+                    response = self.small.send(handler.command, handler.path, dict(handler.headers), body)
+                handler.send_response(response.status)
+                for name, value in response.headers.items():
+                    handler.send_header(name, value)
+                handler.send_header("Content-Length", str(len(response.body)))
+                handler.end_headers()
+                handler.wfile.write(response.body)
+
+            do_GET = do_POST = answer  # noqa: N815 (the library's names)
+
+            def log_message(self, *_given: object) -> None:
+                """Stay quiet."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self.http.server_port}"
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,))
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    server = Served()
+    monkeypatch.setattr(small_server, "AUTHORITY", authority_of(server.address))
+    yield server
+    server.stop()
+
+
+@pytest.mark.serves
+def test_a_kept_connection_that_the_server_closed_is_opened_anew(served: Served) -> None:
+    transport = HttpTransport(served.address)
+    assert transport.send("GET", "/agent/v1/nonce", {}, None).status == 200
+    assert transport._connection.sock is not None
+    transport._connection.sock.shutdown(2)
+    assert transport.send("GET", "/agent/v1/nonce", {}, None).status == 200
+    transport.close()
+
+
+@pytest.mark.serves
+def test_a_server_that_is_not_there_is_unreachable() -> None:
+    with pytest.raises(UnreachableError):
+        HttpTransport("http://127.0.0.1:9", timeout_s=1).send("GET", "/", {}, None)
+
+
+@pytest.mark.serves
+def test_the_command_enrols_once_and_remembers(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = str(tmp_path / "agent")
+    served.small.hold({"camera.allowed": False})
+    assert main(["--state", state, "--serial", "S1", "--once"]) == 1
+    assert "which server" in capsys.readouterr().err
+    assert main(["--state", state, "--serial", "S1", "--server", served.address, "--once"]) == 1
+    assert "not enrolled" in capsys.readouterr().err
+    assert main(["--state", state, "--serial", "S1", "--code", "BAD", "--once"]) == 1
+    assert "ticket-unknown" in capsys.readouterr().err
+    assert main(["--state", state, "--serial", "S1", "--qr", f"{served.address}/enrol#GOOD", "--once"]) == 0
+    assert main(["--state", state, "--serial", "S1", "--once"]) == 0
+    assert list(served.small.enrolments.values()) == ["S1"]
+    assert json.loads((tmp_path / "agent" / "applied" / "camera.json").read_text()) == {"camera.allowed": False}
+
+
+def wait_for(what: object, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.serves
+def test_a_real_process_goes_on_after_kill_and_ends_an_assignment_alone(served: Served, tmp_path: Path) -> None:
+    served.small.hold({"camera.allowed": False})
+    camera = tmp_path / "agent" / "applied" / "camera.json"
+    words = [sys.executable, "-m", "agent_protocol", "--state", str(tmp_path / "agent"), "--serial", "S1"]
+
+    def start(*more: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([*words, *more], stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[3])
+
+    process = start("--server", served.address, "--code", "GOOD")
+    wait_for(camera.exists)
+    process.kill()
+    process.wait()
+    end = datetime.now(UTC) + timedelta(seconds=4)
+    served.small.hold({"camera.allowed": False}, (end, {"sound.locked": True}))
+    process = start()
+    wait_for(lambda: served.small.reports and served.small.reports[-1].config_version == served.small.version)
+    served.small.away = True
+    served.http.server_close()  # nobody listens any more
+    wait_for(lambda: not camera.exists() and (camera.parent / "sound.json").exists())
+    assert datetime.now(UTC) >= end
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert len(served.small.enrolments) == 1
+
+
+# -- simulated ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.serves
+def test_a_simulated_fleet_enrols_applies_and_goes_on(served: Served, tmp_path: Path) -> None:
+    served.small.hold({"apps.required": ["no.app"], "apps.blocked": ["no.game"]})
+    saved = tmp_path / "tablets.json"
+
+    def fleet() -> SimulatedFleet:
+        stores = restore(saved)
+        device = SimulatedDevice("S1", apps=["no.game"], failing=1.0)
+        tablet = SimulatedTablet(served.address, device, code="GOOD", store=stores.get("S1"))
+        bad = SimulatedTablet(served.address, SimulatedDevice("S2"), code="BAD")
+        return SimulatedFleet(served.address, [tablet, bad], threads=2, first_within_s=0)
+
+    for _ in range(2):
+        running = fleet()
+        thread = threading.Thread(target=running.run)
+        before = len(served.small.reports)
+        thread.start()
+        wait_for(lambda before=before: len(served.small.reports) > before)
+        wait_for(lambda running=running: running.tablets[1].refused is not None)
+        running.stop()
+        thread.join()
+        running.save(saved)
+        assert running.tablets[1].refused == "ticket-unknown"
+        assert running.steps >= 2
+    assert list(served.small.enrolments.values()) == ["S1"]
+    assert [failure.reason for failure in served.small.reports[0].failures] == ["rejected", "rejected"]
+    assert "no.game" not in {app.id for app in served.small.reports[0].apps}
+
+
+def test_a_simulated_tablet_lives_by_its_seed() -> None:
+    def life(seed: int) -> list[object]:
+        device = SimulatedDevice("S1", seed=seed)
+        device.apply("d", {"apps.required": ["no.app"]})
+        device.obey(Order("o", "message", {"text": "Hei"}, NOW))
+        device.obey(Order("o", "ring", {}, NOW))
+        return [device.inventory() for _ in range(400)] + list(device.messages)
+
+    assert life(1) == life(1) != life(2)
+    assert life(1)[-1] == "Hei"
+
+
+def test_a_simulated_tablet_waits_where_the_server_is_away() -> None:
+    small = SmallServer(NOW)
+    small.away = True
+    tablet = SimulatedTablet("http://fleet.test", SimulatedDevice("S1"), code="GOOD")
+    assert tablet.step(small, NOW) == NOW + timedelta(seconds=5)

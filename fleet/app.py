@@ -11,7 +11,8 @@ from sqlalchemy import URL, make_url
 import fleet.assignments.models
 import fleet.audit
 import fleet.devices.models
-import fleet.schools.models  # noqa: F401 (the models, so that metadata is whole)
+import fleet.schools.models
+import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
 from fleet import crypto
 from fleet.config import Config

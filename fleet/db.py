@@ -33,7 +33,7 @@ _NAMES = {
 }
 
 # JSON that PostgreSQL can index and compare; SQLite keeps text.
-Document = JSON().with_variant(JSONB(), "postgresql")
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 BUSY_TIMEOUT_MS = 10_000
 

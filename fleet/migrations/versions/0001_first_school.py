@@ -53,6 +53,15 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_profile')),
     sa.UniqueConstraint('name', name=op.f('uq_profile_name'))
     )
+    op.create_table('roster_import',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('file_name', sa.String(length=255), nullable=False),
+    sa.Column('applied_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('undone_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('counts', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('undo', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_roster_import'))
+    )
     op.create_table('schedule',
     sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('entries', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
@@ -334,6 +343,7 @@ def downgrade() -> None:
     op.drop_table('school_year')
     op.drop_table('school')
     op.drop_table('schedule')
+    op.drop_table('roster_import')
     op.drop_table('profile')
     op.drop_table('municipality')
     op.drop_table('effective_profile')

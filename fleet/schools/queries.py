@@ -1,0 +1,173 @@
+"""Reading schools, classes and people. Rows that left the roster are not found."""
+
+import difflib
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import func, or_, select
+
+from fleet.access import Permission, Principal, require
+from fleet.db import db
+from fleet.errors import NotFoundError
+from fleet.schools.models import Membership, MembershipRole, Municipality, Person, PersonKind, School, SchoolClass
+
+
+def municipality() -> Municipality | None:
+    """Return the municipality, None before the first roster or school."""
+    return db.session.get(Municipality, 1)
+
+
+def ensure_municipality(name: str, *, source_id: str | None = None) -> Municipality:
+    """Return the municipality, made with ``name`` where there is none; a name from a roster replaces a made one."""
+    found = municipality()
+    if found is None:
+        found = Municipality(id=1, name=name, source_id=source_id)
+        db.session.add(found)
+    elif source_id is not None:
+        found.name, found.source_id = name, source_id
+    return found
+
+
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+
+
+def find_school(name: str) -> School:
+    """Return the school of this name (case does not matter), source id or number.
+
+    Raises:
+        NotFoundError: none; data has the nearest names.
+    """
+    schools = db.session.scalars(select(School).where(School.ended_at.is_(None))).all()
+    wanted = name.strip().casefold()
+    for school in schools:
+        if wanted in {school.name.casefold(), (school.source_id or "").casefold(), str(school.id)}:
+            return school
+    raise NotFoundError(kind="school", name=name, nearest=_nearest(name, [school.name for school in schools]))
+
+
+def find_class(title: str, *, school_id: int | None = None) -> SchoolClass:
+    """Return the class of this title, source id or number, in one school or anywhere.
+
+    Raises:
+        NotFoundError: none, or several schools have one of this title.
+    """
+    query = select(SchoolClass).where(SchoolClass.ended_at.is_(None))
+    if school_id is not None:
+        query = query.where(SchoolClass.school_id == school_id)
+    classes = db.session.scalars(query).all()
+    wanted = title.strip().casefold()
+    exact = [c for c in classes if wanted in {(c.source_id or "").casefold(), str(c.id)}]
+    found = exact or [c for c in classes if c.title.casefold() == wanted]
+    if len(found) == 1:
+        return found[0]
+    reason = "several schools have one: say which school" if found else "no such class"
+    raise NotFoundError(kind="class", name=title, reason=reason, nearest=_nearest(title, [c.title for c in classes]))
+
+
+def schools(by: Principal) -> list[dict[str, Any]]:
+    """Return the schools ``by`` may see, with their numbers of classes, pupils and teachers, by name."""
+    visible = by.school_ids(Permission.SEE_SCHOOL)
+    query = select(School).where(School.ended_at.is_(None)).order_by(School.name)
+    if visible is not None:
+        query = query.where(School.id.in_(visible))
+    found = db.session.scalars(query).all()
+    classes = _counts(select(SchoolClass.school_id, func.count()).where(SchoolClass.ended_at.is_(None)))
+    people = {
+        kind: _counts(select(Person.school_id, func.count()).where(Person.ended_at.is_(None), Person.kind == kind))
+        for kind in (PersonKind.PUPIL, PersonKind.TEACHER)
+    }
+    return [
+        {
+            "id": school.id,
+            "name": school.name,
+            "source_id": school.source_id,
+            "classes": classes.get(school.id, 0),
+            "pupils": people[PersonKind.PUPIL].get(school.id, 0),
+            "teachers": people[PersonKind.TEACHER].get(school.id, 0),
+        }
+        for school in found
+    ]
+
+
+def _counts(query: Any) -> dict[int, int]:
+    """Run a query of (group, count) grouped by its first column."""
+    grouped = query.group_by(query.selected_columns[0])
+    return {group: count for group, count in db.session.execute(grouped) if group is not None}
+
+
+def classes(by: Principal, *, school_id: int | None = None) -> list[dict[str, Any]]:
+    """Return the classes ``by`` may see, with school and numbers of members, by school and title."""
+    visible = by.school_ids(Permission.SEE_CLASS)
+    query = (
+        select(SchoolClass, School.name)
+        .join(School)
+        .where(SchoolClass.ended_at.is_(None))
+        .order_by(School.name, SchoolClass.title)
+    )
+    if school_id is not None:
+        query = query.where(SchoolClass.school_id == school_id)
+    if visible is not None:
+        query = query.where(or_(SchoolClass.school_id.in_(visible), SchoolClass.id.in_(by.own_class_ids)))
+    members = {
+        (class_id, role): count
+        for class_id, role, count in db.session.execute(
+            select(Membership.class_id, Membership.role, func.count())
+            .where(Membership.ended_at.is_(None))
+            .group_by(Membership.class_id, Membership.role)
+        )
+    }
+    return [
+        {
+            "id": found.id,
+            "school_id": found.school_id,
+            "school": school,
+            "title": found.title,
+            "kind": found.kind.value,
+            "grade": found.grade,
+            "subject_code": found.subject_code,
+            "pupils": members.get((found.id, MembershipRole.PUPIL), 0),
+            "teachers": members.get((found.id, MembershipRole.TEACHER), 0),
+        }
+        for found, school in db.session.execute(query)
+    ]
+
+
+def members(by: Principal, found: SchoolClass) -> list[dict[str, Any]]:
+    """Return the members of a class with their names, pupils last.
+
+    Raises:
+        ForbiddenError: ``by`` may not see the class.
+    """
+    require(by, Permission.SEE_CLASS, school_id=found.school_id, class_id=found.id)
+    rows = db.session.execute(
+        select(Person, Membership.role)
+        .join(Membership, Membership.person_id == Person.id)
+        .where(Membership.class_id == found.id, Membership.ended_at.is_(None), Person.ended_at.is_(None))
+    )
+    listed = [
+        {"id": p.id, "given_name": p.given_name, "family_name": p.family_name, "username": p.username, "role": r.value}
+        for p, r in rows
+    ]
+    return sorted(listed, key=lambda row: (row["role"] == "pupil", row["family_name"], row["given_name"]))
+
+
+def classes_of(person_ids: Collection[int], *, role: MembershipRole, today: date) -> dict[int, list[int]]:
+    """Return for each person the classes it has ``role`` in on ``today`` (local date)."""
+    rows = db.session.execute(
+        select(Membership.person_id, Membership.class_id)
+        .join(SchoolClass)
+        .where(
+            Membership.person_id.in_(person_ids),
+            Membership.role == role,
+            Membership.ended_at.is_(None),
+            SchoolClass.ended_at.is_(None),
+            or_(Membership.starts_on.is_(None), Membership.starts_on <= today),
+            or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
+        )
+    )
+    found: dict[int, list[int]] = {person_id: [] for person_id in person_ids}
+    for person_id, class_id in rows:
+        found[person_id].append(class_id)
+    return found

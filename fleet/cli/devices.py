@@ -1,0 +1,161 @@
+"""``fleet devices``: tablets."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fleet import clock
+from fleet.access import Principal
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.devices import delivery, life, queries
+from fleet.devices.models import Device, DeviceLife
+from fleet.schools import queries as schools
+
+_COLUMNS = ["serial", "asset_tag", "model", "school", "class", "life", "last_seen_at", "profile"]
+_LIVES = [one.value for one in DeviceLife]
+
+
+@click.group(cls=ErrorsAsLines)
+def group() -> None:
+    """Look after tablets."""
+
+
+def _plain(device: Device) -> dict[str, Any]:
+    return {
+        "serial": device.serial,
+        "asset_tag": device.asset_tag,
+        "model": device.model,
+        "platform": device.platform.value,
+        "school": device.school.name if device.school is not None else None,
+        "class": device.school_class.title if device.school_class is not None else None,
+        "cart": device.cart,
+        "life": device.life.value,
+        "last_seen_at": device.state.last_seen_at,
+        "profile": queries.profile_state(device.state),
+        "has_findings": device.state.has_findings,
+    }
+
+
+@group.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
+@json_option
+def import_list(file: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Import the supplier's delivery list (CSV)."""
+    by = Principal.command_line()
+    with application(writes=not dry_run):
+        plan = delivery.propose(file, by=by) if dry_run else delivery.import_list(file, by=by, now=clock.now())
+    counts = plan.counts()
+    if as_json:
+        show_json({"applied": not dry_run, **counts})
+        return
+    verb = "would be" if dry_run else "are"
+    click.echo(f"{counts['added']} {verb} added, {counts['changed']} {verb} changed, {counts['unchanged']} stay")
+
+
+@group.command("list")
+@click.option("--school", help="Only this school's.")
+@click.option("--class", "class_title", help="Only this class's (with --school where several have it).")
+@click.option("--life", "life_", type=click.Choice(_LIVES), help="Only those in this state.")
+@click.option("--text", help="Serial, asset tag or model contains this.")
+@click.option("--not-seen-since", type=click.DateTime(), help="Enrolled, and not heard from since this local time.")
+@click.option("--findings", is_flag=True, help="Only those with open findings.")
+@json_option
+def list_devices(
+    school: str | None, class_title: str | None, life_: str | None, text: str | None, not_seen_since: datetime | None,
+    *, findings: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """List tablets."""
+    with application(writes=False) as config:
+        school_id = schools.find_school(school).id if school is not None else None
+        class_id = schools.find_class(class_title, school_id=school_id).id if class_title is not None else None
+        since = not_seen_since.replace(tzinfo=config.timezone) if not_seen_since is not None else None
+        given = queries.Filter(
+            school_id=school_id,
+            class_id=class_id,
+            life=DeviceLife(life_) if life_ is not None else None,
+            text=text,
+            not_seen_since=since,
+            has_findings=True if findings else None,
+        )
+        rows = [_plain(device) for device in queries.devices(given, by=Principal.command_line())]
+    show_table(rows, _COLUMNS, as_json=as_json)
+
+
+@group.command()
+@click.argument("serial")
+@click.option("--with-names", is_flag=True, help="Show the pupil's name too.")
+@json_option
+def show(serial: str, *, with_names: bool, as_json: bool) -> None:
+    """Show one tablet, by serial or asset tag."""
+    with application(writes=False):
+        device = queries.find_device(serial, by=Principal.command_line())
+        state = device.state
+        row = _plain(device) | {
+            "pupil": device.person.username if device.person is not None else None,
+            "battery_percent": state.battery_percent,
+            "storage_free_bytes": state.storage_free_bytes,
+            "clock_offset_s": state.clock_offset_s,
+            "desired": state.desired_digest,
+            "applied": state.applied_digest,
+            "config_version": state.config_version,
+            "failures": state.failures or [],
+            "facts": state.facts or {},
+            "enrolments": [
+                {"channel": e.channel, "enrolled_at": e.enrolled_at, "ended_at": e.ended_at, "reason": e.end_reason}
+                for e in queries.enrolments(device)
+            ],
+        }
+        if with_names and device.person is not None:
+            row["pupil_name"] = f"{device.person.given_name} {device.person.family_name}"
+    if as_json:
+        show_json(row)
+        return
+    for name, value in row.items():
+        if not isinstance(value, dict | list):
+            click.echo(f"{name:20} {'-' if value is None else value}")
+    show_table(row["enrolments"], ["channel", "enrolled_at", "ended_at", "reason"], as_json=False)
+
+
+@group.command()
+@click.argument("serial")
+@click.option("--school", required=True)
+@click.option("--class", "class_title")
+@click.option("--cart")
+def move(serial: str, school: str, class_title: str | None, cart: str | None) -> None:
+    """Move a tablet to a school, class or cart."""
+    by = Principal.command_line()
+    with application(writes=True):
+        to = schools.find_school(school)
+        klass = schools.find_class(class_title, school_id=to.id) if class_title is not None else None
+        device = queries.find_device(serial, by=by)
+        life.move(device, school=to, school_class=klass, cart=cart, by=by, now=clock.now())
+    click.echo(f"{serial} is moved")
+
+
+def _step_command(name: str, words: str) -> None:
+    @group.command(name, help=words)
+    @click.argument("serial")
+    def step(serial: str) -> None:
+        by = Principal.command_line()
+        with application(writes=True):
+            life.step(queries.find_device(serial, by=by), name, by=by, now=clock.now())
+        click.echo(f"{serial}: {name}")
+
+
+_step_command("lost", "Report a tablet lost: its key is worth nothing, and an attempt to enrol it is noted.")
+_step_command("found", "A lost tablet is back: it is expected, and enrols anew.")
+_step_command("retire", "Take a tablet out of use.")
+_step_command("reinstate", "Take a retired tablet into use again: it is expected.")
+
+
+@group.command()
+@click.argument("serial")
+def revoke(serial: str) -> None:
+    """Take a tablet's key back: it needs a ticket to enrol again."""
+    by = Principal.command_line()
+    with application(writes=True):
+        life.revoke_key(queries.find_device(serial, by=by), by=by, now=clock.now())
+    click.echo(f"{serial}: key revoked")

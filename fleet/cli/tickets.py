@@ -1,0 +1,91 @@
+"""``fleet tickets``: rights to enrol."""
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+
+from fleet import clock
+from fleet.access import Principal
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.devices import codes, sheet, tickets
+from fleet.schools import queries
+
+_COLUMNS = ["id", "code", "school", "class", "cart", "used", "max", "expires_at", "state"]
+
+
+@click.group(cls=ErrorsAsLines)
+def group() -> None:
+    """Make, list and revoke rights to enrol."""
+
+
+@group.command()
+@click.option("--school", required=True, help="The school that tablets come to.")
+@click.option("--class", "class_title", help="A class of the school.")
+@click.option("--cart", help="A cart of the school.")
+@click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Good for so many days.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="Good until this local time.")
+@click.option("--max", "most", type=int, help="How many tablets; as many as are expected there where not given.")
+@click.option("--listed-only", is_flag=True, help="Only serials of the delivery list.")
+@click.option("--pdf", type=click.Path(dir_okay=False, path_type=Path), help="Write the sheet to print.")
+@json_option
+def create(
+    school: str, class_title: str | None, cart: str | None, days: int, expires: datetime | None, most: int | None,
+    pdf: Path | None, *, listed_only: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make a ticket; its code is shown this once."""
+    now = clock.now()
+    with application(writes=True) as config:
+        found = queries.find_school(school)
+        place = tickets.Place(
+            found, queries.find_class(class_title, school_id=found.id) if class_title is not None else None, cart
+        )
+        until = expires.replace(tzinfo=config.timezone) if expires is not None else now + timedelta(days=days)
+        ticket, code = tickets.create(
+            place, expires_at=until, max_enrolments=most, listed_only=listed_only, by=Principal.command_line(), now=now
+        )
+        shown = {
+            **tickets.plain(ticket, now),
+            "code": codes.shown(code),
+            "qr": sheet.payload(config.public_url, code),
+        }
+        if pdf is not None:
+            content = sheet.make(ticket, code, public_url=config.public_url, timezone=config.timezone)
+            with open(os.open(pdf, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 (rights at creation)
+                file.write(content)
+    if as_json:
+        show_json(shown)
+        return
+    click.echo(f"ticket {shown['id']} for {shown['max']} tablet(s)\ncode {shown['code']}\nqr   {shown['qr']}")
+    if pdf is not None:
+        click.echo(f"sheet {pdf}")
+
+
+@group.command("list")
+@json_option
+def list_tickets(*, as_json: bool) -> None:
+    """List the tickets, newest first."""
+    now = clock.now()
+    with application(writes=False):
+        rows = [tickets.plain(ticket, now) for ticket in tickets.listed(by=Principal.command_line())]
+    show_table(rows, _COLUMNS, as_json=as_json)
+
+
+@group.command()
+@click.argument("ticket_id", type=int)
+@json_option
+def show(ticket_id: int, *, as_json: bool) -> None:
+    """Show one ticket."""
+    with application(writes=False):
+        row = tickets.plain(tickets.get(ticket_id, by=Principal.command_line()), clock.now())
+    show_json(row) if as_json else show_table([row], _COLUMNS, as_json=False)
+
+
+@group.command()
+@click.argument("ticket_id", type=int)
+def revoke(ticket_id: int) -> None:
+    """End a ticket; tablets already taken in stay."""
+    with application(writes=True):
+        tickets.revoke(ticket_id, by=Principal.command_line(), now=clock.now())
+    click.echo(f"ticket {ticket_id} is revoked")

@@ -1,0 +1,237 @@
+"""Taking tablets in.
+
+Invariants: one tablet is one row for life, by its serial; the same key is taken in once, however often it asks; a
+refusal leaves an audit line, so the door commits whatever the outcome; nothing of a refused enrolment is stored
+besides.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from fleet import audit
+from fleet.access import Principal
+from fleet.db import changed, db
+from fleet.devices import codes, tickets
+from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform, Ticket
+from fleet.errors import FleetError
+
+_SERIAL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{1,63}")
+
+
+class EnrolmentError(FleetError):
+    """An enrolment that is refused."""
+
+    code = "enrolment-refused"
+
+
+class TicketUnknownError(EnrolmentError):
+    """No ticket has this code, or it was mistyped."""
+
+    code = "ticket-unknown"
+
+
+class TicketExpiredError(EnrolmentError):
+    """The ticket's time is over."""
+
+    code = "ticket-expired"
+
+
+class TicketExhaustedError(EnrolmentError):
+    """The ticket has taken in as many tablets as it may."""
+
+    code = "ticket-exhausted"
+
+
+class TicketRevokedError(EnrolmentError):
+    """The ticket was revoked."""
+
+    code = "ticket-revoked"
+
+
+class TicketForeignError(EnrolmentError):
+    """The delivery list has this tablet at another school than the ticket's."""
+
+    code = "ticket-foreign"
+
+
+class SerialNotListedError(EnrolmentError):
+    """The ticket takes listed serials only, and this is none; or it is no serial at all."""
+
+    code = "serial-not-listed"
+
+
+class DeviceLostError(EnrolmentError):
+    """The tablet is reported lost: whoever has it cannot enrol it, and the audit says that it showed up."""
+
+    code = "device-lost"
+
+
+class DeviceRetiredError(EnrolmentError):
+    """The tablet is retired; it has to be reinstated first."""
+
+    code = "device-retired"
+
+
+_ENDED = {"revoked": TicketRevokedError, "expired": TicketExpiredError, "exhausted": TicketExhaustedError}
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRequest:
+    """What a channel knows of a tablet that asks to be taken in.
+
+    Args:
+        code: the ticket's code as given.
+        serial: as the tablet says.
+        platform: what it runs.
+        model: as the tablet says.
+        channel: which channel it came through.
+        key_thumbprint: names its key, whose possession the channel has verified.
+        public_key: DER SubjectPublicKeyInfo.
+    """
+
+    code: str
+    serial: str
+    platform: Platform
+    model: str
+    channel: str
+    key_thumbprint: str
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The tablet is taken in; ``is_new`` is False where the same key asked again."""
+
+    device_id: int
+    device_uid: str
+    next_sequence: int
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The tablet is not taken in; the audit line is in the running transaction, so commit it."""
+
+    error: EnrolmentError
+
+
+def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
+    """Take a tablet in, or say why not. The caller commits in both cases."""
+    known = db.session.scalars(
+        select(Enrolment).where(Enrolment.key_thumbprint == request.key_thumbprint, Enrolment.ended_at.is_(None))
+    ).first()
+    if known is not None:
+        return _again(known, request)
+    try:
+        ticket = _ticket(request.code, now)
+        device = _device(request, ticket)
+        if not tickets.burn(ticket, now):
+            db.session.refresh(ticket)
+            raise _ENDED.get(tickets.state(ticket, now), TicketExhaustedError)(ticket_id=ticket.id)
+    except EnrolmentError as error:
+        ticket_id = error.data.get("ticket_id")
+        audit.record(
+            Principal("device"), "enrolment.refused", subject=f"serial:{request.serial[:50]}", now=now,
+            code=error.code, ticket_id=ticket_id, channel=request.channel,
+        )  # fmt: skip
+        return Refused(error)
+    return _take_in(device, ticket, request, now)
+
+
+def _again(known: Enrolment, request: EnrolmentRequest) -> Enrolled | Refused:
+    """Answer a key that is taken in already: its first answer was lost."""
+    device = db.session.get_one(Device, known.device_id)
+    if device.serial != _serial(request.serial) or device.life is not DeviceLife.ENROLLED:
+        return Refused(SerialNotListedError(serial=request.serial[:64]))
+    return Enrolled(device.id, device.uid, device.state.last_sequence + 1, is_new=False)
+
+
+def _serial(told: str) -> str:
+    return told.strip().upper()
+
+
+def _ticket(code: str, now: datetime) -> Ticket:
+    try:
+        ticket = tickets.find(codes.normalise(code))
+    except codes.TicketCodeError:
+        ticket = None
+    if ticket is None:
+        raise TicketUnknownError
+    ended = _ENDED.get(tickets.state(ticket, now))
+    if ended is not None:
+        raise ended(ticket_id=ticket.id)
+    return ticket
+
+
+def _device(request: EnrolmentRequest, ticket: Ticket) -> Device:
+    """Return the tablet of this serial, new where it may be; refuse what must not enrol."""
+    serial = _serial(request.serial)
+    if not _SERIAL.fullmatch(serial):
+        raise SerialNotListedError(ticket_id=ticket.id, serial=serial[:64])
+    device = db.session.scalars(select(Device).where(Device.serial == serial).with_for_update()).first()
+    if device is None:
+        if ticket.listed_only:
+            raise SerialNotListedError(ticket_id=ticket.id, serial=serial)
+        return Device(serial=serial, uid=secrets.token_hex(16), platform=request.platform)
+    for life, error in ((DeviceLife.LOST, DeviceLostError), (DeviceLife.RETIRED, DeviceRetiredError)):
+        if device.life is life:
+            raise error(ticket_id=ticket.id, serial=serial)
+    if device.listed_at is None and ticket.listed_only:
+        raise SerialNotListedError(ticket_id=ticket.id, serial=serial)
+    if device.school_id is not None and device.school_id != ticket.school_id:
+        raise TicketForeignError(ticket_id=ticket.id, serial=serial)
+    return device
+
+
+def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: datetime) -> Enrolled:
+    if device.id is None:
+        device.created_at, device.life = now, DeviceLife.EXPECTED
+        device.state = DeviceState()
+        db.session.add(device)
+    _place(device, ticket)
+    before = device.life
+    device.life, device.model, device.platform = DeviceLife.ENROLLED, request.model[:120], request.platform
+    db.session.flush()
+    end_enrolment(device, "wiped", now)
+    db.session.add(
+        Enrolment(
+            device_id=device.id,
+            ticket_id=ticket.id,
+            channel=request.channel,
+            key_thumbprint=request.key_thumbprint,
+            public_key=request.public_key,
+            enrolled_at=now,
+        )
+    )
+    state = device.state
+    state.key_thumbprint = request.key_thumbprint
+    state.config_version += 1
+    state.applied_digest = state.applied_at = state.failures = state.review_key = None
+    audit.record(
+        Principal("device", device.uid), "enrolment.taken-in", subject=f"device:{device.id}", now=now,
+        serial=device.serial, ticket_id=ticket.id, channel=request.channel,
+        from_state=before.value, to_state=device.life.value,
+    )  # fmt: skip
+    db.session.flush()
+    changed("device", [device.id], now=now)
+    return Enrolled(device.id, device.uid, state.last_sequence + 1, is_new=True)
+
+
+def _place(device: Device, ticket: Ticket) -> None:
+    """Put the tablet where the ticket says, unless the delivery list said more."""
+    device.school_id = device.school_id or ticket.school_id
+    if device.class_id is None and device.person_id is None and device.cart is None:
+        device.class_id, device.cart = ticket.class_id, ticket.cart
+
+
+def end_enrolment(device: Device, reason: str, now: datetime) -> None:
+    """End the open enrolment of a tablet, if there is one; its key is worth nothing from the commit on."""
+    query = select(Enrolment).where(Enrolment.device_id == device.id, Enrolment.ended_at.is_(None))
+    for enrolment in db.session.scalars(query):
+        enrolment.ended_at, enrolment.end_reason = now, reason
+    device.state.key_thumbprint = None
+    db.session.flush()

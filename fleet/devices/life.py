@@ -1,0 +1,90 @@
+"""The life of a tablet after enrolment: moved, lost, found, retired, reinstated, its key revoked."""
+
+from datetime import datetime
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.db import changed
+from fleet.devices.enrolment import end_enrolment
+from fleet.devices.models import Device, DeviceLife
+from fleet.errors import ConflictError, InvalidError
+from fleet.schools.models import Person, School, SchoolClass
+
+# From which states each step may be taken, and where it leads.
+_STEPS: dict[str, tuple[frozenset[DeviceLife], DeviceLife]] = {
+    "lost": (frozenset({DeviceLife.EXPECTED, DeviceLife.ENROLLED}), DeviceLife.LOST),
+    "found": (frozenset({DeviceLife.LOST}), DeviceLife.EXPECTED),
+    "retire": (frozenset({DeviceLife.EXPECTED, DeviceLife.ENROLLED, DeviceLife.LOST}), DeviceLife.RETIRED),
+    "reinstate": (frozenset({DeviceLife.RETIRED}), DeviceLife.EXPECTED),
+}
+_ENDS_ENROLMENT = {"lost": "lost", "retire": "retired"}
+
+
+def step(device: Device, name: str, *, by: Principal, now: datetime) -> None:
+    """Take a step in a tablet's life: ``lost``, ``found``, ``retire`` or ``reinstate``.
+
+    A tablet that is lost or retired may not speak any more; found or reinstated it is expected, and enrols anew.
+
+    Raises:
+        ForbiddenError: ``by`` may not manage tablets of the school.
+        ConflictError: the step cannot be taken from where the tablet is.
+    """
+    require(by, Permission.MANAGE_DEVICES, school_id=device.school_id)
+    allowed, to = _STEPS[name]
+    if device.life not in allowed:
+        raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step=name)
+    before, device.life = device.life, to
+    if name in _ENDS_ENROLMENT:
+        end_enrolment(device, _ENDS_ENROLMENT[name], now)
+    audit.record(
+        by, f"devices.{name}", subject=f"device:{device.id}", now=now,
+        serial=device.serial, from_state=before.value, to_state=to.value,
+    )  # fmt: skip
+    changed("device", [device.id], now=now)
+
+
+def revoke_key(device: Device, *, by: Principal, now: datetime) -> None:
+    """Take a tablet's key back: it is expected again and needs a ticket.
+
+    Raises:
+        ForbiddenError: ``by`` may not manage tablets of the school.
+        ConflictError: the tablet is not enrolled.
+    """
+    require(by, Permission.MANAGE_DEVICES, school_id=device.school_id)
+    if device.life is not DeviceLife.ENROLLED:
+        raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step="revoke")
+    end_enrolment(device, "revoked", now)
+    device.life = DeviceLife.EXPECTED
+    audit.record(by, "devices.revoked", subject=f"device:{device.id}", now=now, serial=device.serial)
+    changed("device", [device.id], now=now)
+
+
+def move(
+    device: Device,
+    *,
+    school: School,
+    school_class: SchoolClass | None = None,
+    person: Person | None = None,
+    cart: str | None = None,
+    by: Principal,
+    now: datetime,
+) -> None:
+    """Move a tablet to a school, and there to a class, a pupil, a cart or none of them.
+
+    Raises:
+        ForbiddenError: ``by`` may not manage tablets of both schools.
+        InvalidError: the class is of another school.
+    """
+    for school_id in {device.school_id, school.id}:
+        require(by, Permission.MANAGE_DEVICES, school_id=school_id)
+    if school_class is not None and school_class.school_id != school.id:
+        raise InvalidError(kind="tablet", serial=device.serial, reason="the class is of another school")
+    device.school_id = school.id
+    device.class_id = school_class.id if school_class is not None else None
+    device.person_id = person.id if person is not None else None
+    device.cart = cart
+    audit.record(
+        by, "devices.moved", subject=f"device:{device.id}", now=now,
+        serial=device.serial, school_id=school.id, class_id=device.class_id,
+    )  # fmt: skip
+    changed("device", [device.id], now=now)

@@ -1,0 +1,194 @@
+"""Tickets: rights to enrol, for a school, class or cart, limited in time and number.
+
+Invariants: the code exists in clear text only in the answer of :func:`create`; what is stored is its digest; using a
+ticket is one conditional update, so that the allowed number wins however many try at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.crypto import token_digest
+from fleet.db import db
+from fleet.devices import codes
+from fleet.devices.models import Device, DeviceLife, Ticket
+from fleet.errors import ConflictError, InvalidError, NotFoundError
+from fleet.schools.models import School, SchoolClass
+
+MAX_ENROLMENTS = 5_000
+MAX_LIFE = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a ticket takes tablets in: a school, and in it a class or a cart, or neither."""
+
+    school: School
+    school_class: SchoolClass | None = None
+    cart: str | None = None
+
+
+def _expected_there(place: Place) -> int:
+    query = select(func.count()).where(Device.school_id == place.school.id, Device.life == DeviceLife.EXPECTED)
+    if place.school_class is not None:
+        query = query.where(Device.class_id == place.school_class.id)
+    if place.cart is not None:
+        query = query.where(Device.cart == place.cart)
+    return db.session.scalar(query) or 0
+
+
+def create(
+    place: Place,
+    *,
+    expires_at: datetime,
+    max_enrolments: int | None = None,
+    listed_only: bool = False,
+    by: Principal,
+    now: datetime,
+) -> tuple[Ticket, str]:
+    """Make a ticket and return it with its code, which is not kept.
+
+    Args:
+        place: where tablets go that use it.
+        expires_at: until when it is good.
+        max_enrolments: how many tablets it takes in; as many as are expected there where not given.
+        listed_only: whether only serials of the delivery list may use it.
+        by: who makes it.
+        now: the instant.
+
+    Raises:
+        ForbiddenError: ``by`` may not make tickets for the school.
+        InvalidError: expiry or number out of range, or no number given and no tablet expected there.
+    """
+    require(by, Permission.MANAGE_TICKETS, school_id=place.school.id)
+    if place.school_class is not None and place.school_class.school_id != place.school.id:
+        raise InvalidError(kind="ticket", reason="the class is of another school")
+    if not now < expires_at <= now + MAX_LIFE:
+        raise InvalidError(kind="ticket", reason="expiry", expected=f"after now, within {MAX_LIFE.days} days")
+    number = max_enrolments if max_enrolments is not None else _expected_there(place)
+    if not 1 <= number <= MAX_ENROLMENTS:
+        expected = f"1 to {MAX_ENROLMENTS}; say how many, as no tablet is expected there" if number == 0 else None
+        raise InvalidError(kind="ticket", reason="number", found=number, expected=expected or f"1 to {MAX_ENROLMENTS}")
+    code = codes.make()
+    ticket = Ticket(
+        code_digest=token_digest(code),
+        code_tail=code[-4:],
+        school_id=place.school.id,
+        class_id=place.school_class.id if place.school_class is not None else None,
+        cart=place.cart,
+        listed_only=listed_only,
+        max_enrolments=number,
+        used_count=0,
+        expires_at=expires_at,
+        created_at=now,
+    )
+    db.session.add(ticket)
+    db.session.flush()
+    audit.record(
+        by, "tickets.created", subject=f"ticket:{ticket.id}", now=now,
+        school_id=ticket.school_id, class_id=ticket.class_id, max_enrolments=number,
+        ends_at=expires_at.isoformat(),
+    )  # fmt: skip
+    return ticket, code
+
+
+def get(ticket_id: int, *, by: Principal) -> Ticket:
+    """Return a ticket.
+
+    Raises:
+        NotFoundError: there is none, or ``by`` may not see it.
+    """
+    ticket = db.session.get(Ticket, ticket_id)
+    if ticket is None or not by.may(Permission.MANAGE_TICKETS, school_id=ticket.school_id):
+        raise NotFoundError(kind="ticket", name=str(ticket_id))
+    return ticket
+
+
+def listed(*, by: Principal) -> Sequence[Ticket]:
+    """Return the tickets ``by`` may see, newest first."""
+    query = select(Ticket).order_by(Ticket.id.desc())
+    visible = by.school_ids(Permission.MANAGE_TICKETS)
+    if visible is not None:
+        query = query.where(Ticket.school_id.in_(visible))
+    return db.session.scalars(query).all()
+
+
+def revoke(ticket_id: int, *, by: Principal, now: datetime) -> Ticket:
+    """End a ticket; tablets already taken in stay.
+
+    Raises:
+        NotFoundError: there is none, or ``by`` may not see it.
+        ConflictError: it was revoked before.
+    """
+    ticket = get(ticket_id, by=by)
+    if ticket.revoked_at is not None:
+        raise ConflictError(kind="ticket", id=ticket_id, reason="already revoked")
+    ticket.revoked_at = now
+    audit.record(by, "tickets.revoked", subject=f"ticket:{ticket_id}", now=now, school_id=ticket.school_id)
+    return ticket
+
+
+def find(code: str) -> Ticket | None:
+    """Return the ticket of a normalised code, None where there is none."""
+    return db.session.scalars(select(Ticket).where(Ticket.code_digest == token_digest(code))).first()
+
+
+def burn(ticket: Ticket, now: datetime) -> bool:
+    """Use a ticket once; False where it cannot be used any more, whoever else tries at the same time."""
+    query = (
+        update(Ticket)
+        .where(
+            Ticket.id == ticket.id,
+            Ticket.revoked_at.is_(None),
+            Ticket.expires_at > now,
+            Ticket.used_count < Ticket.max_enrolments,
+        )
+        .values(used_count=Ticket.used_count + 1)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+
+
+def state(ticket: Ticket, now: datetime) -> str:
+    """Return ``open``, ``revoked``, ``expired`` or ``exhausted``."""
+    if ticket.revoked_at is not None:
+        return "revoked"
+    if ticket.expires_at <= now:
+        return "expired"
+    return "exhausted" if ticket.used_count >= ticket.max_enrolments else "open"
+
+
+def expiring(within: timedelta, *, now: datetime) -> Sequence[Ticket]:
+    """Return open tickets that end within that time and still have tablets to take in, soonest first."""
+    query = (
+        select(Ticket)
+        .where(
+            Ticket.revoked_at.is_(None),
+            Ticket.expires_at > now,
+            Ticket.expires_at <= now + within,
+            Ticket.used_count < Ticket.max_enrolments,
+        )
+        .order_by(Ticket.expires_at)
+    )
+    return db.session.scalars(query).all()
+
+
+def plain(ticket: Ticket, now: datetime) -> dict[str, Any]:
+    """Return a ticket as plain data for lists; the code itself is not known any more."""
+    return {
+        "id": ticket.id,
+        "code": f"…{ticket.code_tail}",
+        "school": ticket.school.name,
+        "class": ticket.school_class.title if ticket.school_class is not None else None,
+        "cart": ticket.cart,
+        "used": ticket.used_count,
+        "max": ticket.max_enrolments,
+        "listed_only": ticket.listed_only,
+        "expires_at": ticket.expires_at,
+        "state": state(ticket, now),
+    }

@@ -164,7 +164,9 @@ def _read_people(table: Table, roles: Table | None, roster: Roster, problems: Pr
     by_user, seen, left_out = _roles(roles, problems), dict[str, int](), set[str]()
     has_own_role = "role" in table.columns
     if not has_own_role and roles is None:
-        problems.add(table.name, 1, "role", "missing-column", None, "a column role (1.1) or a file roles.csv (1.2)")
+        problems.add(
+            Problem(table.name, 1, "role", "missing-column", None, "a column role (1.1) or a file roles.csv (1.2)")
+        )
         return left_out
     for row in rows(table, ("sourcedId", "givenName", "familyName"), problems):
         source_id = unique(row, "sourcedId", seen)

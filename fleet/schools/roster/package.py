@@ -9,7 +9,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fleet.errors import InvalidFileError, Problem
@@ -30,13 +30,11 @@ class Problems:
         self._kept: list[Problem] = []
         self.count = 0
 
-    def add(  # noqa: PLR0917 (a problem has these parts)
-        self, file: str, line: int | None, column: str | None, code: str, found: str | None, expected: str
-    ) -> None:
+    def add(self, problem: Problem) -> None:
         """Note one problem."""
         self.count += 1
         if len(self._kept) < MAX_PROBLEMS:
-            self._kept.append(Problem(file, line, column, code, found[:80] if found is not None else None, expected))
+            self._kept.append(replace(problem, found=problem.found[:80]) if problem.found else problem)
 
     def raise_if_any(self) -> None:
         """End here if anything was wrong.
@@ -143,10 +141,12 @@ def read_table(name: str, content: bytes, problems: Problems) -> Table | None:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problems.add(name, line, None, "not-utf8", None, "text in UTF-8; save the file as CSV UTF-8")
+        problems.add(Problem(name, line, None, "not-utf8", None, "text in UTF-8; save the file as CSV UTF-8"))
         return None
     if "\0" in text:
-        problems.add(name, text[: text.index("\0")].count("\n") + 1, None, "nul", None, "text without NUL characters")
+        problems.add(
+            Problem(name, text[: text.index("\0")].count("\n") + 1, None, "nul", None, "text without NUL characters")
+        )
         return None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -159,19 +159,19 @@ def read_table(name: str, content: bytes, problems: Problems) -> Table | None:
             _add_row(table, line, cells, problems)
             line = reader.line_num + 1
     except csv.Error as error:
-        problems.add(name, reader.line_num, None, "bad-csv", None, f"quoted fields that end ({error})")
+        problems.add(Problem(name, reader.line_num, None, "bad-csv", None, f"quoted fields that end ({error})"))
         return None
     return table
 
 
 def _sound_header(name: str, header: list[str], problems: Problems) -> bool:
     if not any(header):
-        problems.add(name, 1, None, "no-header", None, "a first line with the columns' names")
+        problems.add(Problem(name, 1, None, "no-header", None, "a first line with the columns' names"))
     elif len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        problems.add(name, 1, None, "wrong-delimiter", header[0][:60], "columns separated by commas")
+        problems.add(Problem(name, 1, None, "wrong-delimiter", header[0][:60], "columns separated by commas"))
     elif len(set(header)) != len(header):
         twice = next(column for column in header if header.count(column) > 1)
-        problems.add(name, 1, twice, "duplicate-column", twice, "each column once")
+        problems.add(Problem(name, 1, twice, "duplicate-column", twice, "each column once"))
     else:
         return True
     return False
@@ -186,6 +186,8 @@ def _add_row(table: Table, line: int, cells: list[str], problems: Problems) -> N
         return
     longest = max(range(len(cells)), key=lambda place: len(cells[place]))
     if len(cells[longest]) > MAX_CELL:
-        problems.add(table.name, line, table.columns[longest], "too-long", None, f"at most {MAX_CELL} characters")
+        problems.add(
+            Problem(table.name, line, table.columns[longest], "too-long", None, f"at most {MAX_CELL} characters")
+        )
         return
     table.rows.append((line, {column: cell.strip() for column, cell in zip(table.columns, cells, strict=True)}))

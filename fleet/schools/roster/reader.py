@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import date
 
+from fleet.errors import Problem
 from fleet.schools.roster.package import Problems, Table
 
 
@@ -23,7 +24,7 @@ class Row:
         """Note that a cell is not acceptable."""
         self.is_sound = False
         found = self._cells.get(column, "") if show else None
-        self._problems.add(self._table.name, self.line, column, code, found, expected)
+        self._problems.add(Problem(self._table.name, self.line, column, code, found, expected))
 
     def text(self, column: str) -> str:
         """Return a cell that may be empty or whose column may be missing."""
@@ -71,7 +72,7 @@ def rows(table: Table, needed: tuple[str, ...], problems: Problems) -> Iterator[
     """Give the lines of ``table``; none where a needed column is missing, which is then noted."""
     missing = [column for column in needed if column not in table.columns]
     for column in missing:
-        problems.add(table.name, 1, column, "missing-column", None, f"a column {column}")
+        problems.add(Problem(table.name, 1, column, "missing-column", None, f"a column {column}"))
     if not missing:
         for line, cells in table.rows:
             yield Row(table, line, cells, problems)

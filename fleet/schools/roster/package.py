@@ -182,7 +182,7 @@ def _add_row(table: Table, line: int, cells: list[str], problems: Problems) -> N
         return  # empty lines at the end are common and mean nothing
     if len(cells) != len(table.columns):
         expected = f"{len(table.columns)} fields, as in the first line"
-        problems.add(table.name, line, None, "ragged-row", str(len(cells)), expected)
+        problems.add(Problem(table.name, line, None, "ragged-row", str(len(cells)), expected))
         return
     longest = max(range(len(cells)), key=lambda place: len(cells[place]))
     if len(cells[longest]) > MAX_CELL:

@@ -15,6 +15,7 @@ import fleet.schools.models
 import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
 from fleet import crypto
+from fleet.assignments import materialise
 from fleet.config import Config
 from fleet.db import db, engine_options, prepare_sqlite
 
@@ -40,6 +41,7 @@ def create_app(config: Config | None = None, *, environ: Mapping[str, str] | Non
         SECRET_KEY=crypto.read_or_create(config.secrets_dir / "session.key", secrets.token_bytes(32)),
     )
     app.extensions["fleet_config"] = config
+    materialise.follow_changes()
     db.init_app(app)
     if config.is_sqlite:
         with app.app_context():

@@ -6,6 +6,8 @@ connection has foreign keys on, WAL journal and a busy timeout, and a writing tr
 """
 
 import enum
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +18,23 @@ import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, DateTime, Dialect, Engine, Enum, MetaData, event
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Engine,
+    Enum,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    bindparam,
+    cast,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import DeclarativeBase
@@ -153,6 +171,25 @@ def run_followers() -> None:
         for subject, (ids, now) in pending.items():
             for follower in _followers.get(subject, []):
                 follower(frozenset(ids), now)
+
+
+def take_turn(name: str) -> None:
+    """Wait until no other transaction has this turn, and keep it until the running one ends.
+
+    Whoever changes what tablets shall have takes the turn ``assignments`` before changing tablets' rows, so that two
+    such changes neither miss each other nor deadlock. SQLite's writing transaction is alone anyway.
+    """
+    if db.session.get_bind().dialect.name == "postgresql":
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def id_set(ids: Iterable[int]) -> Select[Any]:
+    """Return a query that gives ``ids``: one parameter however many they are, for ``column.in_(…)``."""
+    told = bindparam(None, json.dumps(sorted(ids)), type_=String)
+    if db.session.get_bind().dialect.name == "postgresql":
+        return select(cast(func.jsonb_array_elements_text(cast(told, JSONB)), Integer))
+    return select(func.json_each(told).table_valued("value").c.value)
 
 
 @contextmanager

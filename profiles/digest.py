@@ -21,7 +21,12 @@ def canonical(value: Any) -> bytes:
 
 def digest(value: Any) -> str:
     """Return the lower-case hex SHA-256 of the canonical form of ``value``."""
-    return hashlib.sha256(canonical(value)).hexdigest()
+    return digest_of(canonical(value))
+
+
+def digest_of(body: bytes) -> str:
+    """Return the lower-case hex SHA-256 of a canonical form."""
+    return hashlib.sha256(body).hexdigest()
 
 
 def _require_plain(value: Any) -> None:

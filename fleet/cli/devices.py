@@ -8,6 +8,7 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.cli.devices_why import why
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.devices import delivery, life, queries
 from fleet.devices.models import Device, DeviceLife
@@ -20,6 +21,9 @@ _LIVES = [one.value for one in DeviceLife]
 @click.group(cls=ErrorsAsLines)
 def group() -> None:
     """Look after tablets."""
+
+
+group.add_command(why)
 
 
 def _plain(device: Device) -> dict[str, Any]:

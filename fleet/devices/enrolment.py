@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from fleet import audit
 from fleet.access import Principal
-from fleet.db import changed, db
+from fleet.db import changed, db, take_turn
 from fleet.devices import codes, tickets
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform, Ticket
 from fleet.errors import FleetError
@@ -126,6 +126,7 @@ def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
     ).first()
     if known is not None:
         return _again(known, request)
+    take_turn("assignments")
     try:
         ticket = _ticket(request.code, now)
         device = _device(request, ticket)

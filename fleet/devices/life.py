@@ -4,7 +4,7 @@ from datetime import datetime
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import changed
+from fleet.db import changed, take_turn
 from fleet.devices.enrolment import end_enrolment
 from fleet.devices.models import Device, DeviceLife
 from fleet.errors import ConflictError, InvalidError
@@ -33,6 +33,7 @@ def step(device: Device, name: str, *, by: Principal, now: datetime) -> None:
     allowed, to = _STEPS[name]
     if device.life not in allowed:
         raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step=name)
+    take_turn("assignments")
     before, device.life = device.life, to
     if name in _ENDS_ENROLMENT:
         end_enrolment(device, _ENDS_ENROLMENT[name], now)
@@ -53,6 +54,7 @@ def revoke_key(device: Device, *, by: Principal, now: datetime) -> None:
     require(by, Permission.MANAGE_DEVICES, school_id=device.school_id)
     if device.life is not DeviceLife.ENROLLED:
         raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step="revoke")
+    take_turn("assignments")
     end_enrolment(device, "revoked", now)
     device.life = DeviceLife.EXPECTED
     audit.record(by, "devices.revoked", subject=f"device:{device.id}", now=now, serial=device.serial)

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import String, insert, select, text, update
+from sqlalchemy import String, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import Base, Document, changed, db
+from fleet.db import Base, Document, changed, db, take_turn
 from fleet.errors import ConflictError, InvalidFileError, NotFoundError, Problem
 from fleet.schools.models import Membership, Person, School, SchoolClass, SchoolYear
 from fleet.schools.queries import ensure_municipality
@@ -40,7 +40,6 @@ _MODELS: dict[str, Any] = {
     "people": Person,
     "memberships": Membership,
 }
-_LOCK_KEY = 0x466C_6565_7401  # PostgreSQL advisory lock: one import at a time
 
 
 class RosterImport(Base):
@@ -141,7 +140,7 @@ def import_file(
     """
     require(by, Permission.IMPORT_ROSTER)
     wanted = read(path)
-    _take_turn()
+    take_turn("roster")
     proposed = plan(current(), wanted)
     if max_removed_percent is not None:
         require_below_brake(proposed, max_removed_percent=max_removed_percent)
@@ -169,7 +168,7 @@ def undo(*, by: Principal, now: datetime) -> RosterImport:
         ConflictError: the last import was taken back already, or what undo needs has been removed.
     """
     require(by, Permission.IMPORT_ROSTER)
-    _take_turn()
+    take_turn("roster")
     last = db.session.scalars(select(RosterImport).order_by(RosterImport.id.desc()).limit(1)).first()
     if last is None:
         raise NotFoundError(kind="roster-import", name="last")
@@ -191,12 +190,6 @@ def forget_undo_data(*, older_than: timedelta, now: datetime) -> int:
     """Remove what undo needs from imports older than that; returns from how many."""
     query = update(RosterImport).where(RosterImport.applied_at < now - older_than, RosterImport.undo.is_not(None))
     return int(db.session.execute(query.values(undo=None)).rowcount)  # type: ignore[attr-defined]
-
-
-def _take_turn() -> None:
-    """Wait until no other import runs. SQLite's writing transaction is alone anyway."""
-    if db.session.get_bind().dialect.name == "postgresql":
-        db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
 def _write(given: Plan, now: datetime) -> None:

@@ -1,0 +1,158 @@
+"""Who shall have which profile: assigning and withdrawing, with the effect worked out before the commit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.assignments.materialise import devices_at, materialise
+from fleet.assignments.models import Assignment, ProfileVersion, Scope
+from fleet.db import db, take_turn
+from fleet.devices.models import Device
+from fleet.errors import ConflictError, InvalidError, NotFoundError
+from fleet.schools.models import School, SchoolClass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a profile applies; make one with the functions named after the scopes."""
+
+    scope: Scope
+    id: int | None
+    school_id: int | None
+
+    @staticmethod
+    def municipality() -> "Place":
+        """The whole municipality."""
+        return Place(Scope.MUNICIPALITY, None, None)
+
+    @staticmethod
+    def school(school: School) -> "Place":
+        """One school."""
+        return Place(Scope.SCHOOL, school.id, school.id)
+
+    @staticmethod
+    def school_class(found: SchoolClass) -> "Place":
+        """One class: its own tablets and its pupils'."""
+        return Place(Scope.CLASS, found.id, found.school_id)
+
+    @staticmethod
+    def device(device: Device) -> "Place":
+        """One tablet."""
+        return Place(Scope.DEVICE, device.id, device.school_id)
+
+
+def _require(by: Principal, scope: Scope, school_id: int | None) -> None:
+    if scope is Scope.MUNICIPALITY:
+        require(by, Permission.ASSIGN_MUNICIPALITY)
+    else:
+        require(by, Permission.ASSIGN_SCHOOL, school_id=school_id)
+
+
+def assign(
+    version: ProfileVersion,
+    place: Place,
+    *,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+    by: Principal,
+    now: datetime,
+) -> tuple[Assignment, int]:
+    """Give a published version to a place, from … until …; returns it and how many tablets get a new schedule.
+
+    An open-ended assignment replaces the open-ended one that the same profile has at the same place.
+
+    Raises:
+        ForbiddenError: ``by`` may not assign there.
+        InvalidError: the version is a draft, or the times make no sense.
+    """
+    _require(by, place.scope, place.school_id)
+    if version.published_at is None:
+        raise InvalidError(kind="assignment", reason="a draft cannot be assigned: publish it first")
+    if ends_at is not None and (ends_at <= now or (starts_at is not None and ends_at <= starts_at)):
+        raise InvalidError(kind="assignment", reason="ends before it starts", ends_at=ends_at.isoformat())
+    take_turn("assignments")
+    if starts_at is None and ends_at is None:
+        _replace_earlier(version, place, now)
+    assignment = Assignment(
+        profile_version_id=version.id,
+        scope=place.scope,
+        school_id=place.id if place.scope is Scope.SCHOOL else None,
+        class_id=place.id if place.scope is Scope.CLASS else None,
+        device_id=place.id if place.scope is Scope.DEVICE else None,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        created_at=now,
+    )
+    db.session.add(assignment)
+    db.session.flush()
+    audit.record(
+        by, "assignments.assigned", subject=f"assignment:{assignment.id}", now=now,
+        scope=place.scope.value, profile=version.profile.name, version=version.number,
+        starts_at=starts_at.isoformat() if starts_at else None, ends_at=ends_at.isoformat() if ends_at else None,
+    )  # fmt: skip
+    return assignment, materialise(devices_at(assignment), now=now)
+
+
+def _replace_earlier(version: ProfileVersion, place: Place, now: datetime) -> None:
+    same = select(Assignment).join(Assignment.profile_version).where(
+        ProfileVersion.profile_id == version.profile_id, Assignment.scope == place.scope,
+        Assignment.withdrawn_at.is_(None), Assignment.starts_at.is_(None), Assignment.ends_at.is_(None),
+    )  # fmt: skip
+    for earlier in db.session.scalars(same):
+        if place.id in {earlier.school_id, earlier.class_id, earlier.device_id} or place.id is None:
+            earlier.withdrawn_at = now
+
+
+def get(assignment_id: int, *, by: Principal) -> Assignment:
+    """Return an assignment.
+
+    Raises:
+        NotFoundError: there is none, or ``by`` may not see it.
+    """
+    found = db.session.get(Assignment, assignment_id)
+    school_id = school_of(found) if found is not None else None
+    if found is None or not (found.scope is Scope.MUNICIPALITY or by.may(Permission.SEE_SCHOOL, school_id=school_id)):
+        raise NotFoundError(kind="assignment", name=str(assignment_id))
+    return found
+
+
+def school_of(assignment: Assignment) -> int | None:
+    """Return the school an assignment's place belongs to, None for the municipality."""
+    if assignment.class_id is not None:
+        return db.session.get_one(SchoolClass, assignment.class_id).school_id
+    if assignment.device_id is not None:
+        return db.session.get_one(Device, assignment.device_id).school_id
+    return assignment.school_id
+
+
+def withdraw(assignment_id: int, *, by: Principal, now: datetime) -> int:
+    """End an assignment now; returns how many tablets get a new schedule.
+
+    Raises:
+        NotFoundError: there is none, or ``by`` may not see it.
+        ForbiddenError: ``by`` may not assign there.
+        ConflictError: it was withdrawn or has ended.
+    """
+    take_turn("assignments")
+    assignment = get(assignment_id, by=by)
+    _require(by, assignment.scope, school_of(assignment))
+    if assignment.withdrawn_at is not None or (assignment.ends_at is not None and assignment.ends_at <= now):
+        raise ConflictError(kind="assignment", id=assignment_id, reason="it does not apply any more")
+    assignment.withdrawn_at = now
+    audit.record(by, "assignments.withdrawn", subject=f"assignment:{assignment_id}", now=now, scope=assignment.scope)
+    return materialise(devices_at(assignment), now=now)
+
+
+def listed(*, now: datetime, ended: bool = False) -> Sequence[Assignment]:
+    """Return the assignments that apply or will; with ``ended`` also those that do not any more."""
+    query = select(Assignment).options(joinedload(Assignment.profile_version).joinedload(ProfileVersion.profile))
+    if not ended:
+        query = query.where(
+            Assignment.withdrawn_at.is_(None), or_(Assignment.ends_at.is_(None), Assignment.ends_at > now)
+        )
+    return db.session.scalars(query.order_by(Assignment.id)).all()

@@ -1,0 +1,235 @@
+"""What each tablet shall have, worked out when something changes: set-based.
+
+Invariants: the number of statements does not depend on the number of tablets; each distinct combination of layers is
+worked out once; effective profiles and schedules are stored once under their digest; a tablet's row changes, and its
+configuration version rises, only where its schedule does. One change at a time (turn ``assignments``).
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, or_, select, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from fleet.assignments import schedules, timeline
+from fleet.assignments.models import Assignment, EffectiveProfile, Profile, ProfileVersion, Schedule, Scope
+from fleet.assignments.timeline import Segment, Timed
+from fleet.db import db, follow, id_set, take_turn
+from fleet.devices.models import Device
+from fleet.schools.models import Membership, MembershipRole, SchoolClass
+from profiles.digest import digest
+from profiles.layering import Layer, Level
+
+_LEVELS = {
+    Scope.MUNICIPALITY: Level.MUNICIPALITY,
+    Scope.SCHOOL: Level.SCHOOL,
+    Scope.CLASS: Level.CLASS,
+    Scope.DEVICE: Level.DEVICE,
+}
+
+_UPDATE = {
+    "sqlite": """
+        UPDATE device_state SET schedule_digest = json_extract(j.value, '$.s'),
+               desired_at = CASE WHEN desired_digest IS json_extract(j.value, '$.p') THEN desired_at ELSE :now END,
+               polls_pending = CASE WHEN desired_digest IS json_extract(j.value, '$.p') THEN polls_pending ELSE 0 END,
+               desired_digest = json_extract(j.value, '$.p'), next_switch_at = json_extract(j.value, '$.n'),
+               review_key = NULL, config_version = config_version + 1
+        FROM json_each(:rows) AS j
+        WHERE device_id = json_extract(j.value, '$.d') AND schedule_digest IS NOT json_extract(j.value, '$.s')
+    """,
+    "postgresql": """
+        UPDATE device_state SET schedule_digest = j.s,
+               desired_at = CASE WHEN desired_digest IS NOT DISTINCT FROM j.p THEN desired_at
+                            ELSE CAST(:now AS timestamptz) END,
+               polls_pending = CASE WHEN desired_digest IS NOT DISTINCT FROM j.p THEN polls_pending ELSE 0 END,
+               desired_digest = j.p, next_switch_at = j.n, review_key = NULL, config_version = config_version + 1
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS j(d int, s text, p text, n timestamptz)
+        WHERE device_id = j.d AND schedule_digest IS DISTINCT FROM j.s
+    """,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Applicable:
+    """An assignment with what layering needs of it and what a reason tells of it."""
+
+    id: int
+    scope: Scope
+    school_id: int | None
+    class_id: int | None
+    device_id: int | None
+    timed: Timed
+    profile: str
+    version: int
+
+
+def layer_name(assignment_id: int) -> str:
+    """Return the name by which reasons speak of an assignment's layer."""
+    return f"assignment:{assignment_id}"
+
+
+def standing(now: datetime) -> list[Applicable]:
+    """Return all assignments that apply now or will; one statement."""
+    query = (
+        select(Assignment, ProfileVersion.settings, Profile.name, ProfileVersion.number)
+        .join(Assignment.profile_version)
+        .join(ProfileVersion.profile)
+        .where(Assignment.withdrawn_at.is_(None), or_(Assignment.ends_at.is_(None), Assignment.ends_at > now))
+        .order_by(Assignment.id)
+    )
+    found = []
+    for one, settings, profile, number in db.session.execute(query):
+        since = one.starts_at or one.created_at
+        layer = Layer(_LEVELS[one.scope], layer_name(one.id), since, settings)
+        timed = Timed(layer, one.starts_at, one.ends_at)
+        place = (one.school_id, one.class_id, one.device_id)
+        found.append(Applicable(one.id, one.scope, *place, timed, profile, number))
+    return found
+
+
+def applicable_to(given: Select[Any], assignments: Iterable[Applicable], now: datetime) -> dict[int, tuple[int, ...]]:
+    """Return for each tablet of ``given`` the ids of the assignments that concern it; two statements.
+
+    Args:
+        given: selects tablets' ids.
+        assignments: what stands.
+        now: decides which memberships hold (by UTC date: a membership that begins or ends is moved by a job).
+    """
+    by_place: dict[tuple[Scope, int | None], list[int]] = defaultdict(list)
+    for one in assignments:
+        place = {Scope.SCHOOL: one.school_id, Scope.CLASS: one.class_id, Scope.DEVICE: one.device_id}.get(one.scope)
+        by_place[one.scope, place].append(one.id)
+    columns = (Device.id, Device.school_id, Device.class_id, Device.person_id)
+    rows = db.session.execute(select(*columns).where(Device.id.in_(given))).all()
+    classes = _classes_of_pupils(given, [place for scope, place in by_place if scope is Scope.CLASS], now)
+    found = {}
+    for device_id, school_id, class_id, person_id in rows:
+        places: set[tuple[Scope, int | None]] = {(Scope.MUNICIPALITY, None), (Scope.DEVICE, device_id)}
+        places.add((Scope.SCHOOL, school_id))
+        places |= {(Scope.CLASS, one) for one in {class_id, *classes.get(person_id or 0, ())} if one is not None}
+        found[device_id] = tuple(sorted(number for place in places for number in by_place.get(place, ())))
+    return found
+
+
+def _classes_of_pupils(given: Select[Any], class_ids: Collection[int | None], now: datetime) -> dict[int, set[int]]:
+    """Return the classes with assignments that the tablets' pupils are in."""
+    today = now.date()
+    query = (
+        select(Membership.person_id, Membership.class_id)
+        .join(SchoolClass, SchoolClass.id == Membership.class_id)
+        .where(
+            Membership.class_id.in_(id_set(one for one in class_ids if one is not None)),
+            Membership.person_id.in_(select(Device.person_id).where(Device.id.in_(given))),
+            Membership.role == MembershipRole.PUPIL,
+            Membership.ended_at.is_(None),
+            SchoolClass.ended_at.is_(None),
+            or_(Membership.starts_on.is_(None), Membership.starts_on <= today),
+            or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
+        )
+    )
+    found: dict[int, set[int]] = defaultdict(set)
+    for person_id, class_id in db.session.execute(query):
+        found[person_id].add(class_id)
+    return found
+
+
+def materialise(given: Select[Any], *, now: datetime) -> int:
+    """Work out what the tablets of ``given`` shall have; returns how many get a new schedule.
+
+    Args:
+        given: selects tablets' ids.
+        now: the instant.
+    """
+    take_turn("assignments")
+    db.session.flush()
+    assignments = {one.id: one for one in standing(now)}
+    wanted = applicable_to(given, assignments.values(), now)
+    plans = {combination: _plan(combination, assignments, now) for combination in set(wanted.values())}
+    _store(plans.values(), now)
+    rows = [
+        {"d": device_id, "s": plan.digest, "p": plan.current, "n": plan.next_switch}
+        for device_id, plan in ((device_id, plans[combination]) for device_id, combination in wanted.items())
+    ]
+    if not rows:
+        return 0
+    statement = text(_UPDATE[db.session.get_bind().dialect.name])
+    parameters = {"rows": json.dumps(rows), "now": schedules.stored_instant(now)}
+    changed = db.session.execute(statement, parameters).rowcount  # type: ignore[attr-defined]
+    db.session.expire_all()
+    return int(changed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    digest: str
+    entries: list[dict[str, Any]]
+    segments: list[Segment]
+    current: str
+    next_switch: str | None
+
+
+def _plan(combination: tuple[int, ...], assignments: Mapping[int, Applicable], now: datetime) -> _Plan:
+    found = timeline.segments([assignments[number].timed for number in combination], now=now)
+    entries = timeline.entries(found)
+    return _Plan(
+        digest=digest(entries),
+        entries=entries,
+        segments=found,
+        current=found[0].digest,
+        next_switch=schedules.stored_instant(found[0].ends_at),
+    )
+
+
+def _store(plans: Iterable[_Plan], now: datetime) -> None:
+    plans = list(plans)
+    profiles = {segment.digest: segment.body for plan in plans for segment in plan.segments}
+    _insert_new(
+        EffectiveProfile,
+        [
+            {"digest": name, "body": body.decode(), "length": len(body), "created_at": now}
+            for name, body in profiles.items()
+        ],
+    )
+    unique = {plan.digest: plan.entries for plan in plans}
+    _insert_new(Schedule, [{"digest": d, "entries": entries, "created_at": now} for d, entries in unique.items()])
+
+
+def _insert_new(model: Any, rows: list[dict[str, Any]]) -> None:
+    """Insert rows whose digest is not there yet; one statement."""
+    if rows:
+        make: Any = postgresql_insert if db.session.get_bind().dialect.name == "postgresql" else sqlite_insert
+        db.session.execute(make(model).values(rows).on_conflict_do_nothing(index_elements=["digest"]))
+
+
+def devices_at(place: Assignment) -> Select[Any]:
+    """Select the tablets that an assignment's place concerns."""
+    query = select(Device.id)
+    if place.scope is Scope.SCHOOL:
+        return query.where(Device.school_id == place.school_id)
+    if place.scope is Scope.DEVICE:
+        return query.where(Device.id == place.device_id)
+    if place.scope is Scope.CLASS:
+        pupils = select(Membership.person_id).where(
+            and_(Membership.class_id == place.class_id, Membership.role == MembershipRole.PUPIL)
+        )
+        return query.where(or_(Device.class_id == place.class_id, Device.person_id.in_(pupils)))
+    return query
+
+
+def _follow_devices(ids: frozenset[int], now: datetime) -> None:
+    materialise(id_set(ids), now=now)
+
+
+def _follow_people(ids: frozenset[int], now: datetime) -> None:
+    materialise(select(Device.id).where(Device.person_id.in_(id_set(ids))), now=now)
+
+
+def follow_changes() -> None:
+    """Have schedules follow wherever tablets or persons move; the application calls this once."""
+    follow("device", _follow_devices)
+    follow("person", _follow_people)

@@ -1,0 +1,138 @@
+"""Profiles and their versions: drafts that may change, published versions that never do."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.assignments.models import Profile, ProfileVersion
+from fleet.db import db
+from fleet.errors import ConflictError, InvalidFileError, NotFoundError, Problem
+from profiles import profile as library
+from profiles.digest import digest
+
+
+def read(path: Path) -> library.Profile:
+    """Read a profile from a TOML or (by its ending) JSON file.
+
+    Raises:
+        InvalidFileError: with every fault of the file.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > library.MAX_BYTES:
+        raise InvalidFileError(
+            [Problem(path.name, None, None, "too-large", None, f"at most {library.MAX_BYTES} bytes")]
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return library.parse(text, form="json" if path.suffix.lower() == ".json" else "toml")
+    except UnicodeDecodeError:
+        raise InvalidFileError([Problem(path.name, None, None, "not-utf8", None, "text in UTF-8")]) from None
+    except library.ProfileError as error:
+        raise InvalidFileError(
+            [Problem(path.name, f.line, f.key, f.code, f.found, f.expected) for f in error.faults]
+        ) from None
+
+
+def find(name: str) -> Profile:
+    """Return the profile of this name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = db.session.scalars(select(Profile).where(Profile.name == name)).first()
+    if found is None:
+        raise NotFoundError(kind="profile", name=name)
+    return found
+
+
+def versions(profile: Profile) -> Sequence[ProfileVersion]:
+    """Return a profile's versions, newest first; a draft has the highest number."""
+    query = select(ProfileVersion).where(ProfileVersion.profile_id == profile.id)
+    return db.session.scalars(query.order_by(ProfileVersion.number.desc())).all()
+
+
+def published(profile: Profile, number: int | None = None) -> ProfileVersion:
+    """Return a published version: the newest, or the one of this number.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    for version in versions(profile):
+        if version.published_at is not None and number in {None, version.number}:
+            return version
+    raise NotFoundError(kind="published version", name=f"{profile.name} {number or ''}".strip())
+
+
+def save_draft(given: library.Profile, *, by: Principal, now: datetime) -> ProfileVersion:
+    """Store a profile as its draft, in place of the one there was.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit profiles.
+    """
+    require(by, Permission.EDIT_PROFILES)
+    profile = db.session.scalars(select(Profile).where(Profile.name == given.name)).first()
+    if profile is None:
+        profile = Profile(name=given.name, title=given.title, created_at=now)
+        db.session.add(profile)
+        db.session.flush()
+    profile.title = given.title
+    known = versions(profile)
+    settings = dict(given.settings)
+    if known and known[0].published_at is None:
+        draft = known[0]
+        draft.settings, draft.digest, draft.created_at = settings, digest(settings), now
+    else:
+        number = known[0].number + 1 if known else 1
+        draft = ProfileVersion(
+            profile_id=profile.id, number=number, settings=settings, digest=digest(settings), created_at=now
+        )
+        db.session.add(draft)
+    db.session.flush()
+    return draft
+
+
+def publish(profile: Profile, *, by: Principal, now: datetime) -> ProfileVersion:
+    """Publish a profile's draft: from now on it never changes.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit profiles.
+        ConflictError: there is no draft, or it says what the published version says already.
+    """
+    require(by, Permission.EDIT_PROFILES)
+    known = versions(profile)
+    if not known or known[0].published_at is not None:
+        raise ConflictError(kind="profile", name=profile.name, reason="there is no draft to publish")
+    if len(known) > 1 and known[0].digest == known[1].digest:
+        raise ConflictError(
+            kind="profile", name=profile.name, reason=f"the draft says what version {known[1].number} says"
+        )
+    known[0].published_at = now
+    audit.record(
+        by, "profiles.published", subject=f"profile:{profile.id}", now=now,
+        profile=profile.name, version=known[0].number, digest=known[0].digest,
+    )  # fmt: skip
+    db.session.flush()
+    return known[0]
+
+
+def listed() -> list[dict[str, Any]]:
+    """Return the profiles with their newest published version and whether there is a draft, by name."""
+    newest = (
+        select(
+            ProfileVersion.profile_id,
+            func.max(ProfileVersion.number).filter(ProfileVersion.published_at.is_not(None)).label("published"),
+            func.max(ProfileVersion.number).filter(ProfileVersion.published_at.is_(None)).label("draft"),
+        )
+        .group_by(ProfileVersion.profile_id)
+        .subquery()
+    )
+    query = select(Profile, newest.c.published, newest.c.draft).join(newest, newest.c.profile_id == Profile.id)
+    return [
+        {"name": profile.name, "title": profile.title, "published": number, "draft": draft}
+        for profile, number, draft in db.session.execute(query.order_by(Profile.name))
+    ]

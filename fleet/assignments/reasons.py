@@ -1,0 +1,73 @@
+"""Why a tablet has what it has: every setting with winner, losers and rule, and where each layer comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from fleet.assignments.materialise import Applicable, applicable_to, layer_name, standing
+from fleet.assignments.models import Scope
+from fleet.db import db
+from fleet.devices.models import Device
+from fleet.errors import NotFoundError
+from fleet.schools.models import School, SchoolClass
+from profiles import layering
+from profiles.layering import Effective
+from profiles.vocabulary import VOCABULARY
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a layer comes from."""
+
+    assignment_id: int
+    scope: str
+    place: str
+    profile: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A tablet's effective profile at an instant with reasons; ``sources`` are the layers by their names in reasons."""
+
+    effective: Effective
+    sources: Mapping[str, Source]
+
+
+def why(device: Device, *, at: datetime, key: str | None = None) -> Why:
+    """Explain what a tablet shall have.
+
+    Args:
+        device: the tablet.
+        at: the instant; assignments that were withdrawn or have ended by now are not known any more.
+        key: only this setting.
+
+    Raises:
+        NotFoundError: the vocabulary has no such key, or no layer says anything about it.
+    """
+    if key is not None and key not in VOCABULARY:
+        raise NotFoundError(kind="setting", name=key)
+    known = {one.id: one for one in standing(at)}
+    ids = applicable_to(select(Device.id).where(Device.id == device.id), known.values(), at)[device.id]
+    applying = [known[number] for number in ids if known[number].timed.applies_at(at)]
+    effective = layering.effective([one.timed.layer for one in applying])
+    if key is not None:
+        if key not in effective.reasons:
+            raise NotFoundError(kind="setting of this tablet", name=key)
+        effective = Effective(
+            {name: value for name, value in effective.settings.items() if name == key},
+            {key: effective.reasons[key]},
+        )
+    return Why(effective, {layer_name(one.id): _source(one, device) for one in applying})
+
+
+def _source(one: Applicable, device: Device) -> Source:
+    if one.scope is Scope.SCHOOL:
+        place = db.session.get_one(School, one.school_id).name
+    elif one.scope is Scope.CLASS:
+        place = db.session.get_one(SchoolClass, one.class_id).title
+    else:
+        place = device.serial if one.scope is Scope.DEVICE else "municipality"
+    return Source(one.id, one.scope.value, place, one.profile, one.version)

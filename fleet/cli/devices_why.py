@@ -1,0 +1,71 @@
+"""``fleet devices why``: the reason for every setting of a tablet."""
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from fleet import clock
+from fleet.access import Principal
+from fleet.assignments import reasons
+from fleet.assignments.reasons import Why
+from fleet.cli.output import application, json_option, show_json
+from fleet.devices import queries
+from profiles.vocabulary import VOCABULARY
+
+
+def _plain(found: Why) -> list[dict[str, Any]]:
+    def source(layer: str) -> dict[str, Any]:
+        told = found.sources[layer]
+        return {
+            "assignment": told.assignment_id,
+            "scope": told.scope,
+            "place": told.place,
+            "profile": told.profile,
+            "version": told.version,
+        }
+
+    def shown(key: str, value: Any) -> Any:
+        return "(hidden)" if VOCABULARY[key].secret and value is not None else value
+
+    return [
+        {
+            "key": key,
+            "value": shown(key, reason.value),
+            "rule": reason.rule,
+            "winners": [source(layer) for layer in reason.winners],
+            "losers": [{**source(loser.layer), "value": shown(key, loser.value)} for loser in reason.losers],
+            "removed": list(reason.removed),
+            "channels": list(VOCABULARY[key].channels),
+        }
+        for key, reason in found.effective.reasons.items()
+    ]
+
+
+@click.command()
+@click.argument("serial")
+@click.argument("key", required=False)
+@click.option("--at", type=click.DateTime(), help="At this local time instead of now.")
+@json_option
+def why(serial: str, key: str | None, at: datetime | None, *, as_json: bool) -> None:
+    """Explain every setting of a tablet, or one: who won, who lost, and by which rule."""
+    with application(writes=False) as config:
+        moment = at.replace(tzinfo=config.timezone) if at is not None else clock.now()
+        device = queries.find_device(serial, by=Principal.command_line())
+        rows = _plain(reasons.why(device, at=moment, key=key))
+    if as_json:
+        show_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['key']} = {row['value']}   ({row['rule']})")
+        for winner in row["winners"]:
+            click.echo(f"  won   {_words(winner)}")
+        for loser in row["losers"]:
+            click.echo(f"  lost  {_words(loser)}: {loser['value']}")
+        if row["removed"]:
+            click.echo(f"  taken out because blocked: {', '.join(row['removed'])}")
+
+
+def _words(source: dict[str, Any]) -> str:
+    where = f"{source['scope']} {source['place']}"
+    return f"{where}: {source['profile']} version {source['version']} (#{source['assignment']})"

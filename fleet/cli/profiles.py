@@ -1,0 +1,106 @@
+"""``fleet profiles``: apps, restrictions and settings."""
+
+from pathlib import Path
+
+import click
+
+from fleet import clock
+from fleet.access import Principal
+from fleet.assignments import publishing
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from profiles import catalogue
+from profiles import profile as library
+
+
+@click.group(cls=ErrorsAsLines)
+def group() -> None:
+    """Write, publish and compare profiles."""
+
+
+@group.command("list")
+@json_option
+def list_profiles(*, as_json: bool) -> None:
+    """List the profiles."""
+    with application(writes=False):
+        rows = publishing.listed()
+    show_table(rows, ["name", "title", "published", "draft"], as_json=as_json)
+
+
+@group.command("import")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--catalogue", "from_catalogue", is_flag=True, help="The ready-made school profiles.")
+@click.option("--publish", is_flag=True, help="Publish them at once.")
+def import_profiles(files: tuple[Path, ...], *, from_catalogue: bool, publish: bool) -> None:
+    """Store profiles from TOML or JSON files as drafts."""
+    if not files and not from_catalogue:
+        raise click.UsageError("name files, or --catalogue")
+    by, now = Principal.command_line(), clock.now()
+    with application(writes=True):
+        given = [publishing.read(path) for path in files] + (catalogue.load() if from_catalogue else [])
+        for profile in given:
+            draft = publishing.save_draft(profile, by=by, now=now)
+            if publish:
+                publishing.publish(draft.profile, by=by, now=now)
+            click.echo(f"{profile.name}: {'published' if publish else 'draft'} version {draft.number}")
+
+
+@group.command()
+@click.argument("name")
+def publish(name: str) -> None:
+    """Publish a profile's draft; from then on the version never changes."""
+    with application(writes=True):
+        profile = publishing.find(name)
+        version = publishing.publish(profile, by=Principal.command_line(), now=clock.now())
+        click.echo(f"{name}: published version {version.number}")
+
+
+@group.command()
+@click.argument("name")
+@click.option("--version", "number", type=int, help="The published version; the newest where not given.")
+@click.option("--toml", "as_toml", is_flag=True, help="Write it as a file that can be edited and imported.")
+@json_option
+def show(name: str, number: int | None, *, as_toml: bool, as_json: bool) -> None:
+    """Show a profile's settings."""
+    with application(writes=False):
+        profile = publishing.find(name)
+        version = publishing.published(profile, number)
+        title, settings, found = profile.title, version.settings, version.number
+    if as_toml:
+        click.echo(library.dump_toml(library.Profile(name, title, settings)), nl=False)
+    elif as_json:
+        show_json({"name": name, "title": title, "version": found, "settings": settings})
+    else:
+        rows = [{"setting": key, "value": value} for key, value in settings.items()]
+        show_table(rows, ["setting", "value"], as_json=False)
+
+
+@group.command()
+@click.argument("name")
+@json_option
+def history(name: str, *, as_json: bool) -> None:
+    """List a profile's versions, newest first."""
+    with application(writes=False):
+        rows = [
+            {"version": one.number, "published_at": one.published_at, "digest": one.digest[:12]}
+            for one in publishing.versions(publishing.find(name))
+        ]
+    show_table(rows, ["version", "published_at", "digest"], as_json=as_json)
+
+
+@group.command()
+@click.argument("name")
+@click.argument("old", type=int)
+@click.argument("new", type=int)
+@json_option
+def diff(name: str, old: int, new: int, *, as_json: bool) -> None:
+    """Compare two versions; a draft has the highest number."""
+    with application(writes=False):
+        known = {one.number: one.settings for one in publishing.versions(publishing.find(name))}
+    for number in (old, new):
+        if number not in known:
+            raise click.BadParameter(f"{name} has no version {number}")
+    rows = [
+        {"setting": one.key, "old": one.old, "new": one.new, "direction": one.direction}
+        for one in library.diff(known[old], known[new])
+    ]
+    show_table(rows, ["setting", "old", "new", "direction"], as_json=as_json)

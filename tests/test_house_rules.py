@@ -14,7 +14,8 @@ CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "ti
 # The agent runs on a tablet, apart from the server, and so has its own clock module.
 MAY_READ_CLOCK = {"fleet/clock.py", "agent_protocol/clock.py"}
 MAY_COMMIT = {"fleet/db.py"}
-MAY_CATCH_ALL = {"fleet/jobs/runner.py"}
+# Last resorts: a job that fails must not end the runner, nor a request the process; both are logged and answered.
+MAY_CATCH_ALL = {"fleet/jobs/runner.py", "fleet/channels/gate.py", "fleet/channels/batching.py"}
 
 
 def sources() -> list[Path]:

@@ -21,6 +21,7 @@ NOUNS = {
     "people": "accounts and roles",
     "profiles": "apps, restrictions and settings",
     "roster": "schools, classes and people from a file",
+    "server": "run the server",
     "schools": "schools and their calendar",
     "tickets": "rights to enrol",
 }

@@ -8,6 +8,7 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.cli.devices_order import list_orders, order
 from fleet.cli.devices_why import why
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.devices import delivery, life, queries
@@ -23,7 +24,8 @@ def group() -> None:
     """Look after tablets."""
 
 
-group.add_command(why)
+for command in (why, order, list_orders):
+    group.add_command(command)
 
 
 def _plain(device: Device) -> dict[str, Any]:

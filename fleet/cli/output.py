@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -66,10 +67,23 @@ class ErrorsAsLines(click.Group):
             ctx.exit(EXIT_REFUSED)
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What ``__main__`` (or a test) gives to the command line, which may not reach for it itself."""
+
+    create_app: Callable[[], Flask]
+    serve: Callable[[], None]
+
+
+def program() -> Program:
+    """Return what the command line was given."""
+    found: Program = click.get_current_context().obj
+    return found
+
+
 def make_app() -> Flask:
-    """Make the application with the function that ``__main__`` (or a test) gave to the command line."""
-    create: Callable[[], Flask] = click.get_current_context().obj
-    return create()
+    """Make the application."""
+    return program().create_app()
 
 
 @contextmanager

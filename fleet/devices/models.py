@@ -10,7 +10,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.db import Base, Document, text_enum
@@ -122,7 +122,7 @@ class DeviceState(Base):
 
     device_id: Mapped[int] = mapped_column(ForeignKey("device.id"), primary_key=True, autoincrement=False)
     key_thumbprint: Mapped[str | None] = mapped_column(String(64))  # of the open enrolment; None: nobody may speak
-    last_sequence: Mapped[int] = mapped_column(default=0)
+    last_sequence: Mapped[int] = mapped_column(BigInteger, default=0)
     last_report_id: Mapped[str | None] = mapped_column(String(36))
     last_report_digest: Mapped[str | None] = mapped_column(String(64))
     last_seen_at: Mapped[datetime | None]
@@ -138,7 +138,7 @@ class DeviceState(Base):
     review_key: Mapped[str | None] = mapped_column(String(64))  # of all that findings depend on, as last reviewed
     facts: Mapped[dict[str, Any] | None] = mapped_column(Document)  # inventory: os_version, model, apps, storage …
     battery_percent: Mapped[int | None]
-    storage_free_bytes: Mapped[int | None]
+    storage_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
     clock_offset_s: Mapped[int | None]
     failures: Mapped[list[Any] | None] = mapped_column(Document)  # settings the tablet could not apply
     has_findings: Mapped[bool] = mapped_column(Boolean, default=False)

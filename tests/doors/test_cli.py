@@ -13,7 +13,7 @@ from fleet import audit
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.cli import NOUNS, main
-from fleet.cli.output import ErrorsAsLines, show_json, show_table
+from fleet.cli.output import ErrorsAsLines, Program, show_json, show_table
 from fleet.db import transaction
 from fleet.errors import BrakedError, ConflictError, FleetError, InvalidFileError, NotFoundError, Problem
 from tests.conftest import NOW
@@ -22,7 +22,7 @@ WHOLE_FILE = Problem("a.zip", None, None, "empty", None, "x")
 
 
 def run(app: Flask, *words: str) -> click.testing.Result:
-    return CliRunner().invoke(main, words, obj=lambda: app)
+    return CliRunner().invoke(main, words, obj=Program(lambda: app, lambda: None))
 
 
 def test_help_names_every_noun() -> None:
@@ -45,17 +45,28 @@ def test_the_audit_lists_as_table_and_as_json(app: Flask) -> None:
 
 def test_a_database_that_is_not_set_up_is_said_so_in_one_line(tmp_path: Path) -> None:
     environ = {"FLEET_DATA_DIR": str(tmp_path)}
-    refused = CliRunner().invoke(main, ["audit", "list"], obj=lambda: create_app(environ=environ))
+    refused = CliRunner().invoke(
+        main, ["audit", "list"], obj=Program(lambda: create_app(environ=environ), lambda: None)
+    )
     assert refused.exit_code == 1
     assert "fleet database upgrade" in refused.stderr
     assert "Traceback" not in refused.stderr
-    made = CliRunner().invoke(main, ["database", "upgrade"], obj=lambda: create_app(environ=environ))
+    made = CliRunner().invoke(
+        main, ["database", "upgrade"], obj=Program(lambda: create_app(environ=environ), lambda: None)
+    )
     assert (made.exit_code, made.output) == (0, "database is up to date\n")
-    assert CliRunner().invoke(main, ["audit", "list"], obj=lambda: create_app(environ=environ)).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(main, ["audit", "list"], obj=Program(lambda: create_app(environ=environ), lambda: None))
+        .exit_code
+        == 0
+    )
 
 
 def test_a_wrong_setting_is_said_so_in_one_line() -> None:
-    refused = CliRunner().invoke(main, ["audit", "list"], obj=lambda: create_app(environ={"FLEET_BIND": "x"}))
+    refused = CliRunner().invoke(
+        main, ["audit", "list"], obj=Program(lambda: create_app(environ={"FLEET_BIND": "x"}), lambda: None)
+    )
     assert refused.exit_code == 1
     assert "FLEET_BIND" in refused.stderr
 

@@ -247,10 +247,44 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_assignment_ends_at'), ['ends_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_assignment_school_id'), ['school_id'], unique=False)
 
+    op.create_table('check_in',
+    sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('report_id', sa.String(length=36), nullable=False),
+    sa.Column('applied_digest', sa.String(length=64), nullable=True),
+    sa.Column('battery_percent', sa.Integer(), nullable=True),
+    sa.Column('storage_free_bytes', sa.BigInteger(), nullable=True),
+    sa.Column('clock_offset_s', sa.Integer(), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_check_in_device_id_device')),
+    sa.PrimaryKeyConstraint('device_id', 'sequence', name=op.f('pk_check_in'))
+    )
+    with op.batch_alter_table('check_in', schema=None) as batch_op:
+        batch_op.create_index('ix_check_in_received_at', ['received_at'], unique=False)
+
+    op.create_table('device_order',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('uid', sa.String(length=32), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', name='orderkind', native_enum=False, length=16), nullable=False),
+    sa.Column('payload', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('state', sa.Enum('queued', 'sent', 'done', 'failed', 'refused', 'expired', 'withdrawn', name='orderstate', native_enum=False, length=16), nullable=False),
+    sa.Column('queued_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('detail', sa.String(length=255), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_order_device_id_device')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_device_order')),
+    sa.UniqueConstraint('uid', name=op.f('uq_device_order_uid'))
+    )
+    with op.batch_alter_table('device_order', schema=None) as batch_op:
+        batch_op.create_index('ix_device_order_open', ['device_id', 'state'], unique=False)
+
     op.create_table('device_state',
     sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('key_thumbprint', sa.String(length=64), nullable=True),
-    sa.Column('last_sequence', sa.Integer(), nullable=False),
+    sa.Column('last_sequence', sa.BigInteger(), nullable=False),
     sa.Column('last_report_id', sa.String(length=36), nullable=True),
     sa.Column('last_report_digest', sa.String(length=64), nullable=True),
     sa.Column('last_seen_at', sa.DateTime(timezone=True), nullable=True),
@@ -266,7 +300,7 @@ def upgrade() -> None:
     sa.Column('review_key', sa.String(length=64), nullable=True),
     sa.Column('facts', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('battery_percent', sa.Integer(), nullable=True),
-    sa.Column('storage_free_bytes', sa.Integer(), nullable=True),
+    sa.Column('storage_free_bytes', sa.BigInteger(), nullable=True),
     sa.Column('clock_offset_s', sa.Integer(), nullable=True),
     sa.Column('failures', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('has_findings', sa.Boolean(), nullable=False),
@@ -303,6 +337,14 @@ def downgrade() -> None:
 
     op.drop_table('enrolment')
     op.drop_table('device_state')
+    with op.batch_alter_table('device_order', schema=None) as batch_op:
+        batch_op.drop_index('ix_device_order_open')
+
+    op.drop_table('device_order')
+    with op.batch_alter_table('check_in', schema=None) as batch_op:
+        batch_op.drop_index('ix_check_in_received_at')
+
+    op.drop_table('check_in')
     with op.batch_alter_table('assignment', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_assignment_school_id'))
         batch_op.drop_index(batch_op.f('ix_assignment_ends_at'))

@@ -1,4 +1,4 @@
-"""Where everything is put together: the only module that sees all areas and doors."""
+"""The Flask application: the staff's door, and the context in which the domain runs."""
 
 import os
 import secrets
@@ -10,7 +10,9 @@ from sqlalchemy import URL, make_url
 
 import fleet.assignments.models
 import fleet.audit
+import fleet.checkins.models
 import fleet.devices.models
+import fleet.orders
 import fleet.schools.models
 import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration

@@ -1,0 +1,106 @@
+"""The server: gunicorn's asynchronous worker with the gate in front and Flask behind it, in one process or several."""
+
+import contextlib
+import random
+import secrets
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import alembic.command
+from a2wsgi import WSGIMiddleware
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from fleet import clock
+from fleet.app import logs
+from fleet.app.flask_app import create_app
+from fleet.channels.gate import Gate
+from fleet.channels.native import authority
+from fleet.channels.native.door import NativeChannel
+from fleet.channels.native.pace import Pace
+from fleet.channels.native.work import Work
+from fleet.config import Config
+from fleet.crypto import read_or_create
+from fleet.db import db, migrations
+
+_STAFF_THREADS = 10
+_KEEPALIVE_S = 5  # idle connections end by themselves within this, so a stop takes no longer
+
+
+def upgrade(app: Flask) -> None:
+    """Bring the database to this program's shape."""
+    settings = migrations()
+    with app.app_context(), db.engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        alembic.command.upgrade(settings, "head")
+
+
+def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None = None) -> Gate:
+    """Make the ASGI callable: channels for tablets, ``app`` for everything else."""
+    config: Config = app.extensions["fleet_config"]
+    keys = authority.load(config.secrets_dir, now=clock.now())
+    native = NativeChannel(
+        Work(app, keys, clock.now, report_s=config.report_s),
+        keys,
+        authority_name=config.authority,
+        pace=Pace(config.poll_s, config.report_s, lambda _now: True, random.SystemRandom()),
+        nonce_key=read_or_create(config.secrets_dir / "nonce.key", secrets.token_bytes(32)),
+        queue_limit=config.queue_limit,
+        now=clock.now,
+    )
+    return Gate(
+        [native],
+        WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
+        on_start=on_start or (lambda: lambda: None),
+    )
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn, told everything here and nothing by files or the environment."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn's settings."""
+        settings: dict[str, Any] = {
+            "bind": self._config.bind,
+            "workers": self._config.workers,
+            "worker_class": "asgi",
+            "asgi_lifespan": "on",
+            "keepalive": _KEEPALIVE_S,
+            "graceful_timeout": 20,
+            "timeout": 60,
+            "limit_request_line": 8190,
+            "worker_connections": 10_000,
+            "loglevel": "warning",
+            "proc_name": "fleet",
+            "control_socket_disable": True,
+        }
+        for name, value in settings.items():
+            with contextlib.suppress(AttributeError):
+                if name in self.cfg.settings:
+                    self.cfg.set(name, value)
+
+    def load(self) -> Gate:
+        """Make the application in the worker, after the fork, so that no connection is shared."""
+        logs.configure()
+        app = create_app(self._config)
+        return create_gate(app)
+
+
+def serve(config: Config) -> None:
+    """Run the server until SIGTERM or SIGINT; brings the database up to date first.
+
+    Raises:
+        SystemExit: gunicorn's own end.
+    """
+    app = create_app(config)
+    upgrade(app)
+    authority.load(config.secrets_dir, now=clock.now())
+    with app.app_context():
+        db.engine.dispose()
+    print(f"fleet: serving {config.public_url} (listening on {config.bind})", file=sys.stderr, flush=True)  # noqa: T201 (told to a person)
+    _Server(config).run()

@@ -1,0 +1,94 @@
+"""Many requests, one transaction: what waits while the previous batch commits becomes the next batch.
+
+Invariants: an item is answered only after the function that takes the batch has returned, which is after its commit;
+the queue is bounded, and who finds it full is told at once; one bad item does not fail its neighbours; at the end
+everything that was taken in is answered.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+class FullError(Exception):
+    """The queue is full."""
+
+
+class Batcher(Generic[Item, Outcome]):
+    """Gathers items for a function that takes many at once, in one thread of its own.
+
+    Args:
+        process: takes a batch, returns an outcome for each item in order; an outcome may be an exception to raise.
+        limit: how many items may wait.
+        at_most: how many items go into one batch.
+        name: of the thread.
+    """
+
+    def __init__(
+        self,
+        process: Callable[[Sequence[Item]], Sequence[Outcome | Exception]],
+        *,
+        limit: int,
+        at_most: int = 256,
+        name: str = "batch",
+    ) -> None:
+        self._process = process
+        self._limit = limit
+        self._at_most = at_most
+        self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many items wait."""
+        return len(self._waiting)
+
+    async def submit(self, item: Item) -> Outcome:
+        """Have ``item`` taken in the next batch and return its outcome.
+
+        Raises:
+            FullError: too many wait already.
+            Exception: the outcome, where it is one.
+        """
+        if len(self._waiting) >= self._limit:
+            raise FullError
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._at_most))]
+            outcomes = await loop.run_in_executor(self._thread, self._take, [item for item, _ in batch])
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if future.done():  # whoever asked has gone away; what was stored stays stored
+                    continue
+                if isinstance(outcome, Exception):
+                    future.set_exception(outcome)
+                else:
+                    future.set_result(outcome)
+        self._running = None
+
+    def _take(self, items: Sequence[Item]) -> Sequence[Outcome | Exception]:
+        """Process a batch; where it fails as a whole, its items one by one."""
+        try:
+            return self._process(items)
+        except Exception as error:  # noqa: BLE001 (an outcome like any other: it is raised where it is awaited)
+            if len(items) == 1:
+                return [error]
+        return [outcome for item in items for outcome in self._take([item])]
+
+    async def drain(self) -> None:
+        """Wait until everything that was taken in is answered, then end the thread."""
+        while self._running is not None:
+            await asyncio.wait([self._running])
+        self._thread.shutdown()

@@ -1,0 +1,295 @@
+"""The native channel's door: paths, signatures, refusals. What happens behind is :mod:`fleet.channels.native.work`.
+
+Source: agent_protocol/README.md.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from agent_protocol import signing
+from agent_protocol.errors import STATUS, TYPE_PREFIX, Code, MalformedError, ProtocolError
+from agent_protocol.messages import (
+    ENVELOPE_MEDIA_TYPE,
+    MAX_BODY_BYTES,
+    PROBLEM_MEDIA_TYPE,
+    EnrolmentAnswer,
+    EnrolmentRequest,
+    NonceAnswer,
+    OrderResult,
+    Problem,
+    Report,
+    ReportAnswer,
+    decode,
+    encode,
+)
+from agent_protocol.signing import SignedRequest
+from fleet.channels.batching import Batcher, FullError
+from fleet.channels.http import Request, Response
+from fleet.channels.native.authority import Authority
+from fleet.channels.native.pace import Pace
+from fleet.channels.native.work import Config, PollItem, ResultItem, Work, etag_of, to_report
+from fleet.checkins.receive import Answer
+from fleet.checkins.receive import Report as OurReport
+from fleet.devices.enrolment import Refused
+from fleet.errors import FleetError, NotFoundError
+
+_NONCE_LIFE_S = 300
+_KEYS_KEPT = 50_000
+_JSON = "application/json"
+_IMMUTABLE = "private, max-age=31536000, immutable"
+
+
+class NativeChannel:
+    """Answers the native agents.
+
+    Args:
+        work: the units of work.
+        authority: what the server signs with.
+        authority_name: the server's host and port, as requests must be signed for.
+        pace: when tablets come next.
+        nonce_key: signs enrolment nonces.
+        queue_limit: how many reports, and how many polls, may wait.
+        now: the clock.
+    """
+
+    prefix = "/agent/"
+    max_body_bytes = MAX_BODY_BYTES
+
+    def __init__(
+        self,
+        work: Work,
+        authority: Authority,
+        *,
+        authority_name: str,
+        pace: Pace,
+        nonce_key: bytes,
+        queue_limit: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._work = work
+        self._authority = authority
+        self._authority_name = authority_name
+        self._pace = pace
+        self._nonce_key = nonce_key
+        self._now = now
+        self._known: OrderedDict[str, tuple[int, ec.EllipticCurvePublicKey]] = OrderedDict()
+        self._keys = Batcher(work.keys, limit=queue_limit, name="keys")
+        self._polls: Batcher[PollItem, Config] = Batcher(work.configs, limit=queue_limit, name="polls")
+        self._reports: Batcher[OurReport, Answer] = Batcher(work.receive, limit=queue_limit, name="reports")
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="native")
+        self._at_once = queue_limit
+        self._rare = 0
+
+    async def drain(self) -> None:
+        """Answer everything that was taken in."""
+        for batcher in (self._keys, self._polls, self._reports):
+            await batcher.drain()
+        self._threads.shutdown()
+
+    def too_large(self) -> Response:
+        """Return the refusal of a body beyond the limit."""
+        return self._problem(Code.TOO_LARGE, detail=f"at most {MAX_BODY_BYTES} bytes")
+
+    def failed(self) -> Response:
+        """Return the answer to a fault of ours."""
+        return self._problem(Code.INTERNAL)
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            return await self._route(request)
+        except ProtocolError as error:
+            return self._problem(error.code, **error.members)
+        except FullError:
+            return self._problem(Code.BUSY)
+        except FleetError as error:
+            return self._refusal(error)
+
+    async def _route(self, request: Request) -> Response:
+        match request.path.removeprefix(self.prefix).split("/"):
+            case ["v1", "config"]:
+                return await self._poll(_require(request, "GET"))
+            case ["v1", "reports"]:
+                return await self._report(_require(request, "POST"))
+            case ["v1", "profiles", digest]:
+                return await self._profile(_require(request, "GET"), digest)
+            case ["v1", "orders", order, "result"]:
+                return await self._result(_require(request, "POST"), order)
+            case ["v1", "nonce"]:
+                return self._nonce(_require(request, "GET"))
+            case ["v1", "enrolments"]:
+                return await self._enrol(_require(request, "POST"))
+            case [version, *_] if version != "v1" and version.startswith("v") and version[1:].isdecimal():
+                raise ProtocolError(Code.UPGRADE_REQUIRED, detail="this server speaks v1")
+        raise ProtocolError(Code.NOT_FOUND)
+
+    # -- who asks ------------------------------------------------------------------------------------------------
+
+    async def _authenticate(self, request: Request) -> tuple[int, SignedRequest]:
+        """Return which tablet signed the request; whether its key still counts is decided with what it asks for."""
+        has_body = request.method == "POST"
+        signed = signing.parse_request(request.headers, has_body=has_body)
+        known = self._known.get(signed.keyid)
+        if known is None:
+            known = await self._keys.submit(signed.keyid)
+            if known is None:
+                raise ProtocolError(Code.UNKNOWN_KEY)
+            self._known[signed.keyid] = known
+            if len(self._known) > _KEYS_KEPT:
+                self._known.popitem(last=False)
+        self._verify(request, signed, known[1])
+        return known[0], signed
+
+    def _verify(self, request: Request, signed: SignedRequest, key: ec.EllipticCurvePublicKey) -> None:
+        signing.verify_request(
+            signed,
+            key,
+            method=request.method,
+            authority=self._authority_name,
+            path=request.path,
+            query=request.query,
+            body=request.body if request.method == "POST" else None,
+            now=self._now().timestamp(),
+        )
+
+    # -- the cycle -----------------------------------------------------------------------------------------------
+
+    async def _poll(self, request: Request) -> Response:
+        device_id, signed = await self._authenticate(request)
+        etag = request.headers.get("if-none-match")
+        config = await self._polls.submit(PollItem(device_id, signed.keyid, etag))
+        wait = self._pace.next_poll_s(device_id, self._now())
+        headers = {"etag": config.etag, "cache-control": f"private, max-age={wait}"}
+        if config.envelope is None:
+            return Response(304, headers)
+        return Response(200, {**headers, "content-type": ENVELOPE_MEDIA_TYPE}, config.envelope)
+
+    async def _report(self, request: Request) -> Response:
+        device_id, signed = await self._authenticate(request)
+        told = decode(Report, request.body)
+        if request.headers.get("idempotency-key") != told.report_id:
+            raise MalformedError("Idempotency-Key is not the report's id")
+        report = to_report(told, device_id=device_id, key=signed.keyid, sequence=signed.sequence, body=request.body)
+        answer = await self._reports.submit(report)
+        now = self._now()
+        return _json(
+            200,
+            ReportAnswer(
+                config=etag_of(device_id, answer.config_version, now),
+                next_poll_s=self._pace.next_poll_s(device_id, now),
+                next_report_s=self._pace.next_report_s(device_id, now),
+                server_time=now,
+            ),
+        )
+
+    async def _profile(self, request: Request, digest: str) -> Response:
+        device_id, signed = await self._authenticate(request)
+        body = await self._in_thread(self._work.body, device_id, signed.keyid, digest)
+        if body is None:
+            raise ProtocolError(Code.NOT_FOUND)
+        headers = {"content-type": _JSON, "etag": f'"{digest}"', "cache-control": _IMMUTABLE}
+        return Response(200, headers, body)
+
+    async def _result(self, request: Request, order: str) -> Response:
+        device_id, signed = await self._authenticate(request)
+        result = decode(OrderResult, request.body)
+        item = ResultItem(device_id, signed.keyid, signed.sequence, order, result)
+        await self._in_thread(self._work.finish, item)
+        return Response(204)
+
+    async def _in_thread(self, function: Callable[..., object], *given: object) -> Any:
+        """Run a rarer unit of work in a thread; as many may wait as in the batchers' queues."""
+        if self._rare >= self._at_once:
+            raise FullError
+        self._rare += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *given)
+        finally:
+            self._rare -= 1
+
+    # -- enrolment -----------------------------------------------------------------------------------------------
+
+    def _nonce(self, _request: Request) -> Response:
+        nonce = self._make_nonce(int(self._now().timestamp()))
+        return _json(200, NonceAnswer(nonce, _NONCE_LIFE_S), {"cache-control": "no-store"})
+
+    def _make_nonce(self, issued_at: int) -> str:
+        mac = hmac.new(self._nonce_key, str(issued_at).encode(), hashlib.sha256).digest()[:16]
+        return f"{issued_at}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+    def _require_nonce(self, nonce: str) -> None:
+        told = nonce.partition(".")[0]
+        issued_at = int(told) if told.isdecimal() and len(told) < 13 else 0
+        if not hmac.compare_digest(nonce, self._make_nonce(issued_at)):
+            raise ProtocolError(Code.NONCE_EXPIRED, detail="not a nonce of this server")
+        if not 0 <= self._now().timestamp() - issued_at <= _NONCE_LIFE_S:
+            raise ProtocolError(Code.NONCE_EXPIRED)
+
+    async def _enrol(self, request: Request) -> Response:
+        signed = signing.parse_request(request.headers, has_body=True)
+        asked = decode(EnrolmentRequest, request.body)
+        key = signing.load_jwk(asked.key)
+        if signing.thumbprint(asked.key) != signed.keyid:
+            raise ProtocolError(Code.BAD_SIGNATURE, detail="keyid is not the thumbprint of the key")
+        self._verify(request, signed, key)
+        self._require_nonce(signed.nonce)
+        der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        outcome = await self._in_thread(self._work.enrol, asked, signed.keyid, der)
+        if isinstance(outcome, Refused):
+            return self._refusal(outcome.error)
+        now = self._now()
+        answer = EnrolmentAnswer(
+            device_id=outcome.device_uid,
+            root=self._authority.root,
+            next_sequence=outcome.next_sequence,
+            next_poll_s=1,
+            server_time=now,
+        )
+        return _json(201 if outcome.is_new else 200, answer)
+
+    # -- refusals ------------------------------------------------------------------------------------------------
+
+    def _refusal(self, error: FleetError) -> Response:
+        """Map the domain's refusal to the protocol's, once: their codes are the same words."""
+        code = Code.NOT_FOUND if isinstance(error, NotFoundError) else Code(error.code)
+        return self._problem(code, last_sequence=error.data.get("last_sequence"))
+
+    def _problem(self, code: Code, *, detail: str = "", last_sequence: int | None = None) -> Response:
+        now = self._now()
+        told = Problem(
+            type=TYPE_PREFIX + code.value,
+            title=code.value.replace("-", " "),
+            status=STATUS[code],
+            detail=detail,
+            server_time=now if code is Code.CLOCK_SKEW else None,
+            last_sequence=last_sequence,
+        )
+        headers = {"content-type": PROBLEM_MEDIA_TYPE, "date": format_datetime(now, usegmt=True)}
+        if code is Code.BUSY:
+            headers["retry-after"] = str(self._pace.retry_s())
+        return Response(STATUS[code], headers, encode(told))
+
+
+def _require(request: Request, method: str) -> Request:
+    if request.method != method:
+        raise ProtocolError(Code.METHOD_NOT_ALLOWED, detail=f"only {method}")
+    if method == "POST" and request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+        raise ProtocolError(Code.UNSUPPORTED_MEDIA_TYPE, detail=f"only {_JSON}")
+    if method == "GET" and request.body:
+        raise ProtocolError(Code.MALFORMED, detail="a GET has no body")
+    return request
+
+
+def _json(status: int, message: object, headers: dict[str, str] | None = None) -> Response:
+    return Response(status, {"content-type": _JSON, **(headers or {})}, encode(message))

@@ -1,0 +1,234 @@
+"""What the native channel asks of the domain, a batch at a time, each in one unit of work in a thread.
+
+Translation only: rows and answers of the domain on one side, messages of the protocol on the other.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from flask import Flask
+
+from agent_protocol import envelopes
+from agent_protocol.errors import Code, ProtocolError
+from agent_protocol.messages import (
+    CONFIG_TYPE,
+    SPEC,
+    ConfigDocument,
+    EnrolmentRequest,
+    Order,
+    OrderResult,
+    Role,
+    ScheduleEntry,
+    encode,
+)
+from agent_protocol.messages import Report as WireReport
+from fleet import orders
+from fleet.assignments import schedules
+from fleet.channels.native.authority import Authority
+from fleet.checkins import receive as checkins
+from fleet.checkins.receive import Answer, Report, Standing
+from fleet.db import reading, transaction
+from fleet.devices import enrolment, queries
+from fleet.devices.enrolment import Enrolled, Refused
+from fleet.devices.models import Platform
+from fleet.errors import FleetError
+
+CONFIG_LIFE = timedelta(days=21)
+WINDOW_S = 7 * 86_400
+_PLATFORMS = {"linux": Platform.LINUX, "android": Platform.ANDROID, "ipados": Platform.IPADOS}
+
+
+@dataclass(frozen=True, slots=True)
+class PollItem:
+    """A tablet's poll: which tablet, which key, what it has."""
+
+    device_id: int
+    key: str
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a poll gets: the ETag, and the signed configuration where the tablet has another."""
+
+    etag: str
+    envelope: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultItem:
+    """A tablet's word on an order."""
+
+    device_id: int
+    key: str
+    sequence: int
+    order: str
+    result: OrderResult
+
+
+def etag_of(device_id: int, version: int, now: datetime) -> str:
+    """Return the configuration's ETag: version and renewal window, the latter shifted by the tablet's number."""
+    offset = device_id * 2_654_435_761 % WINDOW_S  # Knuth's multiplicative hash spreads neighbours over the week
+    return f'"{version}-{(int(now.timestamp()) + offset) // WINDOW_S}"'
+
+
+class Work:
+    """The channel's units of work.
+
+    Args:
+        app: the application.
+        authority: the keys to sign with.
+        now: the clock.
+        report_s: seconds between reports, told in configurations.
+    """
+
+    def __init__(self, app: Flask, authority: Authority, now: Callable[[], datetime], *, report_s: int) -> None:
+        self._app = app
+        self._authority = authority
+        self._now = now
+        self._report_s = report_s
+
+    def keys(self, thumbprints: Sequence[str]) -> Sequence[tuple[int, ec.EllipticCurvePublicKey] | None]:
+        """Return tablet and key for thumbprints, None where there is none."""
+        with self._app.app_context(), reading():
+            found = queries.keys(set(thumbprints))
+        loaded: dict[str, tuple[int, ec.EllipticCurvePublicKey]] = {}
+        for name, (device_id, der) in found.items():
+            key = serialization.load_der_public_key(der)
+            if isinstance(key, ec.EllipticCurvePublicKey):
+                loaded[name] = (device_id, key)
+        return [loaded.get(name) for name in thumbprints]
+
+    def receive(self, batch: Sequence[Report]) -> Sequence[Answer | Exception]:
+        """Store reports."""
+        with self._app.app_context(), transaction():
+            return checkins.receive(batch, now=self._now())
+
+    def configs(self, batch: Sequence[PollItem]) -> Sequence[Config | Exception]:
+        """Answer polls: most have what they shall have, the others get a freshly signed configuration."""
+        now = self._now()
+        with self._app.app_context():
+            with reading():
+                standings = checkins.standings([item.device_id for item in batch])
+                outcomes = [self._standing(item, standings.get(item.device_id)) for item in batch]
+                stale = {
+                    one.device_id: one
+                    for item, one in zip(batch, outcomes, strict=True)
+                    if isinstance(one, Standing) and item.etag != etag_of(one.device_id, one.config_version, now)
+                }
+                documents, handed = self._documents(stale, now) if stale else ({}, [])
+            if handed:
+                with transaction():
+                    orders.mark_sent(handed, now=now)
+        return [
+            one
+            if isinstance(one, Exception)
+            else Config(etag_of(one.device_id, one.config_version, now), documents.get(one.device_id))
+            for one in outcomes
+        ]
+
+    @staticmethod
+    def _standing(item: PollItem, found: Standing | None) -> Standing | Exception:
+        if found is None or found.key != item.key:
+            return checkins.KeyRevokedError()
+        return found
+
+    def _documents(self, stale: dict[int, Standing], now: datetime) -> tuple[dict[int, bytes], list[int]]:
+        entries = schedules.load([one.schedule_digest for one in stale.values() if one.schedule_digest is not None])
+        waiting = orders.pending(stale.keys(), now=now)
+        documents = {
+            device_id: self._sign(one, entries[one.schedule_digest or ""], waiting.get(device_id, ()), now)
+            for device_id, one in stale.items()
+        }
+        return documents, [order.id for one in waiting.values() for order in one]
+
+    def _sign(self, one: Standing, entries: Sequence[Any], waiting: Sequence[orders.Order], now: datetime) -> bytes:
+        document = ConfigDocument(
+            spec=SPEC,
+            role=Role.ASSIGNMENT,
+            device_id=one.uid,
+            key_thumbprint=one.key or "",
+            version=one.config_version,
+            issued_at=now,
+            expires_at=now + CONFIG_LIFE,
+            min_agent="1.0",
+            schedule=[msgspec.convert(entry, ScheduleEntry) for entry in entries],
+            orders=[Order(order.uid, order.kind.value, order.payload, order.expires_at) for order in waiting],
+            report_s=self._report_s,
+        )
+        return encode(envelopes.sign(CONFIG_TYPE, encode(document), [self._authority.assignment]))
+
+    def body(self, device_id: int, key: str, digest: str) -> bytes | None:
+        """Return a profile's body if it is in the tablet's own schedule."""
+        with self._app.app_context(), reading():
+            standing = checkins.standings([device_id]).get(device_id)
+            if standing is None or standing.key != key:
+                raise checkins.KeyRevokedError
+            return schedules.body(digest) if schedules.may_fetch(device_id, digest) else None
+
+    def enrol(self, request: EnrolmentRequest, thumbprint: str, der: bytes) -> Enrolled | Refused:
+        """Take a tablet in; the refusal is committed too, for its audit line."""
+        platform = _PLATFORMS.get(request.platform)
+        if platform is None:
+            raise ProtocolError(Code.MALFORMED, detail=f"platform: one of {', '.join(_PLATFORMS)}")
+        asked = enrolment.EnrolmentRequest(
+            code=request.ticket,
+            serial=request.serial,
+            platform=platform,
+            model=request.model,
+            channel="native",
+            key_thumbprint=thumbprint,
+            public_key=der,
+        )
+        with self._app.app_context(), transaction():
+            return enrolment.enrol(asked, now=self._now())
+
+    def finish(self, item: ResultItem) -> None:
+        """Take a tablet's word on an order.
+
+        Raises:
+            FleetError: revoked, replayed, unknown or closed.
+        """
+        closed: FleetError | None = None
+        with self._app.app_context(), transaction():
+            checkins.use_sequence(item.device_id, item.key, item.sequence)
+            state = orders.OrderState(item.result.state.value)
+            try:
+                orders.finish(
+                    item.order, device_id=item.device_id, state=state, detail=item.result.detail, now=self._now()
+                )
+            except FleetError as error:  # the sequence stays used
+                closed = error
+        if closed is not None:
+            raise closed
+
+
+def to_report(told: WireReport, *, device_id: int, key: str, sequence: int, body: bytes) -> Report:
+    """Translate a report of the wire to ours."""
+    return Report(
+        device_id=device_id,
+        key=key,
+        sequence=sequence,
+        report_id=told.report_id,
+        body_digest=hashlib.sha256(body).hexdigest(),
+        applied=told.applied.profile,
+        facts={
+            "os_version": told.os_version,
+            "model": told.model,
+            "agent_version": told.agent_version,
+            "storage_total_bytes": told.storage_total_bytes,
+            "apps": [{"id": app.id, "version": app.version} for app in told.apps],
+            "attributes": told.attributes,
+            "flags": told.flags,
+        },
+        failures=[{"key": failure.key, "reason": failure.reason} for failure in told.failures],
+        battery_percent=told.battery_percent,
+        storage_free_bytes=told.storage_free_bytes,
+        clock_offset_s=told.clock_offset_s,
+    )

@@ -1,0 +1,1 @@
+"""A batch of reports in, a batch of answers out. See the modules."""

@@ -1,0 +1,260 @@
+"""Taking reports: one transaction and a bounded number of statements for a batch of any size.
+
+Invariants: a report is stored once, however often it comes; nothing is answered before it is stored (the door commits
+first); whose key a report was signed with is compared with the tablet's present key in the statement that stores it, so
+a revoked key is worth nothing from that commit on. Findings are reviewed only where something they depend on changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, select, text, update
+
+from fleet.assignments.schedules import stored_instant
+from fleet.checkins import statements
+from fleet.checkins.models import CheckIn
+from fleet.db import changed, db, id_set
+from fleet.devices.models import DeviceState
+from fleet.errors import FleetError
+
+CLOCK_WRONG_S = 120
+_PENDING_COUNTED = 5  # polls without the desired profile are told apart up to here
+
+
+class KeyRevokedError(FleetError):
+    """The key is not the tablet's any more."""
+
+    code = "revoked"
+
+
+class ReplayError(FleetError):
+    """The sequence was used before. Data: ``last_sequence``."""
+
+    code = "replay"
+
+
+class ReportConflictError(FleetError):
+    """A report of this id was stored with another content."""
+
+    code = "report-conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a tablet told, in our words.
+
+    Args:
+        device_id: the tablet.
+        key: thumbprint of the key the report was signed with.
+        sequence: its rising number.
+        report_id: names the report; the same one may come again.
+        body_digest: hex SHA-256 of the content, tells a repeated report from another under the same id.
+        applied: digest of the profile in force.
+        facts: inventory as plain data: os_version, model, apps, storage_total_bytes, attributes, flags …
+        failures: settings that could not be put into force, as {"key", "reason"}.
+        battery_percent: charge.
+        storage_free_bytes: free storage.
+        clock_offset_s: server's clock minus the tablet's.
+    """
+
+    device_id: int
+    key: str
+    sequence: int
+    report_id: str
+    body_digest: str
+    applied: str | None
+    facts: Mapping[str, Any]
+    failures: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+    battery_percent: int | None = None
+    storage_free_bytes: int | None = None
+    clock_offset_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the tablet is told: the version of what it shall fetch."""
+
+    device_id: int
+    config_version: int
+
+
+def receive(batch: Sequence[Report], *, now: datetime) -> list[Answer | FleetError]:
+    """Store a batch of reports; returns an answer or a refusal for each, in order.
+
+    Refusals are values, so that one tablet's does not undo its neighbours'.
+    """
+    outcomes: list[Answer | FleetError | None] = [None] * len(batch)
+    waiting = list(range(len(batch)))
+    while waiting:  # two reports of one tablet cannot share a statement: the second goes into the next round
+        first: dict[int, int] = {}
+        for place in waiting:
+            first.setdefault(batch[place].device_id, place)
+        for place, outcome in _round({place: batch[place] for place in first.values()}, now).items():
+            outcomes[place] = outcome
+        waiting = [place for place in waiting if outcomes[place] is None]
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _round(reports: Mapping[int, Report], now: datetime) -> dict[int, Answer | FleetError]:
+    stored = {row.device_id: row for row in _store(list(reports.values()), now)}
+    _note_changes([report for report in reports.values() if report.device_id in stored], stored, now)
+    outcomes: dict[int, Answer | FleetError] = {
+        place: Answer(report.device_id, stored[report.device_id].config_version)
+        for place, report in reports.items()
+        if report.device_id in stored
+    }
+    refused = {place: report for place, report in reports.items() if report.device_id not in stored}
+    return outcomes | _explain(refused) if refused else outcomes
+
+
+def _store(reports: Sequence[Report], now: datetime) -> Sequence[Any]:
+    rows = {
+        report.device_id: {
+            "d": report.device_id, "k": report.key, "q": report.sequence, "i": report.report_id,
+            "b": report.body_digest, "a": report.applied, "bat": report.battery_percent,
+            "sto": report.storage_free_bytes, "clk": report.clock_offset_s,
+        }
+        for report in reports
+    }  # fmt: skip
+    moment = stored_instant(now)
+    if db.session.get_bind().dialect.name == "postgresql":
+        told = {"rows": _json(list(rows.values())), "now": moment}
+        return db.session.execute(text(statements.RECEIVE_POSTGRESQL), told).all()
+    told = {"rows": _json(list(rows.values())), "now": moment}
+    stored = db.session.execute(text(statements.RECEIVE_SQLITE), told).all()
+    if stored:
+        kept = _json([rows[row.device_id] for row in stored])
+        db.session.execute(text(statements.LOG_SQLITE), {"rows": kept, "now": moment})
+    return stored
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _note_changes(reports: Sequence[Report], stored: Mapping[int, Any], now: datetime) -> None:
+    """Keep inventories that changed, and tell who follows reports which tablets are to be reviewed."""
+    rows: list[dict[str, Any]] = []
+    for report in reports:
+        row = stored[report.device_id]
+        content = msgspec.json.encode([report.facts, report.failures], order="sorted")
+        facts_digest = hashlib.sha256(content).hexdigest()
+        key = _review_key(report, row, facts_digest)
+        if key != row.review_key:
+            rows.append(
+                {"d": report.device_id, "f": report.facts, "g": facts_digest, "x": report.failures or None, "v": key}
+            )
+    if rows:
+        postgresql = db.session.get_bind().dialect.name == "postgresql"
+        statement = statements.FACTS_POSTGRESQL if postgresql else statements.FACTS_SQLITE
+        db.session.execute(text(statement), {"rows": _json(rows)})
+        db.session.expire_all()
+        changed("report", [row["d"] for row in rows], now=now)
+
+
+def _review_key(report: Report, row: Any, facts_digest: str) -> str:
+    """Return a digest of everything that findings depend on, coarse where only thresholds matter."""
+    total = report.facts.get("storage_total_bytes") or 0
+    free_percent = 100 * (report.storage_free_bytes or 0) // total if total else None
+    clock_is_wrong = abs(report.clock_offset_s) > CLOCK_WRONG_S
+    pending = min(row.polls_pending, _PENDING_COUNTED)
+    told = f"{facts_digest}/{row.applied_digest}/{row.desired_digest}/{pending}/{free_percent}/{clock_is_wrong}"
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _explain(refused: Mapping[int, Report]) -> dict[int, Answer | FleetError]:
+    """Say why reports were not stored; the same report again is answered as before."""
+    query = select(
+        DeviceState.device_id,
+        DeviceState.key_thumbprint,
+        DeviceState.last_sequence,
+        DeviceState.last_report_id,
+        DeviceState.last_report_digest,
+        DeviceState.config_version,
+    ).where(DeviceState.device_id.in_(id_set(report.device_id for report in refused.values())))
+    known = {row.device_id: row for row in db.session.execute(query)}
+    outcomes: dict[int, Answer | FleetError] = {}
+    for place, report in refused.items():
+        row = known.get(report.device_id)
+        if row is None or row.key_thumbprint != report.key:
+            outcomes[place] = KeyRevokedError()
+        elif report.sequence <= row.last_sequence:
+            outcomes[place] = ReplayError(last_sequence=row.last_sequence)
+        elif report.body_digest != row.last_report_digest:
+            outcomes[place] = ReportConflictError()
+        else:
+            use_sequence(report.device_id, report.key, report.sequence)
+            outcomes[place] = Answer(report.device_id, row.config_version)
+    return outcomes
+
+
+def use_sequence(device_id: int, key: str, sequence: int) -> None:
+    """Use up a tablet's sequence for something other than a report.
+
+    Raises:
+        KeyRevokedError: the key is not the tablet's any more.
+        ReplayError: the sequence was used before.
+    """
+    query = (
+        update(DeviceState)
+        .where(
+            DeviceState.device_id == device_id,
+            DeviceState.key_thumbprint == key,
+            DeviceState.last_sequence < sequence,
+        )
+        .values(last_sequence=sequence)
+        .execution_options(synchronize_session=False)
+    )
+    if db.session.execute(query).rowcount:  # type: ignore[attr-defined]
+        return
+    row = db.session.execute(
+        select(DeviceState.key_thumbprint, DeviceState.last_sequence).where(DeviceState.device_id == device_id)
+    ).first()
+    if row is None or row.key_thumbprint != key:
+        raise KeyRevokedError
+    raise ReplayError(last_sequence=row.last_sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a poll needs to know of a tablet."""
+
+    device_id: int
+    uid: str
+    key: str | None
+    config_version: int
+    schedule_digest: str | None
+
+
+def standings(device_ids: Sequence[int]) -> dict[int, Standing]:
+    """Return what polls need to know, by tablet; one statement."""
+    statement = text(statements.POLL[db.session.get_bind().dialect.name])
+    rows = db.session.execute(statement, {"ids": json.dumps(list(device_ids))})
+    return {row[0]: Standing(row[0], row[4], row[1], row[2], row[3]) for row in rows}
+
+
+def latest(device_id: int, limit: int = 20) -> Sequence[CheckIn]:
+    """Return a tablet's latest check-ins, newest first."""
+    query = select(CheckIn).where(CheckIn.device_id == device_id).order_by(CheckIn.sequence.desc())
+    return db.session.scalars(query.limit(limit)).all()
+
+
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 50_000) -> int:
+    """Remove check-ins older than that, at most so many at once; returns how many."""
+    old = select(CheckIn.device_id, CheckIn.sequence).where(CheckIn.received_at < now - older_than).limit(at_most)
+    keys = db.session.execute(old).all()
+    by_device: dict[int, int] = {}
+    for device_id, sequence in keys:
+        by_device[device_id] = max(sequence, by_device.get(device_id, 0))
+    for device_id, sequence in by_device.items():
+        db.session.execute(
+            delete(CheckIn)
+            .where(CheckIn.device_id == device_id, CheckIn.sequence <= sequence)
+            .execution_options(synchronize_session=False)
+        )
+    return len(keys)

@@ -1,0 +1,83 @@
+"""The statements of the hot path, one text per database, prepared once: a batch of any size is one parameter.
+
+What they do is the same on both: for every report whose key is the tablet's, whose sequence is higher than the last
+and whose report id is new, the tablet's row takes the report and the log gets a line; what came of it is returned.
+"""
+
+_COLUMNS = (
+    *("device_id", "config_version", "schedule_digest", "desired_digest", "applied_digest", "polls_pending"),
+    *("facts_digest", "review_key"),
+)
+
+# PostgreSQL does both in one statement.
+RECEIVE_POSTGRESQL = f"""
+WITH told AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+    AS r(d int, k text, q bigint, i text, b text, a text, bat int, sto bigint, clk int)
+), updated AS (
+    UPDATE device_state AS s
+    SET last_sequence = r.q, last_report_id = r.i, last_report_digest = r.b, last_seen_at = CAST(:now AS timestamptz),
+        applied_at = CASE WHEN s.applied_digest IS DISTINCT FROM r.a THEN CAST(:now AS timestamptz)
+                     ELSE s.applied_at END,
+        polls_pending = CASE WHEN s.desired_digest IS DISTINCT FROM r.a THEN s.polls_pending + 1 ELSE 0 END,
+        applied_digest = r.a, battery_percent = r.bat, storage_free_bytes = r.sto, clock_offset_s = r.clk
+    FROM told AS r
+    WHERE s.device_id = r.d AND s.key_thumbprint = r.k AND s.last_sequence < r.q
+      AND s.last_report_id IS DISTINCT FROM r.i
+    RETURNING {", ".join(f"s.{column}" for column in _COLUMNS)}
+), logged AS (
+    INSERT INTO check_in (device_id, sequence, received_at, report_id, applied_digest, battery_percent,
+                          storage_free_bytes, clock_offset_s)
+    SELECT r.d, r.q, CAST(:now AS timestamptz), r.i, r.a, r.bat, r.sto, r.clk
+    FROM told AS r JOIN updated AS u ON u.device_id = r.d
+)
+SELECT * FROM updated
+"""  # noqa: S608 (only the constant above goes in)
+
+# SQLite cannot write in a common table expression, so it takes two.
+RECEIVE_SQLITE = f"""
+UPDATE device_state
+SET last_sequence = json_extract(r.value, '$.q'), last_report_id = json_extract(r.value, '$.i'),
+    last_report_digest = json_extract(r.value, '$.b'), last_seen_at = :now,
+    applied_at = CASE WHEN applied_digest IS NOT json_extract(r.value, '$.a') THEN :now ELSE applied_at END,
+    polls_pending = CASE WHEN desired_digest IS NOT json_extract(r.value, '$.a') THEN polls_pending + 1 ELSE 0 END,
+    applied_digest = json_extract(r.value, '$.a'), battery_percent = json_extract(r.value, '$.bat'),
+    storage_free_bytes = json_extract(r.value, '$.sto'), clock_offset_s = json_extract(r.value, '$.clk')
+FROM json_each(:rows) AS r
+WHERE device_id = json_extract(r.value, '$.d') AND key_thumbprint = json_extract(r.value, '$.k')
+  AND last_sequence < json_extract(r.value, '$.q') AND last_report_id IS NOT json_extract(r.value, '$.i')
+RETURNING {", ".join(_COLUMNS)}
+"""  # noqa: S608 (only the constant above goes in)
+LOG_SQLITE = """
+INSERT INTO check_in (device_id, sequence, received_at, report_id, applied_digest, battery_percent, storage_free_bytes,
+                      clock_offset_s)
+SELECT json_extract(value, '$.d'), json_extract(value, '$.q'), :now, json_extract(value, '$.i'),
+       json_extract(value, '$.a'), json_extract(value, '$.bat'), json_extract(value, '$.sto'),
+       json_extract(value, '$.clk')
+FROM json_each(:rows)
+"""
+
+# Only for tablets whose inventory or findings may have changed.
+FACTS_POSTGRESQL = """
+UPDATE device_state AS s SET facts = r.f, facts_digest = r.g, failures = r.x, review_key = r.v
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(d int, f jsonb, g text, x jsonb, v text)
+WHERE s.device_id = r.d
+"""
+FACTS_SQLITE = """
+UPDATE device_state SET facts = json_extract(r.value, '$.f'), facts_digest = json_extract(r.value, '$.g'),
+       failures = json_extract(r.value, '$.x'), review_key = json_extract(r.value, '$.v')
+FROM json_each(:rows) AS r WHERE device_id = json_extract(r.value, '$.d')
+"""
+
+POLL = {
+    "postgresql": """
+        SELECT s.device_id, s.key_thumbprint, s.config_version, s.schedule_digest, d.uid
+        FROM device_state AS s JOIN device AS d ON d.id = s.device_id
+        WHERE s.device_id IN (SELECT CAST(jsonb_array_elements_text(CAST(:ids AS jsonb)) AS int))
+    """,
+    "sqlite": """
+        SELECT s.device_id, s.key_thumbprint, s.config_version, s.schedule_digest, d.uid
+        FROM device_state AS s JOIN device AS d ON d.id = s.device_id
+        WHERE s.device_id IN (SELECT value FROM json_each(:ids))
+    """,
+}

@@ -1,0 +1,212 @@
+"""One-off wishes to a tablet, with a life: queued, sent, done, failed, refused, expired, withdrawn.
+
+Orders travel in the tablet's configuration; queuing one raises its version, so that the next poll fetches it. Only
+gentle ones exist here: what cannot be undone needs signatures that this server does not hold.
+"""
+
+import enum
+import secrets
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.db import Base, db, id_set, text_enum
+from fleet.devices.models import Device, DeviceLife, DeviceState
+from fleet.errors import ConflictError, InvalidError, NotFoundError
+
+MAX_TEXT = 500
+DEFAULT_LIFE = timedelta(hours=24)
+
+
+class OrderKind(enum.StrEnum):
+    """What can be wished."""
+
+    MESSAGE = "message"
+    LOCK_MESSAGE = "lock-message"
+    RING = "ring"
+    RESTART = "restart"
+    REPORT_NOW = "report-now"
+
+
+class OrderState(enum.StrEnum):
+    """Where an order is in its life."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+_OPEN = (OrderState.QUEUED, OrderState.SENT)
+_WITH_TEXT = (OrderKind.MESSAGE, OrderKind.LOCK_MESSAGE)
+
+
+class OrderClosedError(ConflictError):
+    """The order has ended; nothing more can be said about it."""
+
+    code = "order-closed"
+
+
+class Order(Base):
+    """One order; ``uid`` names it on the wire."""
+
+    __tablename__ = "device_order"
+    __table_args__ = (Index("ix_device_order_open", "device_id", "state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(String(32), unique=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    kind: Mapped[OrderKind] = mapped_column(text_enum(OrderKind))
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[OrderState] = mapped_column(text_enum(OrderState))
+    queued_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime]
+    detail: Mapped[str | None] = mapped_column(String(255))
+
+
+def queue(
+    devices: Sequence[Device],
+    kind: OrderKind,
+    *,
+    message: str | None = None,
+    life: timedelta = DEFAULT_LIFE,
+    by: Principal,
+    now: datetime,
+) -> list[Order]:
+    """Queue an order for tablets. The same order still waiting for a tablet is not queued twice.
+
+    Args:
+        devices: enrolled tablets.
+        kind: what is wished.
+        message: the text of a message.
+        life: how long it may wait.
+        by: who wishes.
+        now: the instant.
+
+    Raises:
+        ForbiddenError: ``by`` may not order tablets of a school among them.
+        InvalidError: a message without a text, a text where none belongs, or one too long.
+        ConflictError: a tablet is not enrolled.
+    """
+    payload = _payload(kind, message)
+    for device in devices:
+        require(by, Permission.ORDER_GENTLE, school_id=device.school_id, class_id=device.class_id)
+        if device.life is not DeviceLife.ENROLLED:
+            raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value)
+    waiting = pending([device.id for device in devices], now=now)
+    fresh = [
+        Order(
+            uid=secrets.token_hex(16), device_id=device.id, kind=kind, payload=payload, state=OrderState.QUEUED,
+            queued_at=now, expires_at=now + life,
+        )
+        for device in devices
+        if not any(one.kind is kind and one.payload == payload for one in waiting.get(device.id, ()))
+    ]  # fmt: skip
+    db.session.add_all(fresh)
+    db.session.flush()
+    _raise_version([order.device_id for order in fresh])
+    audit.record(
+        by, "orders.queued", subject=f"order:{fresh[0].id if fresh else 0}", now=now,
+        order_kind=kind.value, count=len(fresh),
+    )  # fmt: skip
+    return fresh
+
+
+def _payload(kind: OrderKind, message: str | None) -> dict[str, Any]:
+    if kind in _WITH_TEXT:
+        if not message or len(message) > MAX_TEXT or not message.replace("\n", "").isprintable():
+            raise InvalidError(kind="order", reason="text", expected=f"1 to {MAX_TEXT} printable characters")
+        return {"text": message}
+    if message is not None:
+        raise InvalidError(kind="order", reason=f"{kind.value} has no text")
+    return {}
+
+
+def _raise_version(device_ids: Collection[int]) -> None:
+    db.session.execute(
+        update(DeviceState)
+        .where(DeviceState.device_id.in_(id_set(device_ids)))
+        .values(config_version=DeviceState.config_version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.expire_all()
+
+
+def pending(device_ids: Collection[int], *, now: datetime) -> dict[int, list[Order]]:
+    """Return the orders that wait, by tablet and in order; one statement."""
+    query = select(Order).where(Order.device_id.in_(id_set(device_ids)), Order.state.in_(_OPEN), Order.expires_at > now)
+    found: dict[int, list[Order]] = defaultdict(list)
+    for order in db.session.scalars(query.order_by(Order.id)):
+        found[order.device_id].append(order)
+    return dict(found)
+
+
+def mark_sent(order_ids: Collection[int], *, now: datetime) -> None:
+    """Note that orders were handed to their tablets; one statement."""
+    query = update(Order).where(Order.id.in_(id_set(order_ids)), Order.state == OrderState.QUEUED)
+    db.session.execute(query.values(state=OrderState.SENT, sent_at=now).execution_options(synchronize_session=False))
+
+
+def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: datetime) -> None:
+    """Take a tablet's word on how an order ended.
+
+    Raises:
+        NotFoundError: the tablet has no such order.
+        OrderClosedError: it has ended before.
+    """
+    order = db.session.scalars(select(Order).where(Order.uid == uid, Order.device_id == device_id)).first()
+    if order is None:
+        raise NotFoundError(kind="order", name=uid)
+    if order.state not in _OPEN:
+        raise OrderClosedError(kind="order", id=order.id)
+    order.state, order.ended_at, order.detail = state, now, detail[:255] or None
+    _raise_version([device_id])
+
+
+def withdraw(order_id: int, *, by: Principal, now: datetime) -> None:
+    """Take back an order that has not ended.
+
+    Raises:
+        NotFoundError: there is none, or ``by`` may not order that tablet.
+        OrderClosedError: it has ended.
+    """
+    order = db.session.get(Order, order_id)
+    device = db.session.get(Device, order.device_id) if order is not None else None
+    if order is None or device is None or not by.may(
+        Permission.ORDER_GENTLE, school_id=device.school_id, class_id=device.class_id
+    ):  # fmt: skip
+        raise NotFoundError(kind="order", name=str(order_id))
+    if order.state not in _OPEN:
+        raise OrderClosedError(kind="order", id=order_id)
+    order.state, order.ended_at = OrderState.WITHDRAWN, now
+    _raise_version([order.device_id])
+    audit.record(by, "orders.withdrawn", subject=f"order:{order_id}", now=now, order_id=order_id)
+
+
+def expire(now: datetime) -> int:
+    """Close the orders whose time is over; returns how many. For a job."""
+    over = select(Order.id, Order.device_id).where(Order.state.in_(_OPEN), Order.expires_at <= now)
+    rows = db.session.execute(over).all()
+    if rows:
+        ids = [row.id for row in rows]
+        closing = update(Order).where(Order.id.in_(id_set(ids))).values(state=OrderState.EXPIRED, ended_at=now)
+        db.session.execute(closing.execution_options(synchronize_session=False))
+        _raise_version({row.device_id for row in rows})
+    return len(rows)
+
+
+def of_device(device_id: int, limit: int = 50) -> Sequence[Order]:
+    """Return a tablet's orders, newest first."""
+    query = select(Order).where(Order.device_id == device_id).order_by(Order.id.desc())
+    return db.session.scalars(query.limit(limit)).all()

@@ -11,8 +11,11 @@ from sqlalchemy import URL, make_url
 import fleet.assignments.models
 import fleet.audit
 import fleet.checkins.models
+import fleet.compliance.models
 import fleet.devices.models
+import fleet.job_runs
 import fleet.orders
+import fleet.people.models
 import fleet.schools.models
 import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration

@@ -1,0 +1,1 @@
+"""Accounts, their roles, and how they prove who they are. See the modules."""

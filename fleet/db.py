@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+import alembic.command
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -180,8 +181,11 @@ def take_turn(name: str) -> None:
     such changes neither miss each other nor deadlock. SQLite's writing transaction is alone anyway.
     """
     if db.session.get_bind().dialect.name == "postgresql":
-        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-        db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(name)})
+
+
+def _lock_key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 def id_set(ids: Iterable[int]) -> Select[Any]:
@@ -236,6 +240,16 @@ def migrations() -> alembic.config.Config:
     settings = alembic.config.Config()
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return settings
+
+
+def upgrade() -> None:
+    """Bring the database to this program's shape; of several servers that start together, one does it."""
+    settings = migrations()
+    with db.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key("migrations")})
+        settings.attributes["connection"] = connection
+        alembic.command.upgrade(settings, "head")
 
 
 def newest_revision() -> str | None:

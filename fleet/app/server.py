@@ -1,13 +1,11 @@
-"""The server: gunicorn's asynchronous worker with the gate in front and Flask behind it, in one process or several."""
+"""The server: gunicorn with the gate in front and Flask behind it, in one process or several."""
 
-import contextlib
 import random
 import secrets
 import sys
 from collections.abc import Callable
 from typing import Any
 
-import alembic.command
 from a2wsgi import WSGIMiddleware
 from flask import Flask
 from gunicorn.app.base import BaseApplication
@@ -15,6 +13,7 @@ from gunicorn.app.base import BaseApplication
 from fleet import clock
 from fleet.app import logs
 from fleet.app.flask_app import create_app
+from fleet.app.health import Readiness, alive
 from fleet.channels.gate import Gate
 from fleet.channels.native import authority
 from fleet.channels.native.door import NativeChannel
@@ -22,18 +21,10 @@ from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.config import Config
 from fleet.crypto import read_or_create
-from fleet.db import db, migrations
+from fleet.db import db, upgrade
 
 _STAFF_THREADS = 10
 _KEEPALIVE_S = 5  # idle connections end by themselves within this, so a stop takes no longer
-
-
-def upgrade(app: Flask) -> None:
-    """Bring the database to this program's shape."""
-    settings = migrations()
-    with app.app_context(), db.engine.begin() as connection:
-        settings.attributes["connection"] = connection
-        alembic.command.upgrade(settings, "head")
 
 
 def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None = None) -> Gate:
@@ -52,7 +43,9 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     return Gate(
         [native],
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
+        probes={"/healthz": alive, "/readyz": Readiness(app, is_full=lambda: native.is_full)},
         on_start=on_start or (lambda: lambda: None),
+        now=clock.now,
     )
 
 
@@ -68,21 +61,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
         settings: dict[str, Any] = {
             "bind": self._config.bind,
             "workers": self._config.workers,
-            "worker_class": "asgi",
-            "asgi_lifespan": "on",
+            "worker_class": "fleet.app.worker.Worker",
             "keepalive": _KEEPALIVE_S,
-            "graceful_timeout": 20,
+            "graceful_timeout": 30,
             "timeout": 60,
-            "limit_request_line": 8190,
-            "worker_connections": 10_000,
             "loglevel": "warning",
             "proc_name": "fleet",
             "control_socket_disable": True,
         }
         for name, value in settings.items():
-            with contextlib.suppress(AttributeError):
-                if name in self.cfg.settings:
-                    self.cfg.set(name, value)
+            self.cfg.set(name, value)
 
     def load(self) -> Gate:
         """Make the application in the worker, after the fork, so that no connection is shared."""
@@ -98,9 +86,9 @@ def serve(config: Config) -> None:
         SystemExit: gunicorn's own end.
     """
     app = create_app(config)
-    upgrade(app)
     authority.load(config.secrets_dir, now=clock.now())
     with app.app_context():
+        upgrade()
         db.engine.dispose()
     print(f"fleet: serving {config.public_url} (listening on {config.bind})", file=sys.stderr, flush=True)  # noqa: T201 (told to a person)
     _Server(config).run()

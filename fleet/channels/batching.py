@@ -49,6 +49,11 @@ class Batcher(Generic[Item, Outcome]):
         """How many items wait."""
         return len(self._waiting)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would be turned away."""
+        return len(self._waiting) >= self._limit
+
     async def submit(self, item: Item) -> Outcome:
         """Have ``item`` taken in the next batch and return its outcome.
 
@@ -56,7 +61,7 @@ class Batcher(Generic[Item, Outcome]):
             FullError: too many wait already.
             Exception: the outcome, where it is one.
         """
-        if len(self._waiting) >= self._limit:
+        if self.is_full:
             raise FullError
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))

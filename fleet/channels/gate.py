@@ -1,12 +1,16 @@
 """The tablets' door: one asynchronous callable (ASGI) that hands each request to the channel that owns its path.
 
 Everything that no channel owns goes to the staff's application. Invariants: a body is never read beyond its limit; a
-fault of ours is answered 500 and logged with the request's id, never with what the tablet sent.
+fault of ours is answered 500 and logged with the request's id, never with what the tablet sent; every answer carries
+the request's id, which the staff's application gets as ``X-Request-ID``.
 """
 
+import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from email.utils import format_datetime
 from typing import Any, Protocol
 
 import structlog
@@ -17,7 +21,11 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+Probe = Callable[[], Awaitable[Response]]
+
 _log = structlog.get_logger("gate")
+
+BODY_TIMEOUT_S = 30.0
 
 
 class TooLargeError(Exception):
@@ -49,13 +57,25 @@ class Gate:
     Args:
         channels: the ways tablets speak.
         staff: the application for everything else (ASGI).
+        probes: questions about the server itself, by exact path.
         on_start: called once when serving begins; what it returns is called when it ends.
+        now: the clock, for the answers' Date.
     """
 
-    def __init__(self, channels: Sequence[Channel], staff: Any, *, on_start: Callable[[], Callable[[], None]]) -> None:
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        staff: Any,
+        *,
+        probes: Mapping[str, Probe],
+        on_start: Callable[[], Callable[[], None]],
+        now: Callable[[], datetime],
+    ) -> None:
         self._channels = channels
         self._staff = staff
+        self._probes = probes
         self._on_start = on_start
+        self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
@@ -64,11 +84,15 @@ class Gate:
             return
         if scope["type"] == "http":
             path: str = scope["path"]
+            request_id = uuid.uuid4().hex
             for channel in self._channels:
                 if path.startswith(channel.prefix):
-                    await self._serve(channel, scope, receive, send)
+                    await self._serve(channel, scope, receive, send, request_id=request_id)
                     return
-            await self._staff(scope, receive, send)
+            if path in self._probes and scope["method"] in {"GET", "HEAD"}:
+                await self._send(send, await self._probes[path](), request_id)
+                return
+            await self._staff(*self._named(scope, receive, send, request_id))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -80,21 +104,54 @@ class Gate:
         stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
         begun = time.perf_counter()
         try:
-            response = await channel.handle(await _read(scope, receive, channel.max_body_bytes))
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                request = await _read(scope, receive, channel.max_body_bytes)
+            response = await channel.handle(request)
         except TooLargeError:
             response = channel.too_large()
+        except (TimeoutError, ConnectionError):  # whoever asked is gone or too slow: nobody to answer
+            _log.info("abandoned", request_id=request_id, path=scope["path"][:200])
+            response = Response(408, {"connection": "close"})
         except Exception:  # noqa: BLE001 (the last resort: logged, answered, and the process lives on)
-            request_id = uuid.uuid4().hex
             _log.exception("failed", request_id=request_id, method=scope["method"], path=scope["path"][:200])
-            await _send(send, channel.failed(), request_id)
+            await self._send(send, channel.failed(), request_id)
             return
         if response.status >= 400:
             took_ms = round(1000 * (time.perf_counter() - begun), 1)
-            _log.info("refused", status=response.status, path=scope["path"][:200], took_ms=took_ms)
-        await _send(send, response, None)
+            _log.info(
+                "refused",
+                request_id=request_id,
+                status=response.status,
+                path=scope["path"][:200],
+                took_ms=took_ms,
+            )
+        await self._send(send, response, request_id)
+
+    def _named(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> tuple[Scope, Receive, Send]:
+        """Give a request for the staff's application its id, and its answer the same."""
+        name = (b"x-request-id", request_id.encode())
+        headers = [pair for pair in scope["headers"] if pair[0] != b"x-request-id"]
+
+        async def send_named(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), name, (b"date", self._date())]}
+            await send(message)
+
+        return {**scope, "headers": [*headers, name]}, receive, send_named
+
+    async def _send(self, send: Send, response: Response, request_id: str) -> None:
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+        if response.status not in {204, 304}:
+            headers.append((b"content-length", str(len(response.body)).encode()))
+        headers += [(b"x-request-id", request_id.encode()), (b"date", self._date())]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    def _date(self) -> bytes:
+        return format_datetime(self._now(), usegmt=True).encode()
 
 
 async def _read(scope: Scope, receive: Receive, max_body_bytes: int) -> Request:
@@ -125,13 +182,3 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int) -> Request:
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body)
-
-
-async def _send(send: Send, response: Response, request_id: str | None) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-    if response.status not in {204, 304}:
-        headers.append((b"content-length", str(len(response.body)).encode()))
-    if request_id is not None:
-        headers.append((b"x-request-id", request_id.encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from email.utils import format_datetime
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -90,6 +89,11 @@ class NativeChannel:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="native")
         self._at_once = queue_limit
         self._rare = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether tablets are turned away just now."""
+        return any(batcher.is_full for batcher in (self._keys, self._polls, self._reports))
 
     async def drain(self) -> None:
         """Answer everything that was taken in."""
@@ -275,7 +279,7 @@ class NativeChannel:
             server_time=now if code is Code.CLOCK_SKEW else None,
             last_sequence=last_sequence,
         )
-        headers = {"content-type": PROBLEM_MEDIA_TYPE, "date": format_datetime(now, usegmt=True)}
+        headers = {"content-type": PROBLEM_MEDIA_TYPE}
         if code is Code.BUSY:
             headers["retry-after"] = str(self._pace.retry_s())
         return Response(STATUS[code], headers, encode(told))

@@ -1,0 +1,95 @@
+"""gunicorn's asynchronous worker: uvicorn's, with limits on what a caller may send before it has asked for anything.
+
+Why not gunicorn's own: decision 0006. uvicorn's parser has no bound on the size of a request's head and no clock on
+it, so a caller could hold memory or a connection for ever; a proxy in front has both, but the embedded server must
+stand alone.
+"""
+
+import asyncio
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn_worker import UvicornWorker
+
+MAX_HEAD_BYTES = 32_768
+HEAD_TIMEOUT_S = 20.0
+MAX_CONNECTIONS = 10_000
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class LimitedHttp(HttpToolsProtocol):
+    """HTTP/1.1 that hangs up on a head without an end: larger than that, or not whole within that many seconds.
+
+    Looked at after each read, so a whole head may be as large as one read (a quarter of a mebibyte).
+
+    Source: RFC 6585 section 5 (431), RFC 9110 section 15.5.9 (408).
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0  # arrived since the last complete head
+        self._in_head = True
+        self._head_clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrived, until a head without an end has grown too large."""
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._end(_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Begin a head; its clock starts with its first byte."""
+        self._in_head = True
+        if self._head_clock is None:
+            self._start_clock()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """End a head."""
+        self._in_head = False
+        self._stop_clock()
+        super().on_headers_complete()
+
+    def _start_clock(self) -> None:
+        self._head_clock = self.loop.call_later(HEAD_TIMEOUT_S, self._end, _TOO_SLOW)
+
+    def _stop_clock(self) -> None:
+        if self._head_clock is not None:
+            self._head_clock.cancel()
+            self._head_clock = None
+
+    def _end(self, answer: bytes) -> None:
+        self._stop_clock()
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.close()
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]
+    """The worker that gunicorn starts."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": LimitedHttp,
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "server_header": False,
+        "date_header": False,  # the gate's
+        "proxy_headers": False,  # whom to believe is decided by configuration, not by whoever connects
+        "limit_concurrency": MAX_CONNECTIONS,
+        "timeout_graceful_shutdown": 20,
+    }

@@ -1,0 +1,64 @@
+"""The server as a process: probes, request ids, limits on callers, a clean stop."""
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import Server, serving
+
+pytestmark = pytest.mark.serves
+
+
+@pytest.fixture
+def server(fresh_url: str, tmp_path: Path) -> Iterator[Server]:
+    with serving(fresh_url, tmp_path / "data", jobs="off") as running:
+        yield running
+
+
+def test_probes_answer_and_every_answer_has_its_own_request_id(server: Server) -> None:
+    alive, ready = server.get("/healthz"), server.get("/readyz", headers={"X-Request-ID": "told-by-the-caller"})
+    assert alive.status == 200
+    assert (ready.status, json.loads(ready.body)["checks"]) == (200, {"database": "ok", "queue": "ok"})
+    ids = {answer.headers["x-request-id"] for answer in (alive, ready, server.get("/no-such-page"))}
+    assert len(ids) == 3
+    assert "told-by-the-caller" not in ids
+
+
+def talk(server: Server, *pieces: bytes, pause_s: float = 0.0) -> bytes:
+    """Send pieces over one connection and return what comes back until the server hangs up."""
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(pause_s)
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+        except ConnectionError:  # it hung up while we were still sending
+            return b""
+
+
+def test_a_head_without_an_end_is_hung_up_on(server: Server) -> None:
+    endless = [b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ", *([b"a" * 16_384] * 6)]
+    answer = talk(server, *endless, pause_s=0.05)
+    assert b"200 OK" not in answer
+    assert server.get("/healthz").status == 200
+
+
+def test_nonsense_is_answered_400_and_the_server_lives(server: Server) -> None:
+    assert talk(server, b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n").startswith(b"HTTP/1.1 400")
+    assert server.get("/healthz").status == 200
+
+
+def test_sigterm_ends_it_cleanly_and_it_starts_again_with_the_same_keys(fresh_url: str, tmp_path: Path) -> None:
+    with serving(fresh_url, tmp_path / "data", jobs="off") as first:
+        assert first.stop(signal.SIGTERM) == 0
+    secrets = {path.name: path.read_bytes() for path in (tmp_path / "data" / "secrets").glob("*.*")}
+    with serving(fresh_url, tmp_path / "data", jobs="off") as second:
+        assert second.get("/readyz").status == 200
+    assert {path.name: path.read_bytes() for path in (tmp_path / "data" / "secrets").glob("*.*")} == secrets
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "data" / "secrets").rglob("*"))

@@ -2,7 +2,7 @@
 
 from profiles.key import Key, allowed, sources
 from profiles.kinds import APP, APPS, FLAG, HOST, HOSTS, TIME, Choice, Items, Record, Records, Text, Whole
-from profiles.rules import HIGHEST, INTERSECTION, NEAREST, ON_WINS, UNION, ByName, last_of
+from profiles.rules import FARTHEST, HIGHEST, INTERSECTION, LOWEST, NEAREST, ON_WINS, UNION, ByName, last_of
 
 _RATINGS = ("17+", "12+", "9+", "4+")
 _COOKIES = ("always", "visited-sites", "never")
@@ -101,12 +101,12 @@ KEYS = (
         sources("forceWiFiToAllowedNetworksOnly", "no_config_wifi", "wifi.json"),
     ),
     Key(
-        "proxy.server", Text(255, words="host:port"), NEAREST, None, {"nb": "Mellomtjener", "en": "Proxy"},
-        "Nettrafikk går gjennom denne.", sources("com.apple.proxy.http.global", "com.hmdm.launcher proxy", "proxy.json"),
+        "proxy.server", Text(255, words="host:port"), FARTHEST, None, {"nb": "Mellomtjener", "en": "Proxy"},
+        "Nettrafikk går gjennom denne. Et nettfilter som kommunen har satt, kan ikke byttes ut nærmere nettbrettet.", sources("com.apple.proxy.http.global", "com.hmdm.launcher proxy", "proxy.json"),
     ),
     Key(
-        "kiosk.app", APP, NEAREST, None, {"nb": "Lås til én app", "en": "Lock to one app"},
-        "Bare denne appen kan brukes. Brukes til prøver og delte nettbrett.",
+        "kiosk.app", APP, FARTHEST, None, {"nb": "Lås til én app", "en": "Lock to one app"},
+        "Bare denne appen kan brukes, til prøver og delte nettbrett. En lås kan ikke byttes eller åpnes nærmere nettbrettet.",
         sources("com.apple.app.lock", None, "kiosk.json"),
     ),
     Key(
@@ -133,8 +133,8 @@ KEYS = (
     allowed("lock_screen.notifications_allowed", "Varsler på låseskjermen", "Notifications on the lock screen",
             "Om varsler vises når nettbrettet er låst.", "allowLockScreenNotificationsView", native=True),
     Key(
-        "sound.volume_max_percent", Whole("percent", 0, 100), NEAREST, None, {"nb": "Lydnivå", "en": "Volume"},
-        "Lydnivået settes til dette.", sources(None, "volume", "sound.json"),
+        "sound.volume_max_percent", Whole("percent", 0, 100), LOWEST, None, {"nb": "Høyeste lydnivå", "en": "Highest volume"},
+        "Lydnivået settes til dette. Det laveste gjelder.", sources(None, "volume", "sound.json"),
     ),
     Key(
         "sound.locked", FLAG, ON_WINS, False, {"nb": "Lås lydnivået", "en": "Lock the volume"},

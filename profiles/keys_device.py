@@ -2,7 +2,7 @@
 
 from profiles.key import Key, allowed, sources
 from profiles.kinds import FLAG, TIME, VERSION, Choice, Record, Whole
-from profiles.rules import HIGHEST, LOWEST, NEAREST, NEWEST, ON_WINS, last_of
+from profiles.rules import HIGHEST, LOWEST, NEAREST, NEWEST, OFF_WINS, ON_WINS, last_of
 
 _QUALITY = ("any", "letters-and-digits", "complex")
 
@@ -89,8 +89,8 @@ KEYS = (
     Key("clock.automatic", FLAG, ON_WINS, False, {"nb": "Automatisk klokke", "en": "Automatic clock"},
         "Klokken kan ikke stilles for hånd; leksjoner slutter da når de skal.",
         sources("forceAutomaticDateAndTime", "no_config_date_time", None)),
-    Key("classroom.unprompted_observation", FLAG, NEAREST, None,
+    Key("classroom.unprompted_observation", FLAG, OFF_WINS, None,
         {"nb": "Se elevskjermer uten spørsmål", "en": "Observe screens unprompted"},
-        "Om læreren kan se en elevskjerm uten at eleven spørres. Inngripende: vurder personvernet først.",
+        "Om læreren kan se en elevskjerm uten at eleven spørres. Inngripende: vurder personvernet først. Et nei gjelder for alle under.",
         sources("forceClassroomUnpromptedScreenObservation", None, None)),
 )  # fmt: skip

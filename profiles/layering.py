@@ -1,13 +1,15 @@
 """Layers become one effective profile, with the reason for every setting.
 
-Municipality, school, classes, tablet and lesson each say something; the setting's rule decides. Afterwards blocking
-beats requiring and allowing: a blocked app is neither installed nor opened, whoever asked for it, and the reason says
-so. Pure: the same layers in any order give the same profile, everywhere.
+Municipality, school, classes, tablet and lesson each say something; the setting's rule decides. Two things are settled
+between settings. Blocking beats requiring and allowing: a blocked app is neither installed nor opened, whoever asked
+for it. A lock to one app and a list that closes that app cannot both hold: the farther layer's word does, and in one
+layer the closing; so a lesson can neither open what is closed below it nor undo a lock. The reasons say so. Pure: the
+same layers in any order give the same profile, everywhere.
 """
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +61,9 @@ class Reason:
         rule: the rule's name.
         winners: the layers that made it so.
         losers: the other layers that said something else.
-        removed: items that were taken out because they are blocked.
+        removed: items that were taken out because they are blocked, or an app that cannot be locked to as it is closed.
+        kept: the app that the tablet is locked to, which a nearer layer cannot close: left out of a block list or put
+            into an allow list.
     """
 
     value: Any
@@ -67,6 +71,7 @@ class Reason:
     winners: tuple[str, ...]
     losers: tuple[Loser, ...]
     removed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,10 @@ class Effective:
     reasons: Mapping[str, Reason]
 
 
-# What a block list takes out of other settings. The app of a lock is a text, the others are lists.
-_BLOCKS = (("apps.blocked", ("apps.required", "apps.allowed", "kiosk.app")), ("web.blocked", ("web.allowed",)))
+_LOCK, _BLOCKED, _ALLOWED = "kiosk.app", "apps.blocked", "apps.allowed"
+_CLOSING = (_BLOCKED, _ALLOWED)
+# What a block list takes out of other lists.
+_BLOCKS = ((_BLOCKED, ("apps.required", _ALLOWED)), ("web.blocked", ("web.allowed",)))
 
 
 def effective(layers: Sequence[Layer]) -> Effective:
@@ -91,35 +98,59 @@ def effective(layers: Sequence[Layer]) -> Effective:
     for layer in layers:
         for name, value in layer.settings.items():
             said.setdefault(name, []).append(Statement(int(layer.level), layer.name, layer.since, value))
-    reasons = {name: _merge(name, said[name]) for name in sorted(said)}
+    reasons = {name: _merge(name, said[name], said[name]) for name in sorted(said) if name != _LOCK}
+    if _LOCK in said:
+        reasons |= _lock(said, reasons)
     for blocking, blocked in _BLOCKS:
         banned = frozenset(reasons[blocking].value) if blocking in reasons else frozenset()
         for name in blocked:
             if name in reasons:
                 reasons[name] = _without(reasons[name], banned)
-    settings = {name: reason.value for name, reason in reasons.items() if reason.value is not None}
-    return Effective(settings, reasons)
+    ordered = dict(sorted(reasons.items()))
+    settings = {name: reason.value for name, reason in ordered.items() if reason.value is not None}
+    return Effective(settings, ordered)
 
 
-def _merge(name: str, statements: Sequence[Statement]) -> Reason:
+def _merge(name: str, statements: Sequence[Statement], spoke: Sequence[Statement]) -> Reason:
+    """Merge ``statements``; who ``spoke`` and did not win has lost."""
     rule = VOCABULARY[name].rule
     merged = rule.merge(statements)
     losers = {
         (statement.layer, str(statement.value)): Loser(statement.layer, statement.value)
-        for statement in statements
+        for statement in spoke
         if statement.layer not in merged.winners
     }
     return Reason(merged.value, rule.name, merged.winners, tuple(losers[key] for key in sorted(losers)))
 
 
+def _lock(said: Mapping[str, Sequence[Statement]], reasons: Mapping[str, Reason]) -> dict[str, Reason]:
+    """Return the reasons of the lock, and of the lists that would close its app from nearer by."""
+    closing = [(name, statement) for name in _CLOSING for statement in said.get(name, ())]
+    locks = said[_LOCK]
+    able = [lock for lock in locks if not any(_closes(name, other, lock) for name, other in closing)]
+    told = _merge(_LOCK, able or locks, locks)
+    if not able:
+        return {_LOCK: replace(told, value=None, removed=(told.value,))}
+    found = {_LOCK: told}
+    app = told.value
+    if _BLOCKED in reasons and app in reasons[_BLOCKED].value:
+        value = [item for item in reasons[_BLOCKED].value if item != app]
+        found[_BLOCKED] = replace(reasons[_BLOCKED], value=value, kept=(app,))
+    if _ALLOWED in reasons and app not in reasons[_ALLOWED].value:
+        found[_ALLOWED] = replace(reasons[_ALLOWED], value=sorted([*reasons[_ALLOWED].value, app]), kept=(app,))
+    return found
+
+
+def _closes(name: str, other: Statement, lock: Statement) -> bool:
+    """Whether a list closes the app of a lock that is not farther than the list."""
+    return other.level <= lock.level and (lock.value in other.value) == (name == _BLOCKED)
+
+
 def _without(reason: Reason, banned: frozenset[str]) -> Reason:
-    if isinstance(reason.value, str):
-        gone = (reason.value,) if reason.value in banned else ()
-        value: Any = None if gone else reason.value
-    else:
-        gone = tuple(item for item in reason.value if item in banned)
-        value = [item for item in reason.value if item not in banned]
-    return Reason(value, reason.rule, reason.winners, reason.losers, gone) if gone else reason
+    gone = tuple(item for item in reason.value if item in banned)
+    if not gone:
+        return reason
+    return replace(reason, value=[item for item in reason.value if item not in banned], removed=gone)
 
 
 def is_tighter_or_equal(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
@@ -132,17 +163,8 @@ def looser_keys(below: Mapping[str, Any], above: Mapping[str, Any]) -> list[str]
     found = []
     banned = {blocked: set(above.get(blocking, ())) for blocking, names in _BLOCKS for blocked in names}
     for name, value in below.items():
-        rule = VOCABULARY[name].rule
-        if name not in above:
-            gone = isinstance(value, str) and value in banned.get(name, ())
-            found += [] if gone else [name]
-            continue
         # An app that must be there and is now blocked is not a loosening.
-        wanted = (
-            [item for item in value if item not in banned[name]]
-            if isinstance(value, list) and name in banned
-            else value
-        )
-        if not rule.is_tighter_or_equal(wanted, above[name]):
+        wanted = [item for item in value if item not in banned[name]] if name in banned else value
+        if name not in above or not VOCABULARY[name].rule.is_tighter_or_equal(wanted, above[name]):
             found.append(name)
     return found

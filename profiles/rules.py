@@ -1,9 +1,10 @@
 """Merge rules: how the layers' values of one setting become one, and who won.
 
-A rule is a pure function over what the layers say, nearest last. Invariants (tested for every key): the order of equal
-layers does not matter, a layer given twice changes nothing, and every rule but ``nearest`` and ``by-name`` can only
-tighten: adding a layer never loosens what the others say. Those two are for things that are neither loose nor strict,
-such as a wallpaper or the list of known networks.
+A rule is a pure function over what the layers say, in any order. Invariants (tested for every key): the order of equal
+layers does not matter, a layer given twice changes nothing, and a nearer layer never loosens what the farther ones say.
+``nearest`` and ``by-name`` are for things that are neither loose nor strict, such as a wallpaper or the list of known
+networks; ``farthest`` is for what can only be one thing, and whose change would open what it closes, such as a lock to
+one app.
 """
 
 import json
@@ -131,6 +132,26 @@ class Nearest:
 
 
 @dataclass(frozen=True, slots=True)
+class Farthest:
+    """The farthest layer's value; among equals the earlier one, then the first in canonical order.
+
+    What stands cannot be changed from nearer by, only added where nothing stands.
+    """
+
+    name: str = "farthest"
+
+    def merge(self, statements: Sequence[Statement]) -> Merged:
+        """Take the farthest value."""
+        best = min(statements, key=_farness)
+        level = [statement for statement in statements if statement.level == best.level]
+        return Merged(best.value, _saying(level, best.value))
+
+    def is_tighter_or_equal(self, below: Any, above: Any) -> bool:
+        """Another value would open what this one closes."""
+        return bool(below == above)
+
+
+@dataclass(frozen=True, slots=True)
 class ByName:
     """All layers' records together; of those with one name the nearest."""
 
@@ -154,8 +175,16 @@ class ByName:
 
 def _nearness(statement: Statement) -> tuple[int, float, str, str]:
     """Order statements nearest first: level, then the later, then canonical order of value and layer."""
-    since = statement.since.timestamp() if statement.since is not None else float("-inf")
-    return (-statement.level, -since, canonical_text(statement.value), statement.layer)
+    return (-statement.level, -_since(statement), canonical_text(statement.value), statement.layer)
+
+
+def _farness(statement: Statement) -> tuple[int, float, str, str]:
+    """Order statements farthest first: level, then the earlier, then canonical order of value and layer."""
+    return (statement.level, _since(statement), canonical_text(statement.value), statement.layer)
+
+
+def _since(statement: Statement) -> float:
+    return statement.since.timestamp() if statement.since is not None else float("-inf")
 
 
 OFF_WINS = Strictest("strictest: off wins", lambda value: not value)
@@ -163,7 +192,7 @@ ON_WINS = Strictest("strictest: on wins", bool)
 LOWEST = Strictest("strictest: lowest wins", lambda value: -value)
 HIGHEST = Strictest("strictest: highest wins", lambda value: value)
 NEWEST = Strictest("strictest: newest wins", lambda value: tuple(int(part) for part in value.split(".")))
-UNION, INTERSECTION, NEAREST = Union(), Intersection(), Nearest()
+UNION, INTERSECTION, NEAREST, FARTHEST = Union(), Intersection(), Nearest(), Farthest()
 
 
 def last_of(words: Sequence[str]) -> Strictest:

@@ -10,9 +10,9 @@ from profiles.kinds import Choice, Flag, Items, Kind, Record, Records, Text, Who
 from profiles.layering import Layer, Level
 from profiles.vocabulary import VOCABULARY
 
-_APPS = [f"no.eksempel.app{number}" for number in range(6)]
+APPS = [f"no.eksempel.app{number}" for number in range(6)]
 _HOSTS = ["nrk.no", "*.udir.no", "geogebra.org", "ung.no/skole"]
-_TEXTS = {"an app id": _APPS, "a host": _HOSTS, "a time": ["08:15", "22:00"], "a version": ["17.0", "18.4", "18.10.1"]}
+_TEXTS = {"an app id": APPS, "a host": _HOSTS, "a time": ["08:15", "22:00"], "a version": ["17.0", "18.4", "18.10.1"]}
 
 
 def values(kind: Kind) -> st.SearchStrategy[Any]:  # noqa: PLR0911 (a case per kind)

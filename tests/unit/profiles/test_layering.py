@@ -5,18 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from profiles.digest import canonical, digest
 from profiles.layering import Effective, Layer, Level, Loser, effective, is_tighter_or_equal, looser_keys
 from profiles.vocabulary import VOCABULARY
-from tests.unit.profiles.strategies import layers, settings, stored
+from tests.unit.profiles.strategies import APPS, layers, settings, stored
 
 MONDAY, TUESDAY = datetime(2026, 9, 14, tzinfo=UTC), datetime(2026, 9, 15, tzinfo=UTC)
 
@@ -43,6 +44,17 @@ def test_layering_a_result_again_changes_nothing(said: dict[str, Any], level: Le
     assert effective([Layer(level, "a", None, once)]).settings == once
 
 
+APP0, APP1 = "no.eksempel.app0", "no.eksempel.app1"
+
+
+# A lesson that locks to an app which it closes itself once undid the lock below it.
+@example(
+    [Layer(Level.MUNICIPALITY, "lag 0", None, {"kiosk.app": APP1})],
+    {"kiosk.app": APP0, "apps.blocked": [APP0], "apps.allowed": [], "apps.required": []},
+)
+@example([Layer(Level.CLASS, "8A", None, {"kiosk.app": APP1})], {"apps.blocked": [APP1]})
+@example([Layer(Level.CLASS, "8A", None, {"apps.blocked": [APP1]})], {"kiosk.app": APP1})
+@example([Layer(Level.CLASS, "8A", None, {"apps.allowed": [APP0]})], {"kiosk.app": APP1})
 @given(layers(), settings())
 def test_a_lesson_never_loosens_what_is_below_it(below: list[Layer], said: dict[str, Any]) -> None:
     without_lesson = [layer for layer in below if layer.level is not Level.LESSON]
@@ -50,6 +62,20 @@ def test_a_lesson_never_loosens_what_is_below_it(below: list[Layer], said: dict[
     lesson = effective([*without_lesson, Layer(Level.LESSON, "leksjon", TUESDAY, said)]).settings
     assert looser_keys(base, lesson) == []
     assert is_tighter_or_equal(base, lesson)
+    assert open_apps(lesson) <= open_apps(base)
+
+
+def open_apps(settings: Mapping[str, Any]) -> set[str]:
+    """Return which of the apps that layers speak of can be opened: what a pupil would find out."""
+    found = set(APPS) - set(settings.get("apps.blocked", ()))
+    found &= set(settings.get("apps.allowed", APPS))
+    return found & {settings.get("kiosk.app", app) for app in found}
+
+
+@given(layers())
+def test_a_tablet_that_is_locked_to_an_app_can_open_it(given_layers: list[Layer]) -> None:
+    outcome = effective(given_layers).settings
+    assert "kiosk.app" not in outcome or open_apps(outcome) == {outcome["kiosk.app"]}
 
 
 @given(st.data(), st.sampled_from(sorted(VOCABULARY)))
@@ -59,6 +85,8 @@ def test_each_rule_agrees_with_its_own_measure(data: st.DataObject, name: str) -
     both = effective([Layer(Level.SCHOOL, "a", None, {name: low}), Layer(Level.CLASS, "b", None, {name: high})])
     assert key.rule.is_tighter_or_equal(low, both.settings[name])
     assert key.rule.is_tighter_or_equal(low, low)
+    if key.rule.name != "farthest":  # there what is nearer has no say
+        assert key.rule.is_tighter_or_equal(high, both.settings[name])
 
 
 @given(layers())
@@ -78,6 +106,53 @@ def test_a_blocked_app_is_nowhere_else(given_layers: list[Layer]) -> None:
     assert not blocked & set(outcome.get("apps.required", ()))
     assert not blocked & set(outcome.get("apps.allowed", ()))
     assert outcome.get("kiosk.app") not in blocked
+
+
+LOCK_CASES: list[tuple[list[tuple[Level, dict[str, Any]]], dict[str, Any]]] = [
+    # A lock cannot be changed from nearer by, but be set where there is none.
+    ([(Level.CLASS, {"kiosk.app": "a.a"}), (Level.LESSON, {"kiosk.app": "b.b"})], {"kiosk.app": "a.a"}),
+    ([(Level.CLASS, {}), (Level.LESSON, {"kiosk.app": "b.b"})], {"kiosk.app": "b.b"}),
+    # What is closed farther out, or in the same layer, cannot be locked to.
+    ([(Level.SCHOOL, {"apps.blocked": ["a.a"]}), (Level.LESSON, {"kiosk.app": "a.a"})], {"apps.blocked": ["a.a"]}),
+    ([(Level.SCHOOL, {"apps.allowed": ["b.b"]}), (Level.LESSON, {"kiosk.app": "a.a"})], {"apps.allowed": ["b.b"]}),
+    ([(Level.CLASS, {"kiosk.app": "a.a", "apps.blocked": ["a.a"]})], {"apps.blocked": ["a.a"]}),
+    # A lock that cannot be is as if it had not been said: the next one holds.
+    (
+        [(Level.SCHOOL, {"kiosk.app": "a.a", "apps.blocked": ["a.a"]}), (Level.CLASS, {"kiosk.app": "b.b"})],
+        {"kiosk.app": "b.b", "apps.blocked": ["a.a"]},
+    ),
+    # What the tablet is locked to cannot be closed from nearer by.
+    (
+        [
+            (Level.CLASS, {"kiosk.app": "a.a"}),
+            (Level.LESSON, {"apps.blocked": ["a.a", "b.b"], "apps.allowed": ["c.c"]}),
+        ],
+        {"kiosk.app": "a.a", "apps.blocked": ["b.b"], "apps.allowed": ["a.a", "c.c"]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "outcome"), LOCK_CASES)
+def test_the_farther_of_a_lock_and_what_closes_its_app_holds(
+    said: list[tuple[Level, dict[str, Any]]], outcome: dict[str, Any]
+) -> None:
+    assert merged(*said).settings == outcome
+
+
+def test_the_reasons_of_a_lock_say_who_could_not_change_it_and_what_stays_open() -> None:
+    outcome = merged(
+        (Level.CLASS, {"kiosk.app": "a.a"}),
+        (Level.LESSON, {"kiosk.app": "b.b", "apps.blocked": ["a.a"], "apps.allowed": ["c.c"]}),
+    )
+    lock = outcome.reasons["kiosk.app"]
+    assert (lock.rule, lock.winners, lock.losers) == ("farthest", ("class",), (Loser("lesson", "b.b"),))
+    assert outcome.reasons["apps.blocked"].kept == outcome.reasons["apps.allowed"].kept == ("a.a",)
+
+
+def test_of_equal_layers_the_lock_that_came_first_holds() -> None:
+    early = Layer(Level.CLASS, "8A", MONDAY, {"kiosk.app": "b.b"})
+    late = Layer(Level.CLASS, "MAT 8A", TUESDAY, {"kiosk.app": "a.a"})
+    assert effective([late, early]).settings == {"kiosk.app": "b.b"}
 
 
 def test_the_strictest_wins_wherever_it_stands() -> None:
@@ -145,10 +220,12 @@ def test_blocking_beats_requiring_and_the_reason_says_so() -> None:
     assert outcome.settings == {"apps.required": ["b.b"], "apps.blocked": ["a.a"]}
     assert outcome.reasons["apps.required"].removed == ("a.a",)
     assert outcome.reasons["kiosk.app"].value is None
+    assert outcome.reasons["kiosk.app"].removed == ("a.a",)
 
 
 def test_a_setting_that_is_no_longer_there_is_looser() -> None:
-    assert looser_keys({"camera.allowed": False, "kiosk.app": "a.a"}, {"apps.blocked": ["a.a"]}) == ["camera.allowed"]
+    below = {"camera.allowed": False, "kiosk.app": "a.a", "wallpaper.image": "a"}
+    assert looser_keys(below, {"apps.blocked": ["a.a"], "wallpaper.image": "b"}) == ["camera.allowed", "kiosk.app"]
 
 
 GOLDEN = {

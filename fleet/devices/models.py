@@ -142,5 +142,6 @@ class DeviceState(Base):
     clock_offset_s: Mapped[int | None]
     failures: Mapped[list[Any] | None] = mapped_column(Document)  # settings the tablet could not apply
     has_findings: Mapped[bool] = mapped_column(Boolean, default=False)
+    review_at: Mapped[datetime | None]  # when findings are to be reviewed although nothing changes: a grace is over
 
     device: Mapped[Device] = relationship(back_populates="state")

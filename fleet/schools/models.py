@@ -8,7 +8,7 @@ stored: no birth dates, addresses, telephone numbers or national identity number
 import enum
 from datetime import date, datetime, time
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.db import Base, text_enum
@@ -132,7 +132,16 @@ class CalendarDay(Base):
     """
 
     __tablename__ = "calendar_day"
-    __table_args__ = (Index("ix_calendar_day_on", "on"),)
+    __table_args__ = (
+        UniqueConstraint("school_id", "on"),
+        Index(
+            "uq_calendar_day_everywhere",
+            "on",
+            unique=True,
+            sqlite_where=text("school_id IS NULL"),
+            postgresql_where=text("school_id IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     school_id: Mapped[int | None] = mapped_column(ForeignKey("school.id"))
@@ -145,7 +154,18 @@ class SchoolHours(Base):
     """When a weekday's school begins and ends, local time; for one school, or for all where ``school_id`` is None."""
 
     __tablename__ = "school_hours"
-    __table_args__ = (UniqueConstraint("school_id", "weekday"),)
+    __table_args__ = (
+        UniqueConstraint("school_id", "weekday"),
+        Index(
+            "uq_school_hours_everywhere",
+            "weekday",
+            unique=True,
+            sqlite_where=text("school_id IS NULL"),
+            postgresql_where=text("school_id IS NULL"),
+        ),
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday_of_week"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_end"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     school_id: Mapped[int | None] = mapped_column(ForeignKey("school.id"))

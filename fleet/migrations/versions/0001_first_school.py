@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-24 21:23:56.548214
+Create Date: 2026-11-24 21:30:38.210073
 """
 
 import sqlalchemy as sa
@@ -126,10 +126,11 @@ def upgrade() -> None:
     sa.Column('is_school_day', sa.Boolean(), nullable=False),
     sa.Column('title', sa.String(length=120), nullable=False),
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_calendar_day_school_id_school')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_calendar_day'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_calendar_day')),
+    sa.UniqueConstraint('school_id', 'on', name=op.f('uq_calendar_day_school_id_on'))
     )
     with op.batch_alter_table('calendar_day', schema=None) as batch_op:
-        batch_op.create_index('ix_calendar_day_on', ['on'], unique=False)
+        batch_op.create_index('uq_calendar_day_everywhere', ['on'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
 
     op.create_table('person',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -185,10 +186,15 @@ def upgrade() -> None:
     sa.Column('weekday', sa.Integer(), nullable=False),
     sa.Column('starts_at', sa.Time(), nullable=False),
     sa.Column('ends_at', sa.Time(), nullable=False),
+    sa.CheckConstraint('starts_at < ends_at', name=op.f('ck_school_hours_starts_before_end')),
+    sa.CheckConstraint('weekday BETWEEN 0 AND 6', name=op.f('ck_school_hours_weekday_of_week')),
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_school_hours_school_id_school')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_school_hours')),
     sa.UniqueConstraint('school_id', 'weekday', name=op.f('uq_school_hours_school_id_weekday'))
     )
+    with op.batch_alter_table('school_hours', schema=None) as batch_op:
+        batch_op.create_index('uq_school_hours_everywhere', ['weekday'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
+
     op.create_table('account',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('username', sa.String(length=255), nullable=False),
@@ -364,6 +370,7 @@ def upgrade() -> None:
     sa.Column('clock_offset_s', sa.Integer(), nullable=True),
     sa.Column('failures', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('has_findings', sa.Boolean(), nullable=False),
+    sa.Column('review_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_state_device_id_device')),
     sa.PrimaryKeyConstraint('device_id', name=op.f('pk_device_state'))
     )
@@ -493,6 +500,9 @@ def downgrade() -> None:
 
     op.drop_table('device')
     op.drop_table('account')
+    with op.batch_alter_table('school_hours', schema=None) as batch_op:
+        batch_op.drop_index('uq_school_hours_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
+
     op.drop_table('school_hours')
     with op.batch_alter_table('school_class', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_school_class_school_id'))
@@ -505,7 +515,7 @@ def downgrade() -> None:
 
     op.drop_table('person')
     with op.batch_alter_table('calendar_day', schema=None) as batch_op:
-        batch_op.drop_index('ix_calendar_day_on')
+        batch_op.drop_index('uq_calendar_day_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
 
     op.drop_table('calendar_day')
     with op.batch_alter_table('sign_in_failure', schema=None) as batch_op:

@@ -18,7 +18,7 @@ CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 def token_digest(token: str) -> str:
     """Return the form of ``token`` that may be stored: lower-case hex SHA-256."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def random_token() -> str:

@@ -1,0 +1,198 @@
+"""Signing in and out, and the sessions between.
+
+Invariants: one answer for a wrong name, a wrong password and a disabled account, in the same time; a session's token
+exists in clear text only in the browser; what a session may is read anew at each request. A session ends after 8 hours
+without use, after 7 days in any case, by signing out, with a new password, and when the account is disabled.
+Source: OWASP ASVS 5.0, 7.3 (session timeout), 6.3.8 (no telling which names exist).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import contains_eager, joinedload
+
+from fleet import audit
+from fleet.access import Principal
+from fleet.crypto import random_token, token_digest
+from fleet.db import db
+from fleet.errors import FleetError
+from fleet.people import accounts, ending, limits, passwords
+from fleet.people.limits import TooManyFailuresError
+from fleet.people.models import Account, PasswordLink, SignInFailure, SignInSession
+
+__all__ = [
+    "Current", "Refused", "SignInRefusedError", "SignedIn", "TooManyFailuresError", "current", "forget", "session",
+    "sign_in", "sign_out", "sign_out_everywhere", "touch",
+]  # fmt: skip
+
+IDLE = timedelta(hours=8)
+LIFE = timedelta(days=7)
+TOUCH_EVERY = timedelta(minutes=5)
+
+
+class SignInRefusedError(FleetError):
+    """Wrong name, wrong password or disabled account; it is not said which."""
+
+    code = "sign-in-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The sign-in is good; ``token`` is the session's and is not kept here."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The sign-in is refused; the count of failures is in the running transaction, so commit it."""
+
+    error: SignInRefusedError | TooManyFailuresError
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Whose session it is, and whether it is time to :func:`touch` it."""
+
+    account: Account
+    touch_due: bool
+
+
+def sign_in(username: str, password: str, *, address: str, now: datetime) -> SignedIn | Refused:
+    """Sign somebody in, or say why not. The caller commits in both cases.
+
+    Args:
+        username: as typed; case does not matter.
+        password: as typed.
+        address: where the request came from, as the door trusts it.
+        now: the instant.
+    """
+    folded = accounts.fold(username)
+    by_name, by_address = limits.name_subject(folded), limits.address_subject(address)
+    try:
+        limits.check(name=by_name, address=by_address, now=now)
+    except TooManyFailuresError as error:
+        return Refused(error)
+    account = _account(folded)
+    is_right = passwords.verify(account.password_hash if account is not None else None, password)
+    if account is None or not is_right or account.disabled_at is not None:
+        limits.note_failure(by_name, by_address, now=now)
+        _audit_refusal(account, is_right=is_right, now=now)
+        return Refused(SignInRefusedError())
+    if account.password_hash is not None and passwords.is_outdated(account.password_hash):
+        account.password_hash = passwords.make_hash(password)
+    limits.forgive(folded)
+    token = random_token()
+    db.session.add(
+        SignInSession(
+            account_id=account.id,
+            token_digest=token_digest(token),
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + LIFE,
+        )
+    )
+    audit.record(
+        Principal("account", str(account.id)), "people.signed-in", subject=f"account:{account.id}", now=now
+    )  # fmt: skip
+    db.session.flush()
+    return SignedIn(token)
+
+
+def _account(folded: str) -> Account | None:
+    """Return the account of this name and hold its row: a new password or an end of it waits for us, or we for it."""
+    if not accounts.is_username(folded):
+        return None
+    query = (
+        select(Account)
+        .where(Account.username == folded)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return db.session.scalars(query).first()
+
+
+def _audit_refusal(account: Account | None, *, is_right: bool, now: datetime) -> None:
+    """Say which account was meant, where there is one; what else was typed may be anybody's, or a password."""
+    reason = "unknown" if account is None else "disabled" if account.disabled_at is not None else "password"
+    audit.record(
+        Principal("system"), "people.sign-in-refused", now=now, reason=reason,
+        subject=f"account:{account.id}" if account is not None else "account:unknown",
+        outcome="right password" if is_right else "wrong password",
+    )  # fmt: skip
+
+
+def _is_good(now: datetime) -> Any:
+    return (SignInSession.expires_at > now) & (SignInSession.last_used_at > now - IDLE)
+
+
+def current(token: str, *, now: datetime) -> Current | None:
+    """Return whose session ``token`` is, with the account's grants; None where it is none, or not any more.
+
+    One statement, whatever it finds.
+    """
+    query = (
+        select(SignInSession)
+        .join(SignInSession.account)
+        .where(SignInSession.token_digest == token_digest(token), _is_good(now), Account.disabled_at.is_(None))
+        .options(contains_eager(SignInSession.account).options(joinedload(Account.grants)))
+        .execution_options(populate_existing=True)  # a role that was taken away is gone now
+    )
+    found = db.session.scalars(query).unique().one_or_none()
+    return Current(found.account, found.last_used_at <= now - TOUCH_EVERY) if found is not None else None
+
+
+def session(token: str, *, now: datetime) -> Account | None:
+    """Return the account of a session, with its grants; None where it is no session, or not any more."""
+    found = current(token, now=now)
+    return found.account if found is not None else None
+
+
+def touch(token: str, *, now: datetime) -> bool:
+    """Note that a session is in use, every five minutes at most; returns whether it was noted. Writes."""
+    query = (
+        update(SignInSession)
+        .where(
+            SignInSession.token_digest == token_digest(token),
+            _is_good(now),
+            SignInSession.last_used_at <= now - TOUCH_EVERY,
+        )
+        .values(last_used_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    result: Any = db.session.execute(query)
+    return bool(result.rowcount)
+
+
+def sign_out(token: str, *, now: datetime) -> None:
+    """End one session; nothing happens where there is none."""
+    query = select(SignInSession).where(SignInSession.token_digest == token_digest(token))
+    found = db.session.scalars(query).one_or_none()
+    if found is not None:
+        ending.removed(delete(SignInSession).where(SignInSession.id == found.id))
+        db.session.expunge(found)
+        own = Principal("account", str(found.account_id))
+        audit.record(own, "people.signed-out", subject=f"account:{found.account_id}", now=now, count=1)
+
+
+def sign_out_everywhere(account: Account, *, now: datetime) -> int:
+    """End all sessions of an account; returns how many there were."""
+    count = ending.end_sessions(account.id)
+    own = Principal("account", str(account.id))
+    audit.record(own, "people.signed-out", subject=f"account:{account.id}", now=now, count=count)
+    return count
+
+
+def forget(*, now: datetime) -> int:
+    """Delete what has no purpose any more: ended sessions, old failures, links used or expired; returns how many."""
+    return (
+        ending.removed(
+            delete(SignInSession).where(or_(SignInSession.expires_at <= now, SignInSession.last_used_at <= now - IDLE))
+        )
+        + ending.removed(delete(SignInFailure).where(SignInFailure.at <= now - limits.WINDOW))
+        + ending.removed(
+            delete(PasswordLink).where(or_(PasswordLink.used_at.is_not(None), PasswordLink.expires_at <= now))
+        )
+    )

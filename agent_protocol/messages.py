@@ -1,7 +1,7 @@
 """The messages on the wire: one definition decodes, validates and encodes each.
 
-Invariants: bodies are at most 256 KiB, at most 8 deep, have no duplicate keys; unknown fields are tolerated and
-dropped; instants are RFC 3339 in UTC. Nothing here knows keys or signatures.
+Invariants: bodies are at most 256 KiB, at most 8 deep, have no duplicate keys and no U+0000; unknown fields are
+tolerated and dropped; instants are RFC 3339 in UTC. Nothing here knows keys or signatures.
 """
 
 import enum
@@ -236,7 +236,7 @@ _READER = msgspec.json.Decoder()
 
 
 def _require_sound(body: bytes, parsed: Any) -> None:
-    """Refuse nesting deeper than the limit, and a key that stands twice in one object.
+    """Refuse nesting deeper than the limit, a key that stands twice in one object, and U+0000 in a text.
 
     JSON readers silently keep the last of two equal keys. So colons outside strings (one per pair that was written)
     are compared with the pairs that were kept: both counts run in C, which keeps the hot path short.
@@ -249,6 +249,14 @@ def _require_sound(body: bytes, parsed: Any) -> None:
         raise MalformedError(f"nested deeper than {MAX_DEPTH}")
     if bare.count(b":") != _count_pairs(parsed):
         raise MalformedError("an object has a key twice")
+    if rb"\u0000" in body and _has_nul(parsed):  # databases and C programs end or refuse a text there
+        raise MalformedError("a text holds U+0000")
+
+
+def _has_nul(value: Any) -> bool:
+    if type(value) is dict:
+        return any(map(_has_nul, value)) or any(map(_has_nul, value.values()))
+    return any(map(_has_nul, value)) if type(value) is list else type(value) is str and "\0" in value
 
 
 def _count_pairs(value: Any) -> int:

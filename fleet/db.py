@@ -108,17 +108,18 @@ _followers: dict[str, list[Follower]] = {}
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
-    """Return SQLAlchemy engine options for ``database_url``."""
+    """Return SQLAlchemy engine options for ``database_url``; parameters stay out of errors, hence out of logs."""
     if database_url.startswith("sqlite"):
         # isolation_level None: we say BEGIN ourselves, see prepare_sqlite.
         return {
+            "hide_parameters": True,
             "connect_args": {
                 "isolation_level": None,
                 "timeout": BUSY_TIMEOUT_MS / 1000,
                 "check_same_thread": False,
-            }
+            },
         }
-    return {"pool_size": 8, "max_overflow": 4, "pool_pre_ping": True, "pool_timeout": 10}
+    return {"hide_parameters": True, "pool_size": 8, "max_overflow": 4, "pool_pre_ping": True, "pool_timeout": 10}
 
 
 def prepare_sqlite(engine: Engine) -> None:

@@ -1,11 +1,12 @@
 """Many requests, one transaction: what waits while the previous batch commits becomes the next batch.
 
 Invariants: an item is answered only after the function that takes the batch has returned, which is after its commit;
-the queue is bounded, and who finds it full is told at once; one bad item does not fail its neighbours; at the end
-everything that was taken in is answered.
+the queue is bounded, and who finds it full is told at once; one bad item does not fail its neighbours; whatever is
+raised, the next batch is taken; at the end everything that was taken in is answered, and nothing more is taken in.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,13 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
+# How long the items of a failed batch are tried one by one. A bad item fails at once; a database that is away makes
+# each wait, and those who come meanwhile shall not wait for all of them.
+_PATIENCE_S = 5.0
+
 
 class FullError(Exception):
-    """The queue is full."""
+    """The queue is full, or the server is stopping."""
 
 
 class Batcher(Generic[Item, Outcome]):
@@ -43,6 +48,7 @@ class Batcher(Generic[Item, Outcome]):
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._running: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def depth(self) -> int:
@@ -52,13 +58,13 @@ class Batcher(Generic[Item, Outcome]):
     @property
     def is_full(self) -> bool:
         """Whether one more would be turned away."""
-        return len(self._waiting) >= self._limit
+        return self._is_closed or len(self._waiting) >= self._limit
 
     async def submit(self, item: Item) -> Outcome:
         """Have ``item`` taken in the next batch and return its outcome.
 
         Raises:
-            FullError: too many wait already.
+            FullError: too many wait already, or the server is stopping.
             Exception: the outcome, where it is one.
         """
         if self.is_full:
@@ -71,29 +77,49 @@ class Batcher(Generic[Item, Outcome]):
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._at_most))]
-            outcomes = await loop.run_in_executor(self._thread, self._take, [item for item, _ in batch])
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                if future.done():  # whoever asked has gone away; what was stored stays stored
-                    continue
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
-        self._running = None
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._at_most))]
+                outcomes = await loop.run_in_executor(self._thread, self._take, [item for item, _ in batch])
+                for (_, future), outcome in zip(batch, outcomes, strict=True):
+                    if not future.done():  # else whoever asked has gone away; what was stored stays stored
+                        _settle(future, outcome)
+        finally:
+            self._running = None
 
     def _take(self, items: Sequence[Item]) -> Sequence[Outcome | Exception]:
         """Process a batch; where it fails as a whole, its items one by one."""
+        begun = time.perf_counter()
+        whole = self._try(items)
+        if not isinstance(whole, Exception):
+            return whole
+        outcomes: list[Outcome | Exception] = []
+        for item in items if len(items) > 1 else ():
+            found = self._try([item]) if time.perf_counter() - begun < _PATIENCE_S else whole
+            outcomes.append(found if isinstance(found, Exception) else found[0])
+        return outcomes or [whole]
+
+    def _try(self, items: Sequence[Item]) -> Sequence[Outcome | Exception] | Exception:
         try:
-            return self._process(items)
+            outcomes = self._process(items)
         except Exception as error:  # noqa: BLE001 (an outcome like any other: it is raised where it is awaited)
-            if len(items) == 1:
-                return [error]
-        return [outcome for item in items for outcome in self._take([item])]
+            return error
+        if len(outcomes) != len(items):
+            return RuntimeError(f"{len(outcomes)} outcomes for {len(items)} items")
+        return outcomes
 
     async def drain(self) -> None:
-        """Wait until everything that was taken in is answered, then end the thread."""
+        """Take nothing more in, wait until everything that was taken in is answered, then end the thread."""
+        self._is_closed = True
         while self._running is not None:
             await asyncio.wait([self._running])
         self._thread.shutdown()
+
+
+def _settle(future: asyncio.Future[Outcome], outcome: Outcome | Exception) -> None:
+    if isinstance(outcome, StopIteration):  # a future cannot carry it
+        future.set_exception(RuntimeError("StopIteration"))
+    elif isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -7,8 +7,9 @@ the request's id, which the staff's application gets as ``X-Request-ID``.
 
 import asyncio
 import time
+import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Protocol
@@ -30,6 +31,10 @@ BODY_TIMEOUT_S = 30.0
 
 class TooLargeError(Exception):
     """The body is larger than the channel takes."""
+
+
+class AbandonedError(Exception):
+    """Whoever asked went away, or sends too slowly."""
 
 
 class Channel(Protocol):
@@ -107,16 +112,17 @@ class Gate:
     async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
         begun = time.perf_counter()
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                request = await _read(scope, receive, channel.max_body_bytes)
+            request = await _read(scope, receive, channel.max_body_bytes)
             response = await channel.handle(request)
         except TooLargeError:
             response = channel.too_large()
-        except (TimeoutError, ConnectionError):  # whoever asked is gone or too slow: nobody to answer
+        except AbandonedError:  # whoever asked is gone or too slow: nobody to answer
             _log.info("abandoned", request_id=request_id, path=scope["path"][:200])
             response = Response(408, {"connection": "close"})
-        except Exception:  # noqa: BLE001 (the last resort: logged, answered, and the process lives on)
-            _log.exception("failed", request_id=request_id, method=scope["method"], path=scope["path"][:200])
+        except Exception as error:  # noqa: BLE001 (the last resort: logged, answered, and the process lives on)
+            _log.error(
+                "failed", request_id=request_id, method=scope["method"], path=scope["path"][:200], **_fault(error)
+            )
             await self._send(send, channel.failed(), request_id)
             return
         if response.status >= 400:
@@ -159,26 +165,52 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int) -> Request:
 
     Raises:
         TooLargeError: the body is larger than that.
-        ConnectionError: the tablet went away.
+        AbandonedError: the tablet went away, or is too slow.
     """
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > max_body_bytes:
+    headers = _headers(scope["headers"])
+    length = headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > 18 or int(length) > max_body_bytes):
         raise TooLargeError
-    body = b""
-    if length != "0" or "transfer-encoding" in headers:
-        chunks, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise ConnectionError
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > max_body_bytes:
-                raise TooLargeError
-            chunks.append(chunk)
-            more = message.get("more_body", False)
-        body = b"".join(chunks)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            body = await _body(receive, max_body_bytes)
+    except TimeoutError:
+        raise AbandonedError from None
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body)
+
+
+def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by lower-case name; one that came several times is one list. Source: RFC 9110 section 5.3."""
+    headers: dict[str, str] = {}
+    for name, value in given:
+        told, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[told] = f"{headers[told]}, {text}" if told in headers else text
+    return headers
+
+
+async def _body(receive: Receive, at_most: int) -> bytes:
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise AbandonedError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > at_most:
+            raise TooLargeError
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _fault(error: BaseException) -> dict[str, Any]:
+    """Return what the log may tell of a fault: kinds and places. Messages may quote what the tablet sent."""
+    kinds: list[str] = []
+    cause: BaseException | None = error
+    frames = traceback.extract_tb(error.__traceback__)
+    while cause is not None:
+        kinds.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    return {"kinds": kinds, "places": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:]]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, read whole: raw path and query as they came, headers by lower-case name (the last of each)."""
+    """A request, read whole: raw path and query as they came, headers by lower-case name, repeated ones as one list."""
 
     method: str
     path: str

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,7 @@ from fleet.errors import FleetError, NotFoundError
 _NONCE_LIFE_S = 300
 _KEYS_KEPT = 50_000
 _JSON = "application/json"
+_ORDER = re.compile(r"[0-9a-f]{32}")
 _IMMUTABLE = "private, max-age=31536000, immutable"
 
 
@@ -89,6 +91,7 @@ class NativeChannel:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="native")
         self._at_once = queue_limit
         self._rare = 0
+        self._is_closed = False
 
     @property
     def is_full(self) -> bool:
@@ -97,9 +100,10 @@ class NativeChannel:
 
     async def drain(self) -> None:
         """Answer everything that was taken in."""
+        self._is_closed = True
         for batcher in (self._keys, self._polls, self._reports):
             await batcher.drain()
-        self._threads.shutdown()
+        await asyncio.to_thread(self._threads.shutdown)
 
     def too_large(self) -> Response:
         """Return the refusal of a body beyond the limit."""
@@ -207,6 +211,8 @@ class NativeChannel:
 
     async def _result(self, request: Request, order: str) -> Response:
         device_id, signed = await self._authenticate(request)
+        if not _ORDER.fullmatch(order):
+            raise ProtocolError(Code.NOT_FOUND)
         result = decode(OrderResult, request.body)
         item = ResultItem(device_id, signed.keyid, signed.sequence, order, result)
         await self._in_thread(self._work.finish, item)
@@ -214,7 +220,7 @@ class NativeChannel:
 
     async def _in_thread(self, function: Callable[..., object], *given: object) -> Any:
         """Run a rarer unit of work in a thread; as many may wait as in the batchers' queues."""
-        if self._rare >= self._at_once:
+        if self._is_closed or self._rare >= self._at_once:
             raise FullError
         self._rare += 1
         try:
@@ -269,7 +275,9 @@ class NativeChannel:
         code = Code.NOT_FOUND if isinstance(error, NotFoundError) else Code(error.code)
         return self._problem(code, last_sequence=error.data.get("last_sequence"))
 
-    def _problem(self, code: Code, *, detail: str = "", last_sequence: int | None = None) -> Response:
+    def _problem(
+        self, code: Code, *, detail: str = "", last_sequence: int | None = None, allow: str | None = None
+    ) -> Response:
         now = self._now()
         told = Problem(
             type=TYPE_PREFIX + code.value,
@@ -280,14 +288,16 @@ class NativeChannel:
             last_sequence=last_sequence,
         )
         headers = {"content-type": PROBLEM_MEDIA_TYPE}
-        if code is Code.BUSY:
+        if code in {Code.BUSY, Code.INTERNAL}:  # a fault of ours is often everybody's: they come back spread out
             headers["retry-after"] = str(self._pace.retry_s())
+        if allow is not None:
+            headers["allow"] = allow  # RFC 9110 section 15.5.6
         return Response(STATUS[code], headers, encode(told))
 
 
 def _require(request: Request, method: str) -> Request:
     if request.method != method:
-        raise ProtocolError(Code.METHOD_NOT_ALLOWED, detail=f"only {method}")
+        raise ProtocolError(Code.METHOD_NOT_ALLOWED, detail=f"only {method}", allow=method)
     if method == "POST" and request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise ProtocolError(Code.UNSUPPORTED_MEDIA_TYPE, detail=f"only {_JSON}")
     if method == "GET" and request.body:

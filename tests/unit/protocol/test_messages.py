@@ -127,6 +127,25 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
     assert refused(NonceAnswer, body)
 
 
+def test_a_text_with_nul_is_refused_wherever_it_stands_and_its_spelling_is_not() -> None:
+    plain = json.loads(encode(report()))
+    for change in (
+        {"model": "a\0b"},
+        {"attributes": {"a\0": "b"}},
+        {"apps": [{"id": "\0"}]},
+        {"unknown": [{"x": "\0"}]},
+    ):
+        assert "U+0000" in refused(Report, json.dumps(plain | change).encode())
+    told = decode(Report, json.dumps(plain | {"model": r"a\u0000b"}).encode())
+    assert told.model == r"a\u0000b"
+
+
+def test_half_a_surrogate_is_refused_and_a_whole_one_taken() -> None:
+    plain = encode(report(model="MODEL"))
+    assert refused(Report, plain.replace(b"MODEL", rb"\ud800"))
+    assert decode(Report, plain.replace(b"MODEL", rb"\ud83d\ude00")).model == "\U0001f600"
+
+
 def test_every_code_has_a_status_and_a_reaction() -> None:
     assert STATUS.keys() == REACTIONS.keys() == set(Code)
     assert all(400 <= status <= 503 for status in STATUS.values())

@@ -1,14 +1,14 @@
-"""Who did what, when: append-only lines.
+"""Who did what, when: lines that are only added, until their time is over.
 
 Invariant: a field is kept only if it is named in :data:`PUBLIC_FIELDS`; anything else is refused, so that no
 pupil's name, token or secret can slip in by way of a new caller. Not here: technical logs.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, select
+from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.access import Principal
@@ -17,8 +17,9 @@ from fleet.db import Base, db
 PUBLIC_FIELDS = frozenset(
     {
         "added", "assignment_id", "changed", "channel", "class_id", "code", "count", "digest", "ends_at", "file_name",
-        "from_state", "import_id", "job", "max_enrolments", "order_id", "order_kind", "outcome", "profile", "reason",
-        "removed", "role", "rule", "scope", "school_id", "serial", "starts_at", "ticket_id", "to_state", "version",
+        "from_state", "import_id", "is_school_day", "job", "max_enrolments", "on", "order_id", "order_kind", "outcome",
+        "profile", "reason", "removed", "role", "rule", "scope", "school_id", "serial", "starts_at", "ticket_id",
+        "to_state", "version", "weekday",
     }
 )  # fmt: skip
 
@@ -64,3 +65,10 @@ def latest(limit: int = 100, *, action: str | None = None) -> Sequence[AuditEntr
     if action is not None:
         query = query.where(AuditEntry.action == action)
     return db.session.scalars(query).all()
+
+
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
+    """Remove lines older than that, at most so many at once; returns how many. For a job."""
+    old = select(AuditEntry.id).where(AuditEntry.at < now - older_than).limit(at_most)
+    query = delete(AuditEntry).where(AuditEntry.id.in_(old)).execution_options(synchronize_session=False)
+    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]

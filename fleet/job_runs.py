@@ -1,17 +1,36 @@
 """Which job ran when, and who may run jobs now.
 
 Invariants: each (job, slot) runs at most once, however many servers there are; only the holder of the newest epoch may
-finish what it started, so a runner that slept through the loss of its lease changes nothing when it wakes.
+finish what it started, so a runner that slept through the loss of its lease changes nothing when it wakes: whoever
+works calls :func:`finish` or :func:`hold_epoch` last in the transaction that does the work, and a refusal takes the
+work back with it. A run that a person asked for has the epoch :data:`BY_HAND` and needs no lease.
+
+Not here: which jobs there are and when (:mod:`fleet.jobs.timetable`), and what runs them (:mod:`fleet.jobs.runner`).
 """
 
 import enum
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Index, String, UniqueConstraint
+from sqlalchemy import Index, String, UniqueConstraint, and_, case, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fleet.db import Base, text_enum
+from fleet.db import Base, db, take_turn, text_enum
+from fleet.errors import ConflictError
+
+BY_HAND = 0  # the lease's epochs begin at 1
+_TIMETABLE = "timetable"
+_BY_HAND_LIFE = timedelta(days=1)  # a run by hand that has not ended by then never will
+_MAX_ERROR = 200
+
+
+class StaleEpochError(ConflictError):
+    """The lease has gone to another runner, or the run was closed. Data: ``epoch``."""
+
+    code = "stale-epoch"
 
 
 class JobOutcome(enum.StrEnum):
@@ -49,3 +68,159 @@ class JobRun(Base):
     outcome: Mapped[JobOutcome] = mapped_column(text_enum(JobOutcome))
     counts: Mapped[dict[str, Any]]  # what it did, in numbers by name
     error: Mapped[str | None] = mapped_column(String(200))  # the kind of error, never data of a tablet or pupil
+
+
+def _upsert(model: Any) -> Any:
+    insert: Any = postgresql_insert if db.session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    return insert(model)
+
+
+def take_lease(holder: str, *, now: datetime, life: timedelta) -> int | None:
+    """Take or renew the lease; returns its epoch, None while another holds it. One conditional write.
+
+    Args:
+        holder: names the runner, one of its own for each process that ever runs.
+        now: the instant.
+        life: for how long; renewing keeps the epoch, taking over raises it.
+    """
+    write = _upsert(JobLease).values(name=_TIMETABLE, holder=holder, epoch=1, expires_at=now + life)
+    is_own = JobLease.holder == holder
+    write = write.on_conflict_do_update(
+        index_elements=["name"],
+        set_={
+            "holder": holder,
+            "epoch": case((is_own, JobLease.epoch), else_=JobLease.epoch + 1),
+            "expires_at": now + life,
+        },
+        where=or_(is_own, JobLease.expires_at <= now),
+    ).returning(JobLease.epoch)
+    found: int | None = db.session.execute(write).scalar()
+    return found
+
+
+def release_lease(holder: str, *, now: datetime) -> bool:
+    """Let the next one take the lease at once; False where it is another's already."""
+    query = update(JobLease).where(JobLease.name == _TIMETABLE, JobLease.holder == holder).values(expires_at=now)
+    return bool(db.session.execute(query.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+
+
+def limit_idle(limit: timedelta) -> None:
+    """Have the running transaction end by itself where its process is silent for so long.
+
+    A suspended runner would otherwise keep the lease's row, and whatever it had locked, from all others. PostgreSQL
+    only: a file of SQLite is used by one process.
+    Source: https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT
+    """
+    if db.session.get_bind().dialect.name == "postgresql":
+        told = {"limit": f"{int(limit.total_seconds() * 1000)}ms"}
+        db.session.execute(text("SELECT set_config('idle_in_transaction_session_timeout', :limit, true)"), told)
+
+
+def take_job_turn(job: str) -> None:
+    """Wait until no other run of the job is at work, and keep the turn until the running transaction ends."""
+    take_turn(f"job:{job}")
+
+
+def hold_epoch(epoch: int) -> None:
+    """Refuse unless ``epoch`` is the lease's, and keep others from taking it until the running transaction ends.
+
+    Raises:
+        StaleEpochError: another has taken the lease over.
+    """
+    if epoch == BY_HAND:
+        return
+    # Shared, so that two jobs of one runner do not wait for each other; a takeover's write waits for both.
+    query = select(JobLease.epoch).where(JobLease.name == _TIMETABLE).with_for_update(read=True)
+    if db.session.scalar(query) != epoch:
+        raise StaleEpochError(epoch=epoch)
+
+
+def claim(job: str, slot: datetime, *, epoch: int, now: datetime) -> int | None:
+    """Claim one slot of a job; returns the run's id, None where somebody has it.
+
+    Args:
+        job: its name.
+        slot: the instant it was due.
+        epoch: of the lease that the runner holds, or :data:`BY_HAND`.
+        now: the instant.
+
+    Raises:
+        StaleEpochError: another has taken the lease over.
+    """
+    hold_epoch(epoch)
+    write = _upsert(JobRun).values(
+        job=job, slot=slot, epoch=epoch, started_at=now, outcome=JobOutcome.RUNNING, counts={}
+    )
+    write = write.on_conflict_do_nothing(index_elements=["job", "slot"]).returning(JobRun.id)
+    found: int | None = db.session.execute(write).scalar()
+    return found
+
+
+def finish(
+    run_id: int, *, epoch: int, outcome: JobOutcome, counts: Mapping[str, int], error: str | None = None, now: datetime
+) -> None:
+    """Note how a run ended. Called last in the transaction that did the work, so that both stand or fall together.
+
+    Args:
+        run_id: the run.
+        epoch: under which it was claimed.
+        outcome: how it ended.
+        counts: what it did, in numbers by name.
+        error: the kind of error, never its data.
+        now: the instant.
+
+    Raises:
+        StaleEpochError: another has taken the lease over, or the run was closed before.
+    """
+    hold_epoch(epoch)
+    query = (
+        update(JobRun)
+        .where(JobRun.id == run_id, JobRun.epoch == epoch, JobRun.outcome == JobOutcome.RUNNING)
+        .values(outcome=outcome, counts=dict(counts), error=error[:_MAX_ERROR] if error else None, ended_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    if not db.session.execute(query).rowcount:  # type: ignore[attr-defined]
+        raise StaleEpochError(epoch=epoch)
+
+
+def mark_lost(*, now: datetime) -> int:
+    """Close the runs that runners of an older epoch left running, and runs by hand given up; returns how many."""
+    newest = select(JobLease.epoch).where(JobLease.name == _TIMETABLE).scalar_subquery()
+    given_up = or_(
+        and_(JobRun.epoch != BY_HAND, JobRun.epoch < newest),
+        and_(JobRun.epoch == BY_HAND, JobRun.started_at <= now - _BY_HAND_LIFE),
+    )
+    query = (
+        update(JobRun)
+        .where(JobRun.outcome == JobOutcome.RUNNING, given_up)
+        .values(outcome=JobOutcome.LOST, ended_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+
+
+def latest_by_job() -> dict[str, JobRun]:
+    """Return each job's newest run, by its name; one statement."""
+    newest = select(func.max(JobRun.id)).group_by(JobRun.job)
+    return {run.job: run for run in db.session.scalars(select(JobRun).where(JobRun.id.in_(newest)))}
+
+
+def last_done(job: str) -> datetime | None:
+    """Return when the newest run of a job that went well began, None where none did."""
+    query = select(func.max(JobRun.started_at)).where(JobRun.job == job, JobRun.outcome == JobOutcome.DONE)
+    return db.session.scalar(query)
+
+
+def runs(job: str | None = None, *, limit: int = 50) -> Sequence[JobRun]:
+    """Return the newest runs first, at most ``limit``, optionally of one job."""
+    query = select(JobRun).order_by(JobRun.id.desc()).limit(limit)
+    if job is not None:
+        query = query.where(JobRun.job == job)
+    return db.session.scalars(query).all()
+
+
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
+    """Remove runs that began longer ago than that, at most so many at once; returns how many."""
+    old = select(JobRun.id).where(JobRun.started_at < now - older_than, JobRun.outcome != JobOutcome.RUNNING)
+    query = delete(JobRun).where(JobRun.id.in_(old.limit(at_most))).execution_options(synchronize_session=False)
+    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, select, update
+from sqlalchemy import ForeignKey, Index, String, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet import audit
@@ -204,6 +204,13 @@ def expire(now: datetime) -> int:
         db.session.execute(closing.execution_options(synchronize_session=False))
         _raise_version({row.device_id for row in rows})
     return len(rows)
+
+
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
+    """Remove orders that ended longer ago than that, at most so many at once; returns how many. For a job."""
+    old = select(Order.id).where(Order.ended_at < now - older_than).limit(at_most)
+    query = delete(Order).where(Order.id.in_(old)).execution_options(synchronize_session=False)
+    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
 
 
 def of_device(device_id: int, limit: int = 50) -> Sequence[Order]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import delete, exists, select, text
 
 from fleet.assignments.models import EffectiveProfile, Schedule
-from fleet.db import db
+from fleet.db import db, take_turn
 from fleet.devices.models import DeviceState
 
 _KEPT = 4_096
@@ -87,11 +87,15 @@ def stored_instant(moment: datetime | None) -> str | None:
 
 
 def advance(now: datetime) -> int:
-    """Note for all tablets whose schedule has moved on what they shall have now; returns how many. Three statements."""
+    """Note for all tablets whose schedule has moved on what they shall have now; returns how many.
+
+    One statement where nothing is due, else a bounded number.
+    """
     due = select(DeviceState.schedule_digest).where(DeviceState.next_switch_at <= now).distinct()
     schedules = load([digest for digest in db.session.scalars(due) if digest is not None])
     if not schedules:
         return 0
+    take_turn("assignments")  # else this and a change of assignments could wait for each other's rows
     rows = [
         {"s": digest, "p": entry_at(entries, now)["profile"], "n": stored_instant(next_switch(entries, now))}
         for digest, entries in schedules.items()

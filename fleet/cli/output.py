@@ -86,14 +86,28 @@ def make_app() -> Flask:
     return program().create_app()
 
 
-@contextmanager
-def application(*, writes: bool) -> Iterator[Config]:
-    """Open the application and one unit of work for a command; gives the configuration."""
+def ready_app() -> Flask:
+    """Make the application, for a command that opens units of work itself.
+
+    Raises:
+        DatabaseOutdatedError: its database is not at this program's revision.
+    """
     app = make_app()
     with app.app_context():
         found, wanted = schema_revision(), newest_revision()
         if found != wanted:
             raise DatabaseOutdatedError(found=found or "no tables", expected=wanted, do="fleet database upgrade")
+    return app
+
+
+@contextmanager
+def application(*, writes: bool) -> Iterator[Config]:
+    """Open the application and one unit of work for a command; gives the configuration.
+
+    Raises:
+        DatabaseOutdatedError: its database is not at this program's revision.
+    """
+    app = ready_app()
     with app.app_context(), transaction() if writes else reading():
         yield app.extensions["fleet_config"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import String, cast, exists, func, literal, select, update
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
@@ -22,6 +22,9 @@ from fleet.schools.models import School, SchoolClass
 
 MAX_ENROLMENTS = 5_000
 MAX_LIFE = timedelta(days=366)
+EXPIRES_SOON = timedelta(days=3)
+_EXPIRED = "tickets.expired"
+_LOOKED_BACK = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,8 @@ def state(ticket: Ticket, now: datetime) -> str:
     return "exhausted" if ticket.used_count >= ticket.max_enrolments else "open"
 
 
-def expiring(within: timedelta, *, now: datetime) -> Sequence[Ticket]:
-    """Return open tickets that end within that time and still have tablets to take in, soonest first."""
+def expiring(within: timedelta = EXPIRES_SOON, *, by: Principal, now: datetime) -> Sequence[Ticket]:
+    """Return the open tickets ``by`` may see that end within that time and have places left, soonest first."""
     query = (
         select(Ticket)
         .where(
@@ -173,9 +176,34 @@ def expiring(within: timedelta, *, now: datetime) -> Sequence[Ticket]:
             Ticket.expires_at <= now + within,
             Ticket.used_count < Ticket.max_enrolments,
         )
-        .order_by(Ticket.expires_at)
+        .order_by(Ticket.expires_at, Ticket.id)
     )
+    visible = by.school_ids(Permission.MANAGE_TICKETS)
+    if visible is not None:
+        query = query.where(Ticket.school_id.in_(visible))
     return db.session.scalars(query).all()
+
+
+def note_expired(*, by: Principal, now: datetime) -> int:
+    """Write an audit line for each ticket that has come to its end unrevoked; returns how many. For a job.
+
+    The line is its own mark: a ticket has one at most. It tells how many places were left.
+    """
+    # The audit is kept far longer than this looks back, so no line is written again once the old one is gone.
+    noted = exists().where(
+        audit.AuditEntry.action == _EXPIRED, audit.AuditEntry.subject == literal("ticket:") + cast(Ticket.id, String)
+    )
+    query = select(Ticket).where(
+        Ticket.revoked_at.is_(None), Ticket.expires_at <= now, Ticket.expires_at > now - _LOOKED_BACK, ~noted
+    )
+    over = db.session.scalars(query.order_by(Ticket.expires_at, Ticket.id)).all()
+    for ticket in over:
+        audit.record(
+            by, _EXPIRED, subject=f"ticket:{ticket.id}", now=now, school_id=ticket.school_id,
+            class_id=ticket.class_id, ends_at=ticket.expires_at.isoformat(),
+            count=ticket.max_enrolments - ticket.used_count,
+        )  # fmt: skip
+    return len(over)
 
 
 def plain(ticket: Ticket, now: datetime) -> dict[str, Any]:

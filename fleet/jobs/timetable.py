@@ -1,0 +1,105 @@
+"""Every job on one page: its name, what it is for, when it is due and the function that does it.
+
+Each function is a step: it is called inside a transaction with the instant and the configuration, calls use cases and
+returns what they did in numbers by name. A step that only removes a bounded number at once is ``repeated``, each time
+in a transaction of its own, until it finds nothing more. A second run of a job changes nothing.
+
+Not here: leases, transactions and failures (:mod:`fleet.jobs.runner`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from fleet import audit, job_runs, orders
+from fleet.access import Principal
+from fleet.assignments import memberships, schedules
+from fleet.checkins import receive
+from fleet.config import Config
+from fleet.devices import tickets
+from fleet.errors import NotFoundError
+from fleet.jobs.when import Daily, Every, When
+from fleet.people import signing_in
+from fleet.schools.roster import apply
+
+Counts = Mapping[str, int]
+Step = Callable[[datetime, Config], Counts]
+
+KEEP_CHECK_INS = timedelta(days=90)
+KEEP_CLOSED_FINDINGS = timedelta(days=365)
+KEEP_ENDED_ORDERS = timedelta(days=90)  # with the texts of messages to pupils
+KEEP_JOB_RUNS = timedelta(days=30)
+KEEP_UNUSED_SCHEDULES = timedelta(days=30)  # a tablet may come back and still report an old one
+KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import before
+KEEP_AUDIT = timedelta(days=3 * 366)
+_MEMBERSHIPS_LOOKED_BACK = timedelta(days=366)  # where the job has not run for long or ever
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One line of the timetable.
+
+    Args:
+        name: how people and the history of runs call it.
+        what_for: what would be missing without it, in a few words.
+        when: when it is due.
+        step: does it.
+        repeated: whether the step is called again, in a new transaction, until all its counts are zero.
+    """
+
+    name: str
+    what_for: str
+    when: When
+    step: Step
+    repeated: bool = False
+
+
+def _ended_assignments(now: datetime, _config: Config) -> Counts:
+    return {"tablets": schedules.advance(now)}
+
+
+def _membership_dates(now: datetime, _config: Config) -> Counts:
+    since = job_runs.last_done("membership-dates") or now - _MEMBERSHIPS_LOOKED_BACK
+    return {"tablets": memberships.follow_dates(since=since.date(), now=now)}
+
+
+def _expiring_tickets(now: datetime, _config: Config) -> Counts:
+    by = Principal.job("expiring-tickets")
+    return {"expired": tickets.note_expired(by=by, now=now), "expiring": len(tickets.expiring(by=by, now=now))}
+
+
+def _expired_orders(now: datetime, _config: Config) -> Counts:
+    return {"orders": orders.expire(now)}
+
+
+def _retention(now: datetime, _config: Config) -> Counts:
+    return {
+        "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=5_000),
+        "orders": orders.forget(older_than=KEEP_ENDED_ORDERS, now=now),
+        "sign_ins": signing_in.forget(now=now),
+        "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
+        "schedules": schedules.forget_unused(older_than=KEEP_UNUSED_SCHEDULES, now=now),
+        "job_runs": job_runs.forget(older_than=KEEP_JOB_RUNS, now=now),
+        "audit_lines": audit.forget(older_than=KEEP_AUDIT, now=now),
+    }
+
+
+TIMETABLE = (
+    Job("ended-assignments", "tablets move on when an assignment begins or ends", Every(1), _ended_assignments),
+    Job("expired-orders", "orders that no tablet fetched in time are closed", Every(1), _expired_orders),
+    Job("membership-dates", "pupils' tablets follow when a membership begins or ends", Every(60), _membership_dates),
+    Job("expiring-tickets", "rights to enrol that end are noted", Every(60), _expiring_tickets),
+    Job("retention", "what is no longer needed is removed", Daily(time(3, 30)), _retention, repeated=True),
+)
+
+
+def find(name: str, timetable: tuple[Job, ...] = TIMETABLE) -> Job:
+    """Return the job of this name.
+
+    Raises:
+        NotFoundError: there is none; data has the names there are.
+    """
+    for job in timetable:
+        if job.name == name:
+            return job
+    raise NotFoundError(kind="job", name=name, known=[job.name for job in timetable])

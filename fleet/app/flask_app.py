@@ -38,7 +38,9 @@ def create_app(config: Config | None = None, *, environ: Mapping[str, str] | Non
     config = config or configuration.load(os.environ if environ is None else environ)
     url: URL = make_url(config.database_url)
     if config.is_sqlite and url.database:
-        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = Path(url.database)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # owner-only from the first byte; SQLite gives its journal the same rights
     app = Flask("fleet", static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=url,

@@ -1,0 +1,169 @@
+"""The demo: a server of its own, a municipality of made-up pupils, and 200 simulated tablets over real HTTP.
+
+The server is the same program that ``scripts/run`` starts; the tablets are the protocol's own code over make-believe
+devices, in this process. Everything lives in ``var/demo`` and goes on where it was.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import demo_data
+import demo_seed
+from flask import Flask
+
+from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet, restore
+from fleet import clock
+from fleet.app import create_app
+from fleet.assignments.assigning import Place
+from fleet.config import Config
+from fleet.db import transaction, upgrade
+from fleet.errors import FleetError
+from fleet.schools import queries
+
+ROOT = Path(__file__).parents[2]
+IN_A_DRAWER = 5  # tablets that nobody has taken out of their box
+LESSON = timedelta(seconds=60)
+_BETWEEN_LESSONS_S = 45.0
+_SAVE_EVERY_S = 10.0
+
+
+def _say(text: str) -> None:
+    print(f"demo: {text}", file=sys.stderr, flush=True)
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment with the demo's own defaults: a folder of its own, and a quick rhythm to watch."""
+    return {
+        "FLEET_DATA_DIR": str(ROOT / "var" / "demo"),
+        "FLEET_POLL_S": "5",
+        "FLEET_REPORT_S": "15",
+        **{name: value for name, value in os.environ.items() if value},
+    }
+
+
+def _tablets(config: Config, notes: demo_seed.Notes) -> list[SimulatedTablet]:
+    """Return the tablets: most as they should be, some old, some with a game, some that fail at a setting."""
+    stores = restore(config.data_dir / "tablets.json")
+    found = []
+    for school in demo_data.SCHOOLS:
+        for title in school.classes:
+            code = notes.tickets[demo_seed.ticket_key(school, title)]
+            for number in range(1, school.pupils_per_class + 1):
+                serial = demo_data.serial(school, title, number)
+                device = SimulatedDevice(
+                    serial,
+                    os_version="16.7" if number % 17 == 0 else "18.4",
+                    apps=["com.zhiliaoapp.musically"] if number % 11 == 0 else [],
+                    failing=0.1 if number % 19 == 0 else 0.0,
+                )
+                found.append(SimulatedTablet(config.public_url, device, code=code, store=stores.get(serial)))
+    return found[:-IN_A_DRAWER]
+
+
+@contextlib.contextmanager
+def _server(environ: Mapping[str, str], config: Config) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the server; ended cleanly afterwards."""
+    with (config.data_dir / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fleet", "server", "run"], env=dict(environ), stderr=log, start_new_session=True
+        )
+    try:
+        _wait(process, config)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], config: Config) -> None:
+    """Wait until the server is ready.
+
+    Raises:
+        SystemExit: it ended instead.
+    """
+    while process.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(f"http://{config.bind}/readyz", timeout=5).close()
+            return
+        time.sleep(0.1)
+    told = (config.data_dir / "server.log").read_text().splitlines()[-5:]
+    raise SystemExit("\n".join(["demo: the server did not start:", *told]))
+
+
+def _lessons(app: Flask, stopping: threading.Event) -> None:
+    """Give one class after the other a profile for a minute, so that there is something to watch."""
+    kjenn = demo_data.SCHOOLS[0]
+    number = 0
+    while not stopping.wait(_BETWEEN_LESSONS_S):
+        title, profile = kjenn.classes[number % len(kjenn.classes)], ("lesing", "matematikk", "eksamen")[number % 3]
+        number += 1
+        now = clock.now()
+        try:
+            with app.app_context(), transaction():
+                place = Place.school_class(queries.find_class(title, school_id=queries.find_school(kjenn.name).id))
+                count = demo_seed.give(profile, place, now, ends_at=now + LESSON)
+        except FleetError as error:  # somebody who watches has moved the class meanwhile
+            _say(f"no lesson for {title}: {error}")
+            continue
+        _say(f"{title} gets «{profile}» for a minute, on {count} tablets; it ends by itself")
+
+
+def _watch(app: Flask, fleet: SimulatedFleet, path: Path, stopping: threading.Event) -> None:
+    """Say how enrolment goes, and keep the tablets' keys for the next start."""
+    told, most = -1, len(fleet.tablets)
+    while not stopping.wait(2.0 if told < most else _SAVE_EVERY_S):
+        fleet.save(path)
+        if told < most and (found := demo_seed.enrolled(app)) != told:
+            told = found
+            _say(f"{found} of {most} tablets are enrolled")
+
+
+def main() -> int:
+    """Run the demo until SIGTERM or Ctrl-C; returns the exit code."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    environ = _environ()
+    app = create_app(environ=environ)
+    config: Config = app.extensions["fleet_config"]
+    with app.app_context():
+        upgrade()
+    notes = demo_seed.fill(app, config.data_dir / "demo.json", clock.now())
+    with _server(environ, config) as server:
+        _say(f"open {config.public_url}")
+        for username, password in notes.accounts.items():
+            _say(f"  sign in as {username:<16} password {password}")
+        _say("Ctrl-C stops it; started again it goes on. Logs: " + str(config.data_dir / "server.log"))
+        saved = config.data_dir / "tablets.json"
+        fleet = SimulatedFleet(config.public_url, _tablets(config, notes), threads=8, first_within_s=20)
+        helpers = [
+            threading.Thread(target=fleet.run, name="fleet"),
+            threading.Thread(target=_watch, args=(app, fleet, saved, stopping), name="watch"),
+            threading.Thread(target=_lessons, args=(app, stopping), name="lessons"),
+        ]
+        for helper in helpers:
+            helper.start()
+        while not stopping.wait(0.5) and server.poll() is None and helpers[0].is_alive():
+            pass
+        died = not stopping.is_set()
+        stopping.set()
+        fleet.stop()
+        for helper in helpers:
+            helper.join()
+        fleet.save(saved)
+    _say("the server or the tablets ended by themselves; see the log" if died else "stopped")
+    return 1 if died else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

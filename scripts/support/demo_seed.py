@@ -1,0 +1,132 @@
+"""Fill an empty server with the demo's municipality, through the same use cases that a municipality uses."""
+
+import json
+import secrets
+import tempfile
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import demo_data
+from flask import Flask
+from sqlalchemy import select
+
+from agent_protocol.store import write_whole
+from fleet.access import Principal, Role
+from fleet.assignments import assigning, publishing
+from fleet.assignments.assigning import Place
+from fleet.db import db, reading, transaction
+from fleet.devices import delivery, tickets
+from fleet.devices.models import Device, DeviceLife
+from fleet.people import accounts, passwords
+from fleet.schools import queries
+from fleet.schools.roster import apply
+from profiles import catalogue
+
+TICKET_LIFE = timedelta(days=30)
+_BY = Principal.command_line()
+
+
+@dataclass
+class Notes:
+    """What the demo must remember between starts; the file is owner-only.
+
+    ``tickets`` are codes by school and class; ``accounts`` are passwords by user name.
+    """
+
+    tickets: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def load(path: Path) -> "Notes | None":
+        """Return what was kept, None before the first start."""
+        return Notes(**json.loads(path.read_text())) if path.exists() else None
+
+    def save(self, path: Path) -> None:
+        """Keep it."""
+        write_whole(path, json.dumps(asdict(self), indent=2).encode())
+
+
+def ticket_key(school: demo_data.DemoSchool, title: str) -> str:
+    """Return the name of a class's ticket in the notes."""
+    return f"{school.slug}/{title}"
+
+
+def fill(app: Flask, path: Path, now: datetime) -> Notes:
+    """Return the demo's notes, after filling the server at the first start.
+
+    One transaction for everything that counts, and the notes are on disk before it commits, so that a demo killed
+    while it is set up begins anew.
+    """
+    known = Notes.load(path)
+    with app.app_context(), reading():
+        if known is not None and queries.municipality() is not None:
+            return known
+    notes = Notes()
+    with tempfile.TemporaryDirectory() as folder, app.app_context(), transaction():
+        roster, list_ = Path(folder) / "roster.zip", Path(folder) / "levering.csv"
+        demo_data.write_roster(roster, now.date())
+        demo_data.write_delivery_list(list_)
+        apply.import_file(roster, max_removed_percent=None, by=_BY, now=now)
+        delivery.import_list(list_, by=_BY, now=now)
+        _profiles(now)
+        _tickets(notes, now)
+        _accounts(notes, now)
+        notes.save(path)
+    return notes
+
+
+def _profiles(now: datetime) -> None:
+    for given in catalogue.load():
+        draft = publishing.save_draft(given, by=_BY, now=now)
+        publishing.publish(draft.profile, by=_BY, now=now)
+    give("kommune-grunn", Place.municipality(), now)
+    for school in demo_data.SCHOOLS:
+        found = queries.find_school(school.name)
+        give("ungdomsskole" if school is demo_data.SCHOOLS[0] else "barneskole", Place.school(found), now)
+    cart = select(Device).where(Device.cart == demo_data.CART)
+    for device in db.session.scalars(cart).all():
+        give("delt-vogn", Place.device(device), now)
+
+
+def give(profile: str, place: Place, now: datetime, *, ends_at: datetime | None = None) -> int:
+    """Give a profile to a place; returns how many tablets get a new schedule."""
+    version = publishing.published(publishing.find(profile))
+    return assigning.assign(version, place, ends_at=ends_at, by=_BY, now=now)[1]
+
+
+def _tickets(notes: Notes, now: datetime) -> None:
+    for school in demo_data.SCHOOLS:
+        found = queries.find_school(school.name)
+        for title in school.classes:
+            is_cart = school is demo_data.CART_SCHOOL
+            place = tickets.Place(
+                found,
+                None if is_cart else queries.find_class(title, school_id=found.id),
+                demo_data.CART if is_cart else None,
+            )
+            # Twice as many as needed: a demo that is killed forgets the keys its tablets made last, and they enrol anew.
+            _, code = tickets.create(
+                place, expires_at=now + TICKET_LIFE, max_enrolments=2 * school.pupils_per_class, by=_BY, now=now
+            )
+            notes.tickets[ticket_key(school, title)] = code
+
+
+def _accounts(notes: Notes, now: datetime) -> None:
+    kjenn = queries.find_school(demo_data.SCHOOLS[0].name)
+    for username, name, role, school_id in (
+        ("it", "Demo IT, kommunen", Role.MUNICIPAL_ADMIN, None),
+        ("it-kjenn", "Demo IT, Kjenn", Role.SCHOOL_IT, kjenn.id),
+        ("laerer-kjenn-8a", "Demolærer For 8A", Role.TEACHER, kjenn.id),
+    ):
+        account = accounts.create(username, name, by=_BY, now=now)
+        accounts.grant(account, role, school_id=school_id, by=_BY, now=now)
+        password = "-".join(secrets.token_hex(2) for _ in range(4))
+        passwords.use_link(passwords.issue_link(account, by=_BY, now=now), password, now=now)
+        notes.accounts[username] = password
+
+
+def enrolled(app: Flask) -> int:
+    """Return how many tablets are taken in."""
+    with app.app_context(), reading():
+        return len(db.session.scalars(select(Device.id).where(Device.life == DeviceLife.ENROLLED)).all())

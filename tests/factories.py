@@ -1,0 +1,126 @@
+"""Builders of what tests need to stand in the database: small functions, everything optional but what matters.
+
+They add and flush, inside a transaction that the test opened. Names are obviously made up.
+"""
+
+import itertools
+import secrets
+from datetime import date, datetime
+from typing import Any
+
+from fleet.access import Principal, Role
+from fleet.assignments import assigning
+from fleet.assignments.models import Assignment, Profile, ProfileVersion
+from fleet.db import db
+from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
+from fleet.people import passwords
+from fleet.people.models import Account, AccountGrant
+from fleet.schools.models import ClassKind, Membership, MembershipRole, Person, PersonKind, School, SchoolClass
+from profiles.digest import digest
+from tests.conftest import NOW
+
+GOOD_PASSWORD = "en lang setning om rein"
+_number = itertools.count(1)
+
+
+def _add(*rows: Any) -> None:
+    db.session.add_all(rows)
+    db.session.flush()
+
+
+def school(name: str = "Prøveskolen") -> School:
+    made = School(name=name)
+    _add(made)
+    return made
+
+
+def school_class(at: School, title: str = "8B", kind: ClassKind = ClassKind.BASIC) -> SchoolClass:
+    made = SchoolClass(school_id=at.id, kind=kind, title=title)
+    _add(made)
+    return made
+
+
+def pupil(at: School) -> Person:
+    number = next(_number)
+    made = Person(
+        kind=PersonKind.PUPIL,
+        given_name="Elev",
+        family_name=f"Prøve {number}",
+        username=f"elev{number}",
+        school_id=at.id,
+    )
+    _add(made)
+    return made
+
+
+def membership(
+    person: Person,
+    of: SchoolClass,
+    *,
+    role: MembershipRole = MembershipRole.PUPIL,
+    starts_on: date | None = None,
+    ends_on: date | None = None,
+) -> Membership:
+    made = Membership(class_id=of.id, person_id=person.id, role=role, starts_on=starts_on, ends_on=ends_on)
+    _add(made)
+    return made
+
+
+def device(
+    at: School, *, person: Person | None = None, life: DeviceLife = DeviceLife.ENROLLED, **columns: Any
+) -> Device:
+    """Make a tablet with its state; nothing is assigned to it until somebody materialises."""
+    columns = {"serial": f"SN{next(_number):06}", "platform": Platform.IPADOS, "created_at": NOW, **columns}
+    made = Device(
+        uid=secrets.token_hex(16), school_id=at.id, person_id=person.id if person is not None else None, life=life,
+        state=DeviceState(), **columns,
+    )  # fmt: skip
+    _add(made)
+    return made
+
+
+def published(name: str = "grunnoppsett", **settings: Any) -> ProfileVersion:
+    """Make a profile with one published version; without settings it turns the camera off."""
+    profile = Profile(name=name, title=name, created_at=NOW)
+    _add(profile)
+    told = settings or {"camera.allowed": False}
+    made = ProfileVersion(
+        profile_id=profile.id, number=1, settings=told, digest=digest(told), created_at=NOW, published_at=NOW
+    )
+    _add(made)
+    return made
+
+
+def assign(
+    version: ProfileVersion,
+    place: assigning.Place,
+    *,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+    now: datetime = NOW,
+) -> Assignment:
+    by = Principal.command_line()
+    return assigning.assign(version, place, starts_at=starts_at, ends_at=ends_at, by=by, now=now)[0]
+
+
+def employee(username: str | None, at: School, *, kind: PersonKind = PersonKind.TEACHER) -> Person:
+    """Make a teacher or member of staff as the roster has them; pass ``kind`` for anybody else of this user name."""
+    made = Person(kind=kind, given_name="Prøve", family_name="Personesen", username=username, school_id=at.id)
+    _add(made)
+    return made
+
+
+def account(
+    username: str, *roles: tuple[Role, School | None], password: str | None = None, of: Person | None = None
+) -> Account:
+    """Make an account with roles, at a school or (None) everywhere, and with a password where one is given."""
+    made = Account(
+        username=username,
+        name=f"Prøve {username}",
+        created_at=NOW,
+        person_id=of.id if of is not None else None,
+        password_hash=passwords.make_hash(password) if password is not None else None,
+        grants=[AccountGrant(role=role, school_id=at.id if at is not None else None) for role, at in roles],
+    )
+    _add(made)
+    return made

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,9 @@ def _die_with_parent() -> None:
 class Server:
     """A running PostgreSQL. ``create`` makes databases in it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, pid: int) -> None:
         self._home = home
+        self.pid = pid  # the head of its process tree
 
     def conninfo(self, database: str = "postgres") -> str:
         """Return what psycopg connects with."""
@@ -94,11 +95,12 @@ class Server:
 
 
 @contextmanager
-def running(*, durable: bool = False) -> Iterator[Server]:
+def running(*, durable: bool = False, options: Sequence[str] = ()) -> Iterator[Server]:
     """Run a PostgreSQL while the body runs.
 
     Args:
         durable: flush to disk at commit, as in production; tests leave it off for speed.
+        options: more of the server's own options.
 
     Raises:
         RuntimeError: it did not start; the text is the end of its log.
@@ -113,16 +115,16 @@ def running(*, durable: bool = False) -> Iterator[Server]:
             [*before, str(programs / "initdb"), "-D", str(data), *_INITDB_OPTIONS],
             check=True, env=environ, cwd=home, stdout=subprocess.DEVNULL, **how,
         )  # fmt: skip
-        options = [*_SERVER_OPTIONS, *([] if durable else _NOT_DURABLE)]
+        settings = [*_SERVER_OPTIONS, *([] if durable else _NOT_DURABLE), *options]
         with (home / "log").open("wb") as log:
             process: subprocess.Popen[bytes] = subprocess.Popen(
-                [*before, str(programs / "postgres"), "-D", str(data), "-k", str(home), *options],
+                [*before, str(programs / "postgres"), "-D", str(data), "-k", str(home), *settings],
                 env=environ, cwd=home, stdout=log, stderr=log,
                 preexec_fn=None if before or how else _die_with_parent,  # noqa: PLW1509 (no threads yet)
                 **how,
             )  # fmt: skip
         try:
-            server = Server(home)
+            server = Server(home, process.pid)
             _wait_until_ready(server, process, home / "log")
             yield server
         finally:

@@ -105,7 +105,7 @@ def _tickets(notes: Notes, now: datetime) -> None:
                 None if is_cart else queries.find_class(title, school_id=found.id),
                 demo_data.CART if is_cart else None,
             )
-            # Twice as many as needed: a demo that is killed forgets the keys its tablets made last, and they enrol anew.
+            # Twice as many as needed: a demo that is killed forgets its tablets' last keys, and they enrol anew.
             _, code = tickets.create(
                 place, expires_at=now + TICKET_LIFE, max_enrolments=2 * school.pupils_per_class, by=_BY, now=now
             )

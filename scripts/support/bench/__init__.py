@@ -1,0 +1,1 @@
+"""Measurements of the server, each against a yardstick in the same run."""

@@ -1,0 +1,38 @@
+"""``scripts/bench``: list the benches, or run one."""
+
+import argparse
+import json
+import sys
+
+from bench import doors, processes
+
+BENCHES = {
+    "checkin": "a tablet's signed report, stored and committed before it is answered (bar: cpu_ratio_to_hello <= 0.6)",
+    "poll": "a tablet's signed poll that finds nothing new, 304 (bar: cpu_ratio_to_hello <= 0.25)",
+}
+
+
+def main() -> int:
+    """Run what was asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure; see README.")
+    parser.add_argument("name", nargs="?", choices=sorted(BENCHES))
+    parser.add_argument("--quick", action="store_true", help="only so long that one sees that it runs")
+    parser.add_argument("--json", action="store_true", help="nothing but the JSON object on the last line")
+    parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
+    given = parser.parse_args()
+    if given.name is None:
+        for name, text in sorted(BENCHES.items()):
+            print(f"{name:<10} {text}")
+        return 0
+    print(f"bench: {given.name} on {given.database}, {'quick' if given.quick else 'about a minute'} …", file=sys.stderr)
+    found = doors.run(given.name, kind=given.database, quick=given.quick)
+    told = {"bench": given.name, "quick": given.quick, **found, "machine": processes.machine()}
+    if not given.json:
+        for key, value in found.items():
+            print(f"{key:<24} {value}")
+    print(json.dumps(told, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

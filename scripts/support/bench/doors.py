@@ -1,0 +1,134 @@
+"""``checkin`` and ``poll``: what a tablet's request costs, against a bare Flask route in the same run."""
+
+import http.client
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bench import load, processes, school
+from bench.load import Result
+from bench.school import Bench, Tablet
+
+CONNECTIONS = 64
+TABLETS = 512
+_HELLO_CONNECTIONS = 16
+
+
+def _hello(folder: Path, count: int) -> tuple[float, float]:
+    """Return the yardstick's processor time per request in microseconds, and requests a second."""
+    wanted = load.request("GET", "/", {"Host": "127.0.0.1"})
+    with processes.hello(folder) as (port, pid):
+        queues = [[wanted] * (count // _HELLO_CONNECTIONS)] * _HELLO_CONNECTIONS
+        load.send(port, [queue[: len(queue) // 5 + 1] for queue in queues])
+        before = processes.cpu_s(pid)
+        result = load.send(port, queues)
+        used = processes.cpu_s(pid) - before
+    _require(result, 200)
+    return 1e6 * used / result.count, result.per_s
+
+
+def _require(result: Result, status: int) -> None:
+    if set(result.statuses) != {status}:
+        raise SystemExit(f"bench: expected only {status}, got {dict(result.statuses)}")
+
+
+def _shares(tablets: Sequence[Tablet]) -> list[Sequence[Tablet]]:
+    return [tablets[place::CONNECTIONS] for place in range(CONNECTIONS)]
+
+
+def _reports(bench: Bench, rounds: int) -> list[list[bytes]]:
+    return [[tablet.report() for _ in range(rounds) for tablet in share] for share in _shares(bench.tablets)]
+
+
+def _etag(bench: Bench, tablet: Tablet) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", bench.server.port)
+    head, _, _ = tablet.poll('"none"').partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    connection.request("GET", "/agent/v1/config", headers=headers)
+    found = connection.getresponse()
+    found.read()
+    connection.close()
+    if found.status != 200:
+        raise SystemExit(f"bench: a poll was answered {found.status}")
+    return str(found.headers["etag"])
+
+
+def _polls(bench: Bench, rounds: int) -> list[list[bytes]]:
+    return [
+        [wanted for wanted in [tablet.poll(_etag(bench, tablet)) for tablet in share] for _ in range(rounds)]
+        for share in _shares(bench.tablets)
+    ]
+
+
+def _statements(bench: Bench) -> float:
+    """Return how many statements PostgreSQL has run so far, transaction control left out."""
+    if bench.conninfo is None:
+        return 0.0
+    query = (
+        "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query !~* '^(begin|commit|rollback|select 1$)'"
+    )
+    with psycopg.connect(bench.conninfo, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        row = connection.execute(query).fetchone()
+    return float(row[0]) if row is not None else 0.0
+
+
+def _measure(bench: Bench, queues: Sequence[Sequence[bytes]], status: int) -> dict[str, Any]:
+    server = bench.server.process
+    assert server is not None  # noqa: S101 (the context manager started it)
+    before = (processes.cpu_s(server.pid), _database_cpu(bench), _statements(bench))
+    result = load.send(bench.server.port, queues)
+    used = (processes.cpu_s(server.pid) - before[0], _database_cpu(bench) - before[1], _statements(bench) - before[2])
+    _require(result, status)
+    return {
+        "per_s": result.per_s,
+        "server_cpu_us": round(1e6 * used[0] / result.count, 1),
+        "database_cpu_us": round(1e6 * used[1] / result.count, 1),
+        "statements": round(used[2] / result.count, 4),
+    }
+
+
+def _database_cpu(bench: Bench) -> float:
+    return processes.cpu_s(bench.database_pid) if bench.database_pid is not None else 0.0
+
+
+def run(name: str, *, kind: str, quick: bool) -> dict[str, Any]:
+    """Run ``checkin`` or ``poll`` and return its numbers.
+
+    Args:
+        name: which.
+        kind: ``sqlite`` or ``postgresql``.
+        quick: only so long that one sees that it runs.
+    """
+    prepare, status = (_reports, 200) if name == "checkin" else (_polls, 304)
+    rounds, tablets = (2, CONNECTIONS * 2) if quick else (30 if name == "checkin" else 60, TABLETS)
+    hello_count = 800 if quick else 12_000
+    with tempfile.TemporaryDirectory() as folder, school.running(kind, tablets) as bench:
+        first = _hello(Path(folder), hello_count)
+        _require(load.send(bench.server.port, _reports(bench, 1)), 200)  # keys are cached, tablets are known
+        load.send(bench.server.port, prepare(bench, 1))
+        busy = _measure(bench, prepare(bench, rounds), status)
+        per_s = busy["per_s"] / 2
+        paced = load.send(bench.server.port, prepare(bench, max(1, rounds // 3)), per_s=per_s)
+        _require(paced, status)
+        second = _hello(Path(folder), hello_count)
+    hello_us = (first[0] + second[0]) / 2
+    unit = "checkin" if name == "checkin" else "poll"
+    return {
+        "cpu_ratio_to_hello": round((busy["server_cpu_us"] + busy["database_cpu_us"]) / hello_us, 3),
+        f"{unit}s_per_s": round(busy["per_s"]),
+        "p50_ms": round(paced.percentile_ms(50), 1),
+        "p99_ms": round(paced.percentile_ms(99), 1),
+        "server_cpu_us": busy["server_cpu_us"],
+        "database_cpu_us": busy["database_cpu_us"],
+        f"statements_per_{unit}": busy["statements"] if kind == "postgresql" else None,
+        "hello_cpu_us": round(hello_us, 1),
+        "hello_per_s": round((first[1] + second[1]) / 2),
+        "database": kind,
+        "tablets": tablets,
+        "requests": tablets * rounds,
+        "load": f"closed, {CONNECTIONS} connections; latencies open at {round(per_s)} a second; one generator process",
+    }

@@ -1,8 +1,9 @@
-"""``fleet schools``: schools."""
+"""``fleet schools``: schools and their calendar."""
 
 import click
 
 from fleet.access import Principal
+from fleet.cli import schools_calendar
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.schools import queries
 
@@ -12,6 +13,9 @@ _COLUMNS = ["id", "name", "classes", "pupils", "teachers"]
 @click.group(cls=ErrorsAsLines)
 def group() -> None:
     """Look at schools."""
+
+
+group.add_command(schools_calendar.group)
 
 
 @group.command("list")

@@ -1,0 +1,148 @@
+"""``fleet schools calendar``: school days and hours, for all schools or (``--school``) for one."""
+
+import re
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fleet import clock
+from fleet.access import Principal
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.schools import calendar as calendars
+from fleet.schools import calendar_editing, calendar_import, queries
+from fleet.schools.calendar import Hours
+
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_SHOWN_DAYS = 365
+_DATE = click.DateTime(["%Y-%m-%d", "%d.%m.%Y"])
+
+_school_option = click.option("--school", help="One school's calendar; all schools' where it is left out.")
+
+
+@click.group("calendar", cls=ErrorsAsLines)
+def group() -> None:
+    """Look at and edit the school calendar."""
+
+
+def _school_id(school: str | None) -> int | None:
+    return queries.find_school(school).id if school is not None else None
+
+
+@group.command()
+@_school_option
+@click.option("--from", "since", type=_DATE, help="First date; today where it is left out.")
+@click.option("--to", "until", type=_DATE, help="Last date; a year later where it is left out.")
+@json_option
+def show(school: str | None, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
+    """Show school hours and the days that differ from the ordinary week."""
+    with application(writes=False) as config:
+        first = since.date() if since is not None else clock.now().astimezone(config.timezone).date()
+        last = until.date() if until is not None else first + timedelta(days=_SHOWN_DAYS)
+        calendar = calendars.load(config.timezone)[_school_id(school)]
+        hours = [_hours_row(number, calendar.weekday_hours(number)) for number in range(len(_WEEKDAYS))]
+        days = [
+            {"on": day.on, "school_day": day.is_school_day, "title": day.title, "decided_by": day.origin.value}
+            for day in calendar.special_days(first, last)
+        ]
+    if as_json:
+        show_json({"hours": hours, "days": days})
+        return
+    show_table(hours, ["weekday", "from", "to"], as_json=False)
+    click.echo()
+    show_table(days, ["on", "school_day", "title", "decided_by"], as_json=False)
+
+
+def _hours_row(weekday: int, hours: Hours) -> dict[str, Any]:
+    return {"weekday": _WEEKDAYS[weekday], "from": hours[0].isoformat("minutes"), "to": hours[1].isoformat("minutes")}
+
+
+@group.command("set")
+@click.argument("on", type=_DATE)
+@click.argument("title")
+@click.option("--school-day/--day-off", default=False, help="Whether there is school that day; a day off by default.")
+@_school_option
+def set_day(on: datetime, title: str, *, school_day: bool, school: str | None) -> None:
+    """Decide that a date is a day off, or a school day."""
+    with application(writes=True):
+        day = calendar_editing.set_day(
+            on.date(), school_id=_school_id(school), is_school_day=school_day, title=title,
+            by=Principal.command_line(), now=clock.now(),
+        )  # fmt: skip
+        words = "a school day" if day.is_school_day else "a day off"
+    click.echo(f"{_text(on)} is {words}")
+
+
+@group.command("remove")
+@click.argument("on", type=_DATE)
+@_school_option
+def remove_day(on: datetime, school: str | None) -> None:
+    """Take a decision on a date back."""
+    with application(writes=True):
+        calendar_editing.remove_day(
+            on.date(), school_id=_school_id(school), by=Principal.command_line(), now=clock.now()
+        )
+    click.echo(f"{_text(on)} is as it was")
+
+
+def _text(on: datetime) -> str:
+    return date.isoformat(on.date())
+
+
+class _HoursType(click.ParamType[Hours]):
+    """Hours such as 08:15-14:30."""
+
+    name = "HH:MM-HH:MM"
+    _FORM = re.compile(r"([01]?[0-9]|2[0-3])[:.]([0-5][0-9])[-\u2013]([01]?[0-9]|2[0-3])[:.]([0-5][0-9])")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Hours:
+        """Return begin and end."""
+        found = self._FORM.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is not of the form 08:15-14:30", param, ctx)
+        begin_h, begin_m, end_h, end_m = map(int, found.groups())
+        return time(begin_h, begin_m), time(end_h, end_m)
+
+
+@group.command("hours")
+@click.argument("hours", type=_HoursType(), required=False)
+@click.option(
+    "--on", "weekdays", type=click.Choice(_WEEKDAYS), multiple=True,
+    help="The weekday; may stand several times. Monday to Friday where it is left out.",
+)  # fmt: skip
+@click.option("--remove", is_flag=True, help="Take the decision back.")
+@_school_option
+def set_hours(hours: Hours | None, weekdays: tuple[str, ...], *, remove: bool, school: str | None) -> None:
+    """Decide when school begins and ends, such as 08:15-14:30."""
+    if (hours is None) != remove:
+        raise click.UsageError("give either hours such as 08:15-14:30, or --remove")
+    with application(writes=True):
+        school_id, now = _school_id(school), clock.now()
+        for weekday in weekdays or _WEEKDAYS[:5]:
+            calendar_editing.set_hours(
+                _WEEKDAYS.index(weekday), hours, school_id=school_id, by=Principal.command_line(), now=now
+            )
+    click.echo("school hours are set" if hours is not None else "school hours are as they were")
+
+
+@group.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
+@_school_option
+@json_option
+def import_days(file: Path, *, dry_run: bool, school: str | None, as_json: bool) -> None:
+    """Import days and ranges of days (CSV: date, to, title, school day, school)."""
+    by = Principal.command_line()
+    with application(writes=not dry_run):
+        school_id = _school_id(school)
+        if dry_run:
+            plan = calendar_import.propose_days(file, school_id=school_id, by=by)
+        else:
+            plan = calendar_import.import_days(file, school_id=school_id, by=by, now=clock.now())
+    counts = plan.counts()
+    if as_json:
+        show_json({"applied": not dry_run, **counts})
+        return
+    verb = "would be" if dry_run else "are"
+    click.echo(f"{counts['added']} {verb} added, {counts['changed']} {verb} changed, {counts['unchanged']} stay")

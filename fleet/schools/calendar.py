@@ -1,0 +1,204 @@
+"""The school calendar: when there is school, and how much school time lies between two instants.
+
+Dates and hours are local time of the schools; instants are aware UTC. What holds for a date, nearest first: the
+school's own day, the municipality's, a public holiday, the ordinary week (Monday to Friday). Pure values but for
+:func:`load`, which reads every school's calendar in three statements.
+
+Counting is cheap however long the span: each calendar works out a year's school time once, and finds its place in it by
+bisection. Instants count by their whole second, so that spans add up exactly.
+"""
+
+import enum
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+import holidays
+from sqlalchemy import select
+
+from fleet.db import db
+from fleet.schools.models import CalendarDay, School, SchoolHours
+
+Hours = tuple[time, time]
+DEFAULT_HOURS: Hours = (time(8, 15), time(14, 30))
+_SATURDAY = 5
+
+
+class Origin(enum.StrEnum):
+    """Who says that a day differs from the ordinary week."""
+
+    HOLIDAY = "holiday"
+    MUNICIPALITY = "municipality"
+    SCHOOL = "school"
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A date that differs from the ordinary week, or is said to."""
+
+    on: date
+    is_school_day: bool
+    title: str
+    origin: Origin
+
+
+@lru_cache(maxsize=256)
+def public_holidays(year: int) -> Mapping[date, str]:
+    """Return Norway's public holidays of a year with their Norwegian names."""
+    return MappingProxyType(dict(holidays.country_holidays("NO", years=year, language="no")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Year:
+    """A year's school time in seconds since the epoch, and how much of it lies before each of its days."""
+
+    starts: list[int]
+    ends: list[int]
+    before: list[int]
+    total: int
+
+    def until(self, second: int) -> int:
+        """Return how much of the year's school time lies before ``second``."""
+        place = bisect_right(self.starts, second) - 1
+        return 0 if place < 0 else self.before[place] + min(second, self.ends[place]) - self.starts[place]
+
+
+@dataclass(frozen=True, eq=False)
+class Calendar:
+    """When there is school at one school.
+
+    Args:
+        timezone: the schools' local time.
+        days: the dates somebody decided on, the nearest decision for each.
+        hours: when school begins and ends, by weekday (0 Monday), where it is not :data:`DEFAULT_HOURS`.
+    """
+
+    timezone: ZoneInfo
+    days: Mapping[date, Day] = field(default_factory=dict)
+    hours: Mapping[int, Hours] = field(default_factory=dict)
+    _years: dict[int, _Year] = field(default_factory=dict, init=False, repr=False)
+
+    def special_day(self, on: date) -> Day | None:
+        """Return what makes a date differ from the ordinary week, None where nothing does."""
+        decided = self.days.get(on)
+        if decided is not None:
+            return decided
+        title = public_holidays(on.year).get(on)
+        return Day(on, is_school_day=False, title=title, origin=Origin.HOLIDAY) if title is not None else None
+
+    def special_days(self, since: date, until: date) -> list[Day]:
+        """Return the days that differ from the ordinary week, both ends included."""
+        dates = (since + timedelta(days=number) for number in range((until - since).days + 1))
+        return [day for day in map(self.special_day, dates) if day is not None]
+
+    def is_school_day(self, on: date) -> bool:
+        """Whether there is school on a local date."""
+        special = self.special_day(on)
+        return special.is_school_day if special is not None else on.weekday() < _SATURDAY
+
+    def weekday_hours(self, weekday: int) -> Hours:
+        """Return when school begins and ends on a weekday (0 Monday), if there is school."""
+        return self.hours.get(weekday, DEFAULT_HOURS)
+
+    def hours_on(self, on: date) -> Hours | None:
+        """Return when school begins and ends on a local date, local time; None where there is none."""
+        return self.weekday_hours(on.weekday()) if self.is_school_day(on) else None
+
+    def is_school_time(self, instant: datetime) -> bool:
+        """Whether there is school at ``instant``; the end is not part of it."""
+        year, second = self._year_of(instant), _second(instant)
+        place = bisect_right(year.starts, second) - 1
+        return place >= 0 and second < year.ends[place]
+
+    def school_seconds_between(self, since: datetime, until: datetime) -> int:
+        """Return the seconds of school between two instants; negative where ``until`` is the earlier one."""
+        if until < since:
+            return -self.school_seconds_between(until, since)
+        first, last = (instant.astimezone(self.timezone).year for instant in (since, until))
+        between = sum(self._year(year).total for year in range(first, last))
+        return between + self._year(last).until(_second(until)) - self._year(first).until(_second(since))
+
+    def next_school_time(self, instant: datetime) -> datetime:
+        """Return ``instant`` if there is school then, else when it next begins."""
+        if self.is_school_time(instant):
+            return instant
+        number, second = instant.astimezone(self.timezone).year, _second(instant)
+        while True:
+            year = self._year(number)
+            place = bisect_right(year.starts, second)
+            if place < len(year.starts):
+                return datetime.fromtimestamp(year.starts[place], UTC)
+            number += 1
+
+    def add_school_seconds(self, instant: datetime, seconds: int) -> datetime:
+        """Return the first instant by which ``seconds`` of school have passed since ``instant``."""
+        if seconds <= 0:
+            return instant
+        number = instant.astimezone(self.timezone).year
+        wanted = self._year(number).until(_second(instant)) + seconds
+        while wanted > (year := self._year(number)).total:
+            wanted -= year.total
+            number += 1
+        place = bisect_left(year.before, wanted) - 1
+        return datetime.fromtimestamp(year.starts[place] + wanted - year.before[place], UTC)
+
+    def _year_of(self, instant: datetime) -> _Year:
+        return self._year(instant.astimezone(self.timezone).year)
+
+    def _year(self, number: int) -> _Year:
+        found = self._years.get(number)
+        if found is None:
+            found = self._years[number] = self._work_out(number)
+        return found
+
+    def _work_out(self, number: int) -> _Year:
+        year = _Year([], [], [], 0)
+        total, on = 0, date(number, 1, 1)
+        while on.year == number:
+            hours = self.hours_on(on)
+            if hours is not None:
+                start, end = (_second(datetime.combine(on, hour, self.timezone)) for hour in hours)
+                end = max(start, end)  # hours that begin within the hour that spring skips
+                year.starts.append(start)
+                year.ends.append(end)
+                year.before.append(total)
+                total += end - start
+            on += timedelta(days=1)
+        return _Year(year.starts, year.ends, year.before, total)
+
+
+def _second(instant: datetime) -> int:
+    return int(instant.timestamp() // 1)
+
+
+def is_any_school_time(calendars: Iterable[Calendar], now: datetime) -> bool:
+    """Whether there is school anywhere at ``now``: a few bisections, as schools without days of their own share one."""
+    return any(calendar.is_school_time(now) for calendar in set(calendars))
+
+
+def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
+    """Return every school's calendar by its id, and the municipality's under None; three statements.
+
+    Schools without days and hours of their own share the municipality's value.
+    """
+    days: dict[int | None, dict[date, Day]] = defaultdict(dict)
+    for row in db.session.scalars(select(CalendarDay)):
+        origin = Origin.MUNICIPALITY if row.school_id is None else Origin.SCHOOL
+        days[row.school_id][row.on] = Day(row.on, row.is_school_day, row.title, origin)
+    hours: dict[int | None, dict[int, Hours]] = defaultdict(dict)
+    for told in db.session.scalars(select(SchoolHours)):
+        hours[told.school_id][told.weekday] = (told.starts_at, told.ends_at)
+    everywhere = Calendar(timezone, days[None], hours[None])
+    found: dict[int | None, Calendar] = {None: everywhere}
+    for school_id in db.session.scalars(select(School.id)):
+        has_own = school_id in days or school_id in hours
+        own = (
+            Calendar(timezone, days[None] | days[school_id], hours[None] | hours[school_id]) if has_own else everywhere
+        )
+        found[school_id] = own
+    return found

@@ -1,0 +1,219 @@
+"""The school calendar from a file: a municipality's *skolerute* as CSV, single days and ranges such as autumn holidays.
+
+Columns, Norwegian or English, separated by semicolon, comma or tab: the date (or first date), optionally the last date,
+a title, optionally whether there is school (no, where it is left out) and the school (all schools, where it is empty).
+A range names every date in it. Invariants: one bad line stops all; days the file does not name stay as they are; the
+same file again changes nothing.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.db import db
+from fleet.errors import InvalidFileError, Problem
+from fleet.schools.calendar_editing import FIRST_YEAR, LAST_YEAR, MAX_TITLE, is_plausible, subject, title_of
+from fleet.schools.models import CalendarDay, School
+from fleet.schools.roster.package import Problems, Table, read_table
+
+MAX_BYTES = 2**20
+MAX_RANGE_DAYS = 120  # the summer holidays twice over
+MAX_DAYS = 20_000
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "from": ("dato", "fra", "fra dato", "fra og med", "første dag", "date", "from", "start", "start date"),
+    "to": ("til", "til dato", "til og med", "siste dag", "to", "until", "end", "end date"),
+    "title": ("tittel", "navn", "beskrivelse", "hva", "title", "name", "description"),
+    "is_school_day": ("skoledag", "school day"),
+    "school": ("skole", "school"),
+}
+_NEEDED = ("from", "title")
+_ANSWERS = {"ja": True, "yes": True, "true": True, "1": True, "nei": False, "no": False, "false": False, "0": False}
+_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y")
+_DATES = "a date such as 2026-10-05 or 05.10.2026"
+
+_Place = tuple[int | None, date]
+_Value = tuple[bool, str]
+
+
+@dataclass(slots=True)
+class DayPlan:
+    """What a file changes: rows to add, rows to change, and how many are as they should be."""
+
+    added: list[dict[str, Any]] = field(default_factory=list)
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    unchanged: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers."""
+        return {"added": len(self.added), "changed": len(self.changed), "unchanged": self.unchanged}
+
+
+class _Reader:
+    """Reads lines into days; collects problems."""
+
+    def __init__(self, file: str, school_id: int | None) -> None:
+        self.file = file
+        self.problems = Problems()
+        self.days: dict[_Place, _Value] = {}
+        self._school_id = school_id
+        living = db.session.scalars(select(School).where(School.ended_at.is_(None))).all()
+        self._schools = {school.name.casefold(): school.id for school in living}
+        self._names = [school.name for school in living]
+
+    def fault(self, line: int, column: str | None, code: str, found: str | None, expected: str) -> None:
+        """Note a problem."""
+        self.problems.add(Problem(self.file, line, column, code, found, expected))
+
+    def row(self, line: int, cells: Mapping[str, str]) -> None:
+        """Take a line's days; notes what is wrong."""
+        before = self.problems.count
+        first = self._date(line, "from", cells["from"])
+        last = self._date(line, "to", cells["to"]) if cells.get("to") else first
+        title = title_of(cells["title"])
+        if title is None:
+            self.fault(line, "title", "bad-title", None, f"a title of at most {MAX_TITLE} characters")
+        answer = cells.get("is_school_day", "").casefold() or "no"
+        if answer not in _ANSWERS:
+            self.fault(line, "school day", "bad-answer", answer, "yes or no, ja or nei")
+        school_id = self._school(line, cells.get("school", ""))
+        if first is not None and last is not None and not 0 <= (last - first).days < MAX_RANGE_DAYS:
+            self.fault(line, "to", "bad-range", cells["to"], f"a later date, at most {MAX_RANGE_DAYS} days in all")
+        if self.problems.count == before and first is not None and last is not None and title is not None:
+            for number in range((last - first).days + 1):
+                self._add(line, (school_id, first + timedelta(days=number)), (_ANSWERS[answer], title))
+
+    def _add(self, line: int, place: _Place, value: _Value) -> None:
+        if place in self.days:
+            self.fault(line, "from", "duplicate-day", place[1].isoformat(), "each date once for a school")
+        self.days[place] = value
+
+    def _date(self, line: int, column: str, told: str) -> date | None:
+        for form in _FORMATS:
+            try:
+                found = datetime.strptime(told, form).date()  # noqa: DTZ007 (a local date has no zone)
+            except ValueError:
+                continue
+            if not is_plausible(found):
+                self.fault(line, column, "far-date", told, f"a date from {FIRST_YEAR} to {LAST_YEAR}")
+            return found
+        self.fault(line, column, "bad-date", told, _DATES)
+        return None
+
+    def _school(self, line: int, told: str) -> int | None:
+        if not told:
+            return self._school_id
+        found = self._schools.get(told.casefold())
+        if found is None:
+            near = difflib.get_close_matches(told, self._names, n=3, cutoff=0.4)
+            self.fault(line, "school", "unknown-school", told, f"a school: {', '.join(near or self._names[:5])}")
+        return found
+
+
+def _table(path: Path) -> Table:
+    """Return the file's lines.
+
+    Raises:
+        InvalidFileError: too large, not UTF-8, or no CSV.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise InvalidFileError([Problem(path.name, None, None, "too-large", None, f"at most {MAX_BYTES} bytes")])
+    content = path.read_bytes()
+    first = content.partition(b"\n")[0]
+    problems = Problems()
+    table = read_table(path.name, content, problems, delimiter=max(";,\t", key=lambda mark: first.count(mark.encode())))
+    problems.raise_if_any()
+    if table is None or not table.rows:
+        raise InvalidFileError([Problem(path.name, None, None, "empty", None, "a header and lines of text")])
+    return table
+
+
+def _header(table: Table) -> dict[str, str]:
+    """Return which of the file's columns holds what.
+
+    Raises:
+        InvalidFileError: a column that is needed is missing, or two say the same.
+    """
+    names: dict[str, str] = {}
+    for title in table.columns:
+        plain = title.casefold().replace("_", " ")
+        name = next((name for name, words in _COLUMNS.items() if plain in words), None)
+        if name in names:
+            raise InvalidFileError([Problem(table.name, 1, title, "duplicate-column", title, "each column once")])
+        if name is not None:
+            names[name] = title
+    missing = [name for name in _NEEDED if name not in names]
+    if missing:
+        expected = {name: f"a column called {', '.join(_COLUMNS[name])}" for name in missing}
+        raise InvalidFileError(
+            [Problem(table.name, 1, name, "missing-column", None, expected[name]) for name in missing]
+        )
+    return names
+
+
+def propose_days(path: Path, *, school_id: int | None, by: Principal) -> DayPlan:
+    """Read a file and return what importing it would change; changes nothing.
+
+    Args:
+        path: the file.
+        school_id: whose days lines without a school are; None means all schools'.
+        by: who imports.
+
+    Raises:
+        InvalidFileError: with everything that is wrong.
+        ForbiddenError: ``by`` may not edit the calendar of a school of the file.
+        OSError: the file cannot be read.
+    """
+    table = _table(path)
+    names = _header(table)
+    reader = _Reader(path.name, school_id)
+    for line, cells in table.rows:
+        reader.row(line, {name: cells[title] for name, title in names.items()})
+        if len(reader.days) > MAX_DAYS:
+            reader.fault(line, None, "too-many-days", None, f"at most {MAX_DAYS} days in all")
+            break
+    reader.problems.raise_if_any()
+    for place in {place for place, _ in reader.days}:
+        require(by, Permission.EDIT_CALENDAR, school_id=place)
+    return _compare(reader.days)
+
+
+def _compare(days: Mapping[_Place, _Value]) -> DayPlan:
+    dates = [on for _, on in days]
+    query = select(CalendarDay).where(CalendarDay.on.between(min(dates), max(dates)))
+    known = {(row.school_id, row.on): row for row in db.session.scalars(query)}
+    plan = DayPlan()
+    for (school_id, on), (is_school_day, title) in days.items():
+        values = {"is_school_day": is_school_day, "title": title}
+        row = known.get((school_id, on))
+        if row is None:
+            plan.added.append({"school_id": school_id, "on": on, **values})
+        elif (row.is_school_day, row.title) == (is_school_day, title):
+            plan.unchanged += 1
+        else:
+            plan.changed.append({"id": row.id, **values})
+    return plan
+
+
+def import_days(path: Path, *, school_id: int | None, by: Principal, now: datetime) -> DayPlan:
+    """Import a file; returns what changed. Arguments and refusals are those of :func:`propose_days`."""
+    plan = propose_days(path, school_id=school_id, by=by)
+    if plan.added:
+        db.session.execute(insert(CalendarDay), plan.added)
+    if plan.changed:
+        db.session.execute(update(CalendarDay), plan.changed)
+    db.session.expire_all()
+    if plan.added or plan.changed:
+        counts = plan.counts()
+        audit.record(
+            by, "calendar.imported", subject=subject(school_id), now=now,
+            file_name=path.name[:255], school_id=school_id, added=counts["added"], changed=counts["changed"],
+        )  # fmt: skip
+    return plan

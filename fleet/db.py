@@ -145,7 +145,7 @@ def follow(subject: str, follower: Follower) -> None:
     """Have ``follower`` called before the commit of each transaction in which ``subject`` changed.
 
     Args:
-        subject: ``device`` or ``person``.
+        subject: see :func:`changed`.
         follower: called with the ids that changed and the instant of the change.
     """
     known = _followers.setdefault(subject, [])
@@ -154,10 +154,11 @@ def follow(subject: str, follower: Follower) -> None:
 
 
 def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
-    """Note that where tablets or persons belong has changed in the running transaction.
+    """Note that where tablets or persons belong, or whether classes or schools exist, has changed in the transaction.
 
     Args:
-        subject: ``device`` (school, class, pupil or enrolment of tablets) or ``person`` (memberships).
+        subject: ``device`` (school, class, pupil or enrolment of tablets), ``person`` (memberships), ``class`` or
+            ``school`` (ended, or come back).
         ids: which ones.
         now: the instant of the change.
     """

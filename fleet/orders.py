@@ -1,7 +1,8 @@
 """One-off wishes to a tablet, with a life: queued, sent, done, failed, refused, expired, withdrawn.
 
 Orders travel in the tablet's configuration; queuing one raises its version, so that the next poll fetches it. Only
-gentle ones exist here: what cannot be undone needs signatures that this server does not hold.
+gentle ones exist here: what cannot be undone needs signatures that this server does not hold. Tablets' rows are taken
+before orders' rows, always, so that nobody waits for each other in a circle.
 """
 
 import enum
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import Base, db, id_set, text_enum
+from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState
 from fleet.errors import ConflictError, InvalidError, NotFoundError
 
@@ -113,13 +115,13 @@ def queue(
         for device in devices
         if not any(one.kind is kind and one.payload == payload for one in waiting.get(device.id, ()))
     ]  # fmt: skip
-    db.session.add_all(fresh)
-    db.session.flush()
-    _raise_version([order.device_id for order in fresh])
-    audit.record(
-        by, "orders.queued", subject=f"order:{fresh[0].id if fresh else 0}", now=now,
-        order_kind=kind.value, count=len(fresh),
-    )  # fmt: skip
+    if fresh:
+        _raise_version([order.device_id for order in fresh])
+        db.session.add_all(fresh)
+        db.session.flush()
+        audit.record(
+            by, "orders.queued", subject=f"order:{fresh[0].id}", now=now, order_kind=kind.value, count=len(fresh)
+        )
     return fresh
 
 
@@ -134,6 +136,7 @@ def _payload(kind: OrderKind, message: str | None) -> dict[str, Any]:
 
 
 def _raise_version(device_ids: Collection[int]) -> None:
+    states.lock(id_set(device_ids))
     db.session.execute(
         update(DeviceState)
         .where(DeviceState.device_id.in_(id_set(device_ids)))
@@ -165,13 +168,15 @@ def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: dat
         NotFoundError: the tablet has no such order.
         OrderClosedError: it has ended before.
     """
-    order = db.session.scalars(select(Order).where(Order.uid == uid, Order.device_id == device_id)).first()
+    query = select(Order).where(Order.uid == uid, Order.device_id == device_id)
+    order = db.session.scalars(query.with_for_update().execution_options(populate_existing=True)).first()
     if order is None:
         raise NotFoundError(kind="order", name=uid)
     if order.state not in _OPEN:
         raise OrderClosedError(kind="order", id=order.id)
     order.state, order.ended_at, order.detail = state, now, detail[:255] or None
-    _raise_version([device_id])
+    db.session.flush()
+    _raise_version([device_id])  # whose row the use of its sequence has taken already
 
 
 def withdraw(order_id: int, *, by: Principal, now: datetime) -> None:
@@ -187,23 +192,24 @@ def withdraw(order_id: int, *, by: Principal, now: datetime) -> None:
         Permission.ORDER_GENTLE, school_id=device.school_id, class_id=device.class_id
     ):  # fmt: skip
         raise NotFoundError(kind="order", name=str(order_id))
+    _raise_version([device.id])
+    order = db.session.get_one(Order, order_id, with_for_update=True, populate_existing=True)
     if order.state not in _OPEN:
         raise OrderClosedError(kind="order", id=order_id)
     order.state, order.ended_at = OrderState.WITHDRAWN, now
-    _raise_version([order.device_id])
     audit.record(by, "orders.withdrawn", subject=f"order:{order_id}", now=now, order_id=order_id)
 
 
 def expire(now: datetime) -> int:
     """Close the orders whose time is over; returns how many. For a job."""
-    over = select(Order.id, Order.device_id).where(Order.state.in_(_OPEN), Order.expires_at <= now)
-    rows = db.session.execute(over).all()
-    if rows:
-        ids = [row.id for row in rows]
-        closing = update(Order).where(Order.id.in_(id_set(ids))).values(state=OrderState.EXPIRED, ended_at=now)
-        db.session.execute(closing.execution_options(synchronize_session=False))
-        _raise_version({row.device_id for row in rows})
-    return len(rows)
+    is_over = (Order.state.in_(_OPEN), Order.expires_at <= now)
+    device_ids = set(db.session.scalars(select(Order.device_id).where(*is_over).distinct()))
+    if not device_ids:
+        return 0
+    _raise_version(device_ids)
+    closing = update(Order).where(*is_over).values(state=OrderState.EXPIRED, ended_at=now)
+    result = db.session.execute(closing.execution_options(synchronize_session=False))
+    return int(result.rowcount)  # type: ignore[attr-defined]
 
 
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import joinedload
@@ -15,6 +15,12 @@ from fleet.db import db, take_turn
 from fleet.devices.models import Device
 from fleet.errors import ConflictError, InvalidError, NotFoundError
 from fleet.schools.models import School, SchoolClass
+
+_COLUMNS = {
+    Scope.SCHOOL: Assignment.school_id,
+    Scope.CLASS: Assignment.class_id,
+    Scope.DEVICE: Assignment.device_id,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,15 @@ def assign(
         InvalidError: the version is a draft, or the times make no sense.
     """
     _require(by, place.scope, place.school_id)
+    # In UTC from here on: two local times of one zone compare as clock faces, and an hour of October has two of each.
+    starts_at, ends_at = (moment and moment.astimezone(UTC) for moment in (starts_at, ends_at))
     if version.published_at is None:
         raise InvalidError(kind="assignment", reason="a draft cannot be assigned: publish it first")
     if ends_at is not None and (ends_at <= now or (starts_at is not None and ends_at <= starts_at)):
         raise InvalidError(kind="assignment", reason="ends before it starts", ends_at=ends_at.isoformat())
     take_turn("assignments")
     if starts_at is None and ends_at is None:
-        _replace_earlier(version, place, now)
+        _replace_earlier(version, place, by=by, now=now)
     assignment = Assignment(
         profile_version_id=version.id,
         scope=place.scope,
@@ -98,14 +106,19 @@ def assign(
     return assignment, materialise(devices_at(assignment), now=now)
 
 
-def _replace_earlier(version: ProfileVersion, place: Place, now: datetime) -> None:
+def _replace_earlier(version: ProfileVersion, place: Place, *, by: Principal, now: datetime) -> None:
     same = select(Assignment).join(Assignment.profile_version).where(
         ProfileVersion.profile_id == version.profile_id, Assignment.scope == place.scope,
         Assignment.withdrawn_at.is_(None), Assignment.starts_at.is_(None), Assignment.ends_at.is_(None),
     )  # fmt: skip
+    if place.scope is not Scope.MUNICIPALITY:
+        same = same.where(_COLUMNS[place.scope] == place.id)
     for earlier in db.session.scalars(same):
-        if place.id in {earlier.school_id, earlier.class_id, earlier.device_id} or place.id is None:
-            earlier.withdrawn_at = now
+        earlier.withdrawn_at = now
+        audit.record(
+            by, "assignments.withdrawn", subject=f"assignment:{earlier.id}", now=now,
+            scope=place.scope.value, reason="replaced",
+        )  # fmt: skip
 
 
 def get(assignment_id: int, *, by: Principal) -> Assignment:
@@ -144,13 +157,25 @@ def withdraw(assignment_id: int, *, by: Principal, now: datetime) -> int:
     if assignment.withdrawn_at is not None or (assignment.ends_at is not None and assignment.ends_at <= now):
         raise ConflictError(kind="assignment", id=assignment_id, reason="it does not apply any more")
     assignment.withdrawn_at = now
-    audit.record(by, "assignments.withdrawn", subject=f"assignment:{assignment_id}", now=now, scope=assignment.scope)
+    audit.record(
+        by, "assignments.withdrawn", subject=f"assignment:{assignment_id}", now=now, scope=assignment.scope.value
+    )
     return materialise(devices_at(assignment), now=now)
 
 
-def listed(*, now: datetime, ended: bool = False) -> Sequence[Assignment]:
-    """Return the assignments that apply or will; with ``ended`` also those that do not any more."""
+def listed(*, by: Principal, now: datetime, ended: bool = False) -> Sequence[Assignment]:
+    """Return the assignments that ``by`` may see and that apply or will; with ``ended`` also those that are over."""
     query = select(Assignment).options(joinedload(Assignment.profile_version).joinedload(ProfileVersion.profile))
+    visible = by.school_ids(Permission.SEE_SCHOOL)
+    if visible is not None:
+        query = query.where(
+            or_(
+                Assignment.scope == Scope.MUNICIPALITY,
+                Assignment.school_id.in_(visible),
+                Assignment.class_id.in_(select(SchoolClass.id).where(SchoolClass.school_id.in_(visible))),
+                Assignment.device_id.in_(select(Device.id).where(Device.school_id.in_(visible))),
+            )
+        )
     if not ended:
         query = query.where(
             Assignment.withdrawn_at.is_(None), or_(Assignment.ends_at.is_(None), Assignment.ends_at > now)

@@ -13,15 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, or_, select, text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from fleet.assignments import schedules, timeline
-from fleet.assignments.models import Assignment, EffectiveProfile, Profile, ProfileVersion, Schedule, Scope
+from fleet.assignments.models import Assignment, Profile, ProfileVersion, Scope
 from fleet.assignments.timeline import Segment, Timed
-from fleet.db import db, follow, id_set, take_turn
+from fleet.db import changed, db, follow, id_set, take_turn
+from fleet.devices import states
 from fleet.devices.models import Device
-from fleet.schools.models import Membership, MembershipRole, SchoolClass
+from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
 from profiles.digest import digest
 from profiles.layering import Layer, Level
 
@@ -53,6 +52,32 @@ _UPDATE = {
     """,
 }
 
+# What is there already, under the same digest, is the same.
+_KEEP_PROFILES = {
+    "sqlite": """
+        INSERT INTO effective_profile (digest, body, length, created_at)
+        SELECT json_extract(value, '$.d'), json_extract(value, '$.b'), json_extract(value, '$.l'), :now
+        FROM json_each(:rows) WHERE true ON CONFLICT (digest) DO NOTHING
+    """,
+    "postgresql": """
+        INSERT INTO effective_profile (digest, body, length, created_at)
+        SELECT d, b, l, CAST(:now AS timestamptz)
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(d text, b text, l bigint) ON CONFLICT (digest) DO NOTHING
+    """,
+}
+_KEEP_SCHEDULES = {
+    "sqlite": """
+        INSERT INTO schedule (digest, entries, created_at)
+        SELECT json_extract(value, '$.d'), json_extract(value, '$.e'), :now
+        FROM json_each(:rows) WHERE true ON CONFLICT (digest) DO NOTHING
+    """,
+    "postgresql": """
+        INSERT INTO schedule (digest, entries, created_at)
+        SELECT d, e, CAST(:now AS timestamptz)
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(d text, e jsonb) ON CONFLICT (digest) DO NOTHING
+    """,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Applicable:
@@ -74,12 +99,15 @@ def layer_name(assignment_id: int) -> str:
 
 
 def standing(now: datetime) -> list[Applicable]:
-    """Return all assignments that apply now or will; one statement."""
+    """Return all assignments that apply now or will, none of schools and classes that are no more; one statement."""
     query = (
         select(Assignment, ProfileVersion.settings, Profile.name, ProfileVersion.number)
         .join(Assignment.profile_version)
         .join(ProfileVersion.profile)
+        .outerjoin(School, School.id == Assignment.school_id)
+        .outerjoin(SchoolClass, SchoolClass.id == Assignment.class_id)
         .where(Assignment.withdrawn_at.is_(None), or_(Assignment.ends_at.is_(None), Assignment.ends_at > now))
+        .where(School.ended_at.is_(None), SchoolClass.ended_at.is_(None))
         .order_by(Assignment.id)
     )
     found = []
@@ -119,18 +147,13 @@ def applicable_to(given: Select[Any], assignments: Iterable[Applicable], now: da
 def _classes_of_pupils(given: Select[Any], class_ids: Collection[int | None], now: datetime) -> dict[int, set[int]]:
     """Return the classes with assignments that the tablets' pupils are in."""
     today = now.date()
-    query = (
-        select(Membership.person_id, Membership.class_id)
-        .join(SchoolClass, SchoolClass.id == Membership.class_id)
-        .where(
-            Membership.class_id.in_(id_set(one for one in class_ids if one is not None)),
-            Membership.person_id.in_(select(Device.person_id).where(Device.id.in_(given))),
-            Membership.role == MembershipRole.PUPIL,
-            Membership.ended_at.is_(None),
-            SchoolClass.ended_at.is_(None),
-            or_(Membership.starts_on.is_(None), Membership.starts_on <= today),
-            or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
-        )
+    query = select(Membership.person_id, Membership.class_id).where(
+        Membership.class_id.in_(id_set(one for one in class_ids if one is not None)),
+        Membership.person_id.in_(select(Device.person_id).where(Device.id.in_(given))),
+        Membership.role == MembershipRole.PUPIL,
+        Membership.ended_at.is_(None),
+        or_(Membership.starts_on.is_(None), Membership.starts_on <= today),
+        or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
     )
     found: dict[int, set[int]] = defaultdict(set)
     for person_id, class_id in db.session.execute(query):
@@ -150,18 +173,17 @@ def materialise(given: Select[Any], *, now: datetime) -> int:
     assignments = {one.id: one for one in standing(now)}
     wanted = applicable_to(given, assignments.values(), now)
     plans = {combination: _plan(combination, assignments, now) for combination in set(wanted.values())}
+    if not plans:
+        return 0
     _store(plans.values(), now)
     rows = [
         {"d": device_id, "s": plan.digest, "p": plan.current, "n": plan.next_switch}
         for device_id, plan in ((device_id, plans[combination]) for device_id, combination in wanted.items())
     ]
-    if not rows:
-        return 0
-    statement = text(_UPDATE[db.session.get_bind().dialect.name])
-    parameters = {"rows": json.dumps(rows), "now": schedules.stored_instant(now)}
-    changed = db.session.execute(statement, parameters).rowcount  # type: ignore[attr-defined]
+    states.lock(given)
+    count = _run(_UPDATE, rows, now)
     db.session.expire_all()
-    return int(changed)
+    return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,22 +210,16 @@ def _plan(combination: tuple[int, ...], assignments: Mapping[int, Applicable], n
 def _store(plans: Iterable[_Plan], now: datetime) -> None:
     plans = list(plans)
     profiles = {segment.digest: segment.body for plan in plans for segment in plan.segments}
-    _insert_new(
-        EffectiveProfile,
-        [
-            {"digest": name, "body": body.decode(), "length": len(body), "created_at": now}
-            for name, body in profiles.items()
-        ],
-    )
     unique = {plan.digest: plan.entries for plan in plans}
-    _insert_new(Schedule, [{"digest": d, "entries": entries, "created_at": now} for d, entries in unique.items()])
+    _run(_KEEP_PROFILES, [{"d": name, "b": body.decode(), "l": len(body)} for name, body in profiles.items()], now)
+    _run(_KEEP_SCHEDULES, [{"d": name, "e": entries} for name, entries in unique.items()], now)
 
 
-def _insert_new(model: Any, rows: list[dict[str, Any]]) -> None:
-    """Insert rows whose digest is not there yet; one statement."""
-    if rows:
-        make: Any = postgresql_insert if db.session.get_bind().dialect.name == "postgresql" else sqlite_insert
-        db.session.execute(make(model).values(rows).on_conflict_do_nothing(index_elements=["digest"]))
+def _run(statement: Mapping[str, str], rows: list[dict[str, Any]], now: datetime) -> int:
+    """Run a statement over rows of any number, which travel as one parameter; returns how many rows it wrote."""
+    told = {"rows": json.dumps(rows), "now": schedules.stored_instant(now)}
+    result = db.session.execute(text(statement[db.session.get_bind().dialect.name]), told)
+    return int(result.rowcount)  # type: ignore[attr-defined]
 
 
 def devices_at(place: Assignment) -> Select[Any]:
@@ -225,11 +241,31 @@ def _follow_devices(ids: frozenset[int], now: datetime) -> None:
     materialise(id_set(ids), now=now)
 
 
+# Persons, classes and schools become tablets first, so that what changed together is worked out together, once.
+
+
 def _follow_people(ids: frozenset[int], now: datetime) -> None:
-    materialise(select(Device.id).where(Device.person_id.in_(id_set(ids))), now=now)
+    _tell(select(Device.id).where(Device.person_id.in_(id_set(ids))), now)
+
+
+def _follow_classes(ids: frozenset[int], now: datetime) -> None:
+    pupils = select(Membership.person_id).where(
+        Membership.class_id.in_(id_set(ids)), Membership.role == MembershipRole.PUPIL
+    )
+    _tell(select(Device.id).where(or_(Device.class_id.in_(id_set(ids)), Device.person_id.in_(pupils))), now)
+
+
+def _follow_schools(ids: frozenset[int], now: datetime) -> None:
+    _tell(select(Device.id).where(Device.school_id.in_(id_set(ids))), now)
+
+
+def _tell(given: Select[Any], now: datetime) -> None:
+    changed("device", db.session.scalars(given).all(), now=now)
 
 
 def follow_changes() -> None:
-    """Have schedules follow wherever tablets or persons move; the application calls this once."""
+    """Have schedules follow wherever tablets, persons, classes or schools change; the application calls this once."""
     follow("device", _follow_devices)
     follow("person", _follow_people)
+    follow("class", _follow_classes)
+    follow("school", _follow_schools)

@@ -5,7 +5,7 @@ Schedules and bodies never change under their digest, so they are kept in memory
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import delete, exists, select, text
 
 from fleet.assignments.models import EffectiveProfile, Schedule
 from fleet.db import db, take_turn
+from fleet.devices import states
 from fleet.devices.models import DeviceState
 
 _KEPT = 4_096
@@ -21,15 +22,16 @@ _known: dict[str, tuple[Mapping[str, Any], ...]] = {}
 
 def load(digests: Collection[str]) -> dict[str, tuple[Mapping[str, Any], ...]]:
     """Return the entries of schedules by digest; at most one statement."""
-    missing = [digest for digest in set(digests) if digest not in _known]
+    found = {digest: entries for digest in digests if (entries := _known.get(digest)) is not None}
+    missing = set(digests) - found.keys()
     if missing:
-        if len(_known) + len(missing) > _KEPT:
+        rows = db.session.execute(select(Schedule.digest, Schedule.entries).where(Schedule.digest.in_(missing)))
+        read = {digest: tuple(entries) for digest, entries in rows}
+        if len(_known) + len(read) > _KEPT:  # threads share it: what is needed here is in ``found``
             _known.clear()
-        for digest, entries in db.session.execute(
-            select(Schedule.digest, Schedule.entries).where(Schedule.digest.in_(missing))
-        ):
-            _known[digest] = tuple(entries)
-    return {digest: _known[digest] for digest in digests if digest in _known}
+        _known.update(read)
+        found |= read
+    return found
 
 
 @lru_cache(maxsize=16_384)
@@ -40,6 +42,20 @@ def _instant(told: str) -> datetime:
 def entry_at(entries: Sequence[Mapping[str, Any]], now: datetime) -> Mapping[str, Any]:
     """Return the entry of a schedule that applies at ``now``."""
     return next(entry for entry in entries if entry["until"] is None or now < _instant(entry["until"]))
+
+
+def ahead(entries: Sequence[Mapping[str, Any]], now: datetime, *, at_most: int) -> list[dict[str, Any]]:
+    """Return a schedule from the entry that applies at ``now`` on, without gaps and open at both ends.
+
+    Args:
+        entries: the schedule.
+        now: the instant.
+        at_most: how many entries; what comes after them is left out.
+    """
+    first = next(place for place, one in enumerate(entries) if one["until"] is None or now < _instant(one["until"]))
+    kept = [dict(entry) for entry in entries[first : first + at_most]]
+    kept[0]["from"] = kept[-1]["until"] = None
+    return kept
 
 
 def next_switch(entries: Sequence[Mapping[str, Any]], now: datetime) -> datetime | None:
@@ -82,7 +98,7 @@ def stored_instant(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     if db.session.get_bind().dialect.name == "sqlite":
-        return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+        return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     return moment.isoformat()
 
 
@@ -96,6 +112,7 @@ def advance(now: datetime) -> int:
     if not schedules:
         return 0
     take_turn("assignments")  # else this and a change of assignments could wait for each other's rows
+    states.lock(select(DeviceState.device_id).where(DeviceState.next_switch_at <= now))
     rows = [
         {"s": digest, "p": entry_at(entries, now)["profile"], "n": stored_instant(next_switch(entries, now))}
         for digest, entries in schedules.items()
@@ -108,6 +125,7 @@ def advance(now: datetime) -> int:
 
 def forget_unused(*, older_than: timedelta, now: datetime) -> int:
     """Remove schedules, then effective profiles, that no tablet has or will have; returns how many."""
+    take_turn("assignments")  # else somebody could begin to use what is about to go
     before = now - older_than
     in_use = exists().where(DeviceState.schedule_digest == Schedule.digest)
     gone = db.session.execute(delete(Schedule).where(Schedule.created_at < before, ~in_use))

@@ -1,8 +1,9 @@
 """Taking reports: one transaction and a bounded number of statements for a batch of any size.
 
-Invariants: a report is stored once, however often it comes; nothing is answered before it is stored (the door commits
-first); whose key a report was signed with is compared with the tablet's present key in the statement that stores it, so
-a revoked key is worth nothing from that commit on. Findings are reviewed only where something they depend on changed.
+Invariants: a report is stored once, however often it comes in a row; nothing is answered before it is stored (the door
+commits first); whose key a report was signed with is compared with the tablet's present key in the statement that
+stores it, so a revoked key is worth nothing from that commit on. Findings are reviewed only where something they
+depend on changed.
 """
 
 import hashlib
@@ -122,10 +123,9 @@ def _store(reports: Sequence[Report], now: datetime) -> Sequence[Any]:
         for report in reports
     }  # fmt: skip
     moment = stored_instant(now)
-    if db.session.get_bind().dialect.name == "postgresql":
-        told = {"rows": _json(list(rows.values())), "now": moment}
-        return db.session.execute(text(statements.RECEIVE_POSTGRESQL), told).all()
     told = {"rows": _json(list(rows.values())), "now": moment}
+    if db.session.get_bind().dialect.name == "postgresql":
+        return db.session.execute(text(statements.RECEIVE_POSTGRESQL), told).all()
     stored = db.session.execute(text(statements.RECEIVE_SQLITE), told).all()
     if stored:
         kept = _json([rows[row.device_id] for row in stored])
@@ -134,7 +134,8 @@ def _store(reports: Sequence[Report], now: datetime) -> Sequence[Any]:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    """Return ``value`` as JSON that PostgreSQL takes: it refuses U+0000, and with it everybody's reports."""
+    return msgspec.json.encode(value).decode().replace(r"\u0000", r"\ufffd")
 
 
 def _note_changes(reports: Sequence[Report], stored: Mapping[int, Any], now: datetime) -> None:
@@ -179,6 +180,7 @@ def _explain(refused: Mapping[int, Report]) -> dict[int, Answer | FleetError]:
     ).where(DeviceState.device_id.in_(id_set(report.device_id for report in refused.values())))
     known = {row.device_id: row for row in db.session.execute(query)}
     outcomes: dict[int, Answer | FleetError] = {}
+    again = []
     for place, report in refused.items():
         row = known.get(report.device_id)
         if row is None or row.key_thumbprint != report.key:
@@ -188,8 +190,11 @@ def _explain(refused: Mapping[int, Report]) -> dict[int, Answer | FleetError]:
         elif report.body_digest != row.last_report_digest:
             outcomes[place] = ReportConflictError()
         else:
-            use_sequence(report.device_id, report.key, report.sequence)
+            again.append({"d": report.device_id, "q": report.sequence})
             outcomes[place] = Answer(report.device_id, row.config_version)
+    if again:
+        statement = text(statements.AGAIN[db.session.get_bind().dialect.name])
+        db.session.execute(statement, {"rows": _json(again)})
     return outcomes
 
 

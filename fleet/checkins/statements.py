@@ -9,11 +9,14 @@ _COLUMNS = (
     *("facts_digest", "review_key"),
 )
 
-# PostgreSQL does both in one statement.
+# PostgreSQL does both in one statement, and takes the rows in their order first (fleet.devices.states).
 RECEIVE_POSTGRESQL = f"""
 WITH told AS (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
     AS r(d int, k text, q bigint, i text, b text, a text, bat int, sto bigint, clk int)
+), taken AS (
+    SELECT device_id FROM device_state WHERE device_id IN (SELECT d FROM told)
+    ORDER BY device_id FOR NO KEY UPDATE
 ), updated AS (
     UPDATE device_state AS s
     SET last_sequence = r.q, last_report_id = r.i, last_report_digest = r.b, last_seen_at = CAST(:now AS timestamptz),
@@ -21,7 +24,7 @@ WITH told AS (
                      ELSE s.applied_at END,
         polls_pending = CASE WHEN s.desired_digest IS DISTINCT FROM r.a THEN s.polls_pending + 1 ELSE 0 END,
         applied_digest = r.a, battery_percent = r.bat, storage_free_bytes = r.sto, clock_offset_s = r.clk
-    FROM told AS r
+    FROM told AS r JOIN taken AS t ON t.device_id = r.d
     WHERE s.device_id = r.d AND s.key_thumbprint = r.k AND s.last_sequence < r.q
       AND s.last_report_id IS DISTINCT FROM r.i
     RETURNING {", ".join(f"s.{column}" for column in _COLUMNS)}
@@ -56,6 +59,20 @@ SELECT json_extract(value, '$.d'), json_extract(value, '$.q'), :now, json_extrac
        json_extract(value, '$.clk')
 FROM json_each(:rows)
 """
+
+# The same report again under a new number: only the number is used up.
+AGAIN = {
+    "postgresql": """
+        UPDATE device_state AS s SET last_sequence = r.q
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(d int, q bigint)
+        WHERE s.device_id = r.d AND s.last_sequence < r.q
+    """,
+    "sqlite": """
+        UPDATE device_state SET last_sequence = json_extract(r.value, '$.q')
+        FROM json_each(:rows) AS r
+        WHERE device_id = json_extract(r.value, '$.d') AND last_sequence < json_extract(r.value, '$.q')
+    """,
+}
 
 # Only for tablets whose inventory or findings may have changed.
 FACTS_POSTGRESQL = """

@@ -48,6 +48,8 @@ def create(
     """Assign a published profile."""
     if municipality == bool(school or class_title or serial):
         raise click.UsageError("say where: --municipality, or --school, --class or --device")
+    if serial and (school or class_title):
+        raise click.UsageError("--device says where already: leave out --school and --class")
     by = Principal.command_line()
     with application(writes=True) as config:
 
@@ -98,7 +100,7 @@ def _plain(one: Assignment) -> dict[str, Any]:
 def list_assignments(*, ended: bool, as_json: bool) -> None:
     """List the assignments."""
     with application(writes=False):
-        rows = [_plain(one) for one in assigning.listed(now=clock.now(), ended=ended)]
+        rows = [_plain(one) for one in assigning.listed(by=Principal.command_line(), now=clock.now(), ended=ended)]
     columns = ["id", "profile", "version", "scope", "place_id", "from", "until", "withdrawn_at"]
     show_table(rows, columns, as_json=as_json)
 

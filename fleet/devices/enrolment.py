@@ -173,7 +173,7 @@ def _device(request: EnrolmentRequest, ticket: Ticket) -> Device:
     serial = _serial(request.serial)
     if not _SERIAL.fullmatch(serial):
         raise SerialNotListedError(ticket_id=ticket.id, serial=serial[:64])
-    device = db.session.scalars(select(Device).where(Device.serial == serial).with_for_update()).first()
+    device = db.session.scalars(select(Device).where(Device.serial == serial).with_for_update(key_share=True)).first()
     if device is None:
         if ticket.listed_only:
             raise SerialNotListedError(ticket_id=ticket.id, serial=serial)

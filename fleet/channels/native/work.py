@@ -4,7 +4,7 @@ Translation only: rows and answers of the domain on one side, messages of the pr
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,6 +41,9 @@ from fleet.errors import FleetError
 
 CONFIG_LIFE = timedelta(days=21)
 WINDOW_S = 7 * 86_400
+# What a configuration may hold (messages.ConfigDocument). Later orders follow when earlier ones have ended; later
+# entries when the configuration is renewed, once a window.
+_ORDERS_AT_ONCE, _ENTRIES_AT_ONCE = 100, 200
 _PLATFORMS = {"linux": Platform.LINUX, "android": Platform.ANDROID, "ipados": Platform.IPADOS}
 
 
@@ -126,12 +129,7 @@ class Work:
             if handed:
                 with transaction():
                     orders.mark_sent(handed, now=now)
-        return [
-            one
-            if isinstance(one, Exception)
-            else Config(etag_of(one.device_id, one.config_version, now), documents.get(one.device_id))
-            for one in outcomes
-        ]
+        return [one if isinstance(one, Exception) else _config(one, stale, documents, now) for one in outcomes]
 
     @staticmethod
     def _standing(item: PollItem, found: Standing | None) -> Standing | Exception:
@@ -141,14 +139,24 @@ class Work:
 
     def _documents(self, stale: dict[int, Standing], now: datetime) -> tuple[dict[int, bytes], list[int]]:
         entries = schedules.load([one.schedule_digest for one in stale.values() if one.schedule_digest is not None])
-        waiting = orders.pending(stale.keys(), now=now)
-        documents = {
-            device_id: self._sign(one, entries[one.schedule_digest or ""], waiting.get(device_id, ()), now)
-            for device_id, one in stale.items()
+        waiting = {
+            device_id: found[:_ORDERS_AT_ONCE] for device_id, found in orders.pending(stale.keys(), now=now).items()
         }
-        return documents, [order.id for one in waiting.values() for order in one]
+        documents = {
+            device_id: self._sign(one, entries[one.schedule_digest], waiting.get(device_id, ()), now)
+            for device_id, one in stale.items()
+            if one.schedule_digest in entries
+        }
+        handed = [
+            order.id
+            for device_id in documents
+            for order in waiting.get(device_id, ())
+            if order.state is orders.OrderState.QUEUED
+        ]
+        return documents, handed
 
     def _sign(self, one: Standing, entries: Sequence[Any], waiting: Sequence[orders.Order], now: datetime) -> bytes:
+        ahead = schedules.ahead(entries, now, at_most=_ENTRIES_AT_ONCE)
         document = ConfigDocument(
             spec=SPEC,
             role=Role.ASSIGNMENT,
@@ -158,7 +166,7 @@ class Work:
             issued_at=now,
             expires_at=now + CONFIG_LIFE,
             min_agent="1.0",
-            schedule=[msgspec.convert(entry, ScheduleEntry) for entry in entries],
+            schedule=[msgspec.convert(entry, ScheduleEntry) for entry in ahead],
             orders=[Order(order.uid, order.kind.value, order.payload, order.expires_at) for order in waiting],
             report_s=self._report_s,
         )
@@ -207,6 +215,14 @@ class Work:
                 closed = error
         if closed is not None:
             raise closed
+
+
+def _config(
+    one: Standing, stale: Mapping[int, Standing], documents: Mapping[int, bytes], now: datetime
+) -> Config | Exception:
+    if one.device_id in stale and one.device_id not in documents:  # a fault of ours, of this tablet alone
+        return LookupError(f"no schedule {one.schedule_digest}")
+    return Config(etag_of(one.device_id, one.config_version, now), documents.get(one.device_id))
 
 
 def to_report(told: WireReport, *, device_id: int, key: str, sequence: int, body: bytes) -> Report:

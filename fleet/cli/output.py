@@ -26,7 +26,9 @@ def describe(error: FleetError) -> str:
             column = f" [{problem.column}]" if problem.column else ""
             found = f", found {problem.found!r}" if problem.found is not None else ""
             lines.append(f"{where}{column}: {problem.code}: expected {problem.expected}{found}")
-        return "\n".join([*lines, f"{len(error.problems)} problem(s); nothing was changed"])
+        count = max(error.data.get("count", 0), len(lines))  # of very many only the first are kept
+        first = f", the first {len(lines)} shown" if count > len(lines) else ""
+        return "\n".join([*lines, f"{count} problem(s){first}; nothing was changed"])
     details = ", ".join(f"{name}: {value}" for name, value in error.data.items())
     return f"{error.code}: {details}" if details else error.code
 
@@ -59,7 +61,7 @@ class ErrorsAsLines(click.Group):
         except FleetError as error:
             click.echo(f"fleet: {describe(error)}", err=True)
             ctx.exit(exit_code(error))
-        except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
+        except OSError as error:  # a file that was named cannot be read or written
             click.echo(
                 f"fleet: {error.strerror}: {error.filename}" if error.filename else f"fleet: {error}",
                 err=True,

@@ -1,5 +1,6 @@
 """``fleet roster``: schools, classes and people from a file."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,9 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
-from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.cli.output import ErrorsAsLines, application, describe, json_option, show_json, show_table
 from fleet.schools.roster import apply
-from fleet.schools.roster.plan import DEFAULT_MAX_REMOVED_PERCENT, Plan
+from fleet.schools.roster.plan import DEFAULT_MAX_REMOVED_PERCENT, Plan, over_brake
 
 
 @click.group(cls=ErrorsAsLines)
@@ -17,40 +18,64 @@ def group() -> None:
     """Bring in schools, classes and people from a file, and take the last import back."""
 
 
-def _plain(plan: Plan, **more: Any) -> dict[str, Any]:
-    return {"changes": plan.counts(), "suspected_same_person": plan.suspects, **more}
+_SHOWN = 10  # of each kind and change, of a plan at a terminal
 
 
-def _show(plan: Plan, headline: str, *, as_json: bool, **more: Any) -> None:
+def _show(plan: Plan, headline: str, *, as_json: bool, items: bool, **more: Any) -> None:
     if as_json:
-        show_json(_plain(plan, **more))
+        listed = {"items": list(plan.items())} if items else {}
+        owner = plan.municipality[1] if plan.municipality is not None else None
+        changes = {"changes": plan.counts(), "municipality": owner, "suspected_same_person": plan.suspects}
+        show_json({**changes, **more, **listed})
         return
     click.echo(headline)
     rows = [{"kind": kind, **counts} for kind, counts in plan.counts().items()]
     show_table(rows, ["kind", "added", "changed", "removed"], as_json=False)
+    if plan.municipality is not None:
+        click.echo(f"municipality: {plan.municipality[1]}")
     for username in plan.suspects:
         click.echo(f"suspect: {username} would leave and come under another id; is that one person?")
+    if items:
+        _show_items(plan)
+
+
+def _show_items(plan: Plan) -> None:
+    for (kind, change), found in groupby(plan.items(), key=lambda item: (item["kind"], item["change"])):
+        listed = list(found)
+        for item in listed[:_SHOWN]:
+            title = f" {item['title']}" if item["title"] else ""
+            what = f": {', '.join(item['fields'])}" if item["fields"] else ""
+            click.echo(f"{change} {kind}: {item['id']}{title}{what}")
+        if len(listed) > _SHOWN:
+            click.echo(f"{change} {kind}: … and {len(listed) - _SHOWN} more (--json has all)")
 
 
 @group.command("import")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @click.option("--max-removed", type=click.IntRange(0, 100), default=DEFAULT_MAX_REMOVED_PERCENT, show_default=True,
-              help="Brake: percent of classes, and of people, that may leave in one import.")  # fmt: skip
+              help="Brake: percent of classes, people or places in classes that may leave in one import.")  # fmt: skip
 @click.option("--allow-removals", is_flag=True, help="Yes, let that many leave.")
 @json_option
 def import_file(file: Path, max_removed: int, *, dry_run: bool, allow_removals: bool, as_json: bool) -> None:
     """Import a OneRoster 1.1/1.2 CSV package or Apple School Manager's CSV set (zip or folder)."""
-    by = Principal.command_line()
-    with application(writes=not dry_run):
-        if dry_run:
-            _show(apply.propose(file, by=by), "would change:", as_json=as_json, applied=False)
-            return
-        brake = None if allow_removals else max_removed
-        plan, done = apply.import_file(file, max_removed_percent=brake, by=by, now=clock.now())
+    by, wanted = Principal.command_line(), apply.read(file)
+    brake = None if allow_removals else max_removed
+    if dry_run:
+        with application(writes=False):
+            plan = apply.propose(wanted, by=by)
+        braked = over_brake(plan, max_removed_percent=brake) if brake is not None else None
+        headline = "nothing would change:" if plan.is_empty else "would change:"
+        why = braked.data if braked is not None else None
+        _show(plan, headline, as_json=as_json, items=True, applied=False, braked=why)
+        if braked is not None and not as_json:
+            click.echo(f"the brake would stop this ({describe(braked)}); --allow-removals lets them leave")
+        return
+    with application(writes=True):
+        plan, done = apply.apply(wanted, file_name=file.name, max_removed_percent=brake, by=by, now=clock.now())
         number = done.id if done is not None else None
     headline = f"applied as import {number}:" if number is not None else "nothing to change:"
-    _show(plan, headline, as_json=as_json, applied=number is not None, import_id=number)
+    _show(plan, headline, as_json=as_json, items=False, applied=number is not None, import_id=number)
 
 
 @group.command()

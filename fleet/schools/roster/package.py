@@ -1,11 +1,14 @@
 """Reading a roster package, zip or folder, without trusting it.
 
-Invariants: nothing is unpacked to disk; only CSV files at the top are read, each once; bytes, ratio and rows are
-capped while reading; every fault is told with file, line and what was expected. Cells are text and stay text.
+Invariants: nothing is unpacked to disk; only CSV files at the top are read, each once; bytes, ratio, rows and the list
+of a zip's members are capped while reading; every fault is told with file, line and what was expected. Cells are text
+and stay text.
 """
 
 import csv
 import io
+import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,10 +20,14 @@ from fleet.errors import InvalidFileError, Problem
 MAX_FILE_BYTES = 64 * 2**20
 MAX_TOTAL_BYTES = 256 * 2**20
 MAX_RATIO = 200
-MAX_ROWS = 2_000_000
+MAX_ROWS = 1_000_000
 MAX_CELL = 4_000
 MAX_MEMBERS = 100
+MAX_DIRECTORY_BYTES = 2**20
 MAX_PROBLEMS = 200
+_HONEST_BYTES = 2**20  # below this no ratio is suspicious
+# Others are rare, and their decompressors fail in ways of their own.
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
 class Problems:
@@ -68,87 +75,143 @@ def read_package(path: Path) -> dict[str, Table]:
     """
     problems = Problems()
     tables: dict[str, Table] = {}
-    rows = 0
-    for name, content in _zip_members(path) if path.is_file() else _folder_members(path):
-        table = read_table(name, content, problems)
+    left = MAX_ROWS
+    for name, content in _members(path):
+        table = read_table(name, content, problems, most_rows=left)
         if table is not None:
-            rows += len(table.rows)
-            if rows > MAX_ROWS:
-                raise _refuse(path.name, "too-many-rows", None, f"at most {MAX_ROWS} rows in all")
-            tables[name.lower().removesuffix(".csv")] = table
+            left -= len(table.rows)
+            tables[name[: -len(".csv")].lower()] = table
     problems.raise_if_any()
     if not tables:
         raise _refuse(path.name, "no-tables", None, "CSV files such as orgs.csv and users.csv, not in a folder inside")
     return tables
 
 
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    kind = path.stat().st_mode
+    if stat.S_ISDIR(kind):
+        return _folder_members(path)
+    if not stat.S_ISREG(kind):
+        raise _refuse(path.name, "not-a-file", None, "a zip of CSV files, or a folder with them")
+    if path.stat().st_size == 0:
+        raise _refuse(path.name, "empty-file", None, "a zip of CSV files; this file has no content")
+    return _zip_members(path)
+
+
+def _is_table(name: str) -> bool:
+    return name.lower().endswith(".csv")
+
+
 def _folder_members(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(folder.glob("*.csv")):
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _refuse(path.name, "too-large", str(path.stat().st_size), f"at most {MAX_FILE_BYTES} bytes")
-        yield path.name, path.read_bytes()
+    paths = sorted(path for path in folder.iterdir() if _is_table(path.name))
+    _require_few_and_single(folder.name, [path.name for path in paths])
+    total = 0
+    for path in paths:
+        if path.is_symlink() or not path.is_file():
+            raise _refuse(path.name, "not-a-file", None, "an ordinary file, neither a link nor a folder")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        total += len(content)
+        if len(content) > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES:
+            expected = f"at most {MAX_FILE_BYTES} bytes, and {MAX_TOTAL_BYTES} in all"
+            raise _refuse(path.name, "too-large", None, expected)
+        yield path.name, content
+
+
+class _Frugal(io.BufferedReader):
+    """A file that is never read in one large piece.
+
+    ``zipfile`` reads the list of members at once, as long as the file says it is; this is where that ends.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            return super().read(MAX_DIRECTORY_BYTES)
+        if size > MAX_DIRECTORY_BYTES:
+            raise _refuse(Path(str(self.name)).name, "too-many-files", None, f"at most {MAX_MEMBERS} files")
+        return super().read(size)
 
 
 def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    what = "not-a-zip"
     try:
-        with zipfile.ZipFile(path) as package:
+        with _Frugal(io.FileIO(path)) as file, zipfile.ZipFile(file) as package:
+            what = "damaged-zip"
             infos = [info for info in package.infolist() if not info.is_dir()]
             _require_safe(path.name, infos)
             total = 0
             for info in infos:
-                if info.filename.lower().endswith(".csv"):
+                if _is_table(info.filename):
                     content = _inflate(package, info)
                     total += len(content)
                     if total > MAX_TOTAL_BYTES:
                         raise _refuse(path.name, "too-large", None, f"at most {MAX_TOTAL_BYTES} bytes unpacked")
                     yield info.filename, content
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-        raise _refuse(path.name, "not-a-zip", None, "a zip of CSV files, or a folder with them") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, struct.error) as error:
+        raise _refuse(path.name, what, None, "a zip of CSV files that opens without errors, or a folder") from error
+
+
+def _require_few_and_single(file: str, names: list[str]) -> None:
+    if len(names) > MAX_MEMBERS:
+        raise _refuse(file, "too-many-files", str(len(names)), f"at most {MAX_MEMBERS} files")
+    folded = [name.lower() for name in names]
+    for name in names:
+        if folded.count(name.lower()) > 1:
+            raise _refuse(file, "duplicate-file", name, "each file once")
 
 
 def _require_safe(file: str, infos: list[zipfile.ZipInfo]) -> None:
-    names = [info.filename.lower() for info in infos]
-    if len(infos) > MAX_MEMBERS:
-        raise _refuse(file, "too-many-files", str(len(infos)), f"at most {MAX_MEMBERS} files")
+    _require_few_and_single(file, [info.filename for info in infos])
     for info in infos:
-        if "/" in info.filename or "\\" in info.filename or info.filename.startswith("."):
-            raise _refuse(file, "path-in-zip", info.filename[:80], "files at the top of the zip, without folders")
-        if names.count(info.filename.lower()) > 1:
-            raise _refuse(file, "duplicate-file", info.filename, "each file once")
+        name = info.filename[:80]
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise _refuse(file, "path-in-zip", name, "files at the top of the zip, without folders")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise _refuse(file, "link-in-zip", name, "ordinary files, no links")
         if info.flag_bits & 0x1:
-            raise _refuse(file, "encrypted", info.filename, "a zip without a password")
+            raise _refuse(file, "encrypted", name, "a zip without a password")
+        if info.compress_type not in _METHODS:
+            raise _refuse(file, "unknown-compression", name, "an ordinary zip (deflate)")
 
 
 def _inflate(package: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """Unpack one member, giving up as soon as it grows beyond what an honest table could be."""
     out = io.BytesIO()
-    limit = min(MAX_FILE_BYTES, max(2**20, info.compress_size * MAX_RATIO))
+    limit = min(MAX_FILE_BYTES, max(_HONEST_BYTES, info.compress_size * MAX_RATIO))
+    grown = info.file_size  # as the file says: enough to refuse, never enough to trust
     with package.open(info) as member:
-        while chunk := member.read(64 * 1024):
+        while grown <= limit and (chunk := member.read(64 * 1024)):
             out.write(chunk)
-            if out.tell() > limit:
-                raise _refuse(info.filename, "zip-bomb", None, f"at most {MAX_RATIO} times its packed size")
+            grown = max(grown, out.tell())
+    if grown > limit:
+        if limit == MAX_FILE_BYTES:
+            raise _refuse(info.filename, "too-large", None, f"at most {MAX_FILE_BYTES} bytes")
+        raise _refuse(info.filename, "zip-bomb", None, f"at most {MAX_RATIO} times its packed size")
     return out.getvalue()
 
 
-def read_table(name: str, content: bytes, problems: Problems) -> Table | None:
-    """Read one CSV file: comma, RFC 4180, UTF-8 with or without a byte order mark.
+def read_table(
+    name: str, content: bytes, problems: Problems, *, most_rows: int = MAX_ROWS, delimiter: str = ","
+) -> Table | None:
+    """Read one CSV file: RFC 4180, UTF-8 with or without a byte order mark.
+
+    Args:
+        name: of the file.
+        content: of the file.
+        problems: where to note what is wrong.
+        most_rows: how many rows there may be.
+        delimiter: between columns.
 
     Returns:
         The table; None where it cannot be read, with the reason added to ``problems``.
+
+    Raises:
+        InvalidFileError: too many rows.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        problems.add(Problem(name, line, None, "not-utf8", None, "text in UTF-8; save the file as CSV UTF-8"))
+    text = _text(name, content, delimiter, problems)
+    if text is None:
         return None
-    if "\0" in text:
-        problems.add(
-            Problem(name, text[: text.index("\0")].count("\n") + 1, None, "nul", None, "text without NUL characters")
-        )
-        return None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [column.strip() for column in next(reader, [])]
         if not _sound_header(name, header, problems):
@@ -157,18 +220,38 @@ def read_table(name: str, content: bytes, problems: Problems) -> Table | None:
         line = reader.line_num + 1
         for cells in reader:
             _add_row(table, line, cells, problems)
+            if len(table.rows) > most_rows:
+                raise _refuse(name, "too-many-rows", None, f"at most {MAX_ROWS} rows in all")
             line = reader.line_num + 1
     except csv.Error as error:
-        problems.add(Problem(name, reader.line_num, None, "bad-csv", None, f"quoted fields that end ({error})"))
+        problems.add(Problem(name, reader.line_num, None, "bad-csv", None, f"fields whose quotes end ({error})"))
         return None
     return table
+
+
+def _text(name: str, content: bytes, delimiter: str, problems: Problems) -> str | None:
+    """Return the file's text; None with the reason noted where it is none, or its columns are separated otherwise."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problems.add(Problem(name, line, None, "not-utf8", None, "text in UTF-8; save the file as CSV UTF-8"))
+        return None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        problems.add(Problem(name, line, None, "nul", None, "text without NUL characters"))
+        return None
+    first = text.partition("\n")[0]
+    # Before parsing: quoted columns with another delimiter look like broken quotes.
+    if delimiter not in first and (other := next((mark for mark in ",;\t|" if mark in first), None)):
+        problems.add(Problem(name, 1, None, "wrong-delimiter", other, f"columns separated by {delimiter}"))
+        return None
+    return text
 
 
 def _sound_header(name: str, header: list[str], problems: Problems) -> bool:
     if not any(header):
         problems.add(Problem(name, 1, None, "no-header", None, "a first line with the columns' names"))
-    elif len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        problems.add(Problem(name, 1, None, "wrong-delimiter", header[0][:60], "columns separated by commas"))
     elif len(set(header)) != len(header):
         twice = next(column for column in header if header.count(column) > 1)
         problems.add(Problem(name, 1, twice, "duplicate-column", twice, "each column once"))

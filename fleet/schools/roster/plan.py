@@ -1,20 +1,18 @@
 """What an import would change: pure comparison of two rosters, and the brake.
 
-Invariant: applying ``plan(current, wanted)`` to ``current`` gives ``wanted``, and its reverse gives ``current`` back.
+Invariant: applying ``plan(current, wanted)`` to ``current`` gives ``wanted``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import msgspec
-
 from fleet.errors import BrakedError
-from fleet.schools.roster.values import KINDS, VALUE_OF, Roster, Value
+from fleet.schools.roster.values import KINDS, MembershipValue, PersonValue, Roster, SchoolValue, Value
 
 DEFAULT_MAX_REMOVED_PERCENT = 10
-_ALWAYS_ALLOWED = 1  # one class or person may always leave, however small the school
-_BRAKED_KINDS = ("classes", "people")
+# Memberships too: a package whose enrolments were cut off would take the profiles off every class.
+_BRAKED_KINDS = ("classes", "people", "memberships")
 
 
 @dataclass(slots=True)
@@ -32,7 +30,7 @@ class Plan:
 
     Args:
         kinds: by kind, in writing order.
-        municipality: source id and name that the roster gives, None where it gives none.
+        municipality: source id and name that the roster gives, None where that stays as it is.
         suspects: user names that would be a removed and an added person at once: probably one with a new id.
         before: how many of each kind there are now.
     """
@@ -45,7 +43,8 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether nothing would change."""
-        return not any(kind.added or kind.changed or kind.removed for kind in self.kinds.values())
+        moves = any(kind.added or kind.changed or kind.removed for kind in self.kinds.values())
+        return not moves and self.municipality is None
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many are added, changed and removed, by kind."""
@@ -54,17 +53,25 @@ class Plan:
             for name, kind in self.kinds.items()
         }
 
-    def reversed(self) -> "Plan":
-        """Return the plan that takes this one back."""
-        kinds = {
-            name: KindPlan(
-                added=dict(kind.removed),
-                changed={key: (new, old) for key, (old, new) in kind.changed.items()},
-                removed=dict(kind.added),
-            )
-            for name, kind in self.kinds.items()
-        }
-        return Plan(kinds, None, [], self.before)
+    def items(self) -> Iterator[dict[str, Any]]:
+        """Give every change as plain data: kind, change, id, title and the fields that differ. People have no title."""
+        for name, kind in self.kinds.items():
+            for change, values in (("add", kind.added), ("remove", kind.removed)):
+                for value in values.values():
+                    yield _item(name, change, value, [])
+            for old, new in kind.changed.values():
+                yield _item(name, "change", new, _differing(old, new))
+
+
+def _item(kind: str, change: str, value: Value, differ: list[str]) -> dict[str, Any]:
+    title = None
+    if isinstance(value, MembershipValue):
+        name = f"{value.class_} / {value.person} ({value.role.value})"
+    else:
+        name = value.source_id
+        if not isinstance(value, PersonValue):
+            title = value.name if isinstance(value, SchoolValue) else value.title
+    return {"kind": kind, "change": change, "id": name, "title": title, "fields": differ}
 
 
 def plan(current: Roster, wanted: Roster) -> Plan:
@@ -78,7 +85,8 @@ def plan(current: Roster, wanted: Roster) -> Plan:
             removed={key: value for key, value in old.items() if key not in new},
         )
     before = {name: len(current.of(name)) for name in KINDS}
-    return Plan(kinds, wanted.municipality, _suspects(kinds["people"]), before)
+    named = wanted.municipality if wanted.municipality != current.municipality else None
+    return Plan(kinds, named, _suspects(kinds["people"]), before)
 
 
 def _suspects(people: KindPlan) -> list[str]:
@@ -87,58 +95,26 @@ def _suspects(people: KindPlan) -> list[str]:
     return sorted(str(name) for name in gone & come)
 
 
-def differing(old: Value, new: Value) -> list[str]:
-    """Return the names of the fields that differ."""
+def _differing(old: Value, new: Value) -> list[str]:
     return [item.name for item in fields(old) if getattr(old, item.name) != getattr(new, item.name)]
 
 
-def require_below_brake(given: Plan, *, max_removed_percent: int) -> None:
-    """Stop where too many classes or people would go at once: a half file looks like that.
+def over_brake(given: Plan, *, max_removed_percent: int) -> BrakedError | None:
+    """Return why the brake would stop a plan: too much would go at once, as with half a file. None where it would not.
 
     Args:
         given: the plan.
-        max_removed_percent: how much of the classes, and of the people, may go in one import.
+        max_removed_percent: how much of the classes, the people, and their places in classes may go in one import.
 
-    Raises:
-        BrakedError: more would go; data has ``kind``, ``removed``, ``of`` and ``max_removed_percent``.
+    Returns:
+        Data has ``kind``, ``removed``, ``of`` and ``max_removed_percent`` of the kind that loses the largest share.
     """
+    shares = []
     for name in _BRAKED_KINDS:
         removed, of = len(given.kinds[name].removed), given.before[name]
-        if removed > max(_ALWAYS_ALLOWED, of * max_removed_percent / 100):
-            raise BrakedError(kind=name, removed=removed, of=of, max_removed_percent=max_removed_percent)
-
-
-def to_plain(given: Plan) -> dict[str, Any]:
-    """Return a plan as plain data that JSON can keep, for undo."""
-    return {
-        name: {
-            "added": [_plain(value) for value in kind.added.values()],
-            "changed": [[_plain(old), _plain(new)] for old, new in kind.changed.values()],
-            "removed": [_plain(value) for value in kind.removed.values()],
-        }
-        for name, kind in given.kinds.items()
-    }
-
-
-def _plain(value: Value) -> dict[str, Any]:
-    plain = {}
-    for item in fields(value):
-        inner = getattr(value, item.name)
-        plain[item.name] = inner.isoformat() if hasattr(inner, "isoformat") else inner
-    return plain
-
-
-def from_plain(plain: Mapping[str, Any], before: dict[str, int]) -> Plan:
-    """Return the plan that :func:`to_plain` described."""
-    kinds = {}
-    for name in KINDS:
-        told = plain[name]
-        added, removed = (_values(name, told[part]) for part in ("added", "removed"))
-        old, new = (_values(name, [pair[place] for pair in told["changed"]]) for place in (0, 1))
-        kinds[name] = KindPlan(added, {key: (old[key], new[key]) for key in new}, removed)
-    return Plan(kinds, None, [], before)
-
-
-def _values(kind: str, plain: Sequence[Mapping[str, Any]]) -> dict[str, Value]:
-    made: list[Value] = [msgspec.convert(one, VALUE_OF[kind]) for one in plain]
-    return {value.source_id: value for value in made}
+        if removed * 100 > of * max_removed_percent:
+            shares.append((removed / of, name, removed, of))
+    if not shares:
+        return None
+    _, name, removed, of = max(shares)
+    return BrakedError(kind=name, removed=removed, of=of, max_removed_percent=max_removed_percent)

@@ -1,10 +1,17 @@
 """What every roster format needs: cells checked and turned into values, faults collected with their place."""
 
-from collections.abc import Iterator, Mapping
+import difflib
+import re
+from collections.abc import Container, Iterator, Mapping
 from datetime import date
 
 from fleet.errors import Problem
 from fleet.schools.roster.package import Problems, Table
+
+# Control characters, line separators, and marks that turn the direction of what follows: they would let a name in a
+# file write into a terminal or a list.
+_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(T[0-9:.+Z-]+)?")
 
 
 class Row:
@@ -34,17 +41,19 @@ class Row:
         """Return a cell that must not be empty."""
         value = self.text(column)
         if not value:
-            self.fault(column, "empty", "something; the cell is empty")
-        elif len(value) > longest:
-            self.fault(column, "too-long", f"at most {longest} characters", show=show)
-        return value[:longest]
+            self.fault(column, "empty", "something; the cell is empty", show=False)
+        return self._sound(column, value, longest, show=show)
 
     def optional(self, column: str, *, longest: int = 255) -> str | None:
         """Return a cell or None where it is empty."""
-        value = self.text(column)
+        return self._sound(column, self.text(column), longest, show=False) or None
+
+    def _sound(self, column: str, value: str, longest: int, *, show: bool) -> str:
         if len(value) > longest:
-            self.fault(column, "too-long", f"at most {longest} characters", show=False)
-        return value[:longest] or None
+            self.fault(column, "too-long", f"at most {longest} characters", show=show)
+        if _UNSHOWABLE.search(value):
+            self.fault(column, "control-character", "one line of letters, digits and signs", show=False)
+        return value[:longest]
 
     def items(self, column: str) -> list[str]:
         """Return the items of a list in one cell."""
@@ -55,25 +64,53 @@ class Row:
         value = self.needed(column) if must else self.text(column)
         if not value:
             return None
+        found = _DAY.fullmatch(value)
         try:
-            return date.fromisoformat(value[:10])
+            if found is not None:
+                return date.fromisoformat(found[1])
         except ValueError:
-            self.fault(column, "bad-date", "a date such as 2026-08-17")
-            return None
+            pass  # such as 30 February
+        self.fault(column, "bad-date", "a date such as 2026-08-17")
+        return None
 
-    def known(self, column: str, value: str, known: Mapping[str, object], where: str) -> str:
+    def period(self, first: str, last: str, *, must: bool = False) -> tuple[date | None, date | None]:
+        """Return two dates after checking their order."""
+        starts_on, ends_on = self.day(first, must=must), self.day(last, must=must)
+        if starts_on is not None and ends_on is not None and ends_on < starts_on:
+            self.fault(last, "ends-before-start", f"a date not before {first}")
+        return starts_on, ends_on
+
+    def known(self, column: str, value: str, known: Container[str], where: str) -> str:
         """Return a reference after checking that it leads somewhere."""
         if value and value not in known:
             self.fault(column, "dangling-reference", f"an id that {where} has")
         return value
 
 
-def rows(table: Table, needed: tuple[str, ...], problems: Problems) -> Iterator[Row]:
-    """Give the lines of ``table``; none where a needed column is missing, which is then noted."""
-    missing = [column for column in needed if column not in table.columns]
-    for column in missing:
-        problems.add(Problem(table.name, 1, column, "missing-column", None, f"a column {column}"))
-    if not missing:
+def rows(table: Table, needed: tuple[str, ...], problems: Problems, *, optional: tuple[str, ...] = ()) -> Iterator[Row]:
+    """Give the lines of ``table``; none where a column is missing or misspelt, which is then noted.
+
+    Args:
+        table: the table.
+        needed: columns that must be there.
+        problems: where to note what is wrong.
+        optional: columns that are read where they are there.
+    """
+    is_sound = True
+    for column in needed:
+        if column not in table.columns:
+            near = difflib.get_close_matches(column, table.columns, n=1, cutoff=0.7)
+            problems.add(
+                Problem(table.name, 1, column, "missing-column", near[0] if near else None, f"a column {column}")
+            )
+            is_sound = False
+    # A misspelt optional column would otherwise be as good as absent, silently.
+    for column in {*optional} - {*table.columns}:
+        for found in table.columns:
+            if found.casefold() == column.casefold():
+                problems.add(Problem(table.name, 1, column, "misspelt-column", found, f"a column {column}"))
+                is_sound = False
+    if is_sound:
         for line, cells in table.rows:
             yield Row(table, line, cells, problems)
 
@@ -81,7 +118,7 @@ def rows(table: Table, needed: tuple[str, ...], problems: Problems) -> Iterator[
 def unique(row: Row, column: str, seen: dict[str, int]) -> str:
     """Return an id that must not have stood on an earlier line."""
     value = row.needed(column)
-    if value in seen:
+    if value and value in seen:
         row.fault(column, "duplicate-id", f"an id of its own; line {seen[value]} has it too")
     seen.setdefault(value, row.line)
     return value

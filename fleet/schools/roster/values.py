@@ -1,11 +1,13 @@
 """What a roster says, as plain values by their source ids; the same form for every file format and for the database."""
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from fleet.schools.models import ClassKind, MembershipRole, PersonKind
 
+LONGEST_ID = 255
 # In the order in which they can be written: each kind refers only to those before it.
 KINDS = ("schools", "years", "classes", "people", "memberships")
 
@@ -66,19 +68,13 @@ class MembershipValue:
     ends_on: date | None
 
 
-VALUE_OF: dict[str, Any] = {
-    "schools": SchoolValue,
-    "years": YearValue,
-    "classes": ClassValue,
-    "people": PersonValue,
-    "memberships": MembershipValue,
-}
 Value = SchoolValue | YearValue | ClassValue | PersonValue | MembershipValue
 
 
 def membership_id(class_: str, person: str, role: MembershipRole) -> str:
-    """Return the name of a membership."""
-    return f"{class_}\x1f{person}\x1f{role.value}"
+    """Return the name of a membership: the same for the same three, at most :data:`LONGEST_ID` characters."""
+    name = f"{class_}\x1f{person}\x1f{role.value}"
+    return name if len(name) <= LONGEST_ID else hashlib.sha256(name.encode()).hexdigest()
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import Select, case, func, null, or_, select, union
 from sqlalchemy.orm import contains_eager, joinedload
 
 from fleet.access import Permission, Principal
@@ -17,7 +17,10 @@ from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which tablets: by school, class, life, free text (serial, tag, model), or not seen since an instant."""
+    """Which tablets: by school, class, life, free text (serial, tag, model), or not seen since an instant.
+
+    ``is_pending`` asks for enrolled tablets that do not have their profile yet.
+    """
 
     school_id: int | None = None
     class_id: int | None = None
@@ -25,6 +28,12 @@ class Filter:
     text: str | None = None
     not_seen_since: datetime | None = None
     has_findings: bool | None = None
+    is_pending: bool = False
+
+
+_IS_PUPIL = (Membership.role == MembershipRole.PUPIL, Membership.ended_at.is_(None))
+_IS_APPLIED = DeviceState.applied_digest == DeviceState.desired_digest
+_IS_PENDING = DeviceState.last_seen_at.is_(None) | DeviceState.applied_digest.is_(None) | ~_IS_APPLIED
 
 
 def _visible(query: Select[Any], by: Principal) -> Select[Any]:
@@ -32,7 +41,14 @@ def _visible(query: Select[Any], by: Principal) -> Select[Any]:
     schools = by.school_ids(Permission.SEE_SCHOOL)
     if schools is None:
         return query
-    return query.where(or_(Device.school_id.in_(schools), Device.class_id.in_(by.own_class_ids)))
+    own = Device.id.in_(_of_classes(by.own_class_ids))
+    return query.where(or_(Device.school_id.in_(schools), own) if by.own_class_ids else Device.school_id.in_(schools))
+
+
+def _of_classes(class_ids: Collection[int]) -> Select[Any]:
+    """Select the tablets of classes: their own, and those of their pupils."""
+    pupils = select(Membership.person_id).where(Membership.class_id.in_(class_ids), *_IS_PUPIL)
+    return select(Device.id).where(or_(Device.class_id.in_(class_ids), Device.person_id.in_(pupils)))
 
 
 def find_device(name: str, *, by: Principal) -> Device:
@@ -58,29 +74,34 @@ def devices(given: Filter, *, by: Principal, limit: int | None = None, offset: i
         .options(contains_eager(Device.state), contains_eager(Device.school), joinedload(Device.school_class))
         .order_by(School.name, Device.serial)
     )
+    return db.session.scalars(_matching(query, given, by).limit(limit).offset(offset)).unique().all()
+
+
+def count(given: Filter, *, by: Principal) -> int:
+    """Return how many tablets :func:`devices` would return without a limit."""
+    query = select(func.count()).select_from(Device).join(Device.state)
+    return db.session.scalar(_matching(query, given, by)) or 0
+
+
+def _matching(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
     if given.school_id is not None:
         query = query.where(Device.school_id == given.school_id)
     if given.class_id is not None:
-        query = query.where(Device.id.in_(_of_class(given.class_id)))
+        query = query.where(Device.id.in_(_of_classes([given.class_id])))
     if given.life is not None:
         query = query.where(Device.life == given.life)
     if given.text:
-        pattern = f"%{given.text.strip().replace('%', '')}%"
-        query = query.where(or_(*(c.ilike(pattern) for c in (Device.serial, Device.asset_tag, Device.model))))
+        told = given.text.strip()
+        columns = (Device.serial, Device.asset_tag, Device.model)
+        query = query.where(or_(*(column.icontains(told, autoescape=True) for column in columns)))
     if given.not_seen_since is not None:
         seen = DeviceState.last_seen_at
         query = query.where(Device.life == DeviceLife.ENROLLED, or_(seen.is_(None), seen < given.not_seen_since))
     if given.has_findings is not None:
         query = query.where(DeviceState.has_findings == given.has_findings)
-    return db.session.scalars(_visible(query, by).limit(limit).offset(offset)).unique().all()
-
-
-def _of_class(class_id: int) -> Select[Any]:
-    """Select the tablets of a class: its own, and those of its pupils."""
-    pupils = select(Membership.person_id).where(
-        Membership.class_id == class_id, Membership.role == MembershipRole.PUPIL, Membership.ended_at.is_(None)
-    )
-    return select(Device.id).where(or_(Device.class_id == class_id, Device.person_id.in_(pupils)))
+    if given.is_pending:
+        query = query.where(Device.life == DeviceLife.ENROLLED, _IS_PENDING)
+    return _visible(query, by)
 
 
 def enrolments(device: Device) -> Sequence[Enrolment]:
@@ -101,7 +122,11 @@ def profile_state(state: DeviceState) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A school's or the fleet's tablets in numbers."""
+    """A school's, a class's or the fleet's tablets in numbers.
+
+    ``ready``, ``waiting`` and ``quiet`` share out the enrolled ones: heard from within a day and with their profile,
+    heard from but without it, and not heard from within a day.
+    """
 
     total: int = 0
     expected: int = 0
@@ -112,45 +137,93 @@ class Figures:
     applied: int = 0
     pending: int = 0
     with_findings: int = 0
+    ready: int = 0
+    last_seen_at: datetime | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Heard from within a day, and without their profile."""
+        return self.seen_last_day - self.ready
+
+    @property
+    def quiet(self) -> int:
+        """Enrolled, and not heard from within a day."""
+        return self.enrolled - self.seen_last_day
 
 
-def figures(*, by: Principal, now: datetime, group: str = "school") -> dict[int | None, Figures]:
+def figures(
+    *, by: Principal, now: datetime, group: str = "school", school_id: int | None = None
+) -> dict[int | None, Figures]:
     """Return the numbers by school, or by class with ``group="class"``; one statement.
 
-    Retired tablets do not count. A tablet without a school (or class) counts under None.
+    A pupil's own tablet counts in every class the pupil is in. A tablet without a school (or class) counts under None;
+    retired ones do not count.
+
+    Args:
+        by: who asks; only visible tablets count.
+        now: the instant.
+        group: ``school`` or ``class``.
+        school_id: only this school's tablets.
     """
+    query = select(*_measures(now)).join(Device.state).where(Device.life != DeviceLife.RETIRED)
+    if school_id is not None:
+        query = query.where(Device.school_id == school_id)
+    if group == "class":
+        places = _class_places().subquery()
+        query = query.join(places, places.c.device_id == Device.id)
+        key = places.c.class_id
+    else:
+        key = Device.school_id
+    rows = db.session.execute(_visible(query, by).add_columns(key.label("key")).group_by(key))
+    return {row.key: Figures(*row[:-1]) for row in rows}
+
+
+def totals(*, by: Principal, now: datetime, school_id: int | None = None) -> Figures:
+    """Return the numbers of all visible tablets, or of one school's; each tablet counts once."""
+    query = select(*_measures(now)).join(Device.state).where(Device.life != DeviceLife.RETIRED)
+    if school_id is not None:
+        query = query.where(Device.school_id == school_id)
+    return Figures(*db.session.execute(_visible(query, by)).one())
+
+
+def _measures(now: datetime) -> list[Any]:
+    """Return the columns that :class:`Figures` takes, in its order."""
     enrolled = Device.life == DeviceLife.ENROLLED
     seen, hour, day = DeviceState.last_seen_at, now - timedelta(hours=1), now - timedelta(days=1)
-    is_applied = DeviceState.applied_digest == DeviceState.desired_digest
 
-    def count(condition: Any) -> Any:
+    def number(condition: Any) -> Any:
         return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
-    key = Device.school_id if group == "school" else Device.class_id
-    query = (
-        select(
-            key,
-            func.count(),
-            count(Device.life == DeviceLife.EXPECTED),
-            count(enrolled),
-            count(Device.life == DeviceLife.LOST),
-            count(enrolled & (seen >= hour)),
-            count(enrolled & (seen >= day)),
-            count(enrolled & seen.is_not(None) & is_applied),
-            count(enrolled & (seen.is_(None) | DeviceState.applied_digest.is_(None) | ~is_applied)),
-            count(enrolled & DeviceState.has_findings),
-        )
-        .join(Device.state)
-        .where(Device.life != DeviceLife.RETIRED)
-        .group_by(key)
+    return [
+        func.count(Device.id),
+        number(Device.life == DeviceLife.EXPECTED),
+        number(enrolled),
+        number(Device.life == DeviceLife.LOST),
+        number(enrolled & (seen >= hour)),
+        number(enrolled & (seen >= day)),
+        number(enrolled & seen.is_not(None) & _IS_APPLIED),
+        number(enrolled & _IS_PENDING),
+        number(enrolled & DeviceState.has_findings),
+        number(enrolled & (seen >= day) & _IS_APPLIED),
+        func.max(seen),
+    ]
+
+
+def _class_places() -> Any:
+    """Select (device_id, class_id): each tablet once for every class it counts in, with None where it is in none."""
+    of_pupils = select(Device.id, Membership.class_id).join(Membership, Membership.person_id == Device.person_id)
+    has_class = select(Membership.id).where(Membership.person_id == Device.person_id, *_IS_PUPIL).exists()
+    return union(
+        select(Device.id.label("device_id"), Device.class_id.label("class_id")).where(Device.class_id.is_not(None)),
+        of_pupils.where(*_IS_PUPIL),
+        select(Device.id, null()).where(Device.class_id.is_(None), ~has_class),
     )
-    return {row[0]: Figures(*row[1:]) for row in db.session.execute(_visible(query, by))}
 
 
 def class_titles(class_ids: Sequence[int]) -> dict[int, str]:
     """Return the titles of classes by id."""
     query = select(SchoolClass.id, SchoolClass.title).where(SchoolClass.id.in_(class_ids))
-    return dict(db.session.execute(query).tuples().all())
+    return {class_id: title for class_id, title in db.session.execute(query)}  # noqa: C416 (a Row is no pair to the type checker)
 
 
 def keys(thumbprints: Collection[str]) -> dict[str, tuple[int, bytes]]:

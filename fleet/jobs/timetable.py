@@ -32,6 +32,7 @@ KEEP_JOB_RUNS = timedelta(days=30)
 KEEP_UNUSED_SCHEDULES = timedelta(days=30)  # a tablet may come back and still report an old one
 KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import before
 KEEP_AUDIT = timedelta(days=3 * 366)
+AT_ONCE = 5_000  # check-ins removed in one transaction, so that reports need not wait
 _MEMBERSHIPS_LOOKED_BACK = timedelta(days=366)  # where the job has not run for long or ever
 
 
@@ -74,7 +75,7 @@ def _expired_orders(now: datetime, _config: Config) -> Counts:
 
 def _retention(now: datetime, _config: Config) -> Counts:
     return {
-        "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=5_000),
+        "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=AT_ONCE),
         "orders": orders.forget(older_than=KEEP_ENDED_ORDERS, now=now),
         "sign_ins": signing_in.forget(now=now),
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),

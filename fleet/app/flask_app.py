@@ -19,8 +19,9 @@ import fleet.people.models
 import fleet.schools.models
 import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
-from fleet import crypto
+from fleet import crypto, web
 from fleet.assignments import materialise
+from fleet.compliance import review
 from fleet.config import Config
 from fleet.db import db, engine_options, prepare_sqlite
 
@@ -49,8 +50,10 @@ def create_app(config: Config | None = None, *, environ: Mapping[str, str] | Non
     )
     app.extensions["fleet_config"] = config
     materialise.follow_changes()
+    review.follow_changes()
     db.init_app(app)
     if config.is_sqlite:
         with app.app_context():
             prepare_sqlite(db.engine)
+    web.register(app)
     return app

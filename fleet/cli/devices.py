@@ -8,6 +8,7 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.cli.devices_findings import findings
 from fleet.cli.devices_order import list_orders, order
 from fleet.cli.devices_why import why
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
@@ -24,7 +25,7 @@ def group() -> None:
     """Look after tablets."""
 
 
-for command in (why, order, list_orders):
+for command in (why, order, list_orders, findings):
     group.add_command(command)
 
 

@@ -83,6 +83,11 @@ def count(given: Filter, *, by: Principal) -> int:
     return db.session.scalar(_matching(query, given, by)) or 0
 
 
+def matching(given: Filter, *, by: Principal) -> Select[Any]:
+    """Select the ids of the tablets :func:`devices` would return, for other areas' queries."""
+    return _matching(select(Device.id).join(Device.state), given, by)
+
+
 def _matching(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
     if given.school_id is not None:
         query = query.where(Device.school_id == given.school_id)

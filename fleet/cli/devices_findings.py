@@ -1,0 +1,47 @@
+"""``fleet devices findings``: what is worth a look, of one tablet, a school or the fleet."""
+
+from typing import Any
+
+import click
+
+from fleet.access import Principal
+from fleet.cli.output import application, json_option, show_table
+from fleet.compliance import queries
+from fleet.compliance.models import Finding
+from fleet.devices import queries as devices
+from fleet.schools import queries as schools
+
+_COLUMNS = ["serial", "school", "class", "kind", "subject", "opened_at"]
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    device = finding.device
+    return {
+        "serial": device.serial,
+        "asset_tag": device.asset_tag,
+        "school": device.school.name if device.school is not None else None,
+        "class": device.school_class.title if device.school_class is not None else None,
+        "kind": finding.kind.value,
+        "subject": finding.subject or None,
+        "detail": finding.detail,
+        "opened_at": finding.opened_at,
+    }
+
+
+@click.command()
+@click.argument("serial", required=False)
+@click.option("--school", help="Only this school's tablets.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many, the newest.")
+@json_option
+def findings(serial: str | None, school: str | None, limit: int | None, *, as_json: bool) -> None:
+    """List open findings, newest first: of one tablet (serial or asset tag), a school, or all."""
+    by = Principal.command_line()
+    with application(writes=False):
+        found = queries.open_findings(
+            by=by,
+            school_id=schools.find_school(school).id if school is not None else None,
+            device_id=devices.find_device(serial, by=by).id if serial is not None else None,
+            limit=limit,
+        )
+        rows = [_plain(finding) for finding in found]
+    show_table(rows, _COLUMNS, as_json=as_json)

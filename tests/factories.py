@@ -5,18 +5,19 @@ They add and flush, inside a transaction that the test opened. Names are obvious
 
 import itertools
 import secrets
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 from fleet.access import Principal, Role
 from fleet.assignments import assigning
-from fleet.assignments.models import Assignment, Profile, ProfileVersion
+from fleet.assignments.models import Assignment, EffectiveProfile, Profile, ProfileVersion
 from fleet.db import db
-from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
+from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
 from fleet.people import passwords
 from fleet.people.models import Account, AccountGrant
 from fleet.schools.models import ClassKind, Membership, MembershipRole, Person, PersonKind, School, SchoolClass
-from profiles.digest import digest
+from profiles.digest import canonical, digest, digest_of
 from tests.conftest import NOW
 
 GOOD_PASSWORD = "en lang setning om rein"
@@ -124,3 +125,54 @@ def account(
     )
     _add(made)
     return made
+
+
+def tablets(at: School, count: int, *, of_class: SchoolClass | None = None) -> list[Device]:
+    """Make enrolled tablets with their states, in two statements however many."""
+    made = [
+        Device(
+            serial=f"SN{next(_number):06}", uid=secrets.token_hex(16), platform=Platform.LINUX, life=DeviceLife.ENROLLED,
+            school_id=at.id, class_id=of_class.id if of_class is not None else None, created_at=NOW, state=DeviceState(),
+        )
+        for _ in range(count)
+    ]  # fmt: skip
+    _add(*made)
+    return made
+
+
+def next_version(of: ProfileVersion, **settings: Any) -> ProfileVersion:
+    """Make the next published version of the same profile."""
+    made = ProfileVersion(
+        profile_id=of.profile_id, number=of.number + 1, settings=settings, digest=digest(settings), created_at=NOW,
+        published_at=NOW,
+    )  # fmt: skip
+    _add(made)
+    return made
+
+
+def enrolment(of: Device, *, at: datetime = NOW, key: str | None = None) -> Enrolment:
+    """Make a tablet's open enrolment."""
+    made = Enrolment(device_id=of.id, channel="native", key_thumbprint=key, enrolled_at=at)
+    of.state.key_thumbprint = key
+    _add(made)
+    return made
+
+
+def shall_have(of: Device, *, at: datetime = NOW, **settings: Any) -> str:
+    """Have a tablet's row say that it shall have these effective settings since then; returns their digest."""
+    body = canonical(settings)
+    name = digest_of(body)
+    db.session.merge(EffectiveProfile(digest=name, body=body.decode(), length=len(body), created_at=NOW))
+    of.state.desired_digest, of.state.desired_at = name, at
+    db.session.flush()
+    return name
+
+
+def told(of: Device, *, at: datetime = NOW, applied: str | None = None, apps: Sequence[str] = (), **state: Any) -> None:
+    """Have a tablet's row say what a report would: an ordinary system with these apps, and ``applied`` since then."""
+    facts = {"os_version": "18.4", "storage_total_bytes": 64 * 2**30, "apps": [{"id": app} for app in apps]}
+    columns = {"storage_free_bytes": 32 * 2**30, "clock_offset_s": 0, "applied_at": at, **state}
+    of.state.last_seen_at, of.state.applied_digest, of.state.facts = at, applied, facts
+    for name, value in columns.items():
+        setattr(of.state, name, value)
+    db.session.flush()

@@ -1,0 +1,176 @@
+"""Batches: answered after the work is done, bounded, and no item fails for its neighbour."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from fleet.channels import batching
+from fleet.channels.batching import Batcher, FullError
+
+
+class BadError(Exception):
+    """What a bad item raises."""
+
+
+class Work:
+    """Doubles numbers; waits at a gate where told to, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fail: Callable[[Sequence[int]], Exception | None] = lambda _items: None
+
+    def __call__(self, items: Sequence[int]) -> Sequence[int | Exception]:
+        assert self.gate.wait(10)
+        self.batches.append(list(items))
+        if (error := self.fail(items)) is not None:
+            raise error
+        return [BadError() if item < 0 else 2 * item for item in items]
+
+
+def test_what_waits_while_a_batch_runs_is_the_next_batch_in_order() -> None:
+    async def run() -> None:
+        work = Work()
+        batcher = Batcher(work, limit=100, at_most=4)
+        work.gate.clear()
+        first = asyncio.create_task(batcher.submit(0))
+        await asyncio.sleep(0.05)
+        others = [asyncio.create_task(batcher.submit(number)) for number in range(1, 7)]
+        await asyncio.sleep(0.05)
+        assert batcher.depth == 6
+        assert not any(task.done() for task in (first, *others))  # nothing is answered before the work is done
+        work.gate.set()
+        assert await asyncio.gather(first, *others) == [0, 2, 4, 6, 8, 10, 12]
+        assert work.batches == [[0], [1, 2, 3, 4], [5, 6]]
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+def test_a_refusal_is_raised_where_it_is_awaited_and_nowhere_else() -> None:
+    async def run() -> None:
+        batcher = Batcher(Work(), limit=10)
+        found = await asyncio.gather(*(batcher.submit(item) for item in (1, -1, 3)), return_exceptions=True)
+        assert [type(one) for one in found] == [int, BadError, int]
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+def test_a_batch_that_fails_as_a_whole_is_tried_one_by_one() -> None:
+    async def run() -> None:
+        work = Work()
+        work.fail = lambda items: BadError() if 2 in items else None
+        work.gate.clear()
+        batcher = Batcher(work, limit=10)
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in (0, 1, 2, 3)]
+        await asyncio.sleep(0.05)
+        work.gate.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert (found[0], found[1], type(found[2]), found[3]) == (0, 2, BadError, 6)
+        assert work.batches == [[0, 1, 2, 3], [0], [1], [2], [3]]
+        assert await batcher.submit(5) == 10
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+def test_where_everything_fails_slowly_not_every_item_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_PATIENCE_S", 0.0)
+
+    async def run() -> None:
+        work = Work()
+        work.fail = lambda _items: BadError()
+        batcher = Batcher(work, limit=10)
+        found = await asyncio.gather(*(batcher.submit(item) for item in range(5)), return_exceptions=True)
+        assert [type(one) for one in found] == [BadError] * 5
+        assert len(work.batches) == 1
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("fault", [StopIteration(), RuntimeError("x")])
+def test_whatever_is_raised_the_next_batch_is_taken(fault: Exception) -> None:
+    async def run() -> None:
+        work = Work()
+        work.fail = lambda items: fault if 1 in items else None
+        batcher = Batcher(work, limit=10)
+        with pytest.raises(RuntimeError):
+            await batcher.submit(1)
+        assert await batcher.submit(2) == 4
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+def test_outcomes_that_do_not_fit_the_items_fail_those_items_only() -> None:
+    async def run() -> None:
+        batcher: Batcher[int, int] = Batcher(lambda items: [] if 1 in items else list(items), limit=10)
+        with pytest.raises(RuntimeError, match="0 outcomes for 1"):
+            await batcher.submit(1)
+        assert await batcher.submit(2) == 2
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+def test_who_finds_the_queue_full_is_told_at_once() -> None:
+    async def run() -> None:
+        work = Work()
+        work.gate.clear()
+        batcher = Batcher(work, limit=2, at_most=1)
+        running = asyncio.create_task(batcher.submit(0))
+        await asyncio.sleep(0.05)
+        waiting = [asyncio.create_task(batcher.submit(item)) for item in (1, 2)]
+        await asyncio.sleep(0)
+        assert batcher.is_full
+        with pytest.raises(FullError):
+            await batcher.submit(3)
+        work.gate.set()
+        assert await asyncio.gather(running, *waiting) == [0, 2, 4]
+        assert not batcher.is_full
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+def test_who_goes_away_is_not_missed_and_the_neighbours_are_answered() -> None:
+    async def run() -> None:
+        work = Work()
+        work.gate.clear()
+        batcher = Batcher(work, limit=10)
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in (1, 2, 3)]
+        await asyncio.sleep(0.05)
+        tasks[1].cancel()
+        work.gate.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert (found[0], type(found[1]), found[2]) == (2, asyncio.CancelledError, 6)
+        assert sorted(item for batch in work.batches for item in batch) == [1, 2, 3]
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+def test_draining_answers_everything_and_takes_nothing_more() -> None:
+    async def run() -> None:
+        work = Work()
+        work.gate.clear()
+        batcher = Batcher(work, limit=10, at_most=2)
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(5)]
+        await asyncio.sleep(0.05)
+        draining = asyncio.create_task(batcher.drain())
+        await asyncio.sleep(0.05)
+        assert not draining.done()
+        with pytest.raises(FullError):
+            await batcher.submit(9)
+        work.gate.set()
+        await draining
+        assert all(task.done() for task in tasks)
+        assert await asyncio.gather(*tasks) == [0, 2, 4, 6, 8]
+        await batcher.drain()
+
+    asyncio.run(run())

@@ -21,7 +21,9 @@ from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.config import Config
 from fleet.crypto import read_or_create
-from fleet.db import db, upgrade
+from fleet.db import db, transaction, upgrade
+from fleet.jobs import runner
+from fleet.people import passwords
 
 _STAFF_THREADS = 10
 _KEEPALIVE_S = 5  # idle connections end by themselves within this, so a stop takes no longer
@@ -76,7 +78,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """Make the application in the worker, after the fork, so that no connection is shared."""
         logs.configure()
         app = create_app(self._config)
-        return create_gate(app)
+        return create_gate(app, on_start=lambda: runner.start(app))
 
 
 def serve(config: Config) -> None:
@@ -89,6 +91,14 @@ def serve(config: Config) -> None:
     authority.load(config.secrets_dir, now=clock.now())
     with app.app_context():
         upgrade()
+        with transaction():
+            link = passwords.first_admin_link(now=clock.now())
         db.engine.dispose()
-    print(f"fleet: serving {config.public_url} (listening on {config.bind})", file=sys.stderr, flush=True)  # noqa: T201 (told to a person)
+    _say(f"serving {config.public_url} (listening on {config.bind})")
+    if link is not None:
+        _say(f"no administrator yet; the first one chooses a password at {config.public_url}/password/{link}")
     _Server(config).run()
+
+
+def _say(text: str) -> None:
+    print(f"fleet: {text}", file=sys.stderr, flush=True)  # noqa: T201 (told to a person at a terminal)

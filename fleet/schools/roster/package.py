@@ -28,6 +28,8 @@ MAX_PROBLEMS = 200
 _HONEST_BYTES = 2**20  # below this no ratio is suspicious
 # Others are rare, and their decompressors fail in ways of their own.
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# All that the zip reader raises over a file with wrong bytes in it; the last from seeking to where nothing can be.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, struct.error, OSError)
 
 
 class Problems:
@@ -134,21 +136,22 @@ class _Frugal(io.BufferedReader):
 
 def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
     what = "not-a-zip"
-    try:
-        with _Frugal(io.FileIO(path)) as file, zipfile.ZipFile(file) as package:
-            what = "damaged-zip"
-            infos = [info for info in package.infolist() if not info.is_dir()]
-            _require_safe(path.name, infos)
-            total = 0
-            for info in infos:
-                if _is_table(info.filename):
-                    content = _inflate(package, info)
-                    total += len(content)
-                    if total > MAX_TOTAL_BYTES:
-                        raise _refuse(path.name, "too-large", None, f"at most {MAX_TOTAL_BYTES} bytes unpacked")
-                    yield info.filename, content
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, struct.error) as error:
-        raise _refuse(path.name, what, None, "a zip of CSV files that opens without errors, or a folder") from error
+    with _Frugal(io.FileIO(path)) as file:
+        try:
+            with zipfile.ZipFile(file) as package:
+                what = "damaged-zip"
+                infos = [info for info in package.infolist() if not info.is_dir()]
+                _require_safe(path.name, infos)
+                total = 0
+                for info in infos:
+                    if _is_table(info.filename):
+                        content = _inflate(package, info)
+                        total += len(content)
+                        if total > MAX_TOTAL_BYTES:
+                            raise _refuse(path.name, "too-large", None, f"at most {MAX_TOTAL_BYTES} bytes unpacked")
+                        yield info.filename, content
+        except _DAMAGED as error:
+            raise _refuse(path.name, what, None, "a zip of CSV files that opens without errors, or a folder") from error
 
 
 def _require_few_and_single(file: str, names: list[str]) -> None:

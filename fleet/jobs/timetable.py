@@ -8,13 +8,14 @@ Not here: leases, transactions and failures (:mod:`fleet.jobs.runner`).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 
 from fleet import audit, job_runs, orders
 from fleet.access import Principal
 from fleet.assignments import memberships, schedules
 from fleet.checkins import receive
+from fleet.compliance import ledger, review, silence
 from fleet.config import Config
 from fleet.devices import tickets
 from fleet.errors import NotFoundError
@@ -55,6 +56,14 @@ class Job:
     repeated: bool = False
 
 
+def _silent_tablets(now: datetime, config: Config) -> Counts:
+    return asdict(silence.review(now=now, timezone=config.timezone))
+
+
+def _due_reviews(now: datetime, _config: Config) -> Counts:
+    return asdict(review.review_due(now=now))
+
+
 def _ended_assignments(now: datetime, _config: Config) -> Counts:
     return {"tablets": schedules.advance(now)}
 
@@ -76,6 +85,7 @@ def _expired_orders(now: datetime, _config: Config) -> Counts:
 def _retention(now: datetime, _config: Config) -> Counts:
     return {
         "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=AT_ONCE),
+        "findings": ledger.forget(older_than=KEEP_CLOSED_FINDINGS, now=now),
         "orders": orders.forget(older_than=KEEP_ENDED_ORDERS, now=now),
         "sign_ins": signing_in.forget(now=now),
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
@@ -88,6 +98,8 @@ def _retention(now: datetime, _config: Config) -> Counts:
 TIMETABLE = (
     Job("ended-assignments", "tablets move on when an assignment begins or ends", Every(1), _ended_assignments),
     Job("expired-orders", "orders that no tablet fetched in time are closed", Every(1), _expired_orders),
+    Job("due-reviews", "findings open when a grace is over", Every(5), _due_reviews, repeated=True),
+    Job("silent-tablets", "tablets not heard from in school hours are found", Every(15), _silent_tablets),
     Job("membership-dates", "pupils' tablets follow when a membership begins or ends", Every(60), _membership_dates),
     Job("expiring-tickets", "rights to enrol that end are noted", Every(60), _expiring_tickets),
     Job("retention", "what is no longer needed is removed", Daily(time(3, 30)), _retention, repeated=True),

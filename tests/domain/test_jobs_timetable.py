@@ -16,6 +16,7 @@ from fleet.assignments.assigning import Place
 from fleet.assignments.models import EffectiveProfile, ProfileVersion, Schedule
 from fleet.checkins import receive
 from fleet.checkins.models import CheckIn
+from fleet.compliance.models import Finding, FindingKind
 from fleet.db import db, reading, transaction
 from fleet.devices import tickets
 from fleet.devices.models import Device, DeviceState, Ticket
@@ -24,6 +25,7 @@ from fleet.jobs import timetable
 from fleet.jobs.runner import Result, run_now
 from fleet.jobs.timetable import TIMETABLE
 from fleet.orders import Order, OrderKind, OrderState
+from fleet.people.models import SignInFailure
 from fleet.schools.models import MembershipRole
 from tests import factories
 from tests.conftest import NOW
@@ -74,6 +76,29 @@ def test_a_minute_in_which_nothing_ends_costs_one_statement(app: Flask, statemen
     statements.clear()
     timetable._ended_assignments(NOW, app.extensions["fleet_config"])
     assert len(statements) == 1
+
+
+def test_a_tablet_silent_for_a_school_day_is_found_once_and_let_go_when_it_speaks(app: Flask) -> None:
+    with transaction():
+        tablet = factories.device(factories.school())
+        tablet.state.last_seen_at = NOW
+    monday_evening, tuesday_evening = NOW + timedelta(hours=8), NOW + timedelta(hours=32)
+    assert run(app, "silent-tablets", monday_evening).counts["opened"] == 0
+    assert run(app, "silent-tablets", tuesday_evening).counts == {"tablets": 1, "opened": 1, "closed": 0}
+    again = run(app, "silent-tablets", tuesday_evening + timedelta(minutes=15))
+    assert again.counts == {"tablets": 1, "opened": 0, "closed": 0}
+    (finding,) = db.session.scalars(select(Finding))
+    assert (finding.kind, finding.closed_at) == (FindingKind.SILENT, None)
+
+
+def test_a_grace_that_is_over_leads_to_one_review(app: Flask) -> None:
+    with transaction():
+        tablets = factories.tablets(factories.school(), 3)
+        for tablet in tablets:
+            tablet.state.review_at = NOW
+    assert run(app, "due-reviews", NOW - timedelta(minutes=1)).counts == {"tablets": 0, "opened": 0, "closed": 0}
+    assert run(app, "due-reviews", NOW).counts["tablets"] == 3
+    assert run(app, "due-reviews", NOW).counts["tablets"] == 0
 
 
 # Memberships: starts_on 15 September, ends_on 18 September, both included; days are UTC days.
@@ -204,22 +229,31 @@ def test_retention_removes_what_is_no_longer_needed_and_nothing_else(app: Flask)
         waiting, ended = make_order(), make_order(message="Ha det")
         waiting.expires_at = NOW + 3000 * DAY
         orders.withdraw(ended.id, by=CLI, now=NOW)
+        for closed_at in (NOW - 366 * DAY, NOW - 200 * DAY, None):
+            db.session.add(
+                Finding(
+                    device_id=tablet.id, kind=FindingKind.SILENT, subject="", detail={}, opened_at=NOW - 400 * DAY,
+                    closed_at=closed_at,
+                )
+            )  # fmt: skip
+        db.session.add(SignInFailure(subject="0" * 64, at=NOW - DAY))
     run(app, "ended-assignments", NOW)
     lines = count(audit.AuditEntry)
 
     early = run(app, "retention", NOW + timedelta(hours=1))
-    assert set(early.counts.values()) == {0}
+    assert {name for name, number in early.counts.items() if number} == {"findings", "sign_ins"}
+    assert not any(run(app, "retention", NOW + timedelta(hours=1)).counts.values())
 
     result = run(app, "retention", NOW + 91 * DAY)
     assert {name: number for name, number in result.counts.items() if number} == {
-        "check_ins": 1, "orders": 1, "job_runs": 2,
+        "check_ins": 1, "orders": 1, "job_runs": 3,
     }  # fmt: skip
     assert list(db.session.scalars(select(Order.id))) == [waiting.id]
     assert not any(run(app, "retention", NOW + 91 * DAY).counts.values())
-    assert count(audit.AuditEntry) == lines + 3  # the runs by hand
+    assert count(audit.AuditEntry) == lines + 4  # the runs by hand
 
     late = run(app, "retention", NOW + 1200 * DAY)
-    assert late.counts["audit_lines"] == lines + 3
+    assert late.counts["audit_lines"] == lines + 4
     assert [entry.action for entry in audit.latest()] == ["jobs.run-by-hand"]
 
 

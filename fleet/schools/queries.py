@@ -47,6 +47,22 @@ def find_school(name: str) -> School:
     raise NotFoundError(kind="school", name=name, nearest=_nearest(name, [school.name for school in schools]))
 
 
+def visible_school(school_id: int, *, by: Principal) -> School:
+    """Return the school of this number, if ``by`` may see it or teaches a class in it.
+
+    Raises:
+        NotFoundError: none, or not for ``by``.
+    """
+    query = select(School).where(School.id == school_id, School.ended_at.is_(None))
+    if not by.may(Permission.SEE_SCHOOL, school_id=school_id):
+        own = select(SchoolClass.school_id).where(SchoolClass.id.in_(by.own_class_ids), SchoolClass.ended_at.is_(None))
+        query = query.where(School.id.in_(own))
+    found = db.session.scalars(query).first()
+    if found is None:
+        raise NotFoundError(kind="school", name=str(school_id))
+    return found
+
+
 def find_class(title: str, *, school_id: int | None = None) -> SchoolClass:
     """Return the class of this title, source id or number, in one school or anywhere.
 

@@ -1,0 +1,58 @@
+"""The small bar that shows how tablets stand: parts of a whole, always beside the same in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fleet.devices.queries import Figures
+from fleet.web.texts import translated as _
+
+WIDTH = 1000  # of the drawing, in its own units
+_SHORTEST = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stretch of the bar.
+
+    Args:
+        kind: its name in the style sheet: ``ready``, ``waiting``, ``quiet``, ``expected`` or ``lost``.
+        words: what it stands for.
+        count: how many tablets.
+        start: where it begins, of ``WIDTH``.
+        length: how long it is, of ``WIDTH``.
+    """
+
+    kind: str
+    words: str
+    count: int
+    start: int
+    length: int
+
+
+def parts(figures: Figures) -> list[Part]:
+    """Return the bar's parts, without those that are empty; together they fill it, and none is too short to be seen."""
+    shares = [(kind, words, count) for kind, words, count in _shares(figures) if count]
+    lengths = [max(_SHORTEST, WIDTH * count // figures.total) for _kind, _words, count in shares]
+    if lengths:
+        longest = lengths.index(max(lengths))
+        lengths[longest] += WIDTH - sum(lengths)
+    starts = [sum(lengths[:place]) for place in range(len(lengths))]
+    return [
+        Part(kind, words, count, start, length)
+        for (kind, words, count), start, length in zip(shares, starts, lengths, strict=True)
+    ]
+
+
+def legend() -> Sequence[tuple[str, str]]:
+    """Return kinds and words of all parts there can be."""
+    return [(kind, words) for kind, words, _count in _shares(Figures())]
+
+
+def _shares(figures: Figures) -> list[tuple[str, str, int]]:
+    return [
+        ("ready", _("have their profile"), figures.ready),
+        ("waiting", _("wait for their profile"), figures.waiting),
+        ("quiet", _("not heard from the last day"), figures.quiet),
+        ("expected", _("not enrolled yet"), figures.expected),
+        ("lost", _("lost"), figures.lost),
+    ]

@@ -1,0 +1,26 @@
+"""Showing a page: whole, or only its living part where the page asks for it again.
+
+A page ``x.html`` includes ``x_live.html``; the script asks for the same address every few seconds and gets that part.
+Without the script the page is simply as it was when it was loaded.
+"""
+
+from typing import Any
+
+from flask import render_template, request
+
+from fleet import clock
+from fleet.web.signed_in import is_refresh
+
+REFRESH_S = 5
+
+
+def show(name: str, **values: Any) -> str:
+    """Show page ``name``, or its living part.
+
+    Args:
+        name: of the template, without its ending.
+        values: what the template needs.
+    """
+    template = f"{name}_live.html" if is_refresh() else f"{name}.html"
+    own_address = request.full_path.rstrip("?")
+    return render_template(template, **values, now=clock.now(), own_address=own_address, refresh_s=REFRESH_S)

@@ -1,0 +1,35 @@
+"""Where to go next: only to pages of our own, whatever an address asks for."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+from flask import current_app, request, url_for
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+from werkzeug.urls import iri_to_uri
+
+from fleet.web.blueprint import web
+
+_NOT_PLACES = frozenset({f"{web.name}.static_file", f"{web.name}.sign_in"})
+
+
+def own_page(told: str | None) -> str:
+    """Return the address of the page that ``told`` names, built anew from our own routes; the overview for all else.
+
+    Args:
+        told: path and query as a form or address told; never trusted to be ours.
+    """
+    overview = url_for("web.overview")
+    try:
+        parts = urlsplit(told or "")
+    except ValueError:
+        return overview
+    if parts.scheme or parts.netloc or not parts.path.startswith("/"):
+        return overview
+    try:
+        endpoint, values = current_app.create_url_adapter(request).match(parts.path, method="GET")  # type: ignore[union-attr]
+    except (HTTPException, RequestRedirect):
+        return overview
+    if not endpoint.startswith(f"{web.name}.") or endpoint in _NOT_PLACES:
+        return overview
+    query = {name: value for name, value in parse_qsl(parts.query) if name not in values and not name.startswith("_")}
+    return iri_to_uri(current_app.url_for(endpoint, **{**query, **values}))

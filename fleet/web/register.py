@@ -1,0 +1,30 @@
+"""Putting the pages into the application."""
+
+from flask import Flask
+from jinja2 import StrictUndefined
+
+from fleet.config import Config
+from fleet.web import assets, bars, errors, formats, languages, security, signed_in, words
+from fleet.web import choose_password as _choose_password
+from fleet.web import overview as _overview
+from fleet.web import school as _school
+from fleet.web import sign_in as _sign_in
+from fleet.web import tablet as _tablet
+from fleet.web.blueprint import web
+
+SCREENS = (_sign_in, _choose_password, _overview, _school, _tablet)
+
+
+def register(app: Flask) -> None:
+    """Install everything the pages need, and the pages."""
+    config: Config = app.extensions["fleet_config"]
+    app.jinja_env.undefined = StrictUndefined  # a name that nobody gave is a fault, not an empty text
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(words=words, bars=bars)
+    security.install(app, is_https=config.public_url.startswith("https:"))
+    signed_in.install(app)
+    languages.install(app)
+    formats.install(app)
+    assets.install(app)
+    errors.install(app)
+    app.register_blueprint(web)

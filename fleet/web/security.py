@@ -1,0 +1,58 @@
+"""What every answer says to the browser, and how the session cookie is kept.
+
+No inline script or style anywhere, so the content security policy needs neither nonce nor ``unsafe-inline``. Pages are
+never stored by a browser; files under a hash are, see ``assets``.
+Source: https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
+"""
+
+from datetime import timedelta
+
+from flask import Flask, Response
+from flask_wtf.csrf import CSRFProtect
+
+# data: is for the design system, which draws its icons as masks.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_HSTS_S = 365 * 24 * 3600
+_MAX_FORM_BYTES = 64 * 1024
+
+
+def install(app: Flask, *, is_https: bool) -> None:
+    """Set cookie, forgery protection and headers.
+
+    Args:
+        app: the application.
+        is_https: whether people reach the server by https (the public address says so, as TLS ends in front of us).
+    """
+    app.config.update(
+        # The prefix makes browsers refuse a cookie that another host or plain http tries to plant (RFC 6265bis 4.1.3).
+        SESSION_COOKIE_NAME="__Host-fleet" if is_https else "fleet",
+        SESSION_COOKIE_SECURE=is_https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        PERMANENT_SESSION_LIFETIME=timedelta(days=1),
+        SESSION_REFRESH_EACH_REQUEST=False,
+        WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as the session it is bound to
+        MAX_CONTENT_LENGTH=_MAX_FORM_BYTES,
+    )
+    CSRFProtect(app)
+
+    @app.after_request
+    def say(response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        if is_https:
+            response.headers.setdefault("Strict-Transport-Security", f"max-age={_HSTS_S}")
+        return response

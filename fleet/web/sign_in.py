@@ -1,0 +1,71 @@
+"""Signing in and out."""
+
+from flask import flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from fleet import clock
+from fleet.db import transaction
+from fleet.errors import FleetError
+from fleet.people import signing_in
+from fleet.people.limits import TooManyFailuresError
+from fleet.people.signing_in import SignedIn
+from fleet.web import signed_in
+from fleet.web.blueprint import public, web
+from fleet.web.formats import duration
+from fleet.web.places import own_page
+from fleet.web.texts import translated as _
+
+_MAX_TYPED = 1024  # longer than any name or password can be
+
+
+@web.get("/sign-in")
+@public
+def sign_in() -> str | Response:
+    """Show the form; whoever is signed in goes on."""
+    if signed_in.account() is not None:
+        return redirect(own_page(request.args.get("next")))
+    return _form(request.args.get("next"))
+
+
+@web.post("/sign-in")
+@public
+def sign_in_now() -> Response | tuple[str, int, dict[str, str]]:
+    """Take name and password."""
+    username = request.form.get("username", "")[:_MAX_TYPED]
+    password = request.form.get("password", "")[:_MAX_TYPED]
+    former = signed_in.token()
+    now = clock.now()
+    with transaction():
+        outcome = signing_in.sign_in(username, password, address=request.remote_addr or "", now=now)
+        if isinstance(outcome, SignedIn) and former is not None:
+            signing_in.sign_out(former, now=now)  # this browser's earlier session is replaced, not left behind
+    if isinstance(outcome, SignedIn):
+        signed_in.begin(outcome.token)
+        return redirect(own_page(request.form.get("next")), 303)
+    words, status, headers = _refusal(outcome.error)
+    return _form(request.form.get("next"), username=username, problem=words), status, headers
+
+
+def _refusal(error: FleetError) -> tuple[str, int, dict[str, str]]:
+    if isinstance(error, TooManyFailuresError):
+        wait_s = int(error.data["retry_after_s"])
+        words = _("Too many attempts. Try again in %(time)s.", time=duration(wait_s))
+        return words, 429, {"Retry-After": str(wait_s)}
+    return _("User name or password is wrong."), 401, {}
+
+
+def _form(next_page: str | None, *, username: str = "", problem: str | None = None) -> str:
+    return render_template("sign_in.html", next_page=next_page or "", username=username, problem=problem)
+
+
+@web.post("/sign-out")
+@public
+def sign_out() -> Response:
+    """End this browser's session."""
+    token = signed_in.token()
+    if token is not None:
+        with transaction():
+            signing_in.sign_out(token, now=clock.now())
+    signed_in.end()
+    flash(_("You are signed out."))
+    return redirect(url_for("web.sign_in"), 303)

@@ -1,0 +1,149 @@
+"""What our words for states and findings are called on a page. Each table is total over its enumeration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fleet.compliance.models import Finding, FindingKind
+from fleet.devices.models import Device, DeviceLife, Platform
+from fleet.devices.queries import profile_state
+from fleet.web.formats import duration, gigabytes, plain
+from fleet.web.texts import translated as _
+from profiles.key import Key
+from profiles.vocabulary import VOCABULARY
+
+GOOD, WAITING, BAD, NEUTRAL = "success", "warning", "danger", "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A state in words, and the colour that goes with them (never without them)."""
+
+    words: str
+    colour: str
+
+
+def life(one: DeviceLife) -> Told:
+    """Say where a tablet is in its life."""
+    return {
+        DeviceLife.EXPECTED: Told(_("Not enrolled yet"), NEUTRAL),
+        DeviceLife.ENROLLED: Told(_("In use"), GOOD),
+        DeviceLife.LOST: Told(_("Lost"), BAD),
+        DeviceLife.RETIRED: Told(_("Out of use"), NEUTRAL),
+    }[one]
+
+
+def profile(device: Device) -> Told:
+    """Say whether a tablet has its profile; of one that is not in use, where it is instead."""
+    if device.life is not DeviceLife.ENROLLED:
+        return life(device.life)
+    return {
+        "applied": Told(_("Has its profile"), GOOD),
+        "failed": Told(_("Has its profile, not all settings"), WAITING),
+        "pending": Told(_("Waiting for its profile"), WAITING),
+        "unknown": Told(_("Has not reported yet"), NEUTRAL),
+    }[profile_state(device.state)]
+
+
+def platform(one: Platform) -> str:
+    """Name what a tablet runs."""
+    return {Platform.IPADOS: "iPadOS", Platform.ANDROID: "Android", Platform.LINUX: "Linux"}[one]
+
+
+def filter_state(one: str) -> str:
+    """Name a state that tablets can be narrowed to."""
+    return {
+        "findings": _("Needs a look"),
+        "waiting": _("Waiting for its profile"),
+        "quiet": _("Not heard from the last day"),
+        "expected": _("Not enrolled yet"),
+        "lost": _("Lost"),
+    }[one]
+
+
+def finding_title(kind: FindingKind) -> str:
+    """Name a kind of finding."""
+    return {
+        FindingKind.PROFILE_MISSING: _("Profile not applied"),
+        FindingKind.SETTINGS_FAILED: _("Settings that failed"),
+        FindingKind.OS_OUTDATED: _("Old system"),
+        FindingKind.APP_MISSING: _("App missing"),
+        FindingKind.APP_BLOCKED: _("Blocked app"),
+        FindingKind.STORAGE_LOW: _("Storage nearly full"),
+        FindingKind.CLOCK_WRONG: _("Clock wrong"),
+        FindingKind.SILENT: _("Silent"),
+    }[kind]
+
+
+def finding_sentence(finding: Finding) -> str:
+    """Say what was found about a tablet."""
+    told: Mapping[str, Any] = finding.detail
+    subject = finding.subject
+    if finding.kind is FindingKind.STORAGE_LOW and isinstance(told.get("free_bytes"), int):
+        return _("Only %(size)s of storage is free.", size=gigabytes(told["free_bytes"]))
+    if finding.kind is FindingKind.CLOCK_WRONG and isinstance(told.get("offset_s"), int):
+        return _("The tablet's clock is wrong by %(time)s.", time=duration(abs(told["offset_s"])))
+    if finding.kind is FindingKind.OS_OUTDATED and told.get("found") and told.get("expected"):
+        return _("Has system %(found)s, at least %(expected)s is asked for.", **_texts(told, "found", "expected"))
+    if finding.kind is FindingKind.SETTINGS_FAILED and told.get("settings"):
+        names = ", ".join(setting_name(str(name)) for name in told["settings"])
+        return _("Could not put into force: %(settings)s.", settings=names)
+    return {
+        FindingKind.PROFILE_MISSING: _("Has been heard from several times without taking its profile."),
+        FindingKind.SETTINGS_FAILED: _("Could not put all settings into force."),
+        FindingKind.OS_OUTDATED: _("The system is older than asked for."),
+        FindingKind.APP_MISSING: _("%(app)s shall be installed, but is not.", app=subject),
+        FindingKind.APP_BLOCKED: _("%(app)s is blocked, but is installed.", app=subject),
+        FindingKind.STORAGE_LOW: _("The storage is nearly full."),
+        FindingKind.CLOCK_WRONG: _("The tablet's clock is wrong."),
+        FindingKind.SILENT: _("Not heard from for longer than expected in school hours."),
+    }[finding.kind]
+
+
+def _texts(told: Mapping[str, Any], *names: str) -> dict[str, str]:
+    return {name: str(told[name]) for name in names}
+
+
+def scope(one: str) -> str:
+    """Name the level where a profile is assigned."""
+    return {
+        "municipality": _("Municipality"),
+        "school": _("School"),
+        "class": _("Class"),
+        "device": _("Tablet"),
+    }[one]
+
+
+def setting(key: Key) -> str:
+    """Name a setting. The catalogues know every title of the vocabulary by its English one."""
+    english = key.title["en"]
+    return _(english)
+
+
+def setting_name(name: str) -> str:
+    """Name a setting by what a tablet calls it, which may be one that we do not know."""
+    return setting(VOCABULARY[name]) if name in VOCABULARY else name
+
+
+def setting_value(key: Key, value: Any) -> str:
+    """Show a setting's value; a secret one is not shown."""
+    if value is None:
+        return _("taken out, because it is blocked")
+    return _("hidden") if key.secret else plain(value)
+
+
+def rule(name: str) -> str:
+    """Say how layers that disagree are merged."""
+    return {
+        "strictest: off wins": _("The strictest counts: off wins"),
+        "strictest: on wins": _("The strictest counts: on wins"),
+        "strictest: lowest wins": _("The strictest counts: the lowest wins"),
+        "strictest: highest wins": _("The strictest counts: the highest wins"),
+        "strictest: newest wins": _("The strictest counts: the newest wins"),
+        "strictest: later in the list wins": _("The strictest counts"),
+        "union": _("Everything that any of them lists"),
+        "intersection": _("Only what all of them allow"),
+        "nearest": _("The nearest counts"),
+        "farthest": _("The farthest counts"),
+        "by-name": _("All together; of the same name, the nearest"),
+    }[name]

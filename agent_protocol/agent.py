@@ -6,22 +6,26 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from agent_protocol import clock
+from agent_protocol.client import BusyError
 from agent_protocol.errors import UntrustedError
 from agent_protocol.linux import LinuxTablet
 from agent_protocol.session import RefusedError, Session
 from agent_protocol.states import AgentState
 from agent_protocol.store import DirectoryStore, write_whole
-from agent_protocol.transport import HttpTransport, UnreachableError, authority_of
+from agent_protocol.transport import HttpTransport, Transport, UnreachableError, authority_of
 
 _LONGEST_SLEEP_S = 30  # so that a corrected or jumping clock is noticed
 _ENROL_RETRY_S = 5
+_DISK_RETRY_S = 30
+_JUMP_S = 5
 _log = logging.getLogger("agent")
 
 
@@ -74,13 +78,35 @@ class Agent:
         session: the tablet's session.
         transport: the connection to its server.
         serial: only for the log.
+        now: the machine's clock, which a person may set.
+        uptime_s: a clock that nobody can set, to notice that.
     """
 
-    def __init__(self, session: Session, transport: HttpTransport, serial: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        transport: Transport,
+        serial: str,
+        *,
+        now: Callable[[], datetime] = clock.now,
+        uptime_s: Callable[[], float] = clock.uptime_s,
+    ) -> None:
         self._session = session
         self._transport = transport
         self._serial = serial
         self._stopping = threading.Event()
+        self._read_now, self._uptime_s = now, uptime_s
+        self._seen = (now(), uptime_s())
+
+    def _now(self) -> datetime:
+        """Return the time, after telling the session where the clock was set since the last look."""
+        now, uptime = self._read_now(), self._uptime_s()
+        jumped = (now - self._seen[0]).total_seconds() - (uptime - self._seen[1])
+        self._seen = (now, uptime)
+        if abs(jumped) > _JUMP_S:
+            _log.warning("the clock was set by %+.0f s", jumped)
+            self._session.clock_jumped(jumped)
+        return now
 
     def stop(self) -> None:
         """Have :meth:`run` return soon."""
@@ -94,10 +120,10 @@ class Agent:
         """
         while not self._stopping.is_set():
             try:
-                self._session.enrol(self._transport, clock.now(), code)
+                self._session.enrol(self._transport, self._now(), code)
             except UnreachableError as error:
                 _log.warning("server away, trying again: %s", error)
-                self._stopping.wait(_ENROL_RETRY_S)
+                self._stopping.wait(error.seconds if isinstance(error, BusyError) else _ENROL_RETRY_S)
             else:
                 _log.info("enrolled %s as %s", self._serial, self._session.memory.device_id)
                 return
@@ -106,7 +132,11 @@ class Agent:
         """Do what is due once, and say what changed."""
         memory = self._session.memory
         before = (memory.applied, memory.state, self._session.config and self._session.config.version)
-        self._session.step(self._transport, clock.now())
+        try:
+            self._session.step(self._transport, self._now())
+        except OSError as error:  # a full disk, most likely: the profile in force stays, and it is tried again
+            _log.error("cannot keep what is new: %s", error)
+            self._stopping.wait(_DISK_RETRY_S)
         after = (memory.applied, memory.state, self._session.config and self._session.config.version)
         if after != before:
             _log.info("profile %s, configuration %s, %s", (after[0] or "none")[:12], after[2], after[1].value)
@@ -115,9 +145,25 @@ class Agent:
         """Step whenever something is due, until told to stop."""
         while not self._stopping.is_set():
             self.step()
-            now = clock.now()
+            now = self._now()
             pause = (self._session.next_step_at(now) - now).total_seconds()
             self._stopping.wait(min(max(pause, 0.05), _LONGEST_SLEEP_S))
+
+
+def _run(store: DirectoryStore, given: argparse.Namespace) -> None:
+    server, code = parse_qr(given.qr) if given.qr else (given.server, given.code)
+    server = _server(store, server)
+    tablet = LinuxTablet(store.folder, serial=given.serial)
+    if code is not None and store.load().state is AgentState.REFUSED:
+        store.start_over()  # a key that was refused is never taken in again
+    session = Session(authority_of(server), store, tablet)
+    with contextlib.closing(HttpTransport(server)) as transport:
+        agent = Agent(session, transport, tablet.identity().serial)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: agent.stop())
+        if session.memory.state is AgentState.NEW:
+            agent.enrol(_ticket(code, session.memory.ticket))
+        agent.step() if given.once else agent.run()
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -126,17 +172,8 @@ def main(words: Sequence[str] | None = None) -> int:
     given = _arguments(sys.argv[1:] if words is None else words)
     try:
         store = DirectoryStore(given.state)
-        server, code = parse_qr(given.qr) if given.qr else (given.server, given.code)
-        server = _server(store, server)
-        tablet = LinuxTablet(store.folder, serial=given.serial)
-        session = Session(authority_of(server), store, tablet)
-        with contextlib.closing(HttpTransport(server)) as transport:
-            agent = Agent(session, transport, tablet.identity().serial)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: agent.stop())
-            if session.memory.state is AgentState.NEW:
-                agent.enrol(_ticket(code, session.memory.ticket))
-            agent.step() if given.once else agent.run()
+        with store.held():
+            _run(store, given)
     except (RefusedError, UntrustedError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 (the one line a person at a terminal needs)
         return 1

@@ -4,13 +4,15 @@ Invariant: a sequence number is reserved on disk before it is used, in blocks, s
 crash and not every request costs a write.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from agent_protocol import signing
 from agent_protocol.errors import TYPE_PREFIX, Code, MalformedError
 from agent_protocol.messages import BASE_PATH, Problem, decode
 from agent_protocol.store import Memory, Store
+from agent_protocol.timing import seconds_in
 from agent_protocol.transport import Response, Transport, UnreachableError
 
 RESERVED_SEQUENCES = 50
@@ -55,8 +57,12 @@ class Client:
 
     def _take_sequence(self) -> str:
         if self._sequence >= self._memory.sequence_limit:
-            self._memory.sequence_limit = self._sequence + RESERVED_SEQUENCES
-            self._store.save(self._memory)
+            before, self._memory.sequence_limit = self._memory.sequence_limit, self._sequence + RESERVED_SEQUENCES
+            try:
+                self._store.save(self._memory)
+            except OSError:  # nothing was reserved
+                self._memory.sequence_limit = before
+                raise
         self._sequence += 1
         return str(self._sequence - 1)
 
@@ -128,10 +134,24 @@ def read(kind: type[T], response: Response) -> T:
         raise UnreachableError("the answer is not the protocol's; is the address right?") from None
 
 
-def max_age(response: Response) -> int:
-    """Return the seconds until the next poll. Source: RFC 9111 section 5.2.2.1."""
+def max_age(response: Response, default: int) -> int:
+    """Return the seconds until the next poll, within bounds. Source: RFC 9111 section 5.2.2.1."""
     for part in response.headers.get("cache-control", "").split(","):
         name, _, value = part.strip().partition("=")
-        if name == "max-age" and value.isdecimal():
-            return max(1, int(value))
-    return 60
+        if name == "max-age":
+            return seconds_in(value, default)
+    return default
+
+
+def date_of(response: Response) -> datetime | None:
+    """Return when the server says that it answered, None where it does not. Source: RFC 9110 section 6.6.1."""
+    try:
+        said = parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        return None
+    return said.replace(tzinfo=said.tzinfo or UTC)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """Return a version as numbers that compare; what is no number counts as 0."""
+    return tuple(int(part) if part.isascii() and part.isdecimal() else 0 for part in text.split("."))

@@ -93,7 +93,7 @@ class UntrustedError(Exception):
     """A signed document that the tablet refuses to act on.
 
     Args:
-        reason: one of ``forged``, ``foreign``, ``rolled-back``, ``expired``, ``malformed``.
+        reason: one of ``forged``, ``foreign``, ``rolled-back``, ``expired``, ``malformed``, ``profile-missing``.
     """
 
     def __init__(self, reason: str) -> None:

@@ -20,6 +20,9 @@ MAX_BODY_BYTES = 256 * 1024
 MAX_DEPTH = 8
 MAX_ATTRIBUTES = 100
 MAX_APPS = 2_000
+# What the assignment role alone may order. Any other kind, known or not, needs the destructive role: who owns the
+# server cannot rename a wipe.
+GENTLE_ORDERS = frozenset({"message", "lock-message", "ring", "restart", "report-now"})
 
 CONFIG_TYPE = "application/vnd.fleet.config.v1+json"
 ROOT_TYPE = "application/vnd.fleet.root.v1+json"
@@ -98,7 +101,7 @@ class ScheduleEntry(Struct, frozen=True, rename={"from_": "from"}):
 
 
 class Order(Struct, frozen=True):
-    """A one-off wish. Privileged ones need the destructive role's signatures besides."""
+    """A one-off wish. Kinds beyond :data:`GENTLE_ORDERS` need the destructive role's signatures besides."""
 
     id: Short
     kind: Short

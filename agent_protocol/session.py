@@ -8,45 +8,43 @@ nothing. Nothing here reads a clock or opens a socket.
 
 import hashlib
 import random
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from agent_protocol import envelopes
-from agent_protocol.client import BusyError, Client, max_age, problem_code, read
+from agent_protocol.client import BusyError, Client, date_of, max_age, problem_code, read, version_of
 from agent_protocol.device import AGENT_VERSION, Device
 from agent_protocol.envelopes import TrustedRoot
 from agent_protocol.errors import Code, MalformedError, UntrustedError
 from agent_protocol.messages import (
     BASE_PATH,
-    Applied,
+    GENTLE_ORDERS,
     ConfigDocument,
     EnrolmentAnswer,
     EnrolmentRequest,
     Envelope,
-    Failure,
     NonceAnswer,
     Order,
     OrderResult,
     OrderState,
     Problem,
-    Report,
     ReportAnswer,
     RootDocument,
     ScheduleEntry,
     decode,
     encode,
 )
+from agent_protocol.reporting import Pending, compose
 from agent_protocol.states import REACTIONS, AgentState, Reaction
 from agent_protocol.store import Store
+from agent_protocol.timing import DEFAULT_POLL_S, FIRST_RETRY_S, RARELY_S, Timing, seconds_in
 from agent_protocol.transport import Response, Transport, UnreachableError
 
-RARELY_S = 6 * 3600
-FIRST_RETRY_S = 5
-LONGEST_RETRY_S = 900
 _FINISHED_KEPT = 200
+_CLOCK_TOLERANCE_S = 2  # Date has whole seconds, and answers take a while
+_CUT_OFF = OrderResult(OrderState.FAILED, "cut off")
 
 
 class RefusedError(Exception):
@@ -80,17 +78,14 @@ class Session:
     def __init__(self, authority: str, store: Store, device: Device, *, dice: random.Random | None = None) -> None:
         self._store = store
         self._device = device
-        self._dice = dice or random.Random()  # noqa: S311 (spreads requests in time, guards nothing)
+        self.timing = Timing(dice or random.Random())  # noqa: S311 (spreads requests in time, guards nothing)
         self.memory = store.load()
         self._client = Client(authority, store, self.memory)
         self._root = TrustedRoot(*self._stored_root()) if self.memory.root is not None else None
         self._config = self._stored_config()
         self._flags: set[str] = set()
         self._told: bytes | None = None  # fingerprint of the last acknowledged report
-        self._pending: tuple[str, bytes, bytes] | None = None  # id, body and fingerprint of an unanswered report
-        self._failed_in_a_row = 0
-        self.next_poll_at: datetime | None = None
-        self.next_report_at: datetime | None = None
+        self._pending: Pending | None = None
 
     # -- what is known -------------------------------------------------------------------------------------------
 
@@ -102,7 +97,7 @@ class Session:
     def next_step_at(self, now: datetime) -> datetime:
         """Return when :meth:`step` next has something to do, by the tablet's own clock."""
         offset = timedelta(seconds=self.memory.clock_offset_s)
-        moments = [moment for moment in (self.next_poll_at, self.next_report_at) if moment is not None]
+        moments = self.timing.next_at()
         if self._config is not None:
             entry = entry_at(self._config.schedule, self._client.corrected(now))
             moments += [entry.until - offset] if entry.until is not None else []
@@ -119,6 +114,21 @@ class Session:
             return None
         return decode(ConfigDocument, envelopes.payload_of(self.memory.config))
 
+    def clock_jumped(self, seconds: float) -> None:
+        """Follow the machine's clock, which somebody set ahead (or back, negative) by ``seconds``.
+
+        The server's time did not jump, so neither does the schedule.
+        """
+        self.timing.shift(timedelta(seconds=seconds))
+        self.memory.clock_offset_s -= seconds
+        self._store.save(self.memory)
+
+    def _correct_clock(self, said: datetime | None, now: datetime) -> None:
+        offset = (said - now).total_seconds() if said is not None else self.memory.clock_offset_s
+        if abs(offset - self.memory.clock_offset_s) > _CLOCK_TOLERANCE_S:
+            self.memory.clock_offset_s = offset
+            self._store.save(self.memory)
+
     # -- enrolment -----------------------------------------------------------------------------------------------
 
     def enrol(self, transport: Transport, now: datetime, ticket: str) -> None:
@@ -126,7 +136,8 @@ class Session:
 
         Raises:
             RefusedError: the ticket does not allow it, or the server's root document is not sound.
-            UnreachableError: no answer came, or the server is busy.
+            BusyError: the server asks to come back later.
+            UnreachableError: no answer came, or something else answered.
         """
         self.memory.ticket = ticket
         self._store.save(self.memory)
@@ -142,7 +153,7 @@ class Session:
         )
         given = transport.send("GET", f"{BASE_PATH}/nonce", {"Host": self._client.authority}, None)
         if given.status != 200:
-            raise UnreachableError(f"the server answered {given.status}")
+            self._refuse_enrolment(given)
         nonce = read(NonceAnswer, given).nonce
         response = self._client.send(transport, now, "POST", "/enrolments", encode(request), nonce=nonce)
         if response.status not in {200, 201}:
@@ -160,12 +171,14 @@ class Session:
         self._client.go_on_from(answer.next_sequence)
         self._config = self._told = self._pending = None
         self._store.save(self.memory)
-        self.next_poll_at = self.next_report_at = now
+        self.timing.at_once(now)
 
     def _refuse_enrolment(self, response: Response) -> None:
         code = problem_code(response)
-        if code is None or REACTIONS[code] in {Reaction.WAIT, Reaction.NEW_NONCE}:
+        if code is None or REACTIONS[code] is Reaction.NEW_NONCE:
             raise UnreachableError(f"the server answered {code or response.status}")
+        if REACTIONS[code] is Reaction.WAIT:
+            raise BusyError(seconds_in(response.headers.get("retry-after", ""), FIRST_RETRY_S))
         raise RefusedError(code.value, decode(Problem, response.body).detail)
 
     # -- the cycle -----------------------------------------------------------------------------------------------
@@ -176,44 +189,39 @@ class Session:
         if self.memory.state is AgentState.NEW:
             return
         try:
-            if self.next_poll_at is None or now >= self.next_poll_at:
-                self._poll(transport, now)
-                self.switch(now)
-            self._obey(transport, now)
-            self._report(transport, now)
+            for act in (self._poll, self._obey, self._report):
+                if self.timing.may_speak(now):  # an act before may have been told to wait
+                    act(transport, now)
         except BusyError as busy:
-            self._wait(now, busy.seconds)
+            self.timing.wait(busy.seconds, now)
         except UnreachableError:
-            self._failed_in_a_row += 1
-            self._wait(now, min(FIRST_RETRY_S * 2 ** min(self._failed_in_a_row, 10), LONGEST_RETRY_S))
+            self.timing.wait_for_server(now)
         else:
-            self._failed_in_a_row = 0
-
-    def _wait(self, now: datetime, seconds: float) -> None:
-        """Put off what is due by ``seconds`` and up to half as much again, so that tablets do not come all at once."""
-        moment = now + timedelta(seconds=seconds * (1 + self._dice.random() / 2))
-        self.next_poll_at = max(self.next_poll_at or moment, moment)
-        if self.next_report_at is not None:
-            self.next_report_at = max(self.next_report_at, moment)
+            self.timing.went_well()
 
     def _react(self, response: Response, now: datetime) -> Reaction:
         code = problem_code(response)
+        asked = response.headers.get("retry-after", "")
+        if code is None and not asked:
+            raise UnreachableError(f"something else answered {response.status}")
         reaction = REACTIONS[code] if code is not None else Reaction.WAIT
         if reaction is Reaction.STAND_BACK:
             if code is Code.REVOKED:
                 self.memory.state = AgentState.REFUSED
                 self._store.save(self.memory)
-            self._wait(now, RARELY_S)
+            self.timing.wait(RARELY_S, now)
         elif reaction is Reaction.WAIT:
-            text = response.headers.get("retry-after", "")
-            raise BusyError(int(text) if text.isdecimal() else FIRST_RETRY_S)
+            raise BusyError(seconds_in(asked, FIRST_RETRY_S))
         elif reaction is Reaction.RAISE_SEQUENCE:
             self._client.go_on_from((decode(Problem, response.body).last_sequence or 0) + 1)
         return reaction
 
     def _poll(self, transport: Transport, now: datetime) -> None:
-        response = self._client.send(transport, now, "GET", "/config", None, etag=self.memory.etag)
-        self.next_poll_at = now + timedelta(seconds=max_age(response))
+        if not self.timing.poll_is_due(now):
+            return
+        etag = self.memory.etag if self._has_what_is_due(now) else None
+        response = self._client.send(transport, now, "GET", "/config", None, etag=etag)
+        self.timing.poll_in(max_age(response, DEFAULT_POLL_S), now)
         if response.status not in {200, 304}:
             self._react(response, now)
             return
@@ -222,6 +230,15 @@ class Session:
             self._store.save(self.memory)
         if response.status == 200:
             self._accept(transport, now, response)
+        self._correct_clock(date_of(response), now)
+        self.switch(now)
+
+    def _has_what_is_due(self, now: datetime) -> bool:
+        """Whether the profile that is due is in force or at hand; where not, a disk has lost it."""
+        if self._config is None:
+            return False
+        due = entry_at(self._config.schedule, self._client.corrected(now)).profile
+        return due == self.memory.applied or self._body(due) is not None
 
     def _accept(self, transport: Transport, now: datetime, response: Response) -> None:
         """Follow a new configuration, if it is sound and its profiles can be had."""
@@ -241,12 +258,15 @@ class Session:
                 self._fetch(transport, now, entry)
         except MalformedError:
             self._flags.add("config-malformed")
+            self.timing.poll_in(DEFAULT_POLL_S, now)  # a page of somebody else's, with somebody else's max-age
             return
         except UntrustedError as error:
             self._flags.add(f"config-{error.reason}")
             return
         self._flags = {flag for flag in self._flags if not flag.startswith("config-")}
         self._config = config
+        self._flags -= {"agent-too-old"}
+        self._flags |= {"agent-too-old"} if version_of(config.min_agent) > version_of(AGENT_VERSION) else set()
         self.memory.config = envelope
         self.memory.etag = response.headers.get("etag")
         self._store.save(self.memory)
@@ -254,15 +274,23 @@ class Session:
         self._store.keep_only({entry.profile for entry in wanted} | in_force)
 
     def _fetch(self, transport: Transport, now: datetime, entry: ScheduleEntry) -> None:
-        if self._store.body(entry.profile) is not None:
+        if self._body(entry.profile) is not None:
             return
         response = self._client.send(transport, now, "GET", f"/profiles/{entry.profile}", None)
         if response.status != 200:
+            self._react(response, now)
             raise UntrustedError("profile-missing")
         body = response.body
         if len(body) != entry.length or hashlib.sha256(body).hexdigest() != entry.profile:
             raise UntrustedError("forged")
+        if _settings(body) is None:
+            raise UntrustedError("malformed")
         self._store.put_body(entry.profile, body)
+
+    def _body(self, digest: str) -> bytes | None:
+        """Return a profile's body if it is here, and as it was."""
+        body = self._store.body(digest)
+        return body if body is not None and hashlib.sha256(body).hexdigest() == digest else None
 
     def switch(self, now: datetime) -> None:
         """Put the profile into force that is due now, by the tablet's own schedule; needs no server."""
@@ -274,12 +302,12 @@ class Session:
         else:
             self._flags.discard("expired")
         due = entry_at(self._config.schedule, instant).profile
-        body = self._store.body(due) if due != self.memory.applied else None
-        if body is None:
+        settings = _settings(self._body(due) or b"") if due != self.memory.applied else None
+        if settings is None:
             return
         self.memory.applied = None  # whoever wakes after a crash in between knows that nothing whole is in force
         self._store.save(self.memory)
-        failures = self._device.apply(due, msgspec.json.decode(body, type=dict[str, Any]))
+        failures = self._device.apply(due, settings)
         self.memory.applied, self.memory.applied_since = due, instant.astimezone(UTC)
         self.memory.failures = [(failure.key, failure.reason) for failure in failures]
         self._store.save(self.memory)
@@ -304,66 +332,64 @@ class Session:
         assert self._config is not None  # noqa: S101 (asked by the caller)
         assert self._root is not None  # noqa: S101 (a configuration was accepted)
         instant = self._client.corrected(now)
-        if not envelopes.may_obey(
-            self._config, privileged=order.privileged, signed_by=(), root=self._root, now=instant
-        ):
-            state, detail = OrderState.REFUSED, "needs the signatures of the destructive role"
+        privileged = order.privileged or order.kind not in GENTLE_ORDERS
+        if not envelopes.may_obey(self._config, privileged=privileged, signed_by=(), root=self._root, now=instant):
+            result = OrderResult(OrderState.REFUSED, "needs the signatures of the destructive role")
         elif order.expires_at <= instant:
-            state, detail = OrderState.REFUSED, "expired"
+            result = OrderResult(OrderState.REFUSED, "expired")
         else:
-            state, detail = self._device.obey(order)
-        self.memory.unsent_results[order.id] = msgspec.to_builtins(OrderResult(state, detail))
+            # Should the agent die in the middle, this is what it will tell: an order is never carried out twice.
+            self._keep_result(order, _CUT_OFF)
+            result = OrderResult(*self._device.obey(order))
+        self._keep_result(order, result)
+
+    def _keep_result(self, order: Order, result: OrderResult) -> None:
+        self.memory.unsent_results[order.id] = msgspec.to_builtins(result)
         self._store.save(self.memory)
 
     # -- reports -------------------------------------------------------------------------------------------------
 
     def _report(self, transport: Transport, now: datetime) -> None:
-        if self._pending is None:
-            self._pending = self._compose(now)
-        if self._pending is None:
+        report = self._pending or self._news(now)
+        if report is None:
             return
-        report_id, body, told = self._pending
-        response = self._client.send(transport, now, "POST", "/reports", body, idempotency_key=report_id)
+        self._pending = report
+        response = self._send_report(transport, now, report)
         if response.status != 200:
             reaction = self._react(response, now)
             if reaction is Reaction.RAISE_SEQUENCE:
-                response = self._client.send(transport, now, "POST", "/reports", body, idempotency_key=report_id)
+                response = self._send_report(transport, now, report)
             elif reaction is Reaction.DROP:
                 self._pending = None
         if response.status != 200:
-            self.next_report_at = max(self.next_report_at or now, now + timedelta(seconds=FIRST_RETRY_S))
+            if self.timing.may_speak(now):
+                self.timing.report_in(FIRST_RETRY_S, now)
             return
         answer = read(ReportAnswer, response)
-        self._pending, self._told = None, told
-        self.next_report_at = now + timedelta(seconds=answer.next_report_s)
-        offset = (answer.server_time - now).total_seconds()
-        if abs(offset - self.memory.clock_offset_s) > 1:
-            self.memory.clock_offset_s = offset
-            self._store.save(self.memory)
+        self._pending, self._told = None, report.news
+        self.timing.report_in(answer.next_report_s, now)
+        self._correct_clock(answer.server_time, now)
         if answer.config != self.memory.etag:
-            self.next_poll_at = now
+            self.timing.poll_at = now
 
-    def _compose(self, now: datetime) -> tuple[str, bytes, bytes] | None:
-        """Return id, body and fingerprint of the report that is due, None where none is."""
-        found = self._device.inventory()
-        report = Report(
-            report_id=str(uuid.uuid4()),  # not from the dice: a restarted run must not repeat an id
-            reported_at=self._client.corrected(now).astimezone(UTC),
+    def _send_report(self, transport: Transport, now: datetime, report: Pending) -> Response:
+        return self._client.send(transport, now, "POST", "/reports", report.body, idempotency_key=report.report_id)
+
+    def _news(self, now: datetime) -> Pending | None:
+        """Return the report that is due or has news, None where none is."""
+        report = compose(
+            self.memory,
+            self._device.inventory(),
+            at=self._client.corrected(now),
             config_version=self._config.version if self._config is not None else None,
-            applied=Applied(self.memory.applied, self.memory.applied_since),
-            failures=[Failure(key, reason) for key, reason in self.memory.failures],
-            os_version=found.os_version,
-            model=found.model,
-            agent_version=AGENT_VERSION,
-            battery_percent=found.battery_percent,
-            storage_total_bytes=found.storage_total_bytes,
-            storage_free_bytes=found.storage_free_bytes,
-            apps=list(found.apps),
-            clock_offset_s=round(self.memory.clock_offset_s),
-            attributes=dict(found.attributes),
-            flags=sorted(self._flags),
+            flags=self._flags,
         )
-        # Battery and storage change all the time: they ride along, they are no reason to report.
-        told = encode([report.applied, report.failures, report.os_version, report.model, report.apps, report.flags])
-        due = self.next_report_at is None or now >= self.next_report_at
-        return (report.report_id, encode(report), told) if due or told != self._told else None
+        return report if self.timing.report_is_due(now) or report.news != self._told else None
+
+
+def _settings(body: bytes) -> dict[str, Any] | None:
+    """Return a profile's settings, None where ``body`` is no profile."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None

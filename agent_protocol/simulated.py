@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_protocol import clock
+from agent_protocol.client import BusyError
 from agent_protocol.device import Identity, Inventory
 from agent_protocol.messages import App, Failure, Order, OrderState
 from agent_protocol.session import RefusedError, Session
@@ -126,6 +127,8 @@ class SimulatedTablet:
         if session.memory.state is AgentState.NEW:
             try:
                 session.enrol(transport, now, self.code or session.memory.ticket or "")
+            except BusyError as busy:
+                return now + timedelta(seconds=busy.seconds)
             except UnreachableError:
                 return now + _ENROL_RETRY
             except RefusedError as refusal:

@@ -4,7 +4,10 @@ Invariants: files are owner-only; a file is replaced whole or not at all, and is
 taken; the key is made once and never leaves the store.
 """
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,10 +129,40 @@ class DirectoryStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync_folder(folder.parent)
         if folder.stat().st_mode & 0o077:
             raise PermissionError(f"{folder} can be read by others: chmod 700 it")
         (folder / "profiles").mkdir(mode=0o700, exist_ok=True)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other agents out of the directory; the operating system lets go of it when the process ends.
+
+        Raises:
+            BlockingIOError: another agent runs on it.
+        """
+        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BlockingIOError(f"another agent runs on {self.folder}") from None
+            yield
+        finally:
+            os.close(handle)
+
+    def start_over(self) -> None:
+        """Make a new key for a new enrolment; the profile in force stays, and sequences go on."""
+        write_whole(self.folder / "key.pem", _pem(ec.generate_private_key(ec.SECP256R1())))
+        old = self.load()
+        self.save(
+            Memory(
+                sequence_limit=old.sequence_limit, applied=old.applied, applied_since=old.applied_since,
+                failures=old.failures, clock_offset_s=old.clock_offset_s,
+            )
+        )  # fmt: skip
 
     def key(self) -> ec.EllipticCurvePrivateKey:
         """Return the tablet's key; made at the first call and on the disk before it is returned."""
@@ -193,7 +226,11 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -56,6 +56,7 @@ class SmallServer:
         self.reports: list[Report] = []
         self.results: dict[str, OrderResult] = {}
         self.requests: list[str] = []
+        self.refusals: list[Code] = []
         self.hold({})
 
     def body(self, settings: dict[str, Any]) -> ScheduleEntry:
@@ -92,6 +93,7 @@ class SmallServer:
 
     def problem(self, code: Code, **members: Any) -> Response:
         """Return a refusal."""
+        self.refusals.append(code)
         told = Problem(
             TYPE_PREFIX + code.value,
             status=STATUS[code],

@@ -7,10 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,7 +19,7 @@ from agent_protocol.messages import Order
 from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet, restore
 from agent_protocol.store import DirectoryStore, Memory
 from agent_protocol.transport import HttpTransport, UnreachableError, authority_of
-from tests.unit.protocol import small_server
+from tests.unit.protocol.served import Served, wait_for
 from tests.unit.protocol.small_server import SmallServer
 
 NOW = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)
@@ -160,54 +157,6 @@ def test_an_address_that_is_none_is_refused(server: str) -> None:
 # -- over real HTTP -------------------------------------------------------------------------------------------------------------
 
 
-class Served:
-    """The small server behind a real socket."""
-
-    def __init__(self) -> None:
-        self.small = SmallServer(datetime.now(UTC))
-        lock = threading.Lock()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(handler) -> None:  # noqa: N805 (self is the one outside)
-                length = handler.headers.get("Content-Length")
-                body = handler.rfile.read(int(length)) if length else None
-                with lock:
-                    self.small.now = datetime.now(UTC)
-                    response = self.small.send(handler.command, handler.path, dict(handler.headers), body)
-                handler.send_response(response.status)
-                for name, value in response.headers.items():
-                    handler.send_header(name, value)
-                handler.send_header("Content-Length", str(len(response.body)))
-                handler.end_headers()
-                handler.wfile.write(response.body)
-
-            do_GET = do_POST = answer  # noqa: N815 (the library's names)
-
-            def log_message(self, *_given: object) -> None:
-                """Stay quiet."""
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.http.server_port}"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,))
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    server = Served()
-    monkeypatch.setattr(small_server, "AUTHORITY", authority_of(server.address))
-    yield server
-    server.stop()
-
-
 @pytest.mark.serves
 def test_a_kept_connection_that_the_server_closed_is_opened_anew(served: Served) -> None:
     transport = HttpTransport(served.address)
@@ -240,13 +189,6 @@ def test_the_command_enrols_once_and_remembers(
     assert main(["--state", state, "--serial", "S1", "--once"]) == 0
     assert list(served.small.enrolments.values()) == ["S1"]
     assert json.loads((tmp_path / "agent" / "applied" / "camera.json").read_text()) == {"camera.allowed": False}
-
-
-def wait_for(what: object, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
 
 
 @pytest.mark.serves

@@ -15,7 +15,7 @@ KEYS = {"cpu_ratio_to_hello", "p50_ms", "p99_ms", "server_cpu_us", "database_cpu
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @pytest.mark.parametrize(("name", "unit"), [("checkin", "checkin"), ("poll", "poll")])
 def test_each_bench_runs_and_prints_its_json(name: str, unit: str, database: str) -> None:
-    command = [ROOT / "scripts" / "bench", name, "--quick", "--json", "--database", database]
+    command = [str(ROOT / "scripts" / "bench"), name, "--quick", "--json", "--database", database]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])

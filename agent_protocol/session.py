@@ -230,6 +230,8 @@ class Session:
             self._store.save(self.memory)
         if response.status == 200:
             self._accept(transport, now, response)
+        else:
+            self._forget_flags("config-")
         self._correct_clock(date_of(response), now)
         self.switch(now)
 
@@ -263,15 +265,17 @@ class Session:
         except UntrustedError as error:
             self._flags.add(f"config-{error.reason}")
             return
-        self._flags = {flag for flag in self._flags if not flag.startswith("config-")}
+        self._forget_flags("config-", "agent-")
         self._config = config
-        self._flags -= {"agent-too-old"}
         self._flags |= {"agent-too-old"} if version_of(config.min_agent) > version_of(AGENT_VERSION) else set()
         self.memory.config = envelope
         self.memory.etag = response.headers.get("etag")
         self._store.save(self.memory)
         in_force = {self.memory.applied} if self.memory.applied is not None else set()
         self._store.keep_only({entry.profile for entry in wanted} | in_force)
+
+    def _forget_flags(self, *kinds: str) -> None:
+        self._flags = {flag for flag in self._flags if not flag.startswith(kinds)}
 
     def _fetch(self, transport: Transport, now: datetime, entry: ScheduleEntry) -> None:
         if self._body(entry.profile) is not None:

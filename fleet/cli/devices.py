@@ -56,10 +56,12 @@ def import_list(file: Path, *, dry_run: bool, as_json: bool) -> None:
         plan = delivery.propose(file, by=by) if dry_run else delivery.import_list(file, by=by, now=clock.now())
     counts = plan.counts()
     if as_json:
-        show_json({"applied": not dry_run, **counts})
+        show_json({"applied": not dry_run, **counts, "ignored_columns": plan.ignored})
         return
     verb = "would be" if dry_run else "are"
     click.echo(f"{counts['added']} {verb} added, {counts['changed']} {verb} changed, {counts['unchanged']} stay")
+    if plan.ignored:
+        click.echo(f"columns that mean nothing here: {', '.join(plan.ignored)}")
 
 
 @group.command("list")
@@ -130,15 +132,17 @@ def show(serial: str, *, with_names: bool, as_json: bool) -> None:
 @click.argument("serial")
 @click.option("--school", required=True)
 @click.option("--class", "class_title")
+@click.option("--pupil", help="The user name of the pupil whose own it becomes.")
 @click.option("--cart")
-def move(serial: str, school: str, class_title: str | None, cart: str | None) -> None:
-    """Move a tablet to a school, class or cart."""
+def move(serial: str, school: str, class_title: str | None, pupil: str | None, cart: str | None) -> None:
+    """Move a tablet to a school, and there to a class, a pupil or a cart."""
     by = Principal.command_line()
     with application(writes=True):
         to = schools.find_school(school)
         klass = schools.find_class(class_title, school_id=to.id) if class_title is not None else None
+        person = schools.find_pupil(pupil) if pupil is not None else None
         device = queries.find_device(serial, by=by)
-        life.move(device, school=to, school_class=klass, cart=cart, by=by, now=clock.now())
+        life.move(device, school=to, school_class=klass, person=person, cart=cart, by=by, now=clock.now())
     click.echo(f"{serial} is moved")
 
 

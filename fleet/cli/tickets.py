@@ -52,14 +52,21 @@ def create(
         }
         if pdf is not None:
             content = sheet.make(ticket, code, public_url=config.public_url, timezone=config.timezone)
-            with open(os.open(pdf, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 (rights at creation)
-                file.write(content)
+            _write_for_owner(pdf, content)
     if as_json:
         show_json(shown)
         return
     click.echo(f"ticket {shown['id']} for {shown['max']} tablet(s)\ncode {shown['code']}\nqr   {shown['qr']}")
     if pdf is not None:
         click.echo(f"sheet {pdf}")
+
+
+def _write_for_owner(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read: who has the sheet has the ticket."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, 0o600)  # also where the file was there before
+        file.write(content)
 
 
 @group.command("list")

@@ -18,6 +18,7 @@ from fleet.db import changed, db, take_turn
 from fleet.devices import codes, tickets
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform, Ticket
 from fleet.errors import FleetError
+from fleet.schools.roster.reader import UNSHOWABLE
 
 _SERIAL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{1,63}")
 
@@ -29,7 +30,7 @@ class EnrolmentError(FleetError):
 
 
 class TicketUnknownError(EnrolmentError):
-    """No ticket has this code, or it was mistyped."""
+    """No ticket has this code; data has ``reason`` ``mistyped`` where none can have it."""
 
     code = "ticket-unknown"
 
@@ -74,6 +75,12 @@ class DeviceRetiredError(EnrolmentError):
     """The tablet is retired; it has to be reinstated first."""
 
     code = "device-retired"
+
+
+class KeyEndedError(EnrolmentError):
+    """The key is of an enrolment that has ended: a tablet that enrols anew makes a new one."""
+
+    code = "revoked"
 
 
 _ENDED = {"revoked": TicketRevokedError, "expired": TicketExpiredError, "exhausted": TicketExhaustedError}
@@ -121,33 +128,40 @@ class Refused:
 
 def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
     """Take a tablet in, or say why not. The caller commits in both cases."""
-    known = db.session.scalars(
-        select(Enrolment).where(Enrolment.key_thumbprint == request.key_thumbprint, Enrolment.ended_at.is_(None))
-    ).first()
-    if known is not None:
-        return _again(known, request)
-    take_turn("assignments")
     try:
-        ticket = _ticket(request.code, now)
+        known = _known(request)
+        if known is None:
+            ticket = _ticket(request.code, now)
+            take_turn("assignments")
+            known = _known(request)  # the same key may have come in while this one waited
+        if known is not None:
+            return known
         device = _device(request, ticket)
         if not tickets.burn(ticket, now):
             db.session.refresh(ticket)
             raise _ENDED.get(tickets.state(ticket, now), TicketExhaustedError)(ticket_id=ticket.id)
     except EnrolmentError as error:
-        ticket_id = error.data.get("ticket_id")
+        serial = _serial(request.serial)
+        told = serial if _SERIAL.fullmatch(serial) else "?"  # nothing that is no serial gets into the audit
         audit.record(
-            Principal("device"), "enrolment.refused", subject=f"serial:{request.serial[:50]}", now=now,
-            code=error.code, ticket_id=ticket_id, channel=request.channel,
+            Principal("device"), "enrolment.refused", subject=f"serial:{told[:50]}", now=now, code=error.code,
+            ticket_id=error.data.get("ticket_id"), reason=error.data.get("reason"), channel=request.channel,
         )  # fmt: skip
         return Refused(error)
     return _take_in(device, ticket, request, now)
 
 
-def _again(known: Enrolment, request: EnrolmentRequest) -> Enrolled | Refused:
-    """Answer a key that is taken in already: its first answer was lost."""
+def _known(request: EnrolmentRequest) -> Enrolled | None:
+    """Return the answer for a key that is taken in already (its first answer was lost); None for a new key."""
+    query = select(Enrolment).where(Enrolment.key_thumbprint == request.key_thumbprint)
+    known = db.session.scalars(query).first()
+    if known is None:
+        return None
+    if known.ended_at is not None:
+        raise KeyEndedError(reason=known.end_reason)
     device = db.session.get_one(Device, known.device_id)
-    if device.serial != _serial(request.serial) or device.life is not DeviceLife.ENROLLED:
-        return Refused(SerialNotListedError(serial=request.serial[:64]))
+    if device.serial != _serial(request.serial):
+        raise SerialNotListedError(reason="the key is another tablet's")
     return Enrolled(device.id, device.uid, device.state.last_sequence + 1, is_new=False)
 
 
@@ -159,7 +173,7 @@ def _ticket(code: str, now: datetime) -> Ticket:
     try:
         ticket = tickets.find(codes.normalise(code))
     except codes.TicketCodeError:
-        ticket = None
+        raise TicketUnknownError(reason="mistyped") from None
     if ticket is None:
         raise TicketUnknownError
     ended = _ENDED.get(tickets.state(ticket, now))
@@ -195,7 +209,8 @@ def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: dat
         db.session.add(device)
     _place(device, ticket)
     before = device.life
-    device.life, device.model, device.platform = DeviceLife.ENROLLED, request.model[:120], request.platform
+    device.life, device.platform = DeviceLife.ENROLLED, request.platform
+    device.model = UNSHOWABLE.sub("", request.model)[:120].strip() or device.model
     db.session.flush()
     end_enrolment(device, "wiped", now)
     db.session.add(
@@ -212,6 +227,7 @@ def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: dat
     state.key_thumbprint = request.key_thumbprint
     state.config_version += 1
     state.applied_digest = state.applied_at = state.failures = state.review_key = None
+    state.polls_pending = 0
     audit.record(
         Principal("device", device.uid), "enrolment.taken-in", subject=f"device:{device.id}", now=now,
         serial=device.serial, ticket_id=ticket.id, channel=request.channel,

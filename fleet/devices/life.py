@@ -7,6 +7,7 @@ from fleet.access import Permission, Principal, require
 from fleet.db import changed, take_turn
 from fleet.devices.enrolment import end_enrolment
 from fleet.devices.models import Device, DeviceLife
+from fleet.devices.tickets import sound_cart
 from fleet.errors import ConflictError, InvalidError
 from fleet.schools.models import Person, School, SchoolClass
 
@@ -75,12 +76,19 @@ def move(
 
     Raises:
         ForbiddenError: ``by`` may not manage tablets of both schools.
-        InvalidError: the class is of another school.
+        InvalidError: the class or the pupil is of another school, or the cart has no sensible name.
+        ConflictError: the tablet is retired.
     """
     for school_id in {device.school_id, school.id}:
         require(by, Permission.MANAGE_DEVICES, school_id=school_id)
     if school_class is not None and school_class.school_id != school.id:
         raise InvalidError(kind="tablet", serial=device.serial, reason="the class is of another school")
+    if person is not None and person.school_id not in {school.id, None}:
+        raise InvalidError(kind="tablet", serial=device.serial, reason="the pupil is of another school")
+    if device.life is DeviceLife.RETIRED:
+        raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step="move")
+    cart = sound_cart(cart)
+    take_turn("assignments")
     device.school_id = school.id
     device.class_id = school_class.id if school_class is not None else None
     device.person_id = person.id if person is not None else None

@@ -55,13 +55,18 @@ def find_device(name: str, *, by: Principal) -> Device:
     """Return the tablet of this serial or asset tag (case does not matter).
 
     Raises:
-        NotFoundError: none, or ``by`` may not see it.
+        NotFoundError: none, or ``by`` may not see it, or several have this asset tag; data then has ``reason``.
     """
-    wanted = name.strip().upper()
-    query = select(Device).where(or_(Device.serial == wanted, func.upper(Device.asset_tag) == wanted))
-    device: Device | None = db.session.scalars(_visible(query, by).order_by(Device.serial != wanted).limit(1)).first()
-    if device is None:
+    told = name.strip()
+    # SQLite's upper() knows ASCII only, so a tag with Norwegian letters is also compared as it is.
+    has_tag = or_(Device.asset_tag == told, func.upper(Device.asset_tag) == told.upper())
+    query = _visible(select(Device).where(or_(Device.serial == told.upper(), has_tag)), by)
+    found = db.session.scalars(query.order_by(Device.serial != told.upper()).limit(2)).all()
+    if len(found) > 1 and found[0].serial != told.upper():
+        raise NotFoundError(kind="tablet", name=name, reason="several have this asset tag: say the serial")
+    if not found:
         raise NotFoundError(kind="tablet", name=name)
+    device: Device = found[0]
     return device
 
 

@@ -1,24 +1,36 @@
 """The printed enrolment sheet: one A4 page with a large QR code, the code to type, and what to do, in Bokmål."""
 
 import io
+import unicodedata
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import segno
 from fpdf import FPDF
-from fpdf.enums import XPos, YPos
+from fpdf.enums import Align, XPos, YPos
 
 from fleet.devices import codes
 from fleet.devices.models import Ticket
 
 _INK, _GREY, _LINE = (17, 24, 39), (90, 100, 115), (200, 205, 212)
-_QR_MM, _LEFT, _WIDTH = 84, 20, 170
+_QR_MM, _LEFT, _WIDTH, _INDENT = 96, 20, 170, 8
 _STEPS = (
     "Slå på nettbrettet og koble det til skolens trådløse nett.",
     "Åpne registreringen på nettbrettet og skann koden over. Uten kamera: skriv adressen og koden.",
     "Vent til nettbrettet sier at det er registrert. Det henter profil og apper selv; det tar noen minutter.",
     "Går noe galt: les meldingen på nettbrettet og vis den til skolens IT-ansvarlige.",
 )
+# What Latin-1 lacks and does not come apart into a letter and its mark: Sámi letters, dashes, quotes.
+_PLAIN = str.maketrans(
+    {"đ": "d", "Đ": "D", "ŋ": "n", "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "ǥ": "g", "Ǥ": "G"}
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014", "-")
+    | dict.fromkeys("\u2018\u2019", "'")
+    | dict.fromkeys("\u201c\u201d\u201e", '"')
+)
+_MONTHS = (
+    "januar", "februar", "mars", "april", "mai", "juni",
+    "juli", "august", "september", "oktober", "november", "desember",
+)  # fmt: skip
 
 
 def payload(public_url: str, code: str) -> str:
@@ -27,15 +39,31 @@ def payload(public_url: str, code: str) -> str:
 
 
 def _text(
-    sheet: FPDF, text: str, *, size: int, style: str = "", colour: tuple[int, int, int] = _INK, gap: float = 0
-) -> None:
+    sheet: FPDF, text: str, *, size: int, style: str = "", colour: tuple[int, int, int] = _INK, gap: float = 0,
+    indent: float = 0,
+) -> None:  # fmt: skip
     sheet.set_font("Helvetica", style, size)
     sheet.set_text_color(*colour)
-    sheet.set_x(_LEFT)
-    # The core font knows Latin-1 and a few more; a letter it lacks becomes a question mark rather than a crash.
-    shown = text.encode("cp1252", "replace").decode("cp1252")
-    sheet.multi_cell(_WIDTH, size * 0.48, shown, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    sheet.set_x(_LEFT + indent)
+    width = _WIDTH - indent
+    sheet.multi_cell(width, size * 0.48, printable(text), align=Align.L, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     sheet.ln(gap)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` in Latin-1, all that the core fonts have: other letters lose their mark or become a ``?``."""
+
+    def plain(letter: str) -> str:
+        if letter.encode("latin-1", "ignore"):
+            return letter
+        return unicodedata.normalize("NFKD", letter)[0].encode("latin-1", "replace").decode("latin-1")
+
+    return "".join(plain(letter) for letter in unicodedata.normalize("NFC", text).translate(_PLAIN))
+
+
+def _name_size(name: str, *, largest: int) -> int:
+    """Return a size in which a school's or class's name takes two lines at most."""
+    return next(size for size, most in ((largest, 44), (18, 80), (13, len(name))) if len(name) <= most)
 
 
 def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> bytes:
@@ -54,9 +82,9 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> b
     sheet.add_page()
     where = ticket.school_class.title if ticket.school_class is not None else ticket.cart
     _text(sheet, "Registrer nettbrett", size=13, colour=_GREY, gap=1)
-    _text(sheet, ticket.school.name, size=28, style="B", gap=1)
+    _text(sheet, ticket.school.name, size=_name_size(ticket.school.name, largest=28), style="B", gap=1)
     if where:
-        _text(sheet, where, size=20, gap=1)
+        _text(sheet, where, size=_name_size(where, largest=20), gap=1)
     until = ticket.expires_at.astimezone(timezone)
     number = f"{ticket.max_enrolments} nettbrett" if ticket.max_enrolments > 1 else "ett nettbrett"
     _text(sheet, f"Gjelder for {number}, til {_day(until)}", size=12, colour=_GREY, gap=6)
@@ -67,7 +95,7 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> b
     _text(sheet, "Adresse", size=10, colour=_GREY, gap=0.5)
     _text(sheet, public_url, size=14, gap=3)
     _text(sheet, "Kode", size=10, colour=_GREY, gap=0.5)
-    sheet.set_font("Courier", "B", 15)
+    sheet.set_font("Courier", "B", 17)
     sheet.set_text_color(*_INK)
     sheet.set_x(_LEFT)
     sheet.cell(_WIDTH, 8, codes.shown(code), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
@@ -76,7 +104,10 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> b
     sheet.line(_LEFT, sheet.get_y(), _LEFT + _WIDTH, sheet.get_y())
     sheet.ln(5)
     for number_, step in enumerate(_STEPS, 1):
-        _text(sheet, f"{number_}.  {step}", size=12, gap=2.2)
+        sheet.set_font("Helvetica", "B", 12)
+        sheet.set_x(_LEFT)
+        sheet.cell(_INDENT, 12 * 0.48, f"{number_}.", new_x=XPos.LMARGIN, new_y=YPos.TOP)
+        _text(sheet, step, size=12, gap=2.2, indent=_INDENT)
     sheet.set_y(278)
     _text(
         sheet,
@@ -88,18 +119,4 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> b
 
 
 def _day(moment: datetime) -> str:
-    months = [
-        "januar",
-        "februar",
-        "mars",
-        "april",
-        "mai",
-        "juni",
-        "juli",
-        "august",
-        "september",
-        "oktober",
-        "november",
-        "desember",
-    ]
-    return f"{moment.day}. {months[moment.month - 1]} {moment.year} kl. {moment:%H.%M}"
+    return f"{moment.day}. {_MONTHS[moment.month - 1]} {moment.year} kl. {moment:%H.%M}"

@@ -5,11 +5,12 @@ ticket is one conditional update, so that the allowed number wins however many t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import String, cast, exists, func, literal, select, update
+from sqlalchemy.orm import joinedload
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
@@ -19,9 +20,11 @@ from fleet.devices import codes
 from fleet.devices.models import Device, DeviceLife, Ticket
 from fleet.errors import ConflictError, InvalidError, NotFoundError
 from fleet.schools.models import School, SchoolClass
+from fleet.schools.roster.reader import UNSHOWABLE
 
 MAX_ENROLMENTS = 5_000
 MAX_LIFE = timedelta(days=366)
+MAX_CART = 64
 EXPIRES_SOON = timedelta(days=3)
 _EXPIRED = "tickets.expired"
 _LOOKED_BACK = timedelta(days=90)
@@ -34,6 +37,18 @@ class Place:
     school: School
     school_class: SchoolClass | None = None
     cart: str | None = None
+
+
+def sound_cart(cart: str | None) -> str | None:
+    """Return a cart's name without spaces around it, None where nothing is left.
+
+    Raises:
+        InvalidError: longer than 64 characters, or of more than one line.
+    """
+    name = (cart or "").strip() or None
+    if name is not None and (len(name) > MAX_CART or UNSHOWABLE.search(name)):
+        raise InvalidError(kind="cart", reason="name", expected=f"one line of at most {MAX_CART} characters")
+    return name
 
 
 def _expected_there(place: Place) -> int:
@@ -66,11 +81,15 @@ def create(
 
     Raises:
         ForbiddenError: ``by`` may not make tickets for the school.
-        InvalidError: expiry or number out of range, or no number given and no tablet expected there.
+        InvalidError: expiry or number out of range, no number given and no tablet expected there, a class of another
+            school, or a class and a cart at once.
     """
     require(by, Permission.MANAGE_TICKETS, school_id=place.school.id)
     if place.school_class is not None and place.school_class.school_id != place.school.id:
         raise InvalidError(kind="ticket", reason="the class is of another school")
+    if place.school_class is not None and place.cart is not None:
+        raise InvalidError(kind="ticket", reason="a class or a cart, not both")
+    place = replace(place, cart=sound_cart(place.cart))
     if not now < expires_at <= now + MAX_LIFE:
         raise InvalidError(kind="ticket", reason="expiry", expected=f"after now, within {MAX_LIFE.days} days")
     number = max_enrolments if max_enrolments is not None else _expected_there(place)
@@ -113,8 +132,10 @@ def get(ticket_id: int, *, by: Principal) -> Ticket:
 
 
 def listed(*, by: Principal) -> Sequence[Ticket]:
-    """Return the tickets ``by`` may see, newest first."""
-    query = select(Ticket).order_by(Ticket.id.desc())
+    """Return the tickets ``by`` may see with school and class, newest first; one statement."""
+    query = (
+        select(Ticket).options(joinedload(Ticket.school), joinedload(Ticket.school_class)).order_by(Ticket.id.desc())
+    )
     visible = by.school_ids(Permission.MANAGE_TICKETS)
     if visible is not None:
         query = query.where(Ticket.school_id.in_(visible))

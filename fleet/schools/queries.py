@@ -1,9 +1,9 @@
 """Reading schools, classes and people. Rows that left the roster are not found."""
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import func, or_, select
 
@@ -11,6 +11,8 @@ from fleet.access import Permission, Principal, require
 from fleet.db import db
 from fleet.errors import NotFoundError
 from fleet.schools.models import Membership, MembershipRole, Municipality, Person, PersonKind, School, SchoolClass
+
+_T = TypeVar("_T")
 
 
 def municipality() -> Municipality | None:
@@ -34,17 +36,27 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
 
 
 def find_school(name: str) -> School:
-    """Return the school of this name (case does not matter), source id or number.
+    """Return the school of this name (case does not matter), else of this source id, else of this number.
 
     Raises:
-        NotFoundError: none; data has the nearest names.
+        NotFoundError: none, or several have this name; data has the nearest names.
     """
-    schools = db.session.scalars(select(School).where(School.ended_at.is_(None))).all()
-    wanted = name.strip().casefold()
-    for school in schools:
-        if wanted in {school.name.casefold(), (school.source_id or "").casefold(), str(school.id)}:
-            return school
-    raise NotFoundError(kind="school", name=name, nearest=_nearest(name, [school.name for school in schools]))
+    schools = db.session.scalars(select(School).where(School.ended_at.is_(None)).order_by(School.id)).all()
+    found = _meant(name, [(one, one.name, one.source_id, one.id) for one in schools])
+    if len(found) == 1:
+        return found[0]
+    reason = "several schools have this name: give the id" if found else "no such school"
+    raise NotFoundError(kind="school", name=name, reason=reason, nearest=_nearest(name, [one.name for one in schools]))
+
+
+def _meant(told: str, known: Iterable[tuple[_T, str, str | None, int]]) -> list[_T]:
+    """Return what is called ``told``, else has it as source id, else as number: class "8" is not the one numbered 8."""
+    wanted, listed = told.strip().casefold(), list(known)
+    for place in (1, 2, 3):
+        found = [one[0] for one in listed if str(one[place] or "").casefold() == wanted]
+        if found and wanted:
+            return found
+    return []
 
 
 def visible_school(school_id: int, *, by: Principal) -> School:
@@ -64,22 +76,40 @@ def visible_school(school_id: int, *, by: Principal) -> School:
 
 
 def find_class(title: str, *, school_id: int | None = None) -> SchoolClass:
-    """Return the class of this title, source id or number, in one school or anywhere.
+    """Return the class of this title, else of this source id, else of this number, in one school or anywhere.
 
     Raises:
-        NotFoundError: none, or several schools have one of this title.
+        NotFoundError: none, or several have this title; data has the nearest titles.
     """
-    query = select(SchoolClass).where(SchoolClass.ended_at.is_(None))
+    query = select(SchoolClass).where(SchoolClass.ended_at.is_(None)).order_by(SchoolClass.id)
     if school_id is not None:
         query = query.where(SchoolClass.school_id == school_id)
     classes = db.session.scalars(query).all()
-    wanted = title.strip().casefold()
-    exact = [c for c in classes if wanted in {(c.source_id or "").casefold(), str(c.id)}]
-    found = exact or [c for c in classes if c.title.casefold() == wanted]
+    found = _meant(title, [(one, one.title, one.source_id, one.id) for one in classes])
     if len(found) == 1:
         return found[0]
-    reason = "several schools have one: say which school" if found else "no such class"
-    raise NotFoundError(kind="class", name=title, reason=reason, nearest=_nearest(title, [c.title for c in classes]))
+    reason = "no such class"
+    if found:
+        is_one_school = len({one.school_id for one in found}) == 1
+        reason = "several classes have this title: give the id" if is_one_school else "several schools: say which"
+    nearest = _nearest(title, sorted({one.title for one in classes}))
+    raise NotFoundError(kind="class", name=title, reason=reason, nearest=nearest)
+
+
+def find_pupil(name: str) -> Person:
+    """Return the pupil of this user name, else of this id in the roster.
+
+    Raises:
+        NotFoundError: none, or several have this user name. Data does not repeat what was typed: it may be a name.
+    """
+    query = select(Person).where(Person.ended_at.is_(None), Person.kind == PersonKind.PUPIL).order_by(Person.id)
+    wanted = name.strip()
+    matches = or_(func.lower(Person.username) == wanted.lower(), Person.username == wanted, Person.source_id == wanted)
+    pupils = db.session.scalars(query.where(matches)).all()
+    found = _meant(wanted, [(one, one.username or "", one.source_id, one.id) for one in pupils])
+    if len(found) == 1:
+        return found[0]
+    raise NotFoundError(kind="pupil", reason="several have this user name" if found else "no such user name or id")
 
 
 def schools(by: Principal) -> list[dict[str, Any]]:

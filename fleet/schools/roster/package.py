@@ -52,7 +52,11 @@ class Problems:
             InvalidFileError: with what was collected.
         """
         if self.count:
-            raise InvalidFileError(self._kept, count=self.count)
+            raise self.error()
+
+    def error(self) -> InvalidFileError:
+        """Return what was collected as an error."""
+        return InvalidFileError(self._kept, count=self.count)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from fleet.schools.roster.package import Problems, Table
 
 # Control characters, line separators, and marks that turn the direction of what follows: they would let a name in a
 # file write into a terminal or a list.
-_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(T[0-9:.+Z-]+)?")
 
 
@@ -51,7 +51,7 @@ class Row:
     def _sound(self, column: str, value: str, longest: int, *, show: bool) -> str:
         if len(value) > longest:
             self.fault(column, "too-long", f"at most {longest} characters", show=show)
-        if _UNSHOWABLE.search(value):
+        if UNSHOWABLE.search(value):
             self.fault(column, "control-character", "one line of letters, digits and signs", show=False)
         return value[:longest]
 

@@ -46,7 +46,7 @@ def open_findings(
 def counts(*, by: Principal) -> dict[FindingKind, int]:
     """Return how many findings of each kind are open at the tablets ``by`` may see; one statement."""
     query: Any = select(Finding.kind, func.count()).group_by(Finding.kind)
-    found: dict[FindingKind, int] = dict(db.session.execute(_open(query, devices.Filter(), by)).tuples().all())
+    found = {row[0]: row[1] for row in db.session.execute(_open(query, devices.Filter(), by))}
     return {kind: found.get(kind, 0) for kind in FindingKind}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, delete, select, update
+from sqlalchemy import ForeignKey, Index, String, delete, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet import audit
@@ -107,21 +107,21 @@ def queue(
         if device.life is not DeviceLife.ENROLLED:
             raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value)
     waiting = pending([device.id for device in devices], now=now)
-    fresh = [
-        Order(
-            uid=secrets.token_hex(16), device_id=device.id, kind=kind, payload=payload, state=OrderState.QUEUED,
-            queued_at=now, expires_at=now + life,
-        )
+    rows = [
+        {
+            "uid": secrets.token_hex(16), "device_id": device.id, "kind": kind, "payload": payload,
+            "state": OrderState.QUEUED, "queued_at": now, "expires_at": now + life,
+        }
         for device in devices
         if not any(one.kind is kind and one.payload == payload for one in waiting.get(device.id, ()))
     ]  # fmt: skip
-    if fresh:
-        _raise_version([order.device_id for order in fresh])
-        db.session.add_all(fresh)
-        db.session.flush()
-        audit.record(
-            by, "orders.queued", subject=f"order:{fresh[0].id}", now=now, order_kind=kind.value, count=len(fresh)
-        )
+    if not rows:
+        return []
+    _raise_version([row["device_id"] for row in rows])
+    fresh = sorted(db.session.scalars(insert(Order).returning(Order), rows), key=lambda order: order.id)
+    audit.record(
+        by, "orders.queued", subject=f"order:{fresh[0].id}", now=now, order_kind=kind.value, count=len(fresh)
+    )  # fmt: skip
     return fresh
 
 
@@ -168,6 +168,7 @@ def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: dat
         NotFoundError: the tablet has no such order.
         OrderClosedError: it has ended before.
     """
+    states.lock(id_set([device_id]))
     query = select(Order).where(Order.uid == uid, Order.device_id == device_id)
     order = db.session.scalars(query.with_for_update().execution_options(populate_existing=True)).first()
     if order is None:
@@ -176,7 +177,7 @@ def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: dat
         raise OrderClosedError(kind="order", id=order.id)
     order.state, order.ended_at, order.detail = state, now, detail[:255] or None
     db.session.flush()
-    _raise_version([device_id])  # whose row the use of its sequence has taken already
+    _raise_version([device_id])
 
 
 def withdraw(order_id: int, *, by: Principal, now: datetime) -> None:
@@ -192,11 +193,13 @@ def withdraw(order_id: int, *, by: Principal, now: datetime) -> None:
         Permission.ORDER_GENTLE, school_id=device.school_id, class_id=device.class_id
     ):  # fmt: skip
         raise NotFoundError(kind="order", name=str(order_id))
-    _raise_version([device.id])
+    states.lock(id_set([device.id]))
     order = db.session.get_one(Order, order_id, with_for_update=True, populate_existing=True)
     if order.state not in _OPEN:
         raise OrderClosedError(kind="order", id=order_id)
     order.state, order.ended_at = OrderState.WITHDRAWN, now
+    db.session.flush()
+    _raise_version([order.device_id])
     audit.record(by, "orders.withdrawn", subject=f"order:{order_id}", now=now, order_id=order_id)
 
 

@@ -107,7 +107,7 @@ def queue(
         if device.life is not DeviceLife.ENROLLED:
             raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value)
     waiting = pending([device.id for device in devices], now=now)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "uid": secrets.token_hex(16), "device_id": device.id, "kind": kind, "payload": payload,
             "state": OrderState.QUEUED, "queued_at": now, "expires_at": now + life,

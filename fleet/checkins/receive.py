@@ -19,11 +19,11 @@ from sqlalchemy import delete, select, text, tuple_, update
 from fleet.assignments.schedules import stored_instant
 from fleet.checkins import statements
 from fleet.checkins.models import CheckIn
+from fleet.compliance.rules import CLOCK_WRONG_S
 from fleet.db import changed, db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import FleetError
 
-CLOCK_WRONG_S = 120
 _PENDING_COUNTED = 5  # polls without the desired profile are told apart up to here
 
 

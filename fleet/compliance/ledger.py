@@ -36,11 +36,11 @@ _OPEN = {
 _TELL = {
     "postgresql": """
         UPDATE finding SET detail = r.x FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(i int, x jsonb)
-        WHERE id = r.i
+        WHERE finding.id = r.i
     """,
     "sqlite": """
         UPDATE finding SET detail = json_extract(r.value, '$.x') FROM json_each(:rows) AS r
-        WHERE id = json_extract(r.value, '$.i')
+        WHERE finding.id = json_extract(r.value, '$.i')
     """,
 }
 

@@ -1,0 +1,73 @@
+"""Reports, the silence job and due reviews at the same time: nobody is given up, nothing is opened twice."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from flask import Flask
+from sqlalchemy import func, select
+
+from fleet.app import create_app
+from fleet.checkins import receive
+from fleet.checkins.receive import Report
+from fleet.compliance import review, silence
+from fleet.compliance.models import Finding
+from fleet.db import db, reading, transaction
+from fleet.devices.models import DeviceState
+from tests import factories
+
+OSLO = ZoneInfo("Europe/Oslo")
+MORNING = datetime(2026, 9, 14, 8, 0, tzinfo=OSLO)
+EVENING = MORNING + timedelta(hours=12)
+TABLETS, ROUNDS = 12, 12
+
+
+def enrolled(app: Flask) -> list[int]:
+    with app.app_context(), transaction():
+        made = factories.tablets(factories.school(), TABLETS)
+        for one in made:
+            factories.enrolment(one, at=MORNING, key=f"k{one.id}")
+        return [one.id for one in made]
+
+
+def reporting(ids: list[int], number: int) -> None:
+    """Half the tablets report, in an order of their own, with a clock that is wrong every other time."""
+    order = sorted(ids, key=lambda device_id: (device_id * 7 + number) % TABLETS)[: TABLETS // 2]
+    batch = [
+        Report(
+            device_id=device_id, key=f"k{device_id}", sequence=number + 1, report_id=f"{number}", body_digest="b",
+            applied=None, facts={"round": number}, clock_offset_s=500 * (number % 2),
+        )
+        for device_id in order
+    ]  # fmt: skip
+    receive.receive(batch, now=EVENING + timedelta(seconds=number))
+
+
+def test_reviews_side_by_side_leave_one_open_finding_of_a_kind(fresh_url: str, tmp_path: Path) -> None:
+    app = create_app(environ={"FLEET_DATABASE_URL": fresh_url, "FLEET_DATA_DIR": str(tmp_path)})
+    ids = enrolled(app)
+
+    def repeat(work: Callable[[int], object]) -> None:
+        for number in range(ROUNDS):
+            with app.app_context(), transaction():
+                work(number)
+
+    jobs: list[Callable[[int], object]] = [
+        lambda number: reporting(ids, number),
+        lambda number: silence.review(now=EVENING + timedelta(seconds=number), timezone=OSLO),
+        lambda number: review.review(ids[number % 3 :], now=EVENING + timedelta(seconds=number)),
+    ]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        for done in [pool.submit(repeat, work) for work in jobs]:
+            done.result()
+    with app.app_context(), reading():
+        names = select(Finding.device_id, Finding.kind, Finding.subject).where(Finding.closed_at.is_(None))
+        opened = db.session.execute(names).all()
+        marked = set(db.session.scalars(select(DeviceState.device_id).where(DeviceState.has_findings)))
+        assert db.session.scalar(select(func.count(Finding.id))) != 0
+    assert len(set(opened)) == len(opened)
+    assert {row.device_id for row in opened} == marked
+    with app.app_context():
+        db.engine.dispose()

@@ -89,6 +89,14 @@ def _person_of(folded: str) -> int | None:
     return int(found[0])
 
 
+def find_in_roster(account: Account) -> None:
+    """Link a teacher's account to its person where it has none yet, or one that left and came back under another id."""
+    teaches = any(one.role is Role.TEACHER for one in account.grants)
+    if teaches and (account.person is None or account.person.ended_at is not None):
+        account.person_id = _person_of(account.username) or account.person_id
+        db.session.flush()
+
+
 def with_username(folded: str) -> Account | None:
     """Return the account of a folded user name, None where there is none."""
     query = select(Account).where(Account.username == folded).options(selectinload(Account.grants))
@@ -171,6 +179,7 @@ def grant(account: Account, role: Role, *, school_id: int | None = None, by: Pri
         raise ConflictError(kind="role", role=role.value, school_id=school_id, reason="already granted")
     account.grants.append(AccountGrant(role=role, school_id=school_id))
     db.session.flush()
+    find_in_roster(account)
     audit.record(
         by, "people.granted", subject=f"account:{account.id}", now=now, role=role.value, school_id=school_id
     )  # fmt: skip

@@ -97,17 +97,18 @@ def check_strength(password: str, *, username: str) -> None:
     Raises:
         PasswordWeakError: it is; data says why.
     """
-    reason = _weakness(_normal(password), accounts.fold(username))
+    reason = _weakness(password, accounts.fold(username))
     if reason is not None:
         raise PasswordWeakError(reason=reason, minimum=MIN_LENGTH, maximum=MAX_LENGTH)
 
 
 def _weakness(password: str, username: str) -> str | None:
-    folded = password.casefold()
+    normal = _normal(password)
+    folded = normal.casefold()
     own = {username, username.partition("@")[0]}
-    if len(password) < MIN_LENGTH:
+    if min(len(password), len(normal)) < MIN_LENGTH:  # typed, too: one ligature can stand for eighteen letters
         return "too-short"
-    if len(password) > MAX_LENGTH:
+    if len(normal) > MAX_LENGTH:
         return "too-long"
     if any(len(word) > 2 and word in folded for word in own):
         return "username"

@@ -83,6 +83,7 @@ def sign_in(username: str, password: str, *, address: str, now: datetime) -> Sig
         return Refused(SignInRefusedError())
     if account.password_hash is not None and passwords.is_outdated(account.password_hash):
         account.password_hash = passwords.make_hash(password)
+    accounts.find_in_roster(account)
     limits.forgive(folded)
     token = random_token()
     db.session.add(

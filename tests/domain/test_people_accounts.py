@@ -83,6 +83,35 @@ def test_a_new_account_is_not_linked_where_it_is_unclear_who_is_meant(app: Flask
     assert linked == [None, None, None, None]
 
 
+def test_a_teacher_is_found_in_a_roster_that_came_later_and_again_under_another_id(app: Flask) -> None:
+    at = factories.school()
+    one = factories.account("prove", (Role.TEACHER, at), password=GOOD_PASSWORD)
+    signed_in(one)
+    assert one.person_id is None
+    first = factories.employee("Prove", at)
+    signed_in(one)
+    assert one.person_id == first.id
+    second = factories.employee("prove", at)
+    signed_in(one)
+    assert one.person_id == first.id
+    first.ended_at = NOW
+    signed_in(one)
+    assert one.person_id == second.id
+    second.ended_at = NOW
+    signed_in(one)
+    assert one.person_id == second.id
+
+
+def test_one_who_becomes_a_teacher_is_looked_for_in_the_roster_and_others_are_not(app: Flask) -> None:
+    at = factories.school()
+    one = factories.account("prove", (Role.SCHOOL_IT, at), password=GOOD_PASSWORD)
+    someone = factories.employee("prove", at)
+    signed_in(one)
+    assert one.person_id is None
+    accounts.grant(one, Role.TEACHER, school_id=at.id, by=CLI, now=NOW)
+    assert one.person_id == someone.id
+
+
 def test_only_one_who_manages_people_everywhere_makes_accounts(app: Flask) -> None:
     at = factories.school()
     for grants in ((), (Grant(Role.SCHOOL_IT, None),), (Grant(Role.MUNICIPAL_ADMIN, at.id),)):

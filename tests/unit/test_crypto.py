@@ -45,3 +45,8 @@ def test_tokens_differ_and_their_stored_form_tells_nothing() -> None:
     assert first != second
     assert re.fullmatch(r"[0-9a-f]{64}", crypto.token_digest(first))
     assert crypto.token_digest(first) != crypto.token_digest(second)
+
+
+def test_any_text_has_a_stored_form_even_one_that_is_no_valid_unicode() -> None:
+    assert crypto.token_digest("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert len({crypto.token_digest(text) for text in ("", "a\ud800", "a\udfff", "a?")}) == 4

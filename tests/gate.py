@@ -7,18 +7,27 @@ the transport for real sessions of the agent.
 import asyncio
 import json
 import threading
+import uuid
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 
+from agent_protocol import signing
+from agent_protocol.messages import BASE_PATH, EnrolmentAnswer, EnrolmentRequest, NonceAnswer, decode, encode
 from agent_protocol.transport import Response
+from fleet import clock
+from fleet.access import Principal
 from fleet.app import create_app
 from fleet.app.server import create_gate
 from fleet.channels.gate import Gate
 from fleet.db import db, transaction
+from fleet.devices import tickets
+from tests import factories as make
 from tests.conftest import _environ
 
 T = TypeVar("T")
@@ -62,9 +71,9 @@ class Door:
             await self._life
 
     async def call(
-        self, method: str, path: str, headers: Headers = (), *, chunks: Iterable[bytes] = (b"",), **scope: Any
+        self, method: str, target: str, headers: Headers = (), *, chunks: Iterable[bytes] = (b"",), **scope: Any
     ) -> Response:
-        """Call the gate as a server does; ``path`` may have a query, and goes in raw and decoded."""
+        """Call the gate as a server does; ``target`` may have a query, and goes in raw and as path."""
         pieces = list(chunks)
         messages = [
             {"type": "http.request", "body": piece, "more_body": place + 1 < len(pieces)}
@@ -78,7 +87,7 @@ class Door:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        raw, _, query = path.partition("?")
+        raw, _, query = target.partition("?")
         whole: dict[str, Any] = {
             "type": "http", "method": method, "path": raw, "raw_path": raw.encode("latin-1"), "query_string": query.encode("latin-1"),
             "headers": list(headers), "http_version": "1.1", "scheme": "http", "server": ("fleet.test", 80), "client": ("192.0.2.7", 1), "root_path": "",
@@ -123,3 +132,86 @@ def door(url: str, data_dir: Path, **environ: str) -> Iterator[Door]:
         made.stop()
         with app.app_context():
             db.engine.dispose()
+
+
+class Tablet:
+    """A tablet that says exactly what a test wants: signs by hand, where :class:`agent_protocol.session` would refuse.
+
+    Args:
+        door: the server it speaks to.
+        key: its key; a new one where not given.
+    """
+
+    def __init__(self, door: Door, key: ec.EllipticCurvePrivateKey | None = None) -> None:
+        self.door = door
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
+        self.keyid = signing.thumbprint(self.key.public_key())
+        self.sequence = 0
+        self.uid = ""
+
+    def headers(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        nonce: str | None = None,
+        age_s: float = 0,
+        authority: str = AUTHORITY,
+    ) -> dict[str, str]:
+        """Return the headers of a signed request; one with a body takes the next number where no nonce is given."""
+        if nonce is None:
+            self.sequence += body is not None
+            nonce = signing.SAFE_NONCE if body is None else str(self.sequence)
+        target, _, query = path.partition("?")
+        signed = signing.sign_request(
+            self.key, method=method, authority=authority, path=target, query=query, body=body,
+            created=int(clock.now().timestamp() - age_s), nonce=nonce,
+        )  # fmt: skip
+        return {**signed, "Content-Type": "application/json"} if body is not None else signed
+
+    def get(self, path: str, **more: str) -> Response:
+        """Ask for something."""
+        return self.door.send("GET", path, self.headers("GET", path) | more, None)
+
+    def post(self, path: str, body: bytes, **more: str) -> Response:
+        """Tell something."""
+        return self.door.send("POST", path, self.headers("POST", path, body) | more, body)
+
+    def enrol(self, code: str, serial: str) -> Response:
+        """Ask to be taken in; remembers what the server said."""
+        nonce = decode(NonceAnswer, self.door.send("GET", f"{BASE_PATH}/nonce", {}, None).body).nonce
+        jwk = signing.to_jwk(self.key.public_key())
+        body = encode(EnrolmentRequest(code, jwk, serial, "linux", "Prøvebrett", "18.4", "1.0"))
+        path = f"{BASE_PATH}/enrolments"
+        answer = self.door.send("POST", path, self.headers("POST", path, body, nonce=nonce), body)
+        if answer.status in {200, 201}:
+            told = decode(EnrolmentAnswer, answer.body)
+            self.uid, self.sequence = told.device_id, told.next_sequence - 1
+        return answer
+
+    def report(self, **changes: Any) -> Response:
+        """Report."""
+        return self.report_body(report_body(**changes))
+
+    def report_body(self, body: bytes) -> Response:
+        """Report with exactly this body."""
+        report_id = json.loads(body).get("report_id", "") if body.startswith(b"{") else ""
+        return self.post(f"{BASE_PATH}/reports", body, **{"Idempotency-Key": report_id})
+
+
+def report_body(**changes: Any) -> bytes:
+    """Return a report's body, any of its members replaced."""
+    plain = {
+        "report_id": str(uuid.uuid4()), "reported_at": "2026-09-14T08:15:00Z", "applied": {"profile": None},
+        "os_version": "18.4", "model": "Prøvebrett", "agent_version": "1.0", "battery_percent": 50,
+    }  # fmt: skip
+    return json.dumps(plain | changes).encode()
+
+
+def ticket(door: Door, *, name: str = "Prøveskolen", number: int = 50) -> str:
+    """Make a school and a ticket for it; returns the code."""
+    with door.database():
+        by, now = Principal.command_line(), clock.now()
+        place = tickets.Place(make.school(name))
+        return tickets.create(place, expires_at=now + timedelta(days=1), max_enrolments=number, by=by, now=now)[1]

@@ -209,7 +209,7 @@ def _fault(error: BaseException) -> dict[str, Any]:
     """Return what the log may tell of a fault: kinds and places. Messages may quote what the tablet sent."""
     kinds: list[str] = []
     cause: BaseException | None = error
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if "site-packages" not in one.filename]
     while cause is not None:
         kinds.append(type(cause).__name__)
         cause = cause.__cause__ or cause.__context__

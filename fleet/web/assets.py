@@ -4,53 +4,73 @@ What comes from others lies in ``static/vendor`` and is put there by ``scripts/s
 but work.
 """
 
+import gzip
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from flask import Flask, Response, abort, current_app, send_from_directory, url_for
+from flask import Flask, Response, abort, current_app, request, url_for
 
 from fleet.web.blueprint import public, web
 
 _FOLDER = Path(__file__).parent / "static"
-_SERVED = frozenset({".css", ".js", ".svg"})
+_KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _DIGEST_LENGTH = 12
 _YEAR_S = 365 * 24 * 3600
 
 
-class Assets:
-    """The files pages use, each with a hash of its content."""
+@dataclass
+class Asset:
+    """One file, as it was when the server started."""
 
-    def __init__(self, folder: Path) -> None:
-        self._digests = {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:_DIGEST_LENGTH]
-            for path in sorted(folder.rglob("*"))
-            if path.suffix in _SERVED
-        }
+    content: bytes
+    kind: str
 
-    def digest(self, name: str) -> str | None:
-        """Return the hash of a file, None where there is no such file."""
-        return self._digests.get(name)
+    @cached_property
+    def digest(self) -> str:
+        """Part of the SHA-256 of the content, in hex."""
+        return hashlib.sha256(self.content).hexdigest()[:_DIGEST_LENGTH]
 
-    def address(self, name: str) -> str:
-        """Return the address of a file."""
-        return url_for("web.static_file", digest=self.digest(name) or "missing", name=name)
+    @cached_property
+    def compressed(self) -> bytes:
+        """The content for browsers that unpack it."""
+        return gzip.compress(self.content, mtime=0)
+
+
+def read(folder: Path) -> dict[str, Asset]:
+    """Return the files pages use, by their names in ``folder``."""
+    return {
+        path.relative_to(folder).as_posix(): Asset(path.read_bytes(), _KINDS[path.suffix])
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in _KINDS
+    }
 
 
 def install(app: Flask) -> None:
     """Read the files once, and give templates ``asset(name)``."""
-    assets = Assets(_FOLDER)
+    assets = read(_FOLDER)
     app.extensions["fleet_assets"] = assets
-    app.jinja_env.globals["asset"] = assets.address
+
+    def address(name: str) -> str:
+        return url_for("web.static_file", digest=assets[name].digest if name in assets else "missing", name=name)
+
+    app.jinja_env.globals["asset"] = address
 
 
 @web.get("/static/<digest>/<path:name>")
 @public
 def static_file(digest: str, name: str) -> Response:
     """Serve a file; for ever where the hash is the file's own, else for now (a server of another release was asked)."""
-    assets: Assets = current_app.extensions["fleet_assets"]
-    known = assets.digest(name)
-    if known is None:
+    asset: Asset | None = current_app.extensions["fleet_assets"].get(name)
+    if asset is None:
         abort(404)
-    response = send_from_directory(_FOLDER, name)
-    response.headers["Cache-Control"] = f"public, max-age={_YEAR_S}, immutable" if known == digest else "no-cache"
+    packed = request.accept_encodings.quality("gzip") > 0
+    response = Response(asset.compressed if packed else asset.content, mimetype=asset.kind)
+    if packed:
+        response.content_encoding = "gzip"
+    response.vary.add("Accept-Encoding")
+    response.headers["Cache-Control"] = (
+        f"public, max-age={_YEAR_S}, immutable" if asset.digest == digest else "no-cache"
+    )
     return response

@@ -1,0 +1,340 @@
+"""The pages: what they show, to whom, and with how many statements."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from fleet import clock
+from fleet.access import Role
+from fleet.assignments.assigning import Place
+from fleet.checkins.models import CheckIn
+from fleet.compliance.models import FindingKind
+from fleet.db import db, transaction
+from fleet.devices.models import DeviceLife
+from fleet.web.catalogue import wanted
+from fleet.web.languages import NAMES
+from tests import factories, visiting
+from tests.visiting import Visitor, World
+
+MOST_STATEMENTS = 15
+
+
+@pytest.fixture
+def world(app: Flask) -> World:
+    return visiting.build(app)
+
+
+@pytest.fixture
+def admin(app: Flask, world: World) -> Visitor:
+    visitor = Visitor(app)
+    assert visitor.sign_in("admin").status_code == 303
+    return visitor
+
+
+# Who gets what: for each view a row of address, and the status for a stranger and for each of ROLES. A status is the
+# whole answer to "may I see that there is such a thing": others' schools and tablets do not exist (404, not 403).
+ROLES = ("stranger", *visiting.ROLES)
+_ANYONE = (200,) * 7
+_SIGNED_IN = (302, 200, 200, 200, 200, 200, 200)
+POLICY: dict[str, list[tuple[str, tuple[int, ...]]]] = {
+    "web.overview": [("/", _SIGNED_IN)],
+    "web.school": [
+        ("/schools/{w.school.id}", (302, 200, 200, 404, 200, 200, 404)),
+        ("/schools/{w.other_school.id}", (302, 200, 404, 200, 404, 404, 404)),
+        ("/schools/2147483647", (302, 404, 404, 404, 404, 404, 404)),
+    ],
+    "web.tablet": [
+        ("/tablets/{w.tablet.serial}", (302, 200, 200, 404, 200, 404, 404)),
+        ("/tablets/{w.tablet.asset_tag}", (302, 200, 200, 404, 200, 404, 404)),
+        ("/tablets/{w.next_tablet.serial}", (302, 200, 200, 404, 404, 200, 404)),
+        ("/tablets/{w.other_tablet.serial}", (302, 200, 404, 200, 404, 404, 404)),
+        ("/tablets/NONE", (302, 404, 404, 404, 404, 404, 404)),
+    ],
+    "web.sign_in": [("/sign-in", (200, 302, 302, 302, 302, 302, 302))],
+    "web.choose_password": [("/password/unknown", (404,) * 7)],
+    "web.static_file": [("/static/0/fleet.css", _ANYONE), ("/static/0/../register.py", (404,) * 7)],
+    # Forms; the token is the visitor's own. What they do is tested with the sign-in.
+    "web.sign_in_now": [("POST /sign-in", (401,) * 7)],
+    "web.sign_out": [("POST /sign-out", (303,) * 7)],
+    "web.choose_language": [("POST /language", (302,) * 7)],
+    "web.choose_password_now": [("POST /password/unknown", (404,) * 7)],
+}
+
+
+def test_every_view_has_a_row_in_the_policy(app: Flask) -> None:
+    assert {rule.endpoint for rule in app.url_map.iter_rules()} == set(POLICY)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_everybody_gets_what_the_policy_says_and_nothing_else(app: Flask, world: World, role: str) -> None:
+    visitor = Visitor(app)
+    if role != "stranger":
+        visitor.sign_in(role)
+    got, expected = {}, {}
+    forms = [row for rows in POLICY.values() for row in rows if row[0].startswith("POST ")]
+    views = [row for rows in POLICY.values() for row in rows if row not in forms]
+    for address, statuses in [*views, *sorted(forms, key=lambda row: "sign-out" in row[0])]:  # signing out comes last
+        path = address.removeprefix("POST ").format(w=world)
+        answer = visitor.get(path) if address == address.removeprefix("POST ") else visitor.post(path, language="nb")
+        got[address], expected[address] = answer.status_code, statuses[ROLES.index(role)]
+    assert got == expected
+
+
+@pytest.mark.parametrize("role", visiting.ROLES)
+def test_living_part_shows_no_more_than_the_page(app: Flask, world: World, role: str) -> None:
+    visitor = Visitor(app)
+    visitor.sign_in(role)
+    for path in (
+        "/",
+        f"/schools/{world.school.id}",
+        f"/schools/{world.other_school.id}",
+        "/tablets/OWN1",
+        "/tablets/OTHER1",
+    ):
+        whole, living = visitor.get(path), visitor.refresh(path)
+        assert whole.status_code == living.status_code
+        if living.status_code == 200:
+            assert "<html" not in living.text
+            for serial in ("OWN1", "NEXT1", "OTHER1"):
+                assert serial in whole.text or serial not in living.text
+
+
+def test_teacher_sees_own_classes_tablets_only(app: Flask, world: World) -> None:
+    visitor = Visitor(app)
+    visitor.sign_in("teacher")
+    overview, school = visitor.get("/").text, visitor.get(f"/schools/{world.school.id}").text
+    assert "8B" in overview
+    assert "9A" not in overview
+    assert "Naboskolen" not in overview
+    assert "OWN1" in school  # a pupil's own tablet belongs to the class too
+    assert "NEXT1" not in school
+    assert "9A" not in school
+
+
+def test_class_of_another_teacher_in_the_address_shows_nothing(app: Flask, world: World) -> None:
+    visitor = Visitor(app)
+    visitor.sign_in("teacher")
+    page = visitor.get(f"/schools/{world.school.id}?class_id={world.next_class.id}")
+    assert "NEXT1" not in page.text
+    assert "Ingen nettbrett passer." in page.text
+
+
+def test_overview_says_how_tablets_stand(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        factories.device(world.school, serial="NEW1", life=DeviceLife.EXPECTED)
+        factories.device(world.school, serial="LOST1", life=DeviceLife.LOST)
+        factories.device(world.school, serial="GONE1", life=DeviceLife.RETIRED)
+        quiet = factories.device(world.school, serial="QUIET1")
+        factories.told(quiet, at=clock.now() - timedelta(days=2), applied=factories.shall_have(quiet))
+        late = factories.device(world.school, serial="LATE1")
+        factories.shall_have(late)
+        factories.told(late, at=clock.now(), applied="0" * 64)
+    page = " ".join(visiting_text(admin.get("/").text).split())
+    for words in (
+        ("Prøveskolen 6 nettbrett · 2 klasser 2 har profilen sin 1 venter på profil 1 ikke hørt fra siste døgn "
+        "1 ikke registrert ennå 1 meldt tapt 1 bør sees på Sist hørt fra: akkurat nå"),
+        "Naboskolen 1 nettbrett · 1 klasse 1 har profilen sin Alt i orden",
+        "Nettbrett 7 5 i bruk", "Hørt fra siste time 4 av 5", "Har profilen sin 4 av 5", "Bør sees på 1 av 5",
+        "OWN1 Blokkert app no.example.game er blokkert, men er installert. akkurat nå",
+        "1 nettbrett bør sees på",
+    ):  # fmt: skip
+        assert words in page
+
+
+def test_empty_server_says_what_comes_next(app: Flask) -> None:
+    with transaction():
+        factories.account("admin", (Role.MUNICIPAL_ADMIN, None), password=visiting.PASSWORD)
+    visitor = Visitor(app)
+    visitor.sign_in("admin")
+    assert "Ingenting å se ennå" in visitor.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("", {"OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1"}), ("q=own", {"OWN1"}), ("q=tag-own", {"OWN1"}), ("q=VEBRETT", {"OWN1"}),
+        ("q=%25", set()), ("q=_", set()), ("q=nothing", set()), ("state=findings", {"OWN1"}), ("state=waiting", {"LATE1"}),
+        ("state=quiet", {"QUIET1"}), ("state=expected", {"NEW1"}), ("state=lost", {"LOST1"}), ("class_id={own}", {"OWN1"}),
+        ("class_id={next}", {"NEXT1"}), ("state=nonsense&class_id=x&page=-1", {"OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1"}),
+        ("class_id=999999999999999999999", {"OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1"}), ("page=999", set()),
+    ],
+)  # fmt: skip
+def test_filter_narrows_the_list(app: Flask, world: World, admin: Visitor, query: str, shown: set[str]) -> None:
+    with app.app_context(), transaction():
+        factories.device(world.school, serial="NEW1", life=DeviceLife.EXPECTED)
+        factories.device(world.school, serial="LOST1", life=DeviceLife.LOST)
+        quiet = factories.device(world.school, serial="QUIET1")
+        factories.told(quiet, at=clock.now() - timedelta(days=2), applied=factories.shall_have(quiet))
+        late = factories.device(world.school, serial="LATE1")
+        factories.shall_have(late)
+        factories.told(late, at=clock.now(), applied="0" * 64)
+    address = f"/schools/{world.school.id}?{query.format(own=world.own_class.id, next=world.next_class.id)}"
+    page = admin.refresh(address).text
+    assert {
+        serial for serial in ("OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1") if f"/tablets/{serial}" in page
+    } == shown
+
+
+def test_long_list_comes_in_pages_that_keep_the_filter(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        factories.tablets(world.school, 120, of_class=world.own_class)
+    first = admin.get(f"/schools/{world.school.id}?class_id={world.own_class.id}&q=sn").text
+    assert first.count('<tr id="tablet-') == 100
+    assert "Side 1 av 2" in first
+    assert f"?q=sn&amp;class_id={world.own_class.id}&amp;page=2" in first
+    second = admin.get(f"/schools/{world.school.id}?class_id={world.own_class.id}&q=sn&page=2").text
+    assert second.count('<tr id="tablet-') == 20
+
+
+def test_tablet_page_says_why_and_when(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        base = factories.published("kommune-grunn", **{"camera.allowed": True, "apps.required": ["no.example.game"]})
+        lesson = factories.published("lesing", **{"camera.allowed": False, "apps.blocked": ["no.example.game"]})
+        wifi = {"ssid": "skole", "security": "wpa2", "password": "meget hemmelig"}
+        secret = factories.published("nett", **{"wifi.networks": [wifi]})
+        now = clock.now()
+        factories.assign(base, Place.municipality(), now=now - timedelta(days=2))
+        factories.assign(secret, Place.school(db.session.merge(world.school)), now=now - timedelta(days=1))
+        factories.assign(lesson, Place.school_class(db.session.merge(world.own_class)), now=now - timedelta(minutes=5))
+        row = {"device_id": world.tablet.id, "report_id": "x", "clock_offset_s": 0}
+        db.session.add(
+            CheckIn(
+                **row,
+                sequence=1,
+                received_at=now - timedelta(hours=3),
+                battery_percent=87,
+                storage_free_bytes=5_300_000_000,
+            )
+        )
+    text = " ".join(visiting_text(admin.get("/tablets/OWN1").text).split())
+    for words in (
+        "Kamera camera.allowed nei lesing versjon 1 Klasse 8B Det strengeste gjelder: av vinner kommune-grunn versjon 1 Kommune ville ha: ja",
+        "Tatt ut fordi det er blokkert: no.example.game",
+        "Trådløse nett wifi.networks skjult nett versjon 1 Skole Prøveskolen",
+        "Elev Elev Prøve",
+        "for 3 timer siden ingen 87 % 5,3 GB",
+        "1 åpent funn",
+    ):
+        assert words in text
+    assert "meget hemmelig" not in text
+
+
+def test_school_list_has_no_pupils_names(world: World, admin: Visitor) -> None:
+    assert "Elev Prøve" not in admin.get(f"/schools/{world.school.id}").text
+
+
+@pytest.mark.parametrize("path", ["/", "/schools/{w.school.id}", "/tablets/OWN1"])
+def test_page_asks_the_database_a_bounded_number_of_times(
+    app: Flask, world: World, admin: Visitor, statements: list[str], path: str
+) -> None:
+    address = path.format(w=world)
+    counts = []
+    for round_ in range(2):
+        statements.clear()
+        assert admin.get(address).status_code == 200
+        counts.append(len(statements))
+        with app.app_context(), transaction():
+            for number in range(5):
+                school = factories.school(f"Skole {round_}{number}")
+                factories.school_class(school, "1A")
+                for device in factories.tablets(
+                    db.session.merge(world.school), 10, of_class=db.session.merge(world.own_class)
+                ):
+                    visiting.finding(device, FindingKind.OS_OUTDATED)
+    assert counts[0] == counts[1]
+    assert counts[0] <= MOST_STATEMENTS
+
+
+HOSTILE = [
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onmouseover='alert(1)", "{{ 7 * 7 }}", "{% raw %}", "javascript:alert(1)",
+    "</table><svg/onload=alert(1)>", "&lt;b&gt;", "\u202egnp.exe", "%(num)d %s", "<!--", "]]>", "<a href=javascript:alert(1)>x</a>",
+]  # fmt: skip
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would see as markup."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def visiting_text(page: str) -> str:
+    """Return the words of a page."""
+    reader = Reader()
+    reader.feed(page)
+    return " ".join(reader.words)
+
+
+def _markup(page: str) -> Iterator[str]:
+    """Return what in a page could run: each finding is a fault."""
+    reader = Reader()
+    reader.feed(page)
+    for tag, attributes in reader.tags:
+        if tag == "script" and not str(attributes.get("src", "")).startswith("/static/"):
+            yield f"script {attributes}"
+        if tag in {"img", "iframe", "object", "embed", "base", "style"}:
+            yield tag
+        yield from (name for name in attributes if name.startswith("on") or name == "style")
+        yield from (
+            str(value) for value in attributes.values() if str(value).lower().lstrip().startswith("javascript:")
+        )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_a_tablet_or_a_file_tells_is_shown_as_text(
+    app: Flask, world: World, admin: Visitor, text: str
+) -> None:
+    with app.app_context(), transaction():
+        device = db.session.merge(world.tablet)
+        device.serial, device.asset_tag, device.model = f"S{text.upper()}"[:64], text, text
+        device.state.facts = {"os_version": text, "model": text, "apps": []}
+        device.state.failures = [{"key": text, "reason": text}]
+        if device.person is not None:
+            device.person.given_name = text
+        db.session.merge(world.school).name = text
+        db.session.merge(world.own_class).title = text
+        visiting.finding(device, FindingKind.APP_MISSING, text)
+        visiting.finding(device, FindingKind.OS_OUTDATED, found=text, expected=text)
+        visiting.finding(device, FindingKind.SETTINGS_FAILED, settings=[text])
+        factories.assign(
+            factories.published(text, **{"lock_screen.message": text}),
+            Place.school_class(db.session.merge(world.own_class)),
+        )
+    for path in ("/", f"/schools/{world.school.id}?q={'%22%3E%3Cscript%3E'}", f"/schools/{world.school.id}"):
+        page = admin.get(path)
+        assert page.status_code == 200
+        assert list(_markup(page.text)) == []
+    if "/" not in text:  # real serials are letters, digits and hyphens
+        with app.test_request_context():
+            path = app.url_for("web.tablet", serial=f"S{text.upper()}"[:64])
+        page = admin.get(path)
+        assert page.status_code == 200
+        assert list(_markup(page.text)) == []
+        assert visiting_text(page.text).count(text) >= 6
+
+
+@pytest.mark.parametrize("language", NAMES)
+def test_pages_speak_every_language(app: Flask, world: World, admin: Visitor, language: str) -> None:
+    admin.post("/language", page="/", language=language)
+    own = {"nb": "Bør sees på", "nn": "Bør sjåast på", "en": "Needs a look"}
+    page = admin.get("/").text
+    assert f'<html lang="{language}"' in page
+    assert own[language] in page
+    assert not [words for code, words in own.items() if code != language and words in page]
+
+
+def test_every_text_of_the_pages_is_in_the_catalogue() -> None:
+    found: set[Any] = {message.id for message in wanted()}
+    assert {"Sign in", ("%(num)d tablet", "%(num)d tablets"), "Camera"} <= found

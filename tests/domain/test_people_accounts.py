@@ -4,12 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import delete
 
 from fleet import audit
 from fleet.access import PERMISSIONS, Grant, Permission, Principal, Role
+from fleet.db import db
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from fleet.people import accounts, passwords, signing_in
-from fleet.people.models import Account
+from fleet.people.models import Account, AccountGrant
 from fleet.schools.models import MembershipRole, PersonKind
 from tests import factories
 from tests.conftest import NOW
@@ -196,6 +198,27 @@ def test_nobody_gives_or_takes_what_they_do_not_hold_there(
     assert {(held.role, held.school_id) for held in target.grants} == before
 
 
+def test_managing_people_alone_does_not_let_anybody_give_more_than_they_have(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        PERMISSIONS, Role.SCHOOL_IT, PERMISSIONS[Role.SCHOOL_IT] | {Permission.MANAGE_PEOPLE}
+    )  # as a municipality may wish some day
+    at = factories.school()
+    boss = factories.account("boss", (Role.MUNICIPAL_ADMIN, None))
+    one = factories.account("it", (Role.SCHOOL_IT, None))
+    by = accounts.principal(one, today=TODAY)
+    accounts.grant(one, Role.TEACHER, school_id=at.id, by=by, now=NOW)
+    for act in (
+        lambda: accounts.grant(one, Role.MUNICIPAL_ADMIN, by=by, now=NOW),
+        lambda: accounts.revoke(boss, Role.MUNICIPAL_ADMIN, by=by, now=NOW),
+        lambda: accounts.disable(boss, by=by, now=NOW),
+        lambda: passwords.issue_link(boss, by=by, now=NOW),
+    ):
+        with pytest.raises(ForbiddenError):
+            act()
+
+
 def test_who_manages_one_school_touches_no_account_with_a_role_beyond_it(app: Flask) -> None:
     here, there = factories.school("Her skole"), factories.school("Der skole")
     local = Principal("account", "99", (Grant(Role.MUNICIPAL_ADMIN, here.id),))
@@ -297,6 +320,16 @@ def test_a_session_older_than_the_loss_of_a_role_may_nothing_more_at_once(app: F
     assert may()
     accounts.revoke(one, Role.SCHOOL_IT, school_id=at.id, by=CLI, now=NOW)
     assert not may()
+
+
+def test_what_another_server_took_away_is_gone_although_it_was_read_here_before(app: Flask) -> None:
+    one = factories.account("it", (Role.SCHOOL_IT, None), password=GOOD_PASSWORD)
+    token = signed_in(one)
+    assert one.grants
+    db.session.execute(delete(AccountGrant).execution_options(synchronize_session=False))
+    found = signing_in.session(token, now=NOW)
+    assert found is not None
+    assert accounts.principal(found, today=TODAY).grants == ()
 
 
 def test_a_teacher_may_see_the_classes_taught_today_and_no_others(app: Flask) -> None:

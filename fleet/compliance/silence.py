@@ -41,12 +41,14 @@ def review(*, now: datetime, timezone: ZoneInfo, threshold: timedelta = THRESHOL
     """
     db.session.flush()
     known = calendars.load(timezone)
-    rows = _candidates(now, threshold)
+    # The municipality's own calendar is for tablets without a school alone; those are always looked at.
+    window = _window([known[place] for place in known if place is not None] or [known[None]], now, threshold)
+    rows = _candidates(window)
     changing = _changing(_decide(rows, known, now, threshold))
     if not changing:
         return Reviewed(len(rows))
     states.lock(id_set(changing))  # a tablet may have spoken meanwhile: what holds now decides
-    change = _decide(_candidates(now, threshold, among=changing), known, now, threshold)
+    change = _decide(_candidates(window, among=changing), known, now, threshold)
     opened, closed = ledger.write(change, now=now)
     if change.opened:
         listening = update(DeviceState).where(DeviceState.device_id.in_(id_set(one for one, _ in change.opened)))
@@ -54,11 +56,25 @@ def review(*, now: datetime, timezone: ZoneInfo, threshold: timedelta = THRESHOL
     return Reviewed(len(rows), opened, closed)
 
 
-def _candidates(now: datetime, threshold: timedelta, *, among: Collection[int] | None = None) -> Sequence[Any]:
-    """Return the enrolled tablets that are silent by the clock on the wall, or found silent; one statement."""
+def _window(known: Collection[Calendar], now: datetime, threshold: timedelta) -> tuple[datetime, datetime]:
+    """Return since when no tablet heard from can be silent at any school, and before when none can be anything else.
+
+    So the query leaves out whoever neither falls silent nor comes back, be it most of the fleet over the summer.
+    """
+    seconds = int(threshold.total_seconds())
+    latest = max(calendar.subtract_school_seconds(now, seconds) for calendar in set(known))
+    earliest = min(calendar.subtract_school_seconds(now, seconds + 1) for calendar in set(known))
+    return earliest, latest + timedelta(seconds=1)  # instants count by their whole second
+
+
+def _candidates(window: tuple[datetime, datetime], *, among: Collection[int] | None = None) -> Sequence[Any]:
+    """Return the enrolled tablets that may have fallen silent, or may be silent no more; one statement."""
+    earliest, latest = window
     silent = and_(Finding.device_id == Device.id, Finding.kind == FindingKind.SILENT, Finding.closed_at.is_(None))
     enrolled = and_(Enrolment.device_id == Device.id, Enrolment.ended_at.is_(None))
-    long_ago = now - threshold
+    heard = (DeviceState.last_seen_at, Enrolment.enrolled_at)
+    is_back = or_(*(moment >= earliest for moment in heard), and_(*(moment.is_(None) for moment in heard)))
+    is_late = and_(*(or_(moment.is_(None), moment < latest) for moment in heard))
     query = (
         select(Device.id, Device.school_id, Device.created_at, Enrolment.enrolled_at, DeviceState.last_seen_at, Finding)
         .join(DeviceState, DeviceState.device_id == Device.id)
@@ -67,11 +83,7 @@ def _candidates(now: datetime, threshold: timedelta, *, among: Collection[int] |
         .where(
             Device.life == DeviceLife.ENROLLED,
             or_(
-                Finding.id.is_not(None),
-                and_(
-                    or_(Enrolment.enrolled_at.is_(None), Enrolment.enrolled_at < long_ago),
-                    or_(DeviceState.last_seen_at.is_(None), DeviceState.last_seen_at < long_ago),
-                ),
+                and_(Finding.id.is_not(None), is_back), and_(Finding.id.is_(None), is_late), Device.school_id.is_(None)
             ),
         )
     )

@@ -147,6 +147,19 @@ class Calendar:
         place = bisect_left(year.before, wanted) - 1
         return datetime.fromtimestamp(year.starts[place] + wanted - year.before[place], UTC)
 
+    def subtract_school_seconds(self, instant: datetime, seconds: int) -> datetime:
+        """Return the last instant from which ``seconds`` of school pass until ``instant``."""
+        if seconds <= 0:
+            return instant
+        number = instant.astimezone(self.timezone).year
+        left = self._year(number).until(_second(instant)) - seconds
+        while left < 0:
+            number -= 1
+            left += self._year(number).total
+        year = self._year(number)
+        place = bisect_right(year.before, left) - 1
+        return datetime.fromtimestamp(year.starts[place] + left - year.before[place], UTC)
+
     def _year_of(self, instant: datetime) -> _Year:
         return self._year(instant.astimezone(self.timezone).year)
 
@@ -177,14 +190,14 @@ def _second(instant: datetime) -> int:
 
 
 def is_any_school_time(calendars: Iterable[Calendar], now: datetime) -> bool:
-    """Whether there is school anywhere at ``now``: a few bisections, as schools without days of their own share one."""
+    """Whether there is school anywhere at ``now``: a few bisections, as like schools share a calendar."""
     return any(calendar.is_school_time(now) for calendar in set(calendars))
 
 
 def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
     """Return every school's calendar by its id, and the municipality's under None; three statements.
 
-    Schools without days and hours of their own share the municipality's value.
+    Schools whose days and hours are the same share one value, which remembers what it has counted for the next time.
     """
     days: dict[int | None, dict[date, Day]] = defaultdict(dict)
     for row in db.session.scalars(select(CalendarDay)):
@@ -193,12 +206,17 @@ def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
     hours: dict[int | None, dict[int, Hours]] = defaultdict(dict)
     for told in db.session.scalars(select(SchoolHours)):
         hours[told.school_id][told.weekday] = (told.starts_at, told.ends_at)
-    everywhere = Calendar(timezone, days[None], hours[None])
-    found: dict[int | None, Calendar] = {None: everywhere}
-    for school_id in db.session.scalars(select(School.id)):
-        has_own = school_id in days or school_id in hours
-        own = (
-            Calendar(timezone, days[None] | days[school_id], hours[None] | hours[school_id]) if has_own else everywhere
+    places: list[int | None] = [None, *db.session.scalars(select(School.id))]
+    return {
+        place: _calendar(
+            timezone,
+            frozenset((days[None] | days[place]).values()),
+            frozenset((hours[None] | hours[place]).items()),
         )
-        found[school_id] = own
-    return found
+        for place in places
+    }
+
+
+@lru_cache(maxsize=256)
+def _calendar(timezone: ZoneInfo, days: frozenset[Day], hours: frozenset[tuple[int, Hours]]) -> Calendar:
+    return Calendar(timezone, {day.on: day for day in days}, dict(hours))

@@ -61,10 +61,12 @@ def test_the_nearest_decision_on_hours_wins_by_weekday(app: Flask) -> None:
     assert found[rasta.id].hours_on(date(2026, 10, 7)) == calendar.DEFAULT_HOURS
 
 
-def test_schools_without_decisions_of_their_own_share_a_calendar(app: Flask) -> None:
+def test_schools_that_are_alike_share_a_calendar_from_one_time_to_the_next(app: Flask) -> None:
     kjenn, rasta = add_school("Kjenn skole"), add_school("Rasta skole")
+    before = calendar.load(OSLO)[rasta.id]
     decide(MONDAY, kjenn)
     found = calendar.load(OSLO)
+    assert found[rasta.id] is before
     assert found[rasta.id] is found[None]
     assert found[kjenn.id] is not found[None]
 

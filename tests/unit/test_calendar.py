@@ -161,6 +161,15 @@ def test_adding_school_seconds_is_the_first_instant_that_counts_them(calendar: C
     assert calendar.school_seconds_between(a, reached - timedelta(seconds=1)) == n - 1
 
 
+@given(calendars, instants, st.integers(1, 300 * 3600))
+def test_subtracting_school_seconds_is_the_last_instant_that_counts_them(
+    calendar: Calendar, a: datetime, n: int
+) -> None:
+    begun = calendar.subtract_school_seconds(a, n)
+    assert calendar.school_seconds_between(begun, a) == n
+    assert calendar.school_seconds_between(begun + timedelta(seconds=1), a) == n - 1
+
+
 @given(calendars, instants)
 def test_next_school_time_is_school_time_with_none_before_it(calendar: Calendar, a: datetime) -> None:
     following = calendar.next_school_time(a)
@@ -176,6 +185,7 @@ def test_next_school_time_goes_over_holidays_and_new_year() -> None:
 
 def test_adding_nothing_stays_where_it_is() -> None:
     assert ORDINARY.add_school_seconds(oslo("2026-09-13 12:00"), 0) == oslo("2026-09-13 12:00")
+    assert ORDINARY.subtract_school_seconds(oslo("2026-09-13 12:00"), 0) == oslo("2026-09-13 12:00")
 
 
 def test_adding_a_school_day_ends_with_school() -> None:

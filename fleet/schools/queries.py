@@ -102,13 +102,12 @@ def find_pupil(name: str) -> Person:
     Raises:
         NotFoundError: none, or several have this user name. Data does not repeat what was typed: it may be a name.
     """
-    query = select(Person).where(Person.ended_at.is_(None), Person.kind == PersonKind.PUPIL).order_by(Person.id)
-    wanted = name.strip()
-    matches = or_(func.lower(Person.username) == wanted.lower(), Person.username == wanted, Person.source_id == wanted)
-    pupils = db.session.scalars(query.where(matches)).all()
-    found = _meant(wanted, [(one, one.username or "", one.source_id, one.id) for one in pupils])
+    is_pupil = (Person.ended_at.is_(None), Person.kind == PersonKind.PUPIL)
+    # Compared here, as databases differ on what is one letter in two cases.
+    pupils = db.session.execute(select(Person.id, Person.username, Person.source_id).where(*is_pupil)).all()
+    found = _meant(name, [(number, username or "", source_id, 0) for number, username, source_id in pupils])
     if len(found) == 1:
-        return found[0]
+        return db.session.get_one(Person, found[0])
     raise NotFoundError(kind="pupil", reason="several have this user name" if found else "no such user name or id")
 
 

@@ -5,18 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from flask import Flask
 
-from fleet.cli import main
-from fleet.cli.output import Program
 from tests import rosters
-
-
-def run(app: Flask, *words: str | Path) -> Result:
-    result = CliRunner().invoke(main, [str(word) for word in words], obj=Program(lambda: app, lambda: None))
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
+from tests.doors.fleet_command import run
 
 
 @pytest.fixture

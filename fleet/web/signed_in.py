@@ -37,7 +37,7 @@ class Visitor:
 
 def install(app: Flask) -> None:
     """Have Flask-Login find the visitor of each request."""
-    manager = LoginManager(app)
+    manager = LoginManager(app, add_context_processor=False)
     # What it would compare is the browser's address and name, which change with the network and prove nothing.
     manager.session_protection = None
     manager.user_loader(_find)

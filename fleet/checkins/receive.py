@@ -8,6 +8,7 @@ depend on changed.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from fleet.db import changed, db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import FleetError
 
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # not where the backslash is itself one of the text
 _PENDING_COUNTED = 5  # polls without the desired profile are told apart up to here
 
 
@@ -135,7 +137,8 @@ def _store(reports: Sequence[Report], now: datetime) -> Sequence[Any]:
 
 def _json(value: Any) -> str:
     """Return ``value`` as JSON that PostgreSQL takes: it refuses U+0000, and with it everybody's reports."""
-    return msgspec.json.encode(value).decode().replace(r"\u0000", r"\ufffd")
+    written = msgspec.json.encode(value).decode()
+    return _NUL.sub(r"\1\\ufffd", written) if r"\u0000" in written else written
 
 
 def _note_changes(reports: Sequence[Report], stored: Mapping[int, Any], now: datetime) -> None:

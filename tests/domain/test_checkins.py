@@ -148,6 +148,7 @@ def test_u0000_in_one_report_fails_neither_it_nor_its_neighbours(tablets: list[i
     assert kinds(take(report(tablets[0]), report(tablets[1], facts=nasty), report(tablets[2]))) == [Answer] * 3
     stored = state(tablets[1]).facts or {}
     assert stored["attributes"]["a\ufffdb"] == "\ufffd"
+    assert stored["attributes"]["c"] == r"\u0000"
     assert stored["attributes"]["d"] == "\U0001f600"
 
 

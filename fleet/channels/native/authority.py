@@ -45,13 +45,18 @@ def load(secrets_dir: Path, *, now: datetime) -> Authority:
     Raises:
         PermissionError: a key file can be read by others.
         TypeError: a key file holds another kind of key.
+        ValueError: the root document does not name the assignment key.
     """
     assignment = _key(secrets_dir / "assignment-key.pem")
     stored = secrets_dir / "root.json"
     if not stored.exists():
         roots = [_key(secrets_dir / "root-keys" / f"root-{number}.pem") for number in range(1, _ROOTS + 1)]
         read_or_create(stored, encode(_sign_root(roots, assignment, now)))
-    return Authority(assignment, msgspec.json.decode(read_or_create(stored, b""), type=Envelope))
+    root = msgspec.json.decode(read_or_create(stored, b""), type=Envelope)
+    document = msgspec.json.decode(envelopes.payload_of(root), type=RootDocument)
+    if signing.thumbprint(assignment.public_key()) not in document.roles[Role.ASSIGNMENT].keyids:
+        raise ValueError("assignment-key.pem is not the key that root.json names: tablets would believe nothing")
+    return Authority(assignment, root)
 
 
 def _sign_root(

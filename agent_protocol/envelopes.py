@@ -1,6 +1,6 @@
 """Signed documents: DSSE envelopes, and what a tablet decides about them.
 
-Invariants: bytes are signed, so nothing depends on how JSON is written; a signature counts once per key, and only for
+Invariants: bytes are signed, so nothing depends on how JSON is written; a key signs once, and only for
 the role that the root document gives the key; a configuration names its tablet, its key and a version that never goes
 down. Pure decisions: reading and storing is the agent's business.
 """
@@ -93,7 +93,7 @@ def verify(
     good = set()
     for signature in envelope.signatures:
         key = keys.get(signature.keyid)
-        if key is None:
+        if key is None or signature.keyid in good:
             raise UntrustedError("forged")
         try:
             key.verify(_strict_base64(signature.sig), signed, _ECDSA)

@@ -21,6 +21,7 @@ from fleet.devices import tickets
 from fleet.errors import NotFoundError
 from fleet.jobs.when import Daily, Every, When
 from fleet.people import signing_in
+from fleet.schools import retention
 from fleet.schools.roster import apply
 
 Counts = Mapping[str, int]
@@ -32,8 +33,9 @@ KEEP_ENDED_ORDERS = timedelta(days=90)  # with the texts of messages to pupils
 KEEP_JOB_RUNS = timedelta(days=30)
 KEEP_UNUSED_SCHEDULES = timedelta(days=30)  # a tablet may come back and still report an old one
 KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import before
+KEEP_PEOPLE_WHO_LEFT = timedelta(days=180)  # a summer, and time to find out that a roster was wrong
 KEEP_AUDIT = timedelta(days=3 * 366)
-AT_ONCE = 5_000  # check-ins removed in one transaction, so that reports need not wait
+AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wait
 _MEMBERSHIPS_LOOKED_BACK = timedelta(days=366)  # where the job has not run for long or ever
 
 
@@ -88,6 +90,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
         "findings": ledger.forget(older_than=KEEP_CLOSED_FINDINGS, now=now),
         "orders": orders.forget(older_than=KEEP_ENDED_ORDERS, now=now),
         "sign_ins": signing_in.forget(now=now),
+        "people": retention.forget_people(older_than=KEEP_PEOPLE_WHO_LEFT, now=now, at_most=AT_ONCE),
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
         "schedules": schedules.forget_unused(older_than=KEEP_UNUSED_SCHEDULES, now=now),
         "job_runs": job_runs.forget(older_than=KEEP_JOB_RUNS, now=now),

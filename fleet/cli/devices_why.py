@@ -13,6 +13,8 @@ from fleet.cli.output import application, json_option, show_json
 from fleet.devices import queries
 from profiles.vocabulary import VOCABULARY
 
+_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
 
 def _plain(found: Why) -> list[dict[str, Any]]:
     def source(layer: str) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def _plain(found: Why) -> list[dict[str, Any]]:
 @click.command()
 @click.argument("serial")
 @click.argument("key", required=False)
-@click.option("--at", type=click.DateTime(), help="At this local time instead of now.")
+@click.option("--at", type=_MOMENT, help="At this local time instead of now.")
 @json_option
 def why(serial: str, key: str | None, at: datetime | None, *, as_json: bool) -> None:
     """Explain every setting of a tablet, or one: who won, who lost, and by which rule."""

@@ -157,4 +157,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, datetime):
         return value.astimezone().isoformat(sep=" ", timespec="minutes")
-    return "yes" if value is True else "no" if value is False else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    # Tablets tell their models and apps: no text of theirs shall steer the terminal.
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))

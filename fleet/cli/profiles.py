@@ -1,6 +1,7 @@
 """``fleet profiles``: apps, restrictions and settings."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,12 @@ from fleet.assignments import publishing
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from profiles import catalogue
 from profiles import profile as library
+from profiles.vocabulary import VOCABULARY
+
+
+def _shown(key: str, value: Any) -> Any:
+    """Return a value as lists may show it: only the file that can be edited (``--toml``) holds secrets."""
+    return "(hidden)" if VOCABULARY[key].secret and value is not None else value
 
 
 @click.group(cls=ErrorsAsLines)
@@ -68,9 +75,10 @@ def show(name: str, number: int | None, *, as_toml: bool, as_json: bool) -> None
     if as_toml:
         click.echo(library.dump_toml(library.Profile(name, title, settings)), nl=False)
     elif as_json:
-        show_json({"name": name, "title": title, "version": found, "settings": settings})
+        hidden = {key: _shown(key, value) for key, value in settings.items()}
+        show_json({"name": name, "title": title, "version": found, "settings": hidden})
     else:
-        rows = [{"setting": key, "value": value} for key, value in settings.items()]
+        rows = [{"setting": key, "value": _shown(key, value)} for key, value in settings.items()]
         show_table(rows, ["setting", "value"], as_json=False)
 
 
@@ -100,7 +108,12 @@ def diff(name: str, old: int, new: int, *, as_json: bool) -> None:
         if number not in known:
             raise click.BadParameter(f"{name} has no version {number}")
     rows = [
-        {"setting": one.key, "old": one.old, "new": one.new, "direction": one.direction}
+        {
+            "setting": one.key,
+            "old": _shown(one.key, one.old),
+            "new": _shown(one.key, one.new),
+            "direction": one.direction,
+        }
         for one in library.diff(known[old], known[new])
     ]
     show_table(rows, ["setting", "old", "new", "direction"], as_json=as_json)

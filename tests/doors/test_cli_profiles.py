@@ -1,0 +1,91 @@
+"""``fleet profiles``: from files to published versions, shown and compared."""
+
+import json
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from profiles import catalogue
+from tests.doors.fleet_command import run
+
+FIRST = 'name = "prove"\ntitle = "Prøve"\n[camera]\nallowed = false\n'
+SECOND = 'name = "prove"\ntitle = "Prøve"\n[camera]\nallowed = true\n[passcode]\nmin_length = 6\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (path := tmp_path / "prove.toml").write_text(FIRST)
+    return path
+
+
+def test_a_file_becomes_a_draft_and_the_draft_a_version(app: Flask, file: Path) -> None:
+    assert run(app, "profiles", "import", file).output == "prove: draft version 1\n"
+    assert run(app, "profiles", "show", "prove").exit_code == 3  # nothing is published yet
+    assert json.loads(run(app, "profiles", "list", "--json").output) == [
+        {"name": "prove", "title": "Prøve", "published": None, "draft": 1}
+    ]
+    assert run(app, "profiles", "publish", "prove").output == "prove: published version 1\n"
+    assert run(app, "profiles", "publish", "prove").exit_code == 1
+    assert json.loads(run(app, "profiles", "show", "prove", "--json").output) == {
+        "name": "prove", "title": "Prøve", "version": 1, "settings": {"camera.allowed": False},
+    }  # fmt: skip
+    assert "camera.allowed  no" in run(app, "profiles", "show", "prove").output
+
+
+def test_versions_are_listed_compared_and_written_as_a_file_that_reads_back(app: Flask, file: Path) -> None:
+    run(app, "profiles", "import", file, "--publish")
+    file.write_text(SECOND)
+    assert run(app, "profiles", "import", file, "--publish").output == "prove: published version 2\n"
+    history = json.loads(run(app, "profiles", "history", "prove", "--json").output)
+    assert [one["version"] for one in history] == [2, 1]
+    compared = json.loads(run(app, "profiles", "diff", "prove", 1, 2, "--json").output)
+    assert [(one["setting"], one["old"], one["new"], one["direction"]) for one in compared] == [
+        ("camera.allowed", False, True, "looser"),
+        ("passcode.min_length", None, 6, "tighter"),
+    ]
+    assert run(app, "profiles", "diff", "prove", 1, 3).exit_code == 2
+    file.write_text(run(app, "profiles", "show", "prove", "--version", 1, "--toml").output)
+    assert run(app, "profiles", "import", file).output == "prove: draft version 3\n"
+    assert json.loads(run(app, "profiles", "diff", "prove", 1, 3, "--json").output) == []
+
+
+def test_the_catalogue_is_imported_and_published_whole(app: Flask) -> None:
+    done = run(app, "profiles", "import", "--catalogue", "--publish")
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) == len(catalogue.load()) >= 8
+    assert all(row["published"] == 1 for row in json.loads(run(app, "profiles", "list", "--json").output))
+
+
+def test_secrets_are_shown_only_in_the_file_that_can_be_edited(app: Flask, tmp_path: Path) -> None:
+    (path := tmp_path / "nett.json").write_text(
+        json.dumps({"name": "nett", "title": "Nett", "settings": {"wifi.networks": [{"ssid": "S", "security": "wpa2", "password": "hemmelig1"}]}})
+    )  # fmt: skip
+    run(app, "profiles", "import", path, "--publish")
+    path.write_text(path.read_text().replace("hemmelig1", "hemmelig2"))
+    run(app, "profiles", "import", path, "--publish")
+    shown = [
+        run(app, "profiles", "show", "nett"),
+        run(app, "profiles", "show", "nett", "--json"),
+        run(app, "profiles", "diff", "nett", 1, 2),
+        run(app, "profiles", "diff", "nett", 1, 2, "--json"),
+    ]
+    assert all("(hidden)" in one.output and "hemmelig" not in one.output for one in shown)
+    assert "hemmelig2" in run(app, "profiles", "show", "nett", "--toml").output
+
+
+def test_faults_are_told_with_file_line_and_key_and_nothing_is_stored(app: Flask, file: Path, tmp_path: Path) -> None:
+    (wrong := tmp_path / "feil.toml").write_text(FIRST.replace("allowed", "alowed"))
+    refused = run(app, "profiles", "import", file, wrong)
+    assert refused.exit_code == 5
+    assert "feil.toml:4 [camera.alowed]: unknown-key" in refused.stderr
+    assert "camera.allowed" in refused.stderr
+    assert json.loads(run(app, "profiles", "list", "--json").output) == []
+
+
+def test_without_files_or_names_that_exist_nothing_is_done(app: Flask, tmp_path: Path) -> None:
+    assert run(app, "profiles", "import").exit_code == 2
+    assert run(app, "profiles", "import", tmp_path / "nope.toml").exit_code == 2
+    for verb in ("publish", "show", "history"):
+        assert run(app, "profiles", verb, "ingen").exit_code == 3
+    assert run(app, "profiles", "diff", "ingen", 1, 2).exit_code == 3

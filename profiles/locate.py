@@ -7,7 +7,7 @@ import re
 
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]\[]+?)\s*\]\]?\s*(#.*)?")
 _PAIR = re.compile(r"\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
-_JSON_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
+_JSON_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]|\n')
 
 
 def _dotted(text: str) -> str:
@@ -34,8 +34,32 @@ def toml_lines(text: str) -> dict[str, int]:
 
 
 def json_lines(text: str) -> dict[str, int]:
-    """Return the 1-based line of every name, as written; the first where one stands twice."""
+    """Return the 1-based line of every name, dotted by nesting; the first where one stands twice.
+
+    Names inside the object ``settings`` are given without it, as they are in TOML.
+    """
     found: dict[str, int] = {}
-    for match in _JSON_NAME.finditer(text):
-        found.setdefault(match[1], text.count("\n", 0, match.start()) + 1)
+    outer: list[str] = []
+    last, number = "", 1
+    for token in _JSON_TOKEN.finditer(text):
+        if token[0] == "\n":
+            number += 1
+        elif token[0] in "{[":
+            outer.append(last)
+        elif token[0] in "}]":
+            last = outer.pop() if outer else ""
+        elif token[2] is not None:
+            parent = outer[-1] if outer else ""
+            last = f"{parent}.{token[1]}" if parent not in {"", "settings"} else token[1]
+            found.setdefault(last, number)
+            number += token[2].count("\n")
     return found
+
+
+def line_of(name: str, lines: dict[str, int]) -> int | None:
+    """Return the line of ``name``, or of the nearest table around it."""
+    while name:
+        if name in lines:
+            return lines[name]
+        name = name.rpartition(".")[0]
+    return None

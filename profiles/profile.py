@@ -17,7 +17,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from profiles.digest import digest
 from profiles.key import Key
 from profiles.layering import looser_keys
-from profiles.locate import json_lines, toml_lines
+from profiles.locate import json_lines, line_of, toml_lines
 from profiles.vocabulary import VOCABULARY
 
 MAX_BYTES = 256 * 1024
@@ -99,7 +99,7 @@ def validate(settings: Mapping[str, Any]) -> dict[str, Any]:
     return _validate(settings, {})
 
 
-def _validate(settings: Mapping[str, Any], lines: Mapping[str, int]) -> dict[str, Any]:
+def _validate(settings: Mapping[str, Any], lines: dict[str, int]) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = SettingsSchema(unknown=RAISE).load(dict(settings))
     except ValidationError as error:
@@ -109,9 +109,9 @@ def _validate(settings: Mapping[str, Any], lines: Mapping[str, int]) -> dict[str
     return dict(sorted((_NAMES[field], value) for field, value in loaded.items()))
 
 
-def _fault(name: str, settings: Mapping[str, Any], messages: Any, lines: Mapping[str, int]) -> Fault:
+def _fault(name: str, settings: Mapping[str, Any], messages: Any, lines: dict[str, int]) -> Fault:
     key = VOCABULARY.get(name)
-    line = lines.get(name) or lines.get(name.rpartition(".")[2])
+    line = line_of(name, lines)
     if key is None:
         nearest = next(iter(difflib.get_close_matches(name, VOCABULARY, n=1, cutoff=0.5)), None)
         expected = "a setting of the vocabulary" if nearest is None else f"a setting of the vocabulary; {nearest}?"
@@ -149,7 +149,7 @@ def parse(text: str, *, form: Literal["toml", "json"] = "toml") -> Profile:
     return Profile(document["name"], document["title"], settings)
 
 
-def _head_faults(document: Mapping[str, Any], lines: Mapping[str, int]) -> list[Fault]:
+def _head_faults(document: Mapping[str, Any], lines: dict[str, int]) -> list[Fault]:
     name, title = document.get("name"), document.get("title")
     faults = []
     if not isinstance(name, str) or len(name) > _MAX_NAME or not _NAME.fullmatch(name):
@@ -160,7 +160,7 @@ def _head_faults(document: Mapping[str, Any], lines: Mapping[str, int]) -> list[
     return faults
 
 
-def _head_fault(key: str, value: Any, lines: Mapping[str, int], expected: str) -> Fault:
+def _head_fault(key: str, value: Any, lines: dict[str, int], expected: str) -> Fault:
     if value is None:
         return Fault(key, None, "missing", None, expected)
     return Fault(key, lines.get(key), "bad-value", repr(value)[:60], expected)

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles import catalogue
+from profiles import catalogue, listing
+from profiles.key import Key
+from profiles.kinds import Whole
 from profiles.profile import MAX_BYTES, Fault, Profile, ProfileError, diff, dump_toml, parse, validate
 from profiles.vocabulary import VOCABULARY
 from tests.unit.profiles.strategies import settings, values
@@ -95,6 +97,30 @@ def test_a_fault_names_key_line_and_what_was_expected(text: str, key: str, line:
     found = next(fault for fault in faults(HEAD + text) if fault.key == key)
     assert found.line == line
     assert expected in found.expected
+
+
+JSON_HEAD = '{"name": "a", "title": "A",\n"settings": {\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ('"camera": {"allowed": true},\n"bluetooth": {\n"allowed": 1}}}', "bluetooth.allowed", 5),
+        ('"camera.allowed": true,\n"bluetooth.allowed": 1}}', "bluetooth.allowed", 4),
+        ('"wifi": {"networks": [\n{"ssid": "camera.allowed", "security": "x"}]},\n"camera": {"allowed": 1}}}', "camera.allowed", 5),
+        ('"apps": {\n"required":\n["]}", "b.b"]}}}', "apps.required", 4),
+        ('"camera": {"alowed": true}}}', "camera.alowed", 3),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_json_profile_names_its_own_line(text: str, key: str, line: int) -> None:
+    assert line in {fault.line for fault in faults(JSON_HEAD + text, form="json") if fault.key == key}
+
+
+def test_a_fault_in_an_inline_table_names_the_tables_line() -> None:
+    (fault,) = faults(HEAD + "[sound]\nlocked = true\n[camera]\nallowed = true\n[os_update]\nwindow = { from = 1, until = 2 }")  # fmt: skip
+    assert (fault.key, fault.line) == ("os_update.window", 8)
+    (fault,) = faults(HEAD + "bluetooth = { allowed = 1 }")
+    assert (fault.key, fault.line) == ("bluetooth.allowed", 3)
 
 
 def test_a_secret_is_not_repeated_in_the_fault() -> None:
@@ -188,3 +214,15 @@ def test_every_setting_is_described_whole(key: Any) -> None:
 
 def test_the_vocabulary_is_large_enough() -> None:
     assert len(VOCABULARY) >= 40
+
+
+@pytest.mark.parametrize("key", VOCABULARY.values(), ids=lambda key: key.name)
+def test_every_setting_says_type_unit_range_rule_channels_and_source(key: Key) -> None:
+    row = dict(zip(listing.COLUMNS, listing.row(key), strict=True))
+    assert all(row.values())
+    if isinstance(key.kind, Whole):
+        assert key.kind.unit in row["what it may be"]
+        assert str(key.kind.lowest) in row["what it may be"]
+        assert str(key.kind.highest) in row["what it may be"]
+    assert set(key.channels) <= {"apple", "headwind", "native"}
+    assert all(source in row["channels and their own keys"] for source in key.sources.values())

@@ -353,5 +353,5 @@ def import_list(path: Path, *, by: Principal, now: datetime) -> DeliveryPlan:
             by, "devices.imported", subject="delivery-list", now=now,
             file_name=path.name[:255], added=counts["added"], changed=counts["changed"],
         )  # fmt: skip
-    changed("device", ids, now=now)
+        changed("device", ids, now=now)
     return plan

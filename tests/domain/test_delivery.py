@@ -85,9 +85,9 @@ WHOLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("start", ["", "\ufeff"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("delimiter", "start", "newline"), [(",", "", "\n"), (";", "\ufeff", "\r\n"), ("\t", "", "\r\n"), (";", "", "\n")]
+)
 @pytest.mark.parametrize(
     "header",
     [

@@ -74,11 +74,11 @@ def test_the_brake_stops_with_its_own_exit_code_unless_told_otherwise(
     broken = rosters.zipped(tmp_path / "half.zip", half(rosters.one_roster()))
     dry = run(app, "roster", "import", broken, "--dry-run")
     assert dry.exit_code == 0
-    assert "the brake would stop this (braked: kind: memberships, removed: 30, of: 50" in dry.output
-    assert json.loads(run(app, "roster", "import", broken, "--dry-run", "--json").output)["braked"]["removed"] == 30
+    assert "the brake would stop this (braked: kind: classes, removed: 6, of: 10" in dry.output
+    assert json.loads(run(app, "roster", "import", broken, "--dry-run", "--json").output)["braked"]["removed"] == 6
     stopped = run(app, "roster", "import", broken)
     assert stopped.exit_code == 4
-    assert stopped.stderr.startswith("fleet: braked: kind: ")
+    assert stopped.stderr.startswith("fleet: braked: kind: classes, removed: 6, of: 10, max_removed_percent: 10")
     assert "Traceback" not in stopped.stderr
     assert rosters.dump(without=set()) == before
     for words in (["--max-removed", "60"], ["--allow-removals"]):

@@ -183,6 +183,7 @@ def undo(*, by: Principal, now: datetime) -> RosterImport:
     if last.undone_at is not None or last.undo is None:
         reason = "already undone" if last.undone_at is not None else "undo data has been removed"
         raise ConflictError(kind="roster-import", id=last.id, reason=reason)
+    take_turn("assignments")  # so that no tablet comes to stand on what is about to go
     added: dict[str, list[int]] = last.undo["added"]
     if used := _used_by(added):
         reason = "what it added is in use; move or end that first"

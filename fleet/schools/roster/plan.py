@@ -116,5 +116,5 @@ def over_brake(given: Plan, *, max_removed_percent: int) -> BrakedError | None:
             shares.append((removed / of, name, removed, of))
     if not shares:
         return None
-    _, name, removed, of = max(shares)
+    _, name, removed, of = max(shares, key=lambda share: share[0])
     return BrakedError(kind=name, removed=removed, of=of, max_removed_percent=max_removed_percent)

@@ -14,6 +14,7 @@ from fleet import clock
 from fleet.app import logs
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
+from fleet.app.school_time import SchoolTime
 from fleet.channels.gate import Gate
 from fleet.channels.native import authority
 from fleet.channels.native.door import NativeChannel
@@ -37,7 +38,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         Work(app, keys, clock.now, report_s=config.report_s),
         keys,
         authority_name=config.authority,
-        pace=Pace(config.poll_s, config.report_s, lambda _now: True, random.SystemRandom()),
+        pace=Pace(config.poll_s, config.report_s, SchoolTime(app), random.SystemRandom()),
         nonce_key=read_or_create(config.secrets_dir / "nonce.key", secrets.token_bytes(32)),
         queue_limit=config.queue_limit,
         now=clock.now,

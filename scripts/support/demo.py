@@ -45,8 +45,8 @@ def _environ() -> dict[str, str]:
     """Return the environment with the demo's own defaults: a folder of its own, and a quick rhythm to watch."""
     return {
         "FLEET_DATA_DIR": str(ROOT / "var" / "demo"),
-        "FLEET_POLL_S": "5",
-        "FLEET_REPORT_S": "15",
+        "FLEET_POLL_S": "3",
+        "FLEET_REPORT_S": "10",
         **{name: value for name, value in os.environ.items() if value},
     }
 

@@ -1,0 +1,62 @@
+"""The rhythm follows the schools' calendars without waiting for the database."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from fleet.access import Principal
+from fleet.app import create_app
+from fleet.app.school_time import SchoolTime
+from fleet.db import db, transaction
+from fleet.schools import calendar_editing
+from tests import factories
+
+MONDAY_AT_TEN = datetime(2026, 9, 14, 8, 0, tzinfo=UTC)  # 10:00 in Oslo
+SUNDAY = MONDAY_AT_TEN - timedelta(days=1)
+
+
+@pytest.fixture
+def served(fresh_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application on a database of its own: calendars are read in another thread."""
+    environ = {
+        "FLEET_DATABASE_URL": fresh_url,
+        "FLEET_DATA_DIR": str(tmp_path),
+        "FLEET_PUBLIC_URL": "http://fleet.test",
+    }
+    app = create_app(environ=environ)
+    with app.app_context(), transaction():
+        factories.school()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def settled(asked: SchoolTime, now: datetime, expected: bool) -> bool:
+    """Ask until the reading in the background has made the answer what is expected."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if asked(now) is expected:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_every_hour_is_busy_until_the_calendars_are_read_then_they_decide(served: Flask) -> None:
+    asked = SchoolTime(served)
+    assert asked(SUNDAY)
+    assert settled(asked, SUNDAY, expected=False)
+    assert asked(MONDAY_AT_TEN)
+
+
+def test_a_changed_calendar_counts_after_some_minutes(served: Flask) -> None:
+    asked = SchoolTime(served)
+    assert settled(asked, SUNDAY, expected=False)
+    with served.app_context(), transaction():
+        calendar_editing.set_day(
+            SUNDAY.date(), school_id=None, is_school_day=True, title="Åpen dag", by=Principal.command_line(), now=SUNDAY
+        )
+    assert settled(asked, SUNDAY + timedelta(minutes=6), expected=True)

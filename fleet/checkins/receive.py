@@ -246,12 +246,6 @@ def standings(device_ids: Sequence[int]) -> dict[int, Standing]:
     return {row[0]: Standing(row[0], row[4], row[1], row[2], row[3]) for row in rows}
 
 
-def latest(device_id: int, limit: int = 20) -> Sequence[CheckIn]:
-    """Return a tablet's latest check-ins, newest first."""
-    query = select(CheckIn).where(CheckIn.device_id == device_id).order_by(CheckIn.sequence.desc())
-    return db.session.scalars(query.limit(limit)).all()
-
-
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 50_000) -> int:
     """Remove check-ins older than that, at most so many at once; returns how many. One statement."""
     key = tuple_(CheckIn.device_id, CheckIn.sequence)

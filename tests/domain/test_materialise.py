@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,8 +20,11 @@ from fleet.assignments.schedules import advance, forget_unused, next_switch
 from fleet.db import changed, db, transaction
 from fleet.devices import life
 from fleet.devices.models import Device, DeviceState
+from fleet.schools import queries as schools
 from fleet.schools.models import MembershipRole
+from fleet.schools.roster import apply
 from tests import factories as make
+from tests import rosters
 from tests.conftest import NOW
 
 BY = Principal.command_line()
@@ -314,6 +318,27 @@ def test_what_belongs_to_a_class_or_school_that_is_no_more_ends_with_it(app: Fla
         changed("class", [of.id], now=NOW)
         changed("school", [school.id], now=NOW)
     assert [len(settings(device)) for device in (own, set_of_class)] == [3, 3]
+
+
+def test_a_class_that_an_import_ends_leaves_its_set_of_tablets_and_an_undo_brings_it_back(
+    app: Flask, tmp_path: Path
+) -> None:
+    def bring_in(classes: int) -> None:
+        path = rosters.zipped(tmp_path / f"{classes}.zip", rosters.one_roster(classes=classes))
+        with transaction():
+            apply.import_file(path, max_removed_percent=None, by=BY, now=NOW)
+
+    bring_in(2)
+    with transaction():
+        of = schools.find_class("2A")
+        device = make.device(of.school, class_id=of.id)
+        make.assign(make.published(), Place.school_class(of))
+    assert settings(device) == {"camera.allowed": False}
+    bring_in(1)
+    assert settings(device) == {}
+    with transaction():
+        apply.undo(by=BY, now=NOW)
+    assert settings(device) == {"camera.allowed": False}
 
 
 def test_a_tablet_that_is_moved_has_the_new_schools_profile(app: Flask) -> None:

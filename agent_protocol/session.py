@@ -159,7 +159,7 @@ class Session:
         if response.status not in {200, 201}:
             self._refuse_enrolment(response)
         answer = read(EnrolmentAnswer, response)
-        self.memory.clock_offset_s = (answer.server_time - now).total_seconds()
+        self._correct_clock(answer.server_time, now)
         try:
             self._root = TrustedRoot.pin(answer.root, now=self._client.corrected(now))
         except UntrustedError as error:

@@ -18,6 +18,7 @@ from agent_protocol.messages import Envelope as WireEnvelope
 from agent_protocol.transport import Response
 from tests.golden import examples
 from tests.golden.examples import Example
+from tests.golden.record import record
 from tests.golden.story import STORY
 from tests.golden.world import ASSIGNMENT_KEY, World, pinned
 from tests.unit.protocol.keys import key
@@ -108,3 +109,10 @@ def test_the_traffic_in_a_different_order_of_refusals_changes_nothing(
         assert send(world, recorded["report-again"], {}).status == 200
         assert send(world, recorded["report-conflict"], {}).status == 422
     assert len(recorded["too-large"].request.body or b"") == MAX_BODY_BYTES + 1
+
+
+def test_recording_again_tells_the_same_story(fresh_url: str, tmp_path: Path, recorded: dict[str, Example]) -> None:
+    again = record(fresh_url, tmp_path / "data")
+    assert [(one.name, one.request, one.status) for one in again] == [
+        (one.name, one.request, one.status) for one in recorded.values()
+    ]

@@ -1,6 +1,6 @@
-"""The real server with everything pinned that requests depend on: clock, keys, ticket codes, the order's name.
+"""The real server with everything pinned that would differ from run to run.
 
-What is left to chance: ECDSA's random numbers, the tablet's name, versions, and waits.
+That is its clock, keys, ticket codes, names, dice, and the random numbers of ECDSA.
 """
 
 import random
@@ -22,14 +22,15 @@ from fleet.assignments.models import ProfileVersion
 from fleet.channels.native.door import NativeChannel
 from fleet.crypto import CODE_ALPHABET
 from fleet.db import db
-from fleet.devices import codes, tickets
+from fleet.devices import codes, enrolment, tickets
 from fleet.devices.models import Device
 from fleet.schools.models import School
 from tests import factories
 from tests.conftest import NOW
 from tests.gate import Door, door
-from tests.unit.protocol.keys import key
+from tests.unit.protocol.keys import key, repeatable
 
+DEVICE_ID = "de11ce00000000000000000000000001"
 ORDER_ID = "5e1f0000000000000000000000000001"
 ASSIGNMENT_KEY, ROOT_KEYS = 104, (101, 102, 103)
 
@@ -131,6 +132,9 @@ def pinned(url: str, data_dir: Path) -> Iterator[World]:
     with (
         mock.patch.object(clock, "now", now),
         mock.patch.object(codes, "make", side_effect=ready),
+        mock.patch.object(enrolment, "secrets", mock.Mock(token_hex=lambda _size: DEVICE_ID)),
+        mock.patch.object(random, "SystemRandom", return_value=random.Random(1)),  # noqa: S311 (repeatable)
+        repeatable(),
         door(url, data_dir) as served,
     ):
         worlds.append(World(served))

@@ -170,7 +170,7 @@ class SmallServer:
 
     def _config(self) -> bytes:
         whole: dict[str, Any] = {
-            "spec": "1.0", "role": Role.ASSIGNMENT, "device_id": "tablet-1", "key_thumbprint": next(iter(self.enrolments)),
+            "spec": "1.0", "role": Role.ASSIGNMENT, "device_id": "tablet-1", "key_thumbprint": list(self.enrolments)[-1],
             "version": self.version, "issued_at": self.now, "expires_at": self.now + timedelta(days=21), "min_agent": "1.0",
             "schedule": self.schedule, "orders": self.orders, "report_s": 900,
         }  # fmt: skip

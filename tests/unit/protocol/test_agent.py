@@ -1,8 +1,10 @@
 """The agent on a real machine: state directory, inventory, appliers, command line, real HTTP."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -13,12 +15,16 @@ from pathlib import Path
 import pytest
 
 from agent_protocol import linux
-from agent_protocol.agent import main, parse_qr
+from agent_protocol.agent import Agent, main, parse_qr
+from agent_protocol.errors import Code
 from agent_protocol.linux import LinuxTablet
 from agent_protocol.messages import Order
+from agent_protocol.session import Session
 from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet, restore
-from agent_protocol.store import DirectoryStore, Memory
-from agent_protocol.transport import HttpTransport, UnreachableError, authority_of
+from agent_protocol.states import AgentState
+from agent_protocol.store import DirectoryStore, Memory, MemoryStore
+from agent_protocol.transport import MAX_ANSWER_BYTES, HttpTransport, Response, UnreachableError, authority_of
+from tests.unit.protocol import small_server
 from tests.unit.protocol.served import Served, wait_for
 from tests.unit.protocol.small_server import SmallServer
 
@@ -211,10 +217,106 @@ def test_a_real_process_goes_on_after_kill_and_ends_an_assignment_alone(served: 
     served.small.away = True
     served.http.server_close()  # nobody listens any more
     wait_for(lambda: not camera.exists() and (camera.parent / "sound.json").exists())
-    assert datetime.now(UTC) >= end
+    assert datetime.now(UTC) >= end - timedelta(seconds=0.5)  # Date has whole seconds, the rest is the network's
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     assert len(served.small.enrolments) == 1
+
+
+def test_an_agent_waits_for_its_server_to_enrol_and_stops_when_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agent_protocol.agent._ENROL_RETRY_S", 0.01)
+    small = SmallServer(datetime.now(UTC))
+    small.away = True
+    session = Session(small_server.AUTHORITY, MemoryStore(), SimulatedDevice("S1"))
+    agent = Agent(session, small, "S1")
+
+    def live() -> None:
+        agent.enrol("GOOD")
+        agent.run()
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    wait_for(lambda: "server away" in caplog.text)
+    small.away = False
+    wait_for(lambda: small.reports)
+    agent.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert list(small.enrolments.values()) == ["S1"]
+    agent.enrol("GOOD")  # told to stop: it does not begin again
+    assert small.requests.count("POST /agent/v1/enrolments") == 1
+
+
+@pytest.mark.serves
+def test_a_tablet_whose_key_was_revoked_enrols_anew_with_a_new_key(served: Served, tmp_path: Path) -> None:
+    state = tmp_path / "agent"
+    served.small.hold({"camera.allowed": False})
+    words = ["--state", str(state), "--serial", "S1", "--server", served.address, "--once"]
+    assert main([*words, "--code", "GOOD"]) == 0
+    first = (state / "key.pem").read_bytes()
+    served.small.answer = lambda _method, _path: served.small.problem(Code.REVOKED)
+    assert main(words) == 0
+    served.small.answer = lambda _method, _path: None
+    assert main([*words, "--code", "GOOD"]) == 0
+    assert (state / "key.pem").read_bytes() != first
+    assert len(served.small.enrolments) == 2
+    assert Code.REPLAY not in served.small.refusals
+    assert DirectoryStore(state).load().state is AgentState.ENROLLED
+    assert (state / "applied" / "camera.json").exists()
+
+
+@pytest.mark.serves
+def test_a_second_agent_on_one_directory_is_refused(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "agent"
+    with DirectoryStore(state).held():
+        assert main(["--state", str(state), "--serial", "S1", "--server", served.address, "--once"]) == 1
+    assert "another agent" in capsys.readouterr().err
+
+
+class Replies:
+    """A socket that answers each connection with given bytes, then closes it."""
+
+    def __init__(self, *replies: bytes) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._serve, args=(replies,))
+        self.thread.start()
+
+    def _serve(self, replies: tuple[bytes, ...]) -> None:
+        for reply in replies:
+            connection, _ = self.socket.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(reply)
+        self.socket.close()
+        self.thread = threading.current_thread()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.serves
+@pytest.mark.parametrize(
+    ("replies", "requests"),
+    [
+        ([b"no http\r\n\r\n"], 1),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (MAX_ANSWER_BYTES + 1)], 1),
+        ([b""], 1),
+        ([OK, b"no http\r\n\r\n"], 2),
+    ],
+)
+def test_whatever_is_no_answer_is_unreachable(replies: list[bytes], requests: int) -> None:
+    server = Replies(*replies)
+    with contextlib.closing(HttpTransport(server.address, timeout_s=5)) as transport:
+        for _ in range(requests - 1):
+            assert transport.send("GET", "/", {}, None).body == b"ok"
+        with pytest.raises(UnreachableError):
+            transport.send("GET", "/", {}, None)
+    server.thread.join(10)
 
 
 # -- simulated ----------------------------------------------------------------------------------------------------------------
@@ -266,3 +368,20 @@ def test_a_simulated_tablet_waits_where_the_server_is_away() -> None:
     small.away = True
     tablet = SimulatedTablet("http://fleet.test", SimulatedDevice("S1"), code="GOOD")
     assert tablet.step(small, NOW) == NOW + timedelta(seconds=5)
+
+
+def test_a_simulated_tablet_waits_as_long_as_a_busy_server_asks() -> None:
+    small = SmallServer(NOW)
+    busy = small.problem(Code.BUSY)
+    small.answer = lambda _method, _path: Response(503, {"retry-after": "40"}, busy.body)
+    tablet = SimulatedTablet("http://fleet.test", SimulatedDevice("S1"), code="GOOD")
+    assert tablet.step(small, NOW) == NOW + timedelta(seconds=40)
+
+
+def test_what_a_simulated_tablet_should_not_raise_ends_the_fleet() -> None:
+    device = SimulatedDevice("S1")
+    device.identity = None  # type: ignore[assignment, method-assign]
+    tablet = SimulatedTablet("http://127.0.0.1:9", SimulatedDevice("S1"), code="GOOD")
+    tablet.session._device = device
+    with pytest.raises(TypeError):
+        SimulatedFleet("http://127.0.0.1:9", [tablet], threads=2, first_within_s=0).run()

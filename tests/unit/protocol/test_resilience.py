@@ -81,6 +81,25 @@ def test_a_busy_server_is_left_alone_at_enrolment_for_as_long_as_it_asks() -> No
         assert refusal.value.seconds == 33
 
 
+def test_a_result_that_is_refused_as_a_replay_is_told_later() -> None:
+    world = World().enrolled()
+    world.server.orders = [Order("o1", "ring", {}, NOW + timedelta(hours=1))]
+    world.server.version += 1
+    world.server.sequence = 4_000
+    world.step(60)
+    world.step(60)
+    assert world.server.results["o1"].state == "done"
+    assert world.tablet.obeyed == ["o1"]
+
+
+def test_a_tablet_without_a_configuration_still_reports() -> None:
+    world = World()
+    world.server.answer = lambda _method, path: world.server.problem(Code.NOT_FOUND) if "config" in path else None
+    world.enrolled()
+    assert world.server.reports[-1].config_version is None
+    assert world.server.reports[-1].applied.profile is None
+
+
 # -- clocks -----------------------------------------------------------------------------------------------------------
 
 

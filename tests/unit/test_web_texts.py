@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from babel.messages import mofile
@@ -68,6 +69,26 @@ def test_compiled_catalogue_is_in_step(language: str) -> None:
 @pytest.mark.parametrize("language", NAMES)
 def test_writing_an_unchanged_catalogue_changes_nothing(language: str) -> None:
     assert catalogue.written(catalogue.read(language)) == catalogue.path_of(language).read_bytes()
+
+
+def test_updating_an_empty_folder_fills_what_is_known_and_names_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(catalogue, "TRANSLATIONS", tmp_path)
+    assert catalogue.update("en") == []  # the texts are written in it
+    nb, nn = catalogue.update("nb"), catalogue.update("nn")
+    assert "Sign in" in nb
+    assert "Camera" not in nb  # the vocabulary has its own title
+    assert "Camera" in nn
+    kept = catalogue.read("nb")
+    kept["Sign in"].string = "Logg inn"
+    kept.add("A text that is gone", "En tekst som er borte")
+    catalogue.path_of("nb").write_bytes(catalogue.written(kept))
+    assert "Sign in" not in catalogue.update("nb")
+    assert catalogue.read("nb")["Sign in"].string == "Logg inn"
+    assert "A text that is gone" not in catalogue.read("nb")
+    assert catalogue.main() == 1
+    assert "nn: Sign in" in capsys.readouterr().err
 
 
 def test_norwegian_catalogues_differ_from_english_and_from_each_other() -> None:

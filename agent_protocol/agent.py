@@ -15,7 +15,7 @@ import msgspec
 
 from agent_protocol import clock
 from agent_protocol.client import BusyError
-from agent_protocol.errors import UntrustedError
+from agent_protocol.errors import Code, UntrustedError
 from agent_protocol.linux import LinuxTablet
 from agent_protocol.session import RefusedError, Session
 from agent_protocol.states import AgentState
@@ -150,7 +150,7 @@ class Agent:
             self._stopping.wait(min(max(pause, 0.05), _LONGEST_SLEEP_S))
 
 
-def _run(store: DirectoryStore, given: argparse.Namespace) -> None:
+def _run(store: DirectoryStore, given: argparse.Namespace, *, may_start_over: bool = True) -> None:
     server, code = parse_qr(given.qr) if given.qr else (given.server, given.code)
     server = _server(store, server)
     tablet = LinuxTablet(store.folder, serial=given.serial)
@@ -161,9 +161,17 @@ def _run(store: DirectoryStore, given: argparse.Namespace) -> None:
         agent = Agent(session, transport, tablet.identity().serial)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: agent.stop())
-        if session.memory.state is AgentState.NEW:
-            agent.enrol(_ticket(code, session.memory.ticket))
-        agent.step() if given.once else agent.run()
+        try:
+            if session.memory.state is AgentState.NEW:
+                agent.enrol(_ticket(code, session.memory.ticket))
+        except RefusedError as refusal:
+            if refusal.code != Code.REVOKED or code is None or not may_start_over:
+                raise
+        else:
+            agent.step() if given.once else agent.run()
+            return
+    store.start_over()  # taken in and taken back before the answer came
+    _run(store, given, may_start_over=False)
 
 
 def main(words: Sequence[str] | None = None) -> int:

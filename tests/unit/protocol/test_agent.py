@@ -268,6 +268,36 @@ def test_a_tablet_whose_key_was_revoked_enrols_anew_with_a_new_key(served: Serve
 
 
 @pytest.mark.serves
+def test_a_key_that_was_revoked_before_its_answer_came_is_replaced(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--state",
+        str(tmp_path / "agent"),
+        "--serial",
+        "S1",
+        "--server",
+        served.address,
+        "--once",
+        "--code",
+        "GOOD",
+    ]
+    refusals: list[str] = []
+
+    def revoked(_method: str, path: str) -> Response | None:
+        if not path.endswith("/enrolments") or len(refusals) == 3:
+            return None
+        refusals.append(path)
+        return served.small.problem(Code.REVOKED)
+
+    served.small.answer = revoked
+    assert main(words) == 1  # refused, and refused again with the new key: no endless loop
+    assert "revoked" in capsys.readouterr().err
+    assert main(words) == 0
+    assert list(served.small.enrolments.values()) == ["S1"]
+
+
+@pytest.mark.serves
 def test_a_second_agent_on_one_directory_is_refused(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,11 +45,21 @@ def settled(asked: SchoolTime, now: datetime, expected: bool) -> bool:
     return False
 
 
-def test_every_hour_is_busy_until_the_calendars_are_read_then_they_decide(served: Flask) -> None:
+def test_the_calendars_decide_once_they_are_read(served: Flask) -> None:
     asked = SchoolTime(served)
-    assert asked(SUNDAY)
     assert settled(asked, SUNDAY, expected=False)
     assert asked(MONDAY_AT_TEN)
+
+
+def test_every_hour_is_busy_while_the_calendars_cannot_be_read(tmp_path: Path) -> None:
+    app = create_app(environ={"FLEET_DATA_DIR": str(tmp_path), "FLEET_PUBLIC_URL": "http://fleet.test"})
+    asked = SchoolTime(app)  # a database without tables
+    for minutes in range(0, 60, 6):
+        assert asked(SUNDAY + timedelta(minutes=minutes))
+        time.sleep(0.01)
+    assert settled(asked, SUNDAY, expected=True)
+    with app.app_context():
+        db.engine.dispose()
 
 
 def test_a_changed_calendar_counts_after_some_minutes(served: Flask) -> None:

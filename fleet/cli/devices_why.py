@@ -38,6 +38,7 @@ def _plain(found: Why) -> list[dict[str, Any]]:
             "winners": [source(layer) for layer in reason.winners],
             "losers": [{**source(loser.layer), "value": shown(key, loser.value)} for loser in reason.losers],
             "removed": list(reason.removed),
+            "kept": list(reason.kept),
             "channels": list(VOCABULARY[key].channels),
         }
         for key, reason in found.effective.reasons.items()
@@ -66,6 +67,8 @@ def why(serial: str, key: str | None, at: datetime | None, *, as_json: bool) -> 
             click.echo(f"  lost  {_words(loser)}: {loser['value']}")
         if row["removed"]:
             click.echo(f"  taken out because blocked: {', '.join(row['removed'])}")
+        if row["kept"]:
+            click.echo(f"  stays open because the tablet is locked to it: {', '.join(row['kept'])}")
 
 
 def _words(source: dict[str, Any]) -> str:

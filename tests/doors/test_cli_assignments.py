@@ -126,6 +126,16 @@ def test_why_tells_everything_at_another_time_and_hides_secrets(app: Flask, scho
     assert (len(now["winners"]), len(then["winners"])) == (1, 2)
 
 
+def test_why_says_what_stays_open_as_the_tablet_is_locked_to_it(app: Flask, school: None) -> None:
+    with transaction():
+        device = queries.find_device("AB1", by=Principal.command_line())
+        make.assign(make.published("las", **{"kiosk.app": "no.bok"}), Place.municipality())
+        make.assign(make.published("sperre", **{"apps.blocked": ["no.bok", "no.spill"]}), Place.device(device))
+    told = run(app, "devices", "why", "AB1", "apps.blocked").output
+    assert told.startswith("apps.blocked = ['no.spill']   (union)\n")
+    assert "stays open because the tablet is locked to it: no.bok" in told
+
+
 @pytest.mark.parametrize("words", [("AB9",), ("AB1", "kamera.allowed"), ("AB1", "bluetooth.allowed")])
 def test_why_of_what_is_not_there_is_not_found(app: Flask, school: None, words: tuple[str, ...]) -> None:
     assert run(app, "devices", "why", *words).exit_code == 3

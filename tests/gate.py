@@ -130,6 +130,9 @@ def door(url: str, data_dir: Path, **environ: str) -> Iterator[Door]:
         yield made
     finally:
         made.stop()
+        for thread in threading.enumerate():  # reads calendars in the background, on a connection of its own
+            if thread.name == "school-time":
+                thread.join()
         with app.app_context():
             db.engine.dispose()
 

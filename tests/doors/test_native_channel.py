@@ -123,7 +123,7 @@ def test_a_poll_that_finds_nothing_new_is_304_and_a_change_or_an_order_is_not(ta
     assert [one.id for one in config_of(tablet).orders] == [order]
     answer = decode(ReportAnswer, tablet.report().body)
     assert answer.config == told.headers["etag"]
-    assert 30 <= answer.next_poll_s <= 93
+    assert 30 <= answer.next_poll_s <= 5 * 93  # a fifth as often where no school has school
 
 
 def test_the_configuration_names_its_tablet_its_key_and_a_version_that_only_rises(tablet: Tablet) -> None:

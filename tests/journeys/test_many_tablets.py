@@ -83,8 +83,8 @@ def test_what_was_acknowledged_survives_kill_9_of_the_server(fresh_url: str, tmp
         def live(serial: str) -> None:
             tablet = SimulatedTablet(server.address, SimulatedDevice(serial), code=code)
             while not stopping.wait(0.05):
-                if tablet.session.next_report_at is not None:
-                    tablet.session.next_report_at = clock.now()  # restless, so that each kill hits many of them
+                if tablet.session.timing.report_at is not None:
+                    tablet.session.timing.at_once(clock.now())  # restless, so that each kill hits many of them
                 try:
                     tablet.step(recorders[serial], clock.now())
                 except UnreachableError:  # the server is down just now

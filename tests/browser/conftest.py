@@ -24,9 +24,9 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return the machine's Chromium."""
+    """Return the machine's Chromium; per module, as the driver's event loop runs until it is closed."""
     found = next((path for path in map(shutil.which, _NAMES) if path is not None), None)
     if found is None:
         pytest.skip(f"no browser on this machine (looked for {', '.join(_NAMES)})")

@@ -41,6 +41,11 @@ class SchoolTime:
             threading.Thread(target=self._read, name="school-time", daemon=True).start()
         return self._calendars is None or calendar.is_any_school_time(self._calendars.values(), now)
 
+    def finish(self) -> None:
+        """Wait for a reading that is under way, so that its connection is given back."""
+        with self._lock:
+            pass
+
     def _read(self) -> None:
         try:
             with self._app.app_context(), reading():

@@ -34,11 +34,23 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     """Make the ASGI callable: channels for tablets, ``app`` for everything else."""
     config: Config = app.extensions["fleet_config"]
     keys = authority.load(config.secrets_dir, now=clock.now())
+    school_time = SchoolTime(app)
+
+    def start() -> Callable[[], None]:
+        stop = on_start() if on_start is not None else None
+
+        def end() -> None:
+            if stop is not None:
+                stop()
+            school_time.finish()
+
+        return end
+
     native = NativeChannel(
         Work(app, keys, clock.now, report_s=config.report_s),
         keys,
         authority_name=config.authority,
-        pace=Pace(config.poll_s, config.report_s, SchoolTime(app), random.SystemRandom()),
+        pace=Pace(config.poll_s, config.report_s, school_time, random.SystemRandom()),
         nonce_key=read_or_create(config.secrets_dir / "nonce.key", secrets.token_bytes(32)),
         queue_limit=config.queue_limit,
         now=clock.now,
@@ -47,7 +59,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         [native],
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
         probes={"/healthz": alive, "/readyz": Readiness(app, is_full=lambda: native.is_full)},
-        on_start=on_start or (lambda: lambda: None),
+        on_start=start,
         now=clock.now,
     )
 

@@ -49,6 +49,7 @@ def test_the_calendars_decide_once_they_are_read(served: Flask) -> None:
     asked = SchoolTime(served)
     assert settled(asked, SUNDAY, expected=False)
     assert asked(MONDAY_AT_TEN)
+    asked.finish()
 
 
 def test_every_hour_is_busy_while_the_calendars_cannot_be_read(tmp_path: Path) -> None:
@@ -58,6 +59,7 @@ def test_every_hour_is_busy_while_the_calendars_cannot_be_read(tmp_path: Path) -
         assert asked(SUNDAY + timedelta(minutes=minutes))
         time.sleep(0.01)
     assert settled(asked, SUNDAY, expected=True)
+    asked.finish()
     with app.app_context():
         db.engine.dispose()
 
@@ -70,3 +72,4 @@ def test_a_changed_calendar_counts_after_some_minutes(served: Flask) -> None:
             SUNDAY.date(), school_id=None, is_school_day=True, title="Åpen dag", by=Principal.command_line(), now=SUNDAY
         )
     assert settled(asked, SUNDAY + timedelta(minutes=6), expected=True)
+    asked.finish()

@@ -56,7 +56,7 @@ class SimulatedDevice:
         self._apps = dict.fromkeys(apps, "1.0")
         self._wanted: dict[str, int] = {}
         self._total = self._dice.choice((32, 64, 128)) * _GIB
-        self._free = int(self._total * self._dice.uniform(0.02, 0.7))
+        self._free = int(self._total * self._dice.uniform(0.09, 0.7))
         self._battery = self._dice.uniform(30, 100)
         self.applied: tuple[str, Mapping[str, Any]] | None = None
         self.messages: list[str] = []

@@ -102,6 +102,7 @@ def queue(
         ConflictError: a tablet is not enrolled.
     """
     payload = _payload(kind, message)
+    states.lock(id_set(device.id for device in devices))  # so that two who wish the same at once queue it once
     for device in devices:
         require(by, Permission.ORDER_GENTLE, school_id=device.school_id, class_id=device.class_id)
         if device.life is not DeviceLife.ENROLLED:

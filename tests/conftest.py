@@ -94,6 +94,15 @@ def fresh_url(make_database: MakeUrl, tmp_path: Path) -> str:
     return make_database(tmp_path)
 
 
+@pytest.fixture
+def own_app(fresh_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application on a database of its own, so that threads really meet there (see ``tests.races``)."""
+    made = create_app(environ=_environ(fresh_url, tmp_path))
+    yield made
+    with made.app_context():
+        db.engine.dispose()
+
+
 @pytest.fixture(scope="session")
 def shared_app(make_database: MakeUrl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """Return one application per database kind; tests use ``app``, which undoes their work."""

@@ -1,4 +1,8 @@
-"""Profiles and their versions: drafts that may change, published versions that never do."""
+"""Profiles and their versions: drafts that may change, published versions that never do.
+
+Whoever changes a profile takes the turn ``profiles`` first: a draft that is published while somebody replaces it would
+else change after it was published.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +14,7 @@ from sqlalchemy import func, select
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.assignments.models import Profile, ProfileVersion
-from fleet.db import db
+from fleet.db import db, take_turn
 from fleet.errors import ConflictError, InvalidFileError, NotFoundError, Problem
 from profiles import profile as library
 from profiles.digest import digest
@@ -53,7 +57,9 @@ def find(name: str) -> Profile:
 def versions(profile: Profile) -> Sequence[ProfileVersion]:
     """Return a profile's versions, newest first; a draft has the highest number."""
     query = select(ProfileVersion).where(ProfileVersion.profile_id == profile.id)
-    return db.session.scalars(query.order_by(ProfileVersion.number.desc())).all()
+    # Read anew: who waited for the turn may have seen the draft that was published meanwhile.
+    query = query.order_by(ProfileVersion.number.desc()).execution_options(populate_existing=True)
+    return db.session.scalars(query).all()
 
 
 def published(profile: Profile, number: int | None = None) -> ProfileVersion:
@@ -75,6 +81,7 @@ def save_draft(given: library.Profile, *, by: Principal, now: datetime) -> Profi
         ForbiddenError: ``by`` may not edit profiles.
     """
     require(by, Permission.EDIT_PROFILES)
+    take_turn("profiles")
     profile = db.session.scalars(select(Profile).where(Profile.name == given.name)).first()
     if profile is None:
         profile = Profile(name=given.name, title=given.title, created_at=now)
@@ -104,6 +111,7 @@ def publish(profile: Profile, *, by: Principal, now: datetime) -> ProfileVersion
         ConflictError: there is no draft, or it says what the published version says already.
     """
     require(by, Permission.EDIT_PROFILES)
+    take_turn("profiles")
     known = versions(profile)
     if not known or known[0].published_at is not None:
         raise ConflictError(kind="profile", name=profile.name, reason="there is no draft to publish")

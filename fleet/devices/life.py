@@ -1,10 +1,13 @@
-"""The life of a tablet after enrolment: moved, lost, found, retired, reinstated, its key revoked."""
+"""The life of a tablet after enrolment: moved, lost, found, retired, reinstated, its key revoked.
+
+Each step takes the turn first and looks at the tablet anew, so that of two steps at once the second sees the first.
+"""
 
 from datetime import datetime
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import changed, take_turn
+from fleet.db import changed, db, take_turn
 from fleet.devices.enrolment import end_enrolment
 from fleet.devices.models import Device, DeviceLife
 from fleet.devices.tickets import sound_cart
@@ -21,6 +24,11 @@ _STEPS: dict[str, tuple[frozenset[DeviceLife], DeviceLife]] = {
 _ENDS_ENROLMENT = {"lost": "lost", "retire": "retired"}
 
 
+def _look_anew(device: Device) -> None:
+    take_turn("assignments")
+    db.session.refresh(device)
+
+
 def step(device: Device, name: str, *, by: Principal, now: datetime) -> None:
     """Take a step in a tablet's life: ``lost``, ``found``, ``retire`` or ``reinstate``.
 
@@ -30,11 +38,11 @@ def step(device: Device, name: str, *, by: Principal, now: datetime) -> None:
         ForbiddenError: ``by`` may not manage tablets of the school.
         ConflictError: the step cannot be taken from where the tablet is.
     """
+    _look_anew(device)
     require(by, Permission.MANAGE_DEVICES, school_id=device.school_id)
     allowed, to = _STEPS[name]
     if device.life not in allowed:
         raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step=name)
-    take_turn("assignments")
     before, device.life = device.life, to
     if name in _ENDS_ENROLMENT:
         end_enrolment(device, _ENDS_ENROLMENT[name], now)
@@ -52,10 +60,10 @@ def revoke_key(device: Device, *, by: Principal, now: datetime) -> None:
         ForbiddenError: ``by`` may not manage tablets of the school.
         ConflictError: the tablet is not enrolled.
     """
+    _look_anew(device)
     require(by, Permission.MANAGE_DEVICES, school_id=device.school_id)
     if device.life is not DeviceLife.ENROLLED:
         raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step="revoke")
-    take_turn("assignments")
     end_enrolment(device, "revoked", now)
     device.life = DeviceLife.EXPECTED
     audit.record(by, "devices.revoked", subject=f"device:{device.id}", now=now, serial=device.serial)
@@ -79,6 +87,7 @@ def move(
         InvalidError: the class or the pupil is of another school, or the cart has no sensible name.
         ConflictError: the tablet is retired.
     """
+    _look_anew(device)
     for school_id in {device.school_id, school.id}:
         require(by, Permission.MANAGE_DEVICES, school_id=school_id)
     if school_class is not None and school_class.school_id != school.id:
@@ -88,7 +97,6 @@ def move(
     if device.life is DeviceLife.RETIRED:
         raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step="move")
     cart = sound_cart(cart)
-    take_turn("assignments")
     device.school_id = school.id
     device.class_id = school_class.id if school_class is not None else None
     device.person_id = person.id if person is not None else None

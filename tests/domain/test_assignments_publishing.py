@@ -1,5 +1,6 @@
 """Profiles and their versions: drafts change, published versions never do."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ from flask import Flask
 from fleet import audit
 from fleet.access import Grant, Principal, Role
 from fleet.assignments import publishing
-from fleet.db import transaction
+from fleet.db import reading, transaction
 from fleet.errors import ConflictError, ForbiddenError, InvalidFileError, NotFoundError
 from profiles.profile import Profile
 from tests.conftest import NOW
+from tests.races import together
 
 BY = Principal.command_line()
 SCHOOL_IT = Principal("account", "1", grants=(Grant(Role.SCHOOL_IT, 1),))
@@ -96,3 +98,20 @@ def test_a_file_that_is_no_profile_is_told_with_its_place(
     with pytest.raises(InvalidFileError) as refusal:
         publishing.read(path)
     assert [(one.file, one.code, one.line) for one in refusal.value.problems][:1] == [("a.toml", code, line)]
+
+
+def test_a_version_says_for_ever_what_it_said_when_it_was_published(own_app: Flask) -> None:
+    for number in range(0, 24, 3):
+        with own_app.app_context(), transaction():
+            publishing.save_draft(given(**{"passcode.min_length": number}), by=BY, now=NOW)
+
+        def save(length: int) -> Callable[[], object]:
+            return lambda: publishing.save_draft(given(**{"passcode.min_length": length}), by=BY, now=NOW).number
+
+        tasks = [save(number + 1), lambda: publishing.publish(publishing.find("prove"), by=BY, now=NOW).number]
+        assert all(isinstance(result, int) for result in together(own_app, [*tasks, save(number + 2)]))
+    with own_app.app_context(), reading():
+        told = {line.fields["version"]: line.fields["digest"] for line in audit.latest(action="profiles.published")}
+        known = publishing.versions(publishing.find("prove"))
+        assert {one.number: one.digest for one in known if one.published_at is not None} == told
+        assert len(told) == 8

@@ -1,53 +1,24 @@
 """Several at the same time, on connections of their own: one-time links, guesses, and the last two administrators."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from threading import Barrier
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
 from fleet.access import Principal, Role
-from fleet.app import create_app
 from fleet.db import db, reading, transaction
-from fleet.errors import ConflictError, FleetError
+from fleet.errors import ConflictError
 from fleet.people import accounts, limits, passwords, signing_in
 from fleet.people.models import Account, AccountGrant, PasswordLink, SignInFailure, SignInSession
 from tests import factories
 from tests.conftest import NOW
 from tests.factories import GOOD_PASSWORD
+from tests.races import together
 
 CLI = Principal.command_line()
 OTHER_PASSWORD = "en helt annen setning"
-
-
-@pytest.fixture
-def own_app(fresh_url: str, tmp_path: Path) -> Iterator[Flask]:
-    """Return an application on a database of its own, so that threads really meet there."""
-    app = create_app(environ={"FLEET_DATABASE_URL": fresh_url, "FLEET_DATA_DIR": str(tmp_path)})
-    yield app
-    with app.app_context():
-        db.engine.dispose()
-
-
-def together(app: Flask, tasks: list[Callable[[], object]]) -> list[object]:
-    """Run each task in a thread and transaction of its own, all starting at once; an error of the domain is a result."""
-    start = Barrier(len(tasks))
-
-    def run(task: Callable[[], object]) -> object:
-        with app.app_context():
-            start.wait(timeout=30)
-            try:
-                with transaction():
-                    return task()
-            except FleetError as error:
-                return error
-
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        return list(pool.map(run, tasks))
 
 
 def count(app: Flask, model: type) -> int:

@@ -235,6 +235,7 @@ T = TypeVar("T")
 
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _READER = msgspec.json.Decoder()
 
 
@@ -245,9 +246,10 @@ def _require_sound(body: bytes, parsed: Any) -> None:
     are compared with the pairs that were kept: both counts run in C, which keeps the hot path short.
     """
     bare = _STRINGS.sub(b"", body)
-    brackets = bare.translate(None, _NOT_BRACKETS)
-    for _ in range(MAX_DEPTH):  # peel the innermost brackets, once per level
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    # One kind of bracket, so that each round peels exactly one level; that they match was seen when it was parsed.
+    brackets = bare.translate(_ONE_KIND, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise MalformedError(f"nested deeper than {MAX_DEPTH}")
     if bare.count(b":") != _count_pairs(parsed):

@@ -78,9 +78,11 @@ def test_texts_with_json_inside_do_not_confuse_the_counting() -> None:
     assert decode(NonceAnswer, encode(NonceAnswer(tricky, 1))) == NonceAnswer(tricky, 1)
 
 
-def test_depth_eight_is_taken_and_nine_refused() -> None:
+@pytest.mark.parametrize("inner", [("[", "]"), ('{"y":', "}"), ('[{"y":', "}]"), ('{"y":[', "]}")])
+def test_depth_eight_is_taken_and_nine_refused(inner: tuple[str, str]) -> None:
     def nested(depth: int) -> bytes:
-        return b'{"nonce":"a","expires_in_s":1,"x":' + b"[" * depth + b"]" * depth + b"}"
+        times, rest = divmod(depth, inner[0].count("[") + inner[0].count("{"))
+        return f'{{"nonce":"a","expires_in_s":1,"x":{inner[0] * times}{"[" * rest}1{"]" * rest}{inner[1] * times}}}'.encode()
 
     assert decode(NonceAnswer, nested(7)) == NonceAnswer("a", 1)
     assert "deeper" in refused(NonceAnswer, nested(8))

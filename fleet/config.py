@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from fleet.errors import InvalidError
 
@@ -79,7 +82,7 @@ def _whole(environ: Mapping[str, str], name: str, default: int, lowest: int, hig
 def _bind(environ: Mapping[str, str]) -> str:
     text = environ.get("FLEET_BIND", "127.0.0.1:8000")
     host, _, port = text.rpartition(":")
-    if not host or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+    if not re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", host) or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
         raise ConfigError(variable="FLEET_BIND", found=text, expected="host:port, such as 127.0.0.1:8000")
     return text
 
@@ -102,8 +105,9 @@ def _public_url(environ: Mapping[str, str], bind: str) -> str:
     expected = "an address such as https://nettbrett.kommune.no, without a path"
     try:
         parts = urlsplit(text)
-        bad = parts.scheme not in {"http", "https"} or not parts.hostname or bool(parts.path or parts.query)
-        bad = bad or parts.port == 0 or "@" in parts.netloc
+        bad = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
+        bad = bad or not re.fullmatch(r"[\w.:\[\]-]+", parts.netloc)
+        bad = bad or text.lower() != f"{parts.scheme}://{parts.netloc}".lower()  # no path, query or fragment
     except ValueError:
         bad = True
     if bad:
@@ -116,7 +120,11 @@ def _database_url(environ: Mapping[str, str], data_dir: Path) -> str:
     if not text:
         return f"sqlite:///{data_dir / 'fleet.sqlite3'}"
     text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text)
-    if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
+    try:  # a port that is no number is not said to be one, and a database in memory would forget everything
+        is_sound = make_url(text).database not in {None, "", ":memory:"}
+    except (ArgumentError, ValueError):
+        is_sound = False
+    if not is_sound or not text.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ConfigError(
             variable="FLEET_DATABASE_URL",
             found=text.partition(":")[0],
@@ -136,7 +144,7 @@ def load(environ: Mapping[str, str]) -> Config:
     zone = environ.get("FLEET_TIMEZONE", "Europe/Oslo")
     try:
         timezone = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (KeyError, ValueError, OSError):  # unknown, no name at all, and "Europe", which is a folder
         raise ConfigError(variable="FLEET_TIMEZONE", found=zone, expected="a name such as Europe/Oslo") from None
     jobs = environ.get("FLEET_JOBS", "on")
     if jobs not in {"on", "off"}:

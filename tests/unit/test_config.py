@@ -49,16 +49,31 @@ def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> 
         ("FLEET_BIND", "8000"),
         ("FLEET_BIND", "localhost:http"),
         ("FLEET_BIND", "127.0.0.1:99999"),
+        ("FLEET_BIND", "::1:8000"),
+        ("FLEET_BIND", "local host:8000"),
         ("FLEET_PUBLIC_URL", "nettbrett.kommune.no"),
         ("FLEET_PUBLIC_URL", "ftp://nettbrett.kommune.no"),
         ("FLEET_PUBLIC_URL", "https://nettbrett.kommune.no/fleet"),
         ("FLEET_PUBLIC_URL", "https://user@nettbrett.kommune.no"),
         ("FLEET_PUBLIC_URL", "https://nettbrett.kommune.no:99999"),
+        ("FLEET_PUBLIC_URL", "https://nettbrett.kommune.no:0"),
+        ("FLEET_PUBLIC_URL", "https://nettbrett.kommune.no?"),
+        ("FLEET_PUBLIC_URL", "https://nettbrett.kommune.no#enrol"),
+        ("FLEET_PUBLIC_URL", "https://nettbrett kommune.no"),
+        ("FLEET_PUBLIC_URL", " https://nettbrett.kommune.no"),
+        ("FLEET_PUBLIC_URL", "https://[::1"),
+        ("FLEET_PUBLIC_URL", "https://"),
         ("FLEET_DATABASE_URL", "mysql://localhost/fleet"),
+        ("FLEET_DATABASE_URL", "sqlite:///"),
+        ("FLEET_DATABASE_URL", "sqlite:///:memory:"),
+        ("FLEET_DATABASE_URL", "postgresql://fleet@localhost"),
+        ("FLEET_DATABASE_URL", "postgresql://fleet@localhost:port/fleet"),
         ("FLEET_WORKERS", "0"),
         ("FLEET_WORKERS", "two"),
         ("FLEET_POLL_S", "-5"),
         ("FLEET_TIMEZONE", "Europe/Trondheim"),
+        ("FLEET_TIMEZONE", "Europe"),
+        ("FLEET_TIMEZONE", ""),
         ("FLEET_TIMEZONE", "../etc/passwd"),
         ("FLEET_JOBS", "maybe"),
     ],
@@ -84,7 +99,10 @@ def test_several_workers_on_sqlite_are_refused() -> None:
     assert refusal.value.data["variable"] == "FLEET_WORKERS"
 
 
-def test_a_database_password_is_not_repeated_in_the_error() -> None:
+@pytest.mark.parametrize(
+    "url", ["mysql://fleet:hemmelig@localhost/fleet", "postgresql://fleet:hemmelig@localhost:port/fleet"]
+)
+def test_a_database_password_is_not_repeated_in_the_error(url: str) -> None:
     with pytest.raises(ConfigError) as refusal:
-        config.load({"FLEET_DATABASE_URL": "mysql://fleet:hemmelig@localhost/fleet"})
+        config.load({"FLEET_DATABASE_URL": url})
     assert "hemmelig" not in str(refusal.value)

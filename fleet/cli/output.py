@@ -11,7 +11,7 @@ import click
 from flask import Flask
 
 from fleet.config import Config
-from fleet.db import newest_revision, reading, schema_revision, transaction
+from fleet.db import OperationalError, newest_revision, reading, schema_revision, transaction
 from fleet.errors import BrakedError, FleetError, InvalidFileError, NotFoundError
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_BRAKED, EXIT_INVALID_FILE = 1, 2, 3, 4, 5
@@ -61,6 +61,9 @@ class ErrorsAsLines(click.Group):
         except FleetError as error:
             click.echo(f"fleet: {describe(error)}", err=True)
             ctx.exit(exit_code(error))
+        except OperationalError as error:  # away, full or locked; of several lines the first says it
+            click.echo(f"fleet: database: {str(error.orig).strip().partition(chr(10))[0]}", err=True)
+            ctx.exit(EXIT_REFUSED)
         except OSError as error:  # a file that was named cannot be read or written
             click.echo(
                 f"fleet: {error.strerror}: {error.filename}" if error.filename else f"fleet: {error}",

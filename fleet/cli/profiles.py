@@ -44,11 +44,14 @@ def import_profiles(files: tuple[Path, ...], *, from_catalogue: bool, publish: b
     by, now = Principal.command_line(), clock.now()
     with application(writes=True):
         given = [publishing.read(path) for path in files] + (catalogue.load() if from_catalogue else [])
+        done = []
         for profile in given:
             draft = publishing.save_draft(profile, by=by, now=now)
             if publish:
                 publishing.publish(draft.profile, by=by, now=now)
-            click.echo(f"{profile.name}: {'published' if publish else 'draft'} version {draft.number}")
+            done.append((profile.name, draft.number))
+    for name, number in done:  # only now is it true
+        click.echo(f"{name}: {'published' if publish else 'draft'} version {number}")
 
 
 @group.command()
@@ -57,8 +60,8 @@ def publish(name: str) -> None:
     """Publish a profile's draft; from then on the version never changes."""
     with application(writes=True):
         profile = publishing.find(name)
-        version = publishing.publish(profile, by=Principal.command_line(), now=clock.now())
-        click.echo(f"{name}: published version {version.number}")
+        number = publishing.publish(profile, by=Principal.command_line(), now=clock.now()).number
+    click.echo(f"{name}: published version {number}")
 
 
 @group.command()

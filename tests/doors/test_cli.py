@@ -1,6 +1,7 @@
 """The command line's frame: nouns, errors without tracebacks, exit codes, JSON and tables."""
 
 import json
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,6 +62,19 @@ def test_a_database_that_is_not_set_up_is_said_so_in_one_line(tmp_path: Path) ->
         .exit_code
         == 0
     )
+
+
+def test_a_database_that_cannot_be_reached_is_said_so_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        url = f"postgresql://fleet:hemmelig@127.0.0.1:{taken.getsockname()[1]}/fleet"
+        environ = {"FLEET_DATA_DIR": str(tmp_path), "FLEET_DATABASE_URL": url}
+        for words in (["devices", "list"], ["jobs", "run-now", "retention"], ["database", "upgrade"]):
+            refused = CliRunner().invoke(main, words, obj=Program(lambda: create_app(environ=environ), lambda: None))
+            assert (refused.exit_code, refused.stdout) == (1, "")
+            assert refused.stderr.startswith("fleet: database: ")
+            assert len(refused.stderr.splitlines()) == 1
+            assert "hemmelig" not in refused.stderr
 
 
 def test_a_wrong_setting_is_said_so_in_one_line() -> None:

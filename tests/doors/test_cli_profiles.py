@@ -57,6 +57,15 @@ def test_the_catalogue_is_imported_and_published_whole(app: Flask) -> None:
     assert all(row["published"] == 1 for row in json.loads(run(app, "profiles", "list", "--json").output))
 
 
+def test_nothing_is_said_to_be_published_when_one_of_the_files_undoes_all(
+    app: Flask, file: Path, tmp_path: Path
+) -> None:
+    (same := tmp_path / "same.toml").write_text(FIRST)
+    refused = run(app, "profiles", "import", file, same, "--publish")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert json.loads(run(app, "profiles", "list", "--json").output) == []
+
+
 def test_secrets_are_shown_only_in_the_file_that_can_be_edited(app: Flask, tmp_path: Path) -> None:
     (path := tmp_path / "nett.json").write_text(
         json.dumps({"name": "nett", "title": "Nett", "settings": {"wifi.networks": [{"ssid": "S", "security": "wpa2", "password": "hemmelig1"}]}})

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fleet.access import Principal
+from fleet.access import Permission, Principal, require
 from fleet.db import Base, db
 
 PUBLIC_FIELDS = frozenset(
@@ -59,8 +59,13 @@ def record(by: Principal, action: str, *, subject: str, now: datetime, **fields:
     )
 
 
-def latest(limit: int = 100, *, action: str | None = None) -> Sequence[AuditEntry]:
-    """Return the newest lines first, at most ``limit``, optionally of one action."""
+def latest(limit: int = 100, *, action: str | None = None, by: Principal) -> Sequence[AuditEntry]:
+    """Return the newest lines first, at most ``limit``, optionally of one action.
+
+    Raises:
+        ForbiddenError: ``by`` may not read the audit.
+    """
+    require(by, Permission.READ_AUDIT)
     query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     if action is not None:
         query = query.where(AuditEntry.action == action)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
+from fleet import audit
 from fleet.access import Principal, Role
 from fleet.assignments import assigning
 from fleet.assignments.models import Assignment, EffectiveProfile, Profile, ProfileVersion
@@ -184,3 +185,8 @@ def known_key(of: Device, name: str = "") -> str:
     of.state.key_thumbprint = name
     _add(of)
     return name
+
+
+def audited(limit: int = 100, *, action: str | None = None) -> Sequence[audit.AuditEntry]:
+    """Return the newest lines of the audit, as somebody with a shell on the server reads them."""
+    return audit.latest(limit, action=action, by=Principal.command_line())

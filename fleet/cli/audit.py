@@ -3,6 +3,7 @@
 import click
 
 from fleet import audit
+from fleet.access import Principal
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_table
 
 
@@ -32,6 +33,6 @@ def list_entries(limit: int, action: str | None, *, as_json: bool) -> None:
                 "subject": entry.subject,
                 "fields": entry.fields,
             }
-            for entry in audit.latest(limit, action=action)
+            for entry in audit.latest(limit, action=action, by=Principal.command_line())
         ]
     show_table(rows, ["at", "by", "action", "subject", "fields"], as_json=as_json)

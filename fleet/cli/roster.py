@@ -95,6 +95,6 @@ def history(*, as_json: bool) -> None:
     with application(writes=False):
         rows = [
             {"id": one.id, "file": one.file_name, "applied_at": one.applied_at, "undone_at": one.undone_at}
-            for one in apply.history()
+            for one in apply.history(by=Principal.command_line())
         ]
     show_table(rows, ["id", "file", "applied_at", "undone_at"], as_json=as_json)

@@ -9,11 +9,11 @@ order numbers) are not read, and are told.
 import difflib
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import insert, select, update
 
@@ -23,10 +23,9 @@ from fleet.db import changed, db, take_turn
 from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
 from fleet.errors import Problem
 from fleet.schools.models import Membership, Person, PersonKind, School, SchoolClass
+from fleet.schools.queries import by_name
 from fleet.schools.roster.package import Problems, Table, read_table
 from fleet.schools.roster.reader import UNSHOWABLE
-
-_T = TypeVar("_T")
 
 MAX_BYTES = 16 * 2**20
 _SERIAL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{1,63}")
@@ -91,14 +90,14 @@ class _Reader:
         self._file = file
         self._problems = problems
         living = db.session.scalars(select(School).where(School.ended_at.is_(None)).order_by(School.name)).all()
-        self._schools = _by_name((name, one) for one in living for name in (one.name, one.source_id))
+        self._schools = by_name((name, one) for one in living for name in (one.name, one.source_id))
         self._names = [school.name for school in living]
         classes = db.session.scalars(select(SchoolClass).where(SchoolClass.ended_at.is_(None))).all()
         self._titles: dict[int, list[str]] = {}
         for one in classes:
             self._titles.setdefault(one.school_id, []).append(one.title)
         self._classes = {
-            school.id: _by_name((one.title, one.id) for one in classes if one.school_id == school.id)
+            school.id: by_name((one.title, one.id) for one in classes if one.school_id == school.id)
             for school in living
         }
         self._read_pupils()
@@ -107,7 +106,7 @@ class _Reader:
         columns = (Person.id, Person.username, Person.source_id, Person.school_id)
         is_pupil = (Person.ended_at.is_(None), Person.kind == PersonKind.PUPIL)
         pupils = db.session.execute(select(*columns).where(*is_pupil)).all()
-        self._pupils = _by_name((name, one.id) for one in pupils for name in (one.username, one.source_id))
+        self._pupils = by_name((name, one.id) for one in pupils for name in (one.username, one.source_id))
         self._schools_of = {one.id: {one.school_id} for one in pupils}
         guests = (
             select(Membership.person_id, SchoolClass.school_id)
@@ -191,16 +190,6 @@ class _Reader:
         elif self._schools_of[found[0]].isdisjoint({school.id, None}):
             self.fault(line, "pupil", "foreign-pupil", None, f"a pupil of {school.name}")
         return found[0] if len(found) == 1 else None
-
-
-def _by_name(pairs: Iterable[tuple[str | None, _T]]) -> dict[str, list[_T]]:
-    """Return what each name, whatever its case, may mean; each meaning once."""
-    found: dict[str, list[_T]] = {}
-    for name, meant in pairs:
-        known = found.setdefault(name.casefold(), []) if name else []
-        if meant not in known:
-            known.append(meant)
-    return found
 
 
 def _near(told: str, known: list[str]) -> list[str]:
@@ -317,7 +306,7 @@ def _compare(
             says = {name: value for name, value in says.items() if name not in _TOLD_BY_TABLET}
         stands = {name: getattr(device, name) for name in _SETS.values()}
         if stands != stands | says or device.listed_at is None:
-            plan.changed.append({"id": device.id, **stands, **says})
+            plan.changed.append({"id": device.id, "listed_at": device.listed_at, **stands, **says})
         else:
             plan.unchanged += 1
     return plan, schools
@@ -345,7 +334,7 @@ def import_list(path: Path, *, by: Principal, now: datetime) -> DeliveryPlan:
         db.session.execute(insert(DeviceState), [{"device_id": device_id} for device_id in added])
         ids += added
     if plan.changed:
-        db.session.execute(update(Device), [{**row, "listed_at": now} for row in plan.changed])
+        db.session.execute(update(Device), [{**row, "listed_at": row["listed_at"] or now} for row in plan.changed])
     db.session.expire_all()
     counts = plan.counts()
     if ids:

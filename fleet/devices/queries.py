@@ -12,7 +12,7 @@ from fleet.access import Permission, Principal
 from fleet.db import db
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
 from fleet.errors import NotFoundError
-from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
+from fleet.schools.models import Membership, MembershipRole, School
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +228,6 @@ def _class_places() -> Any:
         of_pupils.where(*_IS_PUPIL),
         select(Device.id, null()).where(Device.class_id.is_(None), ~has_class),
     )
-
-
-def class_titles(class_ids: Sequence[int]) -> dict[int, str]:
-    """Return the titles of classes by id."""
-    query = select(SchoolClass.id, SchoolClass.title).where(SchoolClass.id.in_(class_ids))
-    return {class_id: title for class_id, title in db.session.execute(query)}  # noqa: C416 (a Row is no pair to the type checker)
 
 
 def keys(thumbprints: Collection[str]) -> dict[str, tuple[int, bytes]]:

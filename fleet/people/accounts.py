@@ -279,14 +279,15 @@ def set_language(account: Account, language: str | None, *, now: datetime) -> No
 def principal(account: Account, *, today: date) -> Principal:
     """Return what ``account`` may do now: its roles, and the classes it teaches on ``today`` (local date).
 
-    A disabled account may do nothing. Asks the database once at most where the grants are loaded, as
+    Own are only classes of the schools where it is a teacher: what the roster says gives no role. A disabled account may
+    do nothing. Asks the database once at most where the grants are loaded, as
     :func:`fleet.people.signing_in.session` loads them.
     """
     if account.disabled_at is not None:
         return Principal("account", str(account.id))
     grants = tuple(Grant(one.role, one.school_id) for one in account.grants)
+    at = {one.school_id for one in grants if one.role is Role.TEACHER and one.school_id is not None}
     own: frozenset[int] = frozenset()
-    if account.person_id is not None and any(one.role is Role.TEACHER for one in grants):
-        found = schools.classes_of([account.person_id], role=MembershipRole.TEACHER, today=today)
-        own = frozenset(found[account.person_id])
+    if account.person_id is not None and at:
+        own = schools.classes_of(account.person_id, role=MembershipRole.TEACHER, school_ids=at, today=today)
     return Principal("account", str(account.id), grants, own)

@@ -1,7 +1,7 @@
 """Deciding on the school calendar: days and hours, for one school or (``school_id`` None) for all.
 
 Whoever decides for all needs the permission for the whole municipality. Deciding the same again changes nothing and
-leaves no audit line.
+leaves no audit line. One decision at a time (turn :data:`TURN`), so that two on the same date are two answers in a row.
 """
 
 from datetime import date, datetime, time
@@ -10,13 +10,14 @@ from sqlalchemy import ColumnElement, select
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import db
+from fleet.db import db, take_turn
 from fleet.errors import InvalidError, NotFoundError
 from fleet.schools.calendar import Hours
 from fleet.schools.models import CalendarDay, SchoolHours
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100  # anything else is a slip of the finger
 MAX_TITLE = 120
+TURN = "calendar"
 
 
 def subject(school_id: int | None) -> str:
@@ -61,6 +62,7 @@ def set_day(
         raise InvalidError(
             kind="calendar day", on=on.isoformat(), expected=f"a title of at most {MAX_TITLE} characters"
         )
+    take_turn(TURN)
     day = _day(on, school_id)
     if day is not None and (day.is_school_day, day.title) == (is_school_day, name):
         return day
@@ -84,6 +86,7 @@ def remove_day(on: date, *, school_id: int | None, by: Principal, now: datetime)
         NotFoundError: nothing was decided there for this date.
     """
     require(by, Permission.EDIT_CALENDAR, school_id=school_id)
+    take_turn(TURN)
     day = _day(on, school_id)
     if day is None:
         raise NotFoundError(kind="calendar day", name=on.isoformat())
@@ -113,6 +116,7 @@ def set_hours(weekday: int, hours: Hours | None, *, school_id: int | None, by: P
         raise InvalidError(kind="school hours", weekday=weekday, expected="a weekday from 0 to 6")
     if hours is not None and (hours[0] >= hours[1] or any(hour.tzinfo is not None for hour in hours)):
         raise InvalidError(kind="school hours", expected="local times, the end after the beginning")
+    take_turn(TURN)
     query = select(SchoolHours).where(SchoolHours.weekday == weekday, _of(SchoolHours.school_id.expression, school_id))
     found = db.session.scalars(query).first()
     if (hours is None and found is None) or (found is not None and hours == (found.starts_at, found.ends_at)):

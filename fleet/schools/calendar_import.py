@@ -17,10 +17,11 @@ from sqlalchemy import insert, select, update
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import db
+from fleet.db import db, take_turn
 from fleet.errors import InvalidFileError, Problem
-from fleet.schools.calendar_editing import FIRST_YEAR, LAST_YEAR, MAX_TITLE, is_plausible, subject, title_of
+from fleet.schools.calendar_editing import FIRST_YEAR, LAST_YEAR, MAX_TITLE, TURN, is_plausible, subject, title_of
 from fleet.schools.models import CalendarDay, School
+from fleet.schools.queries import by_name
 from fleet.schools.roster.package import Problems, Table, read_table
 
 MAX_BYTES = 2**20
@@ -64,7 +65,7 @@ class _Reader:
         self.days: dict[_Place, _Value] = {}
         self._school_id = school_id
         living = db.session.scalars(select(School).where(School.ended_at.is_(None))).all()
-        self._schools = {school.name.casefold(): school.id for school in living}
+        self._schools = by_name((name, one.id) for one in living for name in (one.name, one.source_id))
         self._names = [school.name for school in living]
 
     def fault(self, line: int, column: str | None, code: str, found: str | None, expected: str) -> None:
@@ -109,11 +110,13 @@ class _Reader:
     def _school(self, line: int, told: str) -> int | None:
         if not told:
             return self._school_id
-        found = self._schools.get(told.casefold())
-        if found is None:
+        found = self._schools.get(told.casefold(), [])
+        if len(found) > 1:
+            self.fault(line, "school", "ambiguous-school", told, "the school's id: several have this name")
+        elif not found:
             near = difflib.get_close_matches(told, self._names, n=3, cutoff=0.4)
             self.fault(line, "school", "unknown-school", told, f"a school: {', '.join(near or self._names[:5])}")
-        return found
+        return found[0] if len(found) == 1 else None
 
 
 def _table(path: Path) -> Table:
@@ -204,6 +207,7 @@ def _compare(days: Mapping[_Place, _Value]) -> DayPlan:
 
 def import_days(path: Path, *, school_id: int | None, by: Principal, now: datetime) -> DayPlan:
     """Import a file; returns what changed. Arguments and refusals are those of :func:`propose_days`."""
+    take_turn(TURN)
     plan = propose_days(path, school_id=school_id, by=by)
     if plan.added:
         db.session.execute(insert(CalendarDay), plan.added)

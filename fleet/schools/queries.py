@@ -59,6 +59,16 @@ def _meant(told: str, known: Iterable[tuple[_T, str, str | None, int]]) -> list[
     return []
 
 
+def by_name(pairs: Iterable[tuple[str | None, _T]]) -> dict[str, list[_T]]:
+    """Return what each name in a file, whatever its case, may mean; each meaning once."""
+    found: dict[str, list[_T]] = {}
+    for name, meant in pairs:
+        known = found.setdefault(name.casefold(), []) if name else []
+        if meant not in known:
+            known.append(meant)
+    return found
+
+
 def visible_school(school_id: int, *, by: Principal) -> School:
     """Return the school of this number, if ``by`` may see it or teaches a class in it.
 
@@ -198,21 +208,19 @@ def members(by: Principal, found: SchoolClass) -> list[dict[str, Any]]:
     return sorted(listed, key=lambda row: (row["role"] == "pupil", row["family_name"], row["given_name"]))
 
 
-def classes_of(person_ids: Collection[int], *, role: MembershipRole, today: date) -> dict[int, list[int]]:
-    """Return for each person the classes it has ``role`` in on ``today`` (local date)."""
-    rows = db.session.execute(
-        select(Membership.person_id, Membership.class_id)
+def classes_of(person_id: int, *, role: MembershipRole, school_ids: Collection[int], today: date) -> frozenset[int]:
+    """Return the classes of these schools that a person has ``role`` in on ``today`` (local date)."""
+    query = (
+        select(Membership.class_id)
         .join(SchoolClass)
         .where(
-            Membership.person_id.in_(person_ids),
+            Membership.person_id == person_id,
             Membership.role == role,
             Membership.ended_at.is_(None),
             SchoolClass.ended_at.is_(None),
+            SchoolClass.school_id.in_(school_ids),
             or_(Membership.starts_on.is_(None), Membership.starts_on <= today),
             or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
         )
     )
-    found: dict[int, list[int]] = {person_id: [] for person_id in person_ids}
-    for person_id, class_id in rows:
-        found[person_id].append(class_id)
-    return found
+    return frozenset(db.session.scalars(query))

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask
 
-from fleet import audit
 from fleet.access import Grant, Principal, Role
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
@@ -60,7 +59,7 @@ def test_the_same_profile_at_the_same_place_is_replaced_and_nothing_else_is(app:
     assert standing == [*kept, *second]
     everything = assigning.listed(by=BY, now=NOW, ended=True)
     assert [one.withdrawn_at for one in everything if one.id in first] == [NOW + HOUR / 2] * 4
-    replaced = audit.latest(action="assignments.withdrawn")
+    replaced = make.audited(action="assignments.withdrawn")
     assert [(line.fields["scope"], line.fields["reason"]) for line in reversed(replaced)] == [
         (place.scope.value, "replaced") for place in places
     ]
@@ -81,7 +80,7 @@ def test_an_assignment_is_withdrawn_once(app: Flask) -> None:
         assigning.withdraw(ending, by=BY, now=NOW + HOUR)
     with pytest.raises(NotFoundError), transaction():
         assigning.withdraw(0, by=BY, now=NOW)
-    assert [line.fields for line in audit.latest(action="assignments.withdrawn")] == [{"scope": "school"}]
+    assert [line.fields for line in make.audited(action="assignments.withdrawn")] == [{"scope": "school"}]
 
 
 def test_a_school_assigns_to_itself_its_classes_and_its_tablets_and_to_nobody_else(app: Flask) -> None:
@@ -126,7 +125,7 @@ def test_what_was_assigned_can_be_looked_at(app: Flask) -> None:
     db.session.expire_all()
     assert [one.id for one in assigning.listed(by=BY, now=NOW + HOUR)] == []
     assert [one.id for one in assigning.listed(by=BY, now=NOW + HOUR, ended=True)] == [made.id]
-    (line,) = audit.latest(action="assignments.assigned")
+    (line,) = make.audited(action="assignments.assigned")
     assert line.fields == {
         "scope": "school", "profile": "grunnoppsett", "version": 1, "starts_at": None, "ends_at": (NOW + HOUR).isoformat(),
     }  # fmt: skip

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from fleet import audit
 from fleet.access import Grant, Principal, Role
 from fleet.assignments import publishing
 from fleet.db import reading, transaction
 from fleet.errors import ConflictError, ForbiddenError, InvalidFileError, NotFoundError
 from profiles.profile import Profile
+from tests import factories
 from tests.conftest import NOW
 from tests.races import together
 
@@ -36,7 +36,7 @@ def test_a_draft_is_replaced_and_a_published_version_is_followed_by_the_next(app
     assert first.settings == {"camera.allowed": True}
     assert publishing.published(profile).number == 1
     assert publishing.listed() == [{"name": "prove", "title": "Prøve", "published": 1, "draft": 2}]
-    (line,) = audit.latest(action="profiles.published")
+    (line,) = factories.audited(action="profiles.published")
     assert (line.fields["profile"], line.fields["version"]) == ("prove", 1)
 
 
@@ -100,18 +100,24 @@ def test_a_file_that_is_no_profile_is_told_with_its_place(
     assert [(one.file, one.code, one.line) for one in refusal.value.problems][:1] == [("a.toml", code, line)]
 
 
+def with_length(number: int) -> Profile:
+    return Profile("prove", "Prøve", {"passcode.min_length": number})
+
+
 def test_a_version_says_for_ever_what_it_said_when_it_was_published(own_app: Flask) -> None:
     for number in range(0, 24, 3):
         with own_app.app_context(), transaction():
-            publishing.save_draft(given(**{"passcode.min_length": number}), by=BY, now=NOW)
+            publishing.save_draft(with_length(number), by=BY, now=NOW)
 
         def save(length: int) -> Callable[[], object]:
-            return lambda: publishing.save_draft(given(**{"passcode.min_length": length}), by=BY, now=NOW).number
+            return lambda: publishing.save_draft(with_length(length), by=BY, now=NOW).number
 
         tasks = [save(number + 1), lambda: publishing.publish(publishing.find("prove"), by=BY, now=NOW).number]
         assert all(isinstance(result, int) for result in together(own_app, [*tasks, save(number + 2)]))
     with own_app.app_context(), reading():
-        told = {line.fields["version"]: line.fields["digest"] for line in audit.latest(action="profiles.published")}
+        told = {
+            line.fields["version"]: line.fields["digest"] for line in factories.audited(action="profiles.published")
+        }
         known = publishing.versions(publishing.find("prove"))
         assert {one.number: one.digest for one in known if one.published_at is not None} == told
         assert len(told) == 8

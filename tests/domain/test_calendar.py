@@ -8,13 +8,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from fleet import audit
 from fleet.access import Grant, Principal, Role
-from fleet.db import db
+from fleet.db import db, reading
 from fleet.errors import ForbiddenError, InvalidError, InvalidFileError, NotFoundError
 from fleet.schools import calendar, calendar_editing, calendar_import
 from fleet.schools.models import CalendarDay, School
+from tests import factories
 from tests.conftest import NOW
+from tests.races import together
 
 OSLO = ZoneInfo("Europe/Oslo")
 MONDAY, TUESDAY = date(2026, 10, 5), date(2026, 10, 6)
@@ -38,7 +39,7 @@ def decide(on: date, school: School | None, *, is_school_day: bool = False, titl
 
 
 def audited() -> list[str]:
-    return [line.action for line in audit.latest()]
+    return [line.action for line in factories.audited()]
 
 
 def test_the_nearest_decision_on_a_day_wins(app: Flask) -> None:
@@ -87,7 +88,7 @@ def test_deciding_the_same_again_changes_and_audits_nothing(app: Flask) -> None:
     assert audited() == ["calendar.hours-set", "calendar.day-set"]
     decide(MONDAY, kjenn, title="Kurs")
     assert db.session.scalars(select(CalendarDay.title)).all() == ["Kurs"]
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert line.fields == {"school_id": kjenn.id, "on": "2026-10-05", "is_school_day": False}
 
 
@@ -165,7 +166,7 @@ def test_a_file_names_days_ranges_and_schools(app: Flask, tmp_path: Path) -> Non
     assert found[None].is_school_day(date(2026, 11, 14))
     assert found[None].is_school_day(date(2026, 11, 16))
     assert not found[kjenn.id].is_school_day(date(2026, 11, 16))
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert (line.action, line.fields["added"], line.fields["file_name"]) == ("calendar.imported", 7, "skolerute.csv")
 
 
@@ -213,6 +214,37 @@ def test_a_file_with_a_fault_is_refused_whole(app: Flask, tmp_path: Path, text: 
         calendar_import.import_days(file, school_id=None, by=ADMIN, now=NOW)
     assert [(problem.code, problem.line) for problem in refused.value.problems] == [(code, line)]
     assert db.session.scalar(select(func.count(CalendarDay.id))) == 0
+
+
+def test_a_school_whose_name_another_has_is_named_by_its_id(app: Flask, tmp_path: Path) -> None:
+    one, other = add_school("Kjenn skole"), add_school("Kjenn skole")
+    other.source_id = "org-2"
+    file = tmp_path / "dager.csv"
+    file.write_text("dato;tittel;skole\n05.10.2026;Planleggingsdag;kjenn skole\n")
+    with pytest.raises(InvalidFileError) as refused:
+        calendar_import.import_days(file, school_id=None, by=ADMIN, now=NOW)
+    assert [problem.code for problem in refused.value.problems] == ["ambiguous-school"]
+    file.write_text("dato;tittel;skole\n05.10.2026;Planleggingsdag;ORG-2\n")
+    calendar_import.import_days(file, school_id=None, by=ADMIN, now=NOW)
+    found = calendar.load(OSLO)
+    assert (found[one.id].is_school_day(MONDAY), found[other.id].is_school_day(MONDAY)) == (True, False)
+
+
+def test_a_date_that_many_decide_on_at_once_is_decided_once(own_app: Flask, tmp_path: Path) -> None:
+    (file := tmp_path / "dager.csv").write_text("dato;tittel\n05.10.2026;Fri\n")
+
+    def decide_on() -> None:
+        calendar_editing.set_day(MONDAY, school_id=None, is_school_day=False, title="Fri", by=ADMIN, now=NOW)
+
+    def set_hours() -> None:
+        calendar_editing.set_hours(0, (time(8), time(9)), school_id=None, by=ADMIN, now=NOW)
+
+    def import_file() -> None:
+        calendar_import.import_days(file, school_id=None, by=ADMIN, now=NOW)
+
+    assert together(own_app, [decide_on, set_hours, import_file] * 3) == [None] * 9
+    with own_app.app_context(), reading():
+        assert len(audited()) == 2
 
 
 def test_a_file_of_too_many_days_is_refused(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from fleet import audit
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.db import _followers, changed, db, follow, newest_revision, reading, schema_revision, transaction
+from tests import factories
 from tests.conftest import NOW
 
 ONE = Principal.command_line()
@@ -33,7 +34,7 @@ def test_an_instant_comes_back_aware_and_equal_whatever_zone_it_had(app: Flask) 
     local = datetime(2026, 10, 25, 2, 30, tzinfo=timezone(timedelta(hours=2)))
     with transaction():
         audit.record(ONE, "a", subject="s", now=local)
-    stored = audit.latest()[0].at
+    stored = factories.audited()[0].at
     assert stored == local
     assert stored.tzinfo is UTC
 
@@ -52,14 +53,14 @@ def test_a_transaction_that_fails_leaves_nothing(app: Flask) -> None:
 
     with pytest.raises(RuntimeError):
         fail()
-    assert audit.latest() == []
+    assert factories.audited() == []
 
 
 def test_reading_ends_its_snapshot_and_drops_what_was_added(app: Flask) -> None:
     with reading():
         audit.record(ONE, "a", subject="s", now=NOW)
         db.session.flush()
-    assert audit.latest() == []
+    assert factories.audited() == []
 
 
 def test_followers_hear_once_per_transaction_of_all_that_changed(

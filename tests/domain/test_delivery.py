@@ -8,7 +8,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from fleet import audit
 from fleet.access import Grant, Principal, Role
 from fleet.db import db, transaction
 from fleet.devices import delivery, life
@@ -286,6 +285,16 @@ def test_a_tablet_that_enrolled_unexpected_becomes_listed(schools: list[School],
     assert tablet("AB1").life is DeviceLife.ENROLLED
 
 
+def test_a_tablet_is_listed_since_the_first_list_that_has_it(schools: list[School], tmp_path: Path) -> None:
+    bring_in(tmp_path, "serial,school,tag\nAB1,Kjenn skole,LK-1\n")
+    (tmp_path / "later.csv").write_text("serial,school,tag\nAB1,Kjenn skole,LK-2\n")
+    with transaction():
+        assert (
+            delivery.import_list(tmp_path / "later.csv", by=CLI, now=NOW + timedelta(days=30)).counts()["changed"] == 1
+        )
+    assert (tablet("AB1").asset_tag, tablet("AB1").listed_at) == ("LK-2", NOW)
+
+
 def test_a_retired_tablet_is_refused_with_its_line(schools: list[School], tmp_path: Path) -> None:
     bring_in(tmp_path, "serial,school\nAB1,Kjenn skole\nAB2,Kjenn skole\n")
     with transaction():
@@ -320,7 +329,7 @@ def test_school_it_imports_for_the_own_school_only_and_takes_no_other_schools_ta
 
 def test_an_import_that_changes_something_leaves_an_audit_line(schools: list[School], tmp_path: Path) -> None:
     bring_in(tmp_path, "serial,school\nAB1,Kjenn skole\nAB2,Kjenn skole\n")
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert (line.action, line.fields) == (
         "devices.imported", {"file_name": "levering.csv", "added": 2, "changed": 0},
     )  # fmt: skip

@@ -5,7 +5,6 @@ from itertools import product
 import pytest
 from flask import Flask
 
-from fleet import audit
 from fleet.access import Grant, Principal, Role
 from fleet.db import db, transaction
 from fleet.devices import life, queries
@@ -57,7 +56,7 @@ def test_each_step_leads_where_it_should_or_is_refused(school: School, step: str
         life.step(device, step, by=CLI, now=NOW)
     assert device.life is expected
     assert device.state.key_thumbprint is None
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert (line.action, line.fields) == (
         f"devices.{step}", {"serial": "AB12", "from_state": state.value, "to_state": expected.value},
     )  # fmt: skip
@@ -89,7 +88,7 @@ def test_a_tablet_moves_to_a_class_a_pupil_or_a_cart_and_leaves_the_old_place(sc
         klass, pupil = factories.school_class(other), factories.pupil(other)
         life.move(device, school=other, school_class=klass, person=pupil, by=CLI, now=NOW)
     assert (device.school_id, device.class_id, device.person_id, device.cart) == (other.id, klass.id, pupil.id, None)
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert (line.action, line.fields) == (
         "devices.moved", {"serial": "AB12", "school_id": other.id, "class_id": klass.id},
     )  # fmt: skip

@@ -191,8 +191,6 @@ def test_keys_titles_and_enrolments(fleet: dict[str, School]) -> None:
                 Enrolment(device_id=device.id, channel="native", key_thumbprint=name, public_key=b"der", enrolled_at=NOW, ended_at=ended)
             )  # fmt: skip
             db.session.flush()
-        number, own = device.id, queries.find_device("CLASS", by=CLI).class_id
+        number = device.id
     assert [one.key_thumbprint for one in queries.enrolments(device)] == ["k2", "k1"]
     assert queries.keys({"k1", "k2", "k3"}) == {"k1": (number, b"der"), "k2": (number, b"der")}
-    assert own is not None
-    assert queries.class_titles([own]) == {own: "8A"}

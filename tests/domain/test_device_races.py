@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Flask
 from sqlalchemy import func, select
 
-from fleet import audit, orders
+from fleet import orders
 from fleet.access import Principal
 from fleet.db import db, reading, transaction
 from fleet.devices import life, queries
@@ -50,7 +50,7 @@ def test_a_step_that_many_take_at_once_is_taken_once(own_app: Flask) -> None:
     results = together(own_app, [lambda: life.step(found("AB12"), "lost", by=CLI, now=NOW)] * 6)
     assert results.count(None) == 1
     with own_app.app_context(), reading():
-        assert len(audit.latest(action="devices.lost")) == 1
+        assert len(factories.audited(action="devices.lost")) == 1
 
 
 def test_the_same_order_wished_by_many_at_once_is_queued_once(own_app: Flask) -> None:

@@ -11,7 +11,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from fleet import audit
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.db import db, transaction
@@ -56,12 +55,12 @@ def taken_in(asked: EnrolmentRequest, *, now: Any = NOW) -> Enrolled:
 def refused(asked: EnrolmentRequest, *, now: Any = NOW) -> str:
     """Return the code of a refusal, after checking that nothing but its audit line was stored."""
     before = rosters.dump()
-    lines = len(audit.latest(1000))
+    lines = len(factories.audited(1000))
     outcome = enrol(asked, now=now)
     assert isinstance(outcome, Refused), outcome
     assert rosters.dump() == before
-    assert len(audit.latest(1000)) == lines + 1
-    line = audit.latest(1)[0]
+    assert len(factories.audited(1000)) == lines + 1
+    line = factories.audited(1)[0]
     assert (line.action, line.actor_kind, line.fields["code"], line.fields["channel"]) == (
         "enrolment.refused", "device", outcome.error.code, "native",
     )  # fmt: skip
@@ -90,7 +89,7 @@ def test_an_unexpected_tablet_comes_in_where_the_ticket_says(school: School) -> 
     assert (device.state.key_thumbprint, used(code)) == ("k1", 1)
     (one,) = queries.enrolments(device)
     assert (one.channel, one.public_key, one.enrolled_at, one.ended_at) == ("native", b"der", NOW, None)
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert (line.action, line.actor_id, line.fields["serial"]) == ("enrolment.taken-in", device.uid, "AB12")
     assert (line.fields["from_state"], line.fields["to_state"]) == ("expected", "enrolled")
 
@@ -129,10 +128,10 @@ def test_a_mistyped_code_is_told_from_one_that_does_not_exist(school: School) ->
     code = ticket(school)
     wrong = code[:-1] + ("1" if code[-1] != "1" else "2")
     assert refused(request(wrong)) == "ticket-unknown"
-    assert audit.latest(1)[0].fields["reason"] == "mistyped"
+    assert factories.audited(1)[0].fields["reason"] == "mistyped"
     assert refused(request("noe helt annet")) == "ticket-unknown"
     assert refused(request(codes.make())) == "ticket-unknown"
-    assert audit.latest(1)[0].fields["reason"] is None
+    assert factories.audited(1)[0].fields["reason"] is None
 
 
 def test_an_expired_ticket(school: School) -> None:
@@ -158,7 +157,7 @@ def test_a_revoked_ticket(school: School) -> None:
     with transaction():
         tickets.revoke(number, by=CLI, now=NOW)
     assert refused(request(code)) == "ticket-revoked"
-    assert audit.latest(1)[0].fields["ticket_id"] == number
+    assert factories.audited(1)[0].fields["ticket_id"] == number
 
 
 def test_a_ticket_of_another_school_than_the_lists(school: School) -> None:
@@ -187,7 +186,7 @@ def test_a_listed_only_ticket_takes_nothing_else(school: School) -> None:
 @pytest.mark.parametrize("serial", ["", "A", "A B", "../../etc", "x" * 65, "AB\x1b[2J", "<script>", "Ærlig"])
 def test_what_is_no_serial_is_refused_and_not_written_to_the_audit(school: School, serial: str) -> None:
     assert refused(request(ticket(school), serial)) == "serial-not-listed"
-    assert audit.latest(1)[0].subject == "serial:?"
+    assert factories.audited(1)[0].subject == "serial:?"
 
 
 @pytest.mark.parametrize(("step", "code"), [("lost", "device-lost"), ("retire", "device-retired")])
@@ -198,7 +197,7 @@ def test_a_lost_or_retired_tablet_cannot_enrol_and_its_showing_up_is_noted(
     with transaction():
         life.step(db.session.get_one(Device, told.device_id), step, by=CLI, now=NOW)
     assert refused(request(ticket(school))) == code
-    assert audit.latest(1)[0].subject == "serial:AB12"
+    assert factories.audited(1)[0].subject == "serial:AB12"
     assert refused(request(ticket(school), key="k1")) == "revoked"
 
 
@@ -217,7 +216,7 @@ def test_a_key_is_one_tablets(school: School) -> None:
     code = ticket(school)
     taken_in(request(code, "AB12", key="k1"))
     assert refused(request(code, "CD34", key="k1")) == "serial-not-listed"
-    assert audit.latest(1)[0].fields["reason"] == "the key is another tablet's"
+    assert factories.audited(1)[0].fields["reason"] == "the key is another tablet's"
 
 
 def test_a_wiped_tablet_that_enrols_again_keeps_its_history_and_goes_on_with_its_sequence(school: School) -> None:
@@ -242,7 +241,7 @@ def test_a_wiped_tablet_that_enrols_again_keeps_its_history_and_goes_on_with_its
     assert state.config_version > version
     assert used(code) == 2
     assert refused(request(code, key="k1")) == "revoked"
-    assert audit.latest(1)[0].fields["reason"] == "wiped"
+    assert factories.audited(1)[0].fields["reason"] == "wiped"
 
 
 def test_a_found_tablet_enrols_anew_under_its_own_row(school: School) -> None:
@@ -320,7 +319,7 @@ def counted(app: Flask) -> dict[str, int]:
             "open": db.session.scalar(select(func.count()).where(Enrolment.ended_at.is_(None))) or 0,
             "ended": db.session.scalar(select(func.count()).where(Enrolment.ended_at.is_not(None))) or 0,
             "used": db.session.scalar(select(Ticket.used_count)) or 0,
-            "refused": len(audit.latest(500, action="enrolment.refused")),
+            "refused": len(factories.audited(500, action="enrolment.refused")),
         }
         db.session.remove()
         db.engine.dispose()

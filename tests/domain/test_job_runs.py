@@ -16,6 +16,7 @@ from fleet.access import Principal
 from fleet.app import create_app
 from fleet.db import db, reading, transaction
 from fleet.job_runs import BY_HAND, JobOutcome, StaleEpochError
+from tests import factories
 from tests.conftest import NOW
 
 LIFE = timedelta(seconds=60)
@@ -132,7 +133,7 @@ def test_work_under_a_stale_epoch_is_refused_and_undone(app: Flask) -> None:
 
     with pytest.raises(StaleEpochError):
         work()
-    assert audit.latest(action="written-too-late") == []
+    assert factories.audited(action="written-too-late") == []
     assert job_runs.runs()[0].outcome is JobOutcome.RUNNING
 
 
@@ -300,4 +301,4 @@ def test_a_suspended_transaction_is_ended_by_the_database(servers: list[Flask], 
     with pytest.raises(DBAPIError):
         sleep()
     with servers[0].app_context(), reading():
-        assert audit.latest() == []
+        assert factories.audited() == []

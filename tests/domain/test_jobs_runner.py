@@ -80,7 +80,7 @@ FAIL = Job("fail", "fails", Every(1), fail)
 
 def lines() -> int:
     with reading():
-        return len(audit.latest(1000, action="job-wrote"))
+        return len(factories.audited(1000, action="job-wrote"))
 
 
 def last_run() -> JobRun:
@@ -254,7 +254,7 @@ def test_run_by_hand_needs_no_lease_and_leaves_an_audit_line(app: Flask) -> None
     assert (done.outcome, done.counts) == (JobOutcome.DONE, {"lines": 1})
     run = last_run()
     assert (run.epoch, run.slot, run.outcome) == (job_runs.BY_HAND, NOW, JobOutcome.DONE)
-    (entry,) = audit.latest(action="jobs.run-by-hand")
+    (entry,) = factories.audited(action="jobs.run-by-hand")
     assert (entry.subject, entry.fields, entry.actor_kind) == (f"job-run:{run.id}", {"job": "write"}, "cli")
 
 
@@ -346,7 +346,7 @@ def test_four_runners_run_each_slot_once_and_the_next_takes_over(make_app: Calla
         assert len({run.slot for run in runs}) == len(runs)
         assert {run.outcome for run in runs} == {JobOutcome.DONE}
         assert {run.epoch for run in runs} >= {1, 2}
-        assert len(audit.latest(1000, action="job-wrote")) == len(runs)
+        assert len(factories.audited(1000, action="job-wrote")) == len(runs)
 
 
 def test_stopping_waits_for_the_running_job_and_frees_the_lease(make_app: Callable[..., Flask]) -> None:

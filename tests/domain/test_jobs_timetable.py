@@ -167,7 +167,7 @@ def test_a_ticket_that_ends_gets_one_audit_line_with_the_places_left(app: Flask)
         make_ticket(days=7)
     assert run(app, "expiring-tickets", NOW).counts == {"expired": 0, "expiring": 1}
     assert run(app, "expiring-tickets", NOW + 2 * DAY).counts == {"expired": 1, "expiring": 0}
-    (line,) = audit.latest(action="tickets.expired")
+    (line,) = factories.audited(action="tickets.expired")
     assert (line.subject, line.actor_id) == (f"ticket:{ticket.id}", "expiring-tickets")
     assert (line.fields["count"], line.fields["school_id"]) == (4, ticket.school_id)
     later = [run(app, "expiring-tickets", NOW + days * DAY).counts["expired"] for days in (2, 7, 8, 400)]
@@ -254,7 +254,7 @@ def test_retention_removes_what_is_no_longer_needed_and_nothing_else(app: Flask)
 
     late = run(app, "retention", NOW + 1200 * DAY)
     assert late.counts["audit_lines"] == lines + 4
-    assert [entry.action for entry in audit.latest()] == ["jobs.run-by-hand"]
+    assert [entry.action for entry in factories.audited()] == ["jobs.run-by-hand"]
 
 
 def test_retention_forgets_schedules_that_no_tablet_has(app: Flask) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from fleet import audit, orders
+from fleet import orders
 from fleet.access import Grant, Principal, Role
 from fleet.app import create_app
 from fleet.db import db, transaction
@@ -49,7 +49,7 @@ def test_an_order_is_queued_sent_and_done_and_each_step_is_a_new_configuration(a
     assert device.state.config_version == 3
     assert orders.pending([device.id], now=NOW) == {}
     assert [one.id for one in orders.of_device(device.id)] == [order.id]
-    (line,) = audit.latest(action="orders.queued")
+    (line,) = make.audited(action="orders.queued")
     assert line.fields == {"order_kind": "message", "count": 1}
 
 
@@ -80,7 +80,7 @@ def test_the_same_order_still_waiting_is_not_queued_twice(app: Flask) -> None:
         assert len(queued(one, kind=OrderKind.MESSAGE, message="b")) == 1
         assert len(queued(one, kind=OrderKind.LOCK_MESSAGE, message="a")) == 1
     assert one.state.config_version == 4
-    assert [line.fields["count"] for line in audit.latest(action="orders.queued")] == [1, 1, 1, 1]
+    assert [line.fields["count"] for line in make.audited(action="orders.queued")] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_school_orders_its_own_tablets_and_a_teacher_those_of_own_classes(app:
         with pytest.raises(NotFoundError):
             orders.withdraw(0, by=BY, now=NOW)
     assert orders.of_device(mine.id)[0].state is OrderState.WITHDRAWN
-    (line,) = audit.latest(action="orders.withdrawn")
+    (line,) = make.audited(action="orders.withdrawn")
     assert line.fields == {"order_id": orders.of_device(mine.id)[0].id}
 
 

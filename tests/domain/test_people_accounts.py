@@ -6,12 +6,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete
 
-from fleet import audit
 from fleet.access import PERMISSIONS, Grant, Permission, Principal, Role
 from fleet.db import db
+from fleet.devices import queries as devices
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from fleet.people import accounts, passwords, signing_in
 from fleet.people.models import Account, AccountGrant
+from fleet.schools import queries as schools
 from fleet.schools.models import MembershipRole, PersonKind
 from tests import factories
 from tests.conftest import NOW
@@ -22,7 +23,7 @@ TODAY = date(2026, 9, 14)
 
 
 def actions() -> list[tuple[str, dict[str, object]]]:
-    return [(line.action, line.fields) for line in reversed(audit.latest())]
+    return [(line.action, line.fields) for line in reversed(factories.audited())]
 
 
 def signed_in(account: Account) -> str:
@@ -341,9 +342,13 @@ def test_a_teacher_may_see_the_classes_taught_today_and_no_others(app: Flask) ->
     factories.membership(teacher, over, role=MembershipRole.TEACHER, ends_on=TODAY - timedelta(days=1))
     factories.membership(teacher, as_pupil, role=MembershipRole.PUPIL)
     factories.membership(teacher, elsewhere, role=MembershipRole.TEACHER)
+    own = factories.device(here, class_id=now_on.id)
+    factories.device(there, class_id=elsewhere.id)
     one = factories.account("teacher", (Role.TEACHER, here), of=teacher)
     by = accounts.principal(one, today=TODAY)
-    assert by.own_class_ids == {now_on.id, elsewhere.id}
+    assert by.own_class_ids == {now_on.id}  # the roster gives no role at another school
+    assert list(devices.devices(devices.Filter(), by=by)) == [own]
+    assert [row["id"] for row in schools.classes(by)] == [now_on.id]
     seen = {
         (c.school_id, c.title): by.may(Permission.SEE_CLASS, school_id=c.school_id, class_id=c.id)
         for c in (now_on, over, foreign, as_pupil, elsewhere)

@@ -7,7 +7,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from fleet import audit
 from fleet.access import Principal, Role
 from fleet.db import db
 from fleet.people import accounts, limits, passwords, signing_in
@@ -69,7 +68,7 @@ def test_the_right_password_opens_a_session_whatever_the_case_of_the_name(one: A
     found = signing_in.session(done.token, now=NOW)
     assert found is not None
     assert found.id == one.id
-    (line,) = audit.latest()
+    (line,) = factories.audited()
     assert (line.actor_kind, line.actor_id, line.action) == ("account", str(one.id), "people.signed-in")
 
 
@@ -85,7 +84,7 @@ def test_wrong_name_wrong_password_disabled_and_no_password_are_answered_alike(
     tries = [("prove", "galt"), ("nobody", "galt"), ("disabled", GOOD_PASSWORD), ("new", ""), ("nul\x00", "galt")]
     refusals = [attempt(username, password) for username, password in tries]
     assert [str(done.error) for done in refusals if isinstance(done, Refused)] == ["sign-in-refused()"] * len(tries)
-    assert [(line.action, line.subject.partition(":")[2].isdigit(), line.fields["reason"]) for line in audit.latest(5)] == [
+    assert [(line.action, line.subject.partition(":")[2].isdigit(), line.fields["reason"]) for line in factories.audited(5)] == [
         ("people.sign-in-refused", False, "unknown"),
         ("people.sign-in-refused", True, "password"),
         ("people.sign-in-refused", True, "disabled"),
@@ -141,11 +140,11 @@ def test_the_wait_grows_with_failures_of_one_name_known_or_not(one: Account, use
 
 def test_an_attempt_that_is_turned_away_is_neither_looked_at_nor_counted(one: Account, verified: list[str]) -> None:
     limits.note_failure(*[limits.name_subject("prove")] * limits.MAX_PER_NAME, now=NOW)
-    lines = len(audit.latest())
+    lines = len(factories.audited())
     for second in range(20):
         assert wait_s(attempt(now=NOW + timedelta(seconds=second))) == 900 - second
     assert verified == []
-    assert len(audit.latest()) == lines
+    assert len(factories.audited()) == lines
     assert isinstance(attempt(now=NOW + limits.WINDOW), SignedIn)
 
 
@@ -251,7 +250,7 @@ def test_signing_out_ends_this_session_and_no_other(one: Account) -> None:
     assert signing_in.session(here, now=NOW) is None
     assert signing_in.session(there, now=NOW) is not None
     signing_in.sign_out(here, now=NOW)
-    assert [line.fields for line in audit.latest(action="people.signed-out")] == [{"count": 1}]
+    assert [line.fields for line in factories.audited(action="people.signed-out")] == [{"count": 1}]
 
 
 def test_signing_out_everywhere_ends_all_of_ones_own(one: Account) -> None:

@@ -8,7 +8,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from fleet import audit
 from fleet.access import Grant, Principal, Role
 from fleet.assignments import assigning
 from fleet.db import changed, db, transaction
@@ -93,7 +92,7 @@ def test_a_package_becomes_schools_years_classes_people_and_memberships(bring_in
     )  # fmt: skip
     place = db.session.scalars(select(Membership).where(Membership.person_id == pupil.id)).one()
     assert (place.class_id, place.role) == (first.id, MembershipRole.PUPIL)
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert (line.action, line.fields) == (
         "roster.applied",
         {"file_name": "roster.zip", "added": 20, "changed": 0, "removed": 0},
@@ -215,7 +214,7 @@ def test_an_undo_gives_back_every_row_as_it_was(bring_in: Import) -> None:
     done = undo()
     assert rosters.dump() == before
     assert (done.undone_at, done.undo) == (LATER, None)
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert (line.action, line.fields) == ("roster.undone", {"import_id": done.id})
 
 
@@ -384,6 +383,8 @@ def test_only_who_may_import_rosters_does(app: Flask, tmp_path: Path) -> None:
     school_it = Principal("account", "1", grants=(Grant(Role.SCHOOL_IT, 1),))
     wanted = apply.read(rosters.zipped(tmp_path / "a.zip", rosters.one_roster()))
     with pytest.raises(ForbiddenError):
+        apply.history(by=school_it)
+    with pytest.raises(ForbiddenError):
         apply.propose(wanted, by=school_it)
     with pytest.raises(ForbiddenError), transaction():
         apply.apply(wanted, file_name="a", max_removed_percent=None, by=school_it, now=NOW)
@@ -418,6 +419,6 @@ def test_a_municipality_of_thousands_imports_in_seconds(bring_in: Import, statem
 def test_history_lists_the_newest_first(bring_in: Import) -> None:
     bring_in(rosters.one_roster())
     bring_in(rosters.one_roster(classes=11))
-    first, second = apply.history()
+    first, second = apply.history(by=CLI)
     assert first.id > second.id
     assert [first.file_name, second.undone_at] == ["roster.zip", None]

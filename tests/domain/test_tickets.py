@@ -10,7 +10,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from fleet import audit
 from fleet.access import Grant, Principal, Role
 from fleet.crypto import CODE_ALPHABET, token_digest
 from fleet.db import db, transaction
@@ -46,7 +45,7 @@ def test_a_code_is_stored_as_its_digest_only(school: School) -> None:
     assert code not in repr(rosters.dump(without=set()))
     assert tickets.find(code) is stored
     assert tickets.find(codes.make()) is None
-    line = audit.latest(1)[0]
+    line = factories.audited(1)[0]
     assert (line.action, line.subject) == ("tickets.created", f"ticket:{number}")
     assert (line.fields["max_enrolments"], line.fields["school_id"]) == (3, school.id)
 
@@ -164,7 +163,7 @@ def test_a_ticket_is_open_until_it_ends_in_one_of_three_ways(school: School) -> 
         assert tickets.burn(other, NOW + WEEK) is False
         tickets.revoke(other.id, by=CLI, now=NOW)
         assert tickets.burn(other, NOW) is False
-    assert [line.action for line in audit.latest(3)] == ["tickets.revoked", "tickets.created", "tickets.revoked"]
+    assert [line.action for line in factories.audited(3)] == ["tickets.revoked", "tickets.created", "tickets.revoked"]
 
 
 def test_a_ticket_is_revoked_once(school: School) -> None:

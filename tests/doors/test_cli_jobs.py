@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
-from fleet import audit, clock, job_runs
+from fleet import clock, job_runs
 from fleet.app import create_app
 from fleet.cli import main
 from fleet.cli.output import Program
@@ -19,6 +19,7 @@ from fleet.job_runs import BY_HAND, JobOutcome
 from fleet.jobs import runner
 from fleet.jobs.timetable import TIMETABLE, Job
 from fleet.jobs.when import Every
+from tests import factories
 from tests.conftest import NOW
 
 
@@ -69,7 +70,7 @@ def test_run_now_runs_the_job_and_prints_its_counts(app: Flask) -> None:
         "job": "expired-orders", "outcome": "done", "counts": {"orders": 0}, "error": None,
     }  # fmt: skip
     with reading():
-        assert [entry.action for entry in audit.latest()] == ["jobs.run-by-hand"] * 2
+        assert [entry.action for entry in factories.audited()] == ["jobs.run-by-hand"] * 2
 
 
 def test_run_now_of_a_job_that_fails_exits_1_with_one_line(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

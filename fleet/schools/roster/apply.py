@@ -194,8 +194,13 @@ def undo(*, by: Principal, now: datetime) -> RosterImport:
     return last
 
 
-def history(limit: int = 50) -> list[RosterImport]:
-    """Return the newest imports first."""
+def history(*, by: Principal, limit: int = 50) -> list[RosterImport]:
+    """Return the newest imports first.
+
+    Raises:
+        ForbiddenError: ``by`` may not import rosters.
+    """
+    require(by, Permission.IMPORT_ROSTER)
     return list(db.session.scalars(select(RosterImport).order_by(RosterImport.id.desc()).limit(limit)))
 
 

@@ -279,8 +279,8 @@ def set_language(account: Account, language: str | None, *, now: datetime) -> No
 def principal(account: Account, *, today: date) -> Principal:
     """Return what ``account`` may do now: its roles, and the classes it teaches on ``today`` (local date).
 
-    Own are only classes of the schools where it is a teacher: what the roster says gives no role. A disabled account may
-    do nothing. Asks the database once at most where the grants are loaded, as
+    Own are only classes of the schools where it is a teacher: what the roster says gives no role. A disabled account
+    may do nothing. Asks the database once at most where the grants are loaded, as
     :func:`fleet.people.signing_in.session` loads them.
     """
     if account.disabled_at is not None:

@@ -16,6 +16,8 @@ from agent_protocol.timing import seconds_in
 from agent_protocol.transport import Response, Transport, UnreachableError
 
 RESERVED_SEQUENCES = 50
+# Times that a server may say that it is: what is kept as an offset must never leave what a calendar can hold.
+_EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -106,7 +108,7 @@ class Client:
 
         response = once()
         if response.status == 401 and problem_code(response) is Code.CLOCK_SKEW:
-            said = decode(Problem, response.body).server_time
+            said = believable(decode(Problem, response.body).server_time)
             if said is not None:
                 self._memory.clock_offset_s = (said - now).total_seconds()
                 self._store.save(self._memory)
@@ -141,6 +143,11 @@ def max_age(response: Response, default: int) -> int:
         if name == "max-age":
             return seconds_in(value, default)
     return default
+
+
+def believable(said: datetime | None) -> datetime | None:
+    """Return the time that a server says it is, None where no honest one would."""
+    return said if said is not None and _EARLIEST <= said < _LATEST else None
 
 
 def date_of(response: Response) -> datetime | None:

@@ -56,7 +56,8 @@ def _battery_percent(folder: Path = _POWER) -> int | None:
 def _installed_apps(folders: Sequence[Path] = _DESKTOP_FILES) -> list[App]:
     """Return the programs a person can start, by the names of their desktop files."""
     names = {path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.desktop")}
-    return [App(name[:255]) for name in sorted(names)][:MAX_APPS]
+    # A name that is not UTF-8 (Python keeps its bytes as surrogates) cannot be told as it is.
+    return [App(name.encode(errors="replace").decode()[:255]) for name in sorted(names)][:MAX_APPS]
 
 
 def _os_version() -> str:

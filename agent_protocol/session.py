@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from agent_protocol import envelopes
-from agent_protocol.client import BusyError, Client, date_of, max_age, problem_code, read, version_of
+from agent_protocol.client import BusyError, Client, believable, date_of, max_age, problem_code, read, version_of
 from agent_protocol.device import AGENT_VERSION, Device
 from agent_protocol.envelopes import TrustedRoot
-from agent_protocol.errors import Code, MalformedError, UntrustedError
+from agent_protocol.errors import Code, UntrustedError
 from agent_protocol.messages import (
     BASE_PATH,
     GENTLE_ORDERS,
@@ -124,7 +124,8 @@ class Session:
         self._store.save(self.memory)
 
     def _correct_clock(self, said: datetime | None, now: datetime) -> None:
-        offset = (said - now).total_seconds() if said is not None else self.memory.clock_offset_s
+        told = believable(said)
+        offset = (told - now).total_seconds() if told is not None else self.memory.clock_offset_s
         if abs(offset - self.memory.clock_offset_s) > _CLOCK_TOLERANCE_S:
             self.memory.clock_offset_s = offset
             self._store.save(self.memory)
@@ -221,15 +222,17 @@ class Session:
             return
         etag = self.memory.etag if self._has_what_is_due(now) else None
         response = self._client.send(transport, now, "GET", "/config", None, etag=etag)
-        self.timing.poll_in(max_age(response, DEFAULT_POLL_S), now)
         if response.status not in {200, 304}:
-            self._react(response, now)
+            if self._react(response, now) is not Reaction.STAND_BACK:
+                self.timing.poll_in(DEFAULT_POLL_S, now)
             return
+        envelope = read(Envelope, response) if response.status == 200 else None
+        self.timing.poll_in(max_age(response, DEFAULT_POLL_S), now)
         if self.memory.state is AgentState.REFUSED:
             self.memory.state = AgentState.ENROLLED
             self._store.save(self.memory)
-        if response.status == 200:
-            self._accept(transport, now, response)
+        if envelope is not None:
+            self._accept(transport, now, envelope, response.headers.get("etag"))
         else:
             self._forget_flags("config-")
         self._correct_clock(date_of(response), now)
@@ -242,11 +245,10 @@ class Session:
         due = entry_at(self._config.schedule, self._client.corrected(now)).profile
         return due == self.memory.applied or self._body(due) is not None
 
-    def _accept(self, transport: Transport, now: datetime, response: Response) -> None:
+    def _accept(self, transport: Transport, now: datetime, envelope: Envelope, etag: str | None) -> None:
         """Follow a new configuration, if it is sound and its profiles can be had."""
         assert self._root is not None  # noqa: S101 (enrolled tablets have pinned one)
         try:
-            envelope = decode(Envelope, response.body)
             config = self._root.accept_config(
                 envelope,
                 device_id=self.memory.device_id or "",
@@ -258,10 +260,6 @@ class Session:
             ]
             for entry in wanted:
                 self._fetch(transport, now, entry)
-        except MalformedError:
-            self._flags.add("config-malformed")
-            self.timing.poll_in(DEFAULT_POLL_S, now)  # a page of somebody else's, with somebody else's max-age
-            return
         except UntrustedError as error:
             self._flags.add(f"config-{error.reason}")
             return
@@ -269,7 +267,7 @@ class Session:
         self._config = config
         self._flags |= {"agent-too-old"} if version_of(config.min_agent) > version_of(AGENT_VERSION) else set()
         self.memory.config = envelope
-        self.memory.etag = response.headers.get("etag")
+        self.memory.etag = etag
         self._store.save(self.memory)
         in_force = {self.memory.applied} if self.memory.applied is not None else set()
         self._store.keep_only({entry.profile for entry in wanted} | in_force)

@@ -80,6 +80,9 @@ class HttpTransport:
         if len(content) > MAX_ANSWER_BYTES:
             self.close()
             raise UnreachableError("the answer is too large")
+        if answer.length:  # what the server said would follow; http.client leaves that to its caller
+            self.close()
+            raise UnreachableError("the answer was cut off")
         return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from agent_protocol import linux
 from agent_protocol.agent import Agent, main, parse_qr
 from agent_protocol.errors import Code
 from agent_protocol.linux import LinuxTablet
-from agent_protocol.messages import Order
+from agent_protocol.messages import Order, encode
 from agent_protocol.session import Session
 from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet, restore
 from agent_protocol.states import AgentState
@@ -91,7 +91,10 @@ def test_the_battery_is_read_where_there_is_one(tmp_path: Path) -> None:
 
 def test_programs_are_named_by_their_desktop_files(tmp_path: Path) -> None:
     (tmp_path / "org.gnome.Calculator.desktop").touch()
-    assert [app.id for app in linux._installed_apps([tmp_path, tmp_path / "none"])] == ["org.gnome.Calculator"]
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.desktop")).touch()
+    found = linux._installed_apps([tmp_path, tmp_path / "none"])
+    assert [app.id for app in found] == ["caf?", "org.gnome.Calculator"]
+    assert encode(found)
 
 
 def test_a_machine_that_tells_no_serial_needs_one_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,6 +340,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (MAX_ANSWER_BYTES + 1)], 1),
         ([b""], 1),
         ([OK, b"no http\r\n\r\n"], 2),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"], 1),
     ],
 )
 def test_whatever_is_no_answer_is_unreachable(replies: list[bytes], requests: int) -> None:

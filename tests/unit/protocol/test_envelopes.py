@@ -192,6 +192,10 @@ def test_privileged_orders_need_keys_that_the_root_names_and_a_fresh_document() 
     assert not may(able, [signers[0], signers[0]])
     assert not may(able, [signers[0], name(ASSIGNMENT)])
     assert not may(able, signers, now=NOW + timedelta(days=22))
+    without = {role: held for role, held in roles.items() if role != Role.DESTRUCTIVE}
+    assert not may(TrustedRoot.pin(root_envelope(keys=keys, roles=without), now=NOW), signers)
+    nameless = TrustedRoot.pin(root_envelope(keys=keys, roles={**roles, Role.DESTRUCTIVE: RoleKeys(["x"], 1)}), now=NOW)
+    assert not may(nameless, ["x"])
 
 
 def test_orders_travel_inside_the_signature() -> None:

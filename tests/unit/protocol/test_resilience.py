@@ -19,7 +19,9 @@ from agent_protocol.transport import Response, UnreachableError
 from tests.unit.protocol.small_server import SmallServer
 from tests.unit.protocol.test_session import NOW, World
 
-CAPTIVE = Response(200, {"cache-control": "max-age=31536000"}, b"<html>Logg inn</html>")
+CAPTIVE = Response(
+    200, {"cache-control": "max-age=31536000", "date": "Wed, 14 Sep 2022 08:15:00 GMT"}, b"<html>Logg inn</html>"
+)
 
 
 # -- waits ------------------------------------------------------------------------------------------------------------
@@ -145,6 +147,21 @@ def test_the_date_of_an_answer_corrects_the_clock() -> None:
     assert world.session.memory.clock_offset_s == pytest.approx(-240, abs=1)
 
 
+@pytest.mark.parametrize("said", ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_time_that_cannot_be_is_not_believed(said: str) -> None:
+    world = World().enrolled()
+    world.server.answer = lambda _method, path: Response(304, {"date": said}, b"") if path.endswith("/config") else None
+    world.step(60)
+    skew = b'{"type":"urn:fleet:problem:clock-skew","status":401,"server_time":"9999-12-31T23:59:59Z"}'
+    world.server.answer = lambda _method, _path: Response(401, {}, skew)
+    world.step(60)
+    assert world.session.memory.clock_offset_s == 0
+    world.server.answer = lambda _method, _path: None
+    world.server.hold({"camera.allowed": False})
+    world.step(60)
+    assert world.in_force() == {"camera.allowed": False}
+
+
 def test_a_clock_that_stays_wrong_is_told_once_more_and_no_oftener() -> None:
     world = World().enrolled()
     world.server.answer = lambda _method, _path: world.server.problem(Code.CLOCK_SKEW)
@@ -156,14 +173,16 @@ def test_a_clock_that_stays_wrong_is_told_once_more_and_no_oftener() -> None:
 # -- other people's pages ---------------------------------------------------------------------------------------------
 
 
-def test_a_captive_portal_changes_nothing_and_its_caching_rules_mean_nothing() -> None:
+@pytest.mark.parametrize("answer", [CAPTIVE, Response(403, CAPTIVE.headers, CAPTIVE.body)])
+def test_a_captive_portal_changes_nothing_and_its_caching_rules_mean_nothing(answer: Response) -> None:
     world = World().enrolled()
     before = list(world.tablet.applied)
-    world.server.answer = lambda _method, _path: CAPTIVE
+    world.server.answer = lambda _method, _path: answer
     world.step(60)
     assert world.tablet.applied == before
+    assert world.session.memory.clock_offset_s == 0
     wait = (world.session.next_step_at(world.now) - world.now).total_seconds()
-    assert wait <= 90
+    assert wait <= 15
     world.server.answer = lambda _method, _path: None
     for _ in range(3):
         world.step(60)

@@ -41,9 +41,10 @@ from fleet.errors import FleetError
 
 CONFIG_LIFE = timedelta(days=21)
 WINDOW_S = 7 * 86_400
-# What a configuration may hold (messages.ConfigDocument). Later orders follow when earlier ones have ended; later
-# entries when the configuration is renewed, once a window.
-_ORDERS_AT_ONCE, _ENTRIES_AT_ONCE = 100, 200
+# What a configuration may hold (messages.ConfigDocument), and no more orders than fit into a message of the protocol
+# with their longest texts. Later orders follow when earlier ones have ended; later entries when the configuration is
+# renewed, once a window.
+_ORDERS_AT_ONCE, _ENTRIES_AT_ONCE = 50, 200
 _PLATFORMS = {"linux": Platform.LINUX, "android": Platform.ANDROID, "ipados": Platform.IPADOS}
 
 

@@ -4,8 +4,9 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from sqlalchemy import URL, make_url
 
 import fleet.assignments.models
@@ -26,6 +27,14 @@ from fleet.config import Config
 from fleet.db import db, engine_options, prepare_sqlite
 
 
+class _Staff(Flask):
+    """Flask, but for what it logs."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Log a fault under the view's name, as the path may hold a one-time link, which is still good."""
+        self.logger.error("fault in %s [%s]", request.endpoint, request.method, exc_info=exc_info)
+
+
 def create_app(config: Config | None = None, *, environ: Mapping[str, str] | None = None) -> Flask:
     """Make the Flask application.
 
@@ -42,7 +51,8 @@ def create_app(config: Config | None = None, *, environ: Mapping[str, str] | Non
         path = Path(url.database)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)  # owner-only from the first byte; SQLite gives its journal the same rights
-    app = Flask("fleet", static_folder=None)
+    app = _Staff("fleet", static_folder=None)
+    app.url_map.merge_slashes = False  # its redirect would name whatever host the caller says
     app.config.update(
         SQLALCHEMY_DATABASE_URI=url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(config.database_url),

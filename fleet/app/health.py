@@ -37,6 +37,7 @@ class Readiness:
         self._app = app
         self._is_full = is_full
         self._wanted = newest_revision()
+        self._looking: asyncio.Future[str] | None = None
 
     async def __call__(self) -> Response:
         """Answer 200 where everything is ready, 503 where not; the body names each part."""
@@ -46,8 +47,10 @@ class Readiness:
         return Response(200 if ready else 503, _HEADERS, body)
 
     async def _database(self) -> str:
+        if self._looking is None or self._looking.done():  # one look for all who ask meanwhile: anybody may ask
+            self._looking = asyncio.ensure_future(asyncio.to_thread(self._look))
         try:
-            return await asyncio.wait_for(asyncio.to_thread(self._look), _DATABASE_WAIT_S)
+            return await asyncio.wait_for(asyncio.shield(self._looking), _DATABASE_WAIT_S)
         except TimeoutError:
             return "unreachable"
 

@@ -1,11 +1,12 @@
 """gunicorn's asynchronous worker: uvicorn's, with limits on what a caller may send before it has asked for anything.
 
 Why not gunicorn's own: decision 0006. uvicorn's parser has no bound on the size of a request's head and no clock on
-it, so a caller could hold memory or a connection for ever; a proxy in front has both, but the embedded server must
-stand alone.
+it, nor on a caller who does not read what was asked for, so one could hold memory or a connection for ever; a proxy in
+front has all that, but the embedded server must stand alone.
 """
 
 import asyncio
+import resource
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -13,16 +14,21 @@ from uvicorn_worker import UvicornWorker
 
 MAX_HEAD_BYTES = 32_768
 HEAD_TIMEOUT_S = 20.0
+READ_TIMEOUT_S = 30.0
 MAX_CONNECTIONS = 10_000
+MAX_PIPELINED = 16  # requests sent before the answer to the first; ours send none, and 30 bytes each cost much work
+_OTHER_FILES = 256  # of the database, its connections, the jobs
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """HTTP/1.1 that hangs up on a head without an end: larger than that, or not whole within that many seconds.
+    """HTTP/1.1 that hangs up on who takes too much.
 
-    Looked at after each read, so a whole head may be as large as one read (a quarter of a mebibyte).
+    That is a head without an end (larger than that, or not whole within that many seconds), answers that are not read,
+    too many requests at once on one connection, and connections beyond what the process has room for. The head is
+    looked at after each read, so a whole one may be as large as one read (a quarter of a mebibyte).
 
     Source: RFC 6585 section 5 (431), RFC 9110 section 15.5.9 (408).
     """
@@ -32,16 +38,35 @@ class LimitedHttp(HttpToolsProtocol):
         self._head_bytes = 0  # arrived since the last complete head
         self._in_head = True
         self._head_clock: asyncio.TimerHandle | None = None
+        self._read_clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
+            transport.abort()  # a file each: the database needs some
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_clock()
+        self._stop_read_clock()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a caller who does not read."""
+        super().pause_writing()
+        self._read_clock = self.loop.call_later(READ_TIMEOUT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop waiting: the caller has read most of it."""
+        self._stop_read_clock()
+        super().resume_writing()
+
+    def _stop_read_clock(self) -> None:
+        if self._read_clock is not None:
+            self._read_clock.cancel()
+            self._read_clock = None
 
     def data_received(self, data: bytes) -> None:
         """Take what arrived, until a head without an end has grown too large."""
@@ -58,9 +83,15 @@ class LimitedHttp(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """End a head."""
+        """End a head.
+
+        Raises:
+            ValueError: one request too many waits; the parser stops there, and the caller is hung up on.
+        """
         self._in_head = False
         self._stop_clock()
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests at once")
         super().on_headers_complete()
 
     def _start_clock(self) -> None:
@@ -78,6 +109,21 @@ class LimitedHttp(HttpToolsProtocol):
             self.transport.close()
 
 
+def room_for_connections() -> int:
+    """Raise the process's limit of open files as far as is needed, and return how many may be connections.
+
+    The usual limit of 1,024 is less than a large school opens at 08:15, and one caller could use it up.
+    """
+    wanted = MAX_CONNECTIONS + _OTHER_FILES
+    soft, hard = (
+        wanted if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    if soft < min(wanted, hard):
+        soft = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return max(_OTHER_FILES, min(MAX_CONNECTIONS, soft - _OTHER_FILES))
+
+
 class Worker(UvicornWorker):  # type: ignore[misc]
     """The worker that gunicorn starts."""
 
@@ -90,6 +136,9 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "server_header": False,
         "date_header": False,  # the gate's
         "proxy_headers": False,  # whom to believe is decided by configuration, not by whoever connects
-        "limit_concurrency": MAX_CONNECTIONS,
         "timeout_graceful_shutdown": 20,
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.config.limit_concurrency = room_for_connections()

@@ -1,6 +1,7 @@
 """The tablets' door: one asynchronous callable (ASGI) that hands each request to the channel that owns its path.
 
-Everything that no channel owns goes to the staff's application. Invariants: a body is never read beyond its limit; a
+Everything that no channel owns goes to the staff's application, with its body read whole, so that who sends slowly
+holds none of its threads. Invariants: a body is never read beyond its limit, nor all bodies together beyond theirs; a
 fault of ours is answered 500 and logged with the request's id, never with what the tablet sent; every answer carries
 the request's id, which the staff's application gets as ``X-Request-ID``.
 """
@@ -9,7 +10,8 @@ import asyncio
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Protocol
@@ -27,6 +29,11 @@ Probe = Callable[[], Awaitable[Response]]
 _log = structlog.get_logger("gate")
 
 BODY_TIMEOUT_S = 30.0
+MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses the same in its own words
+# Of all bodies that are being read or worked on: who sends a quarter of a mebibyte and then waits shall not, a thousand
+# times, take the machine's memory.
+MAX_HELD_BYTES = 64 * 1024 * 1024
+_RETRY_S = "5"
 
 
 class TooLargeError(Exception):
@@ -35,6 +42,10 @@ class TooLargeError(Exception):
 
 class AbandonedError(Exception):
     """Whoever asked went away, or sends too slowly."""
+
+
+class CrowdedError(Exception):
+    """The bodies of all requests together are larger than what may be held."""
 
 
 class Channel(Protocol):
@@ -48,6 +59,9 @@ class Channel(Protocol):
 
     def too_large(self) -> Response:
         """Return the channel's own answer to a body beyond its limit."""
+
+    def busy(self) -> Response:
+        """Return the channel's own answer where too much is held already."""
 
     def failed(self) -> Response:
         """Return the channel's own answer to a fault of ours."""
@@ -81,6 +95,7 @@ class Gate:
         self._probes = probes
         self._on_start = on_start
         self._now = now
+        self._room = _Room(MAX_HELD_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
@@ -97,7 +112,7 @@ class Gate:
             if path in self._probes and scope["method"] in {"GET", "HEAD"}:
                 await self._send(send, await self._probes[path](), request_id)
                 return
-            await self._staff(*self._named(scope, receive, send, request_id))
+            await self._serve_staff(scope, receive, send, request_id)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -112,10 +127,13 @@ class Gate:
     async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
         begun = time.perf_counter()
         try:
-            request = await _read(scope, receive, channel.max_body_bytes)
-            response = await channel.handle(request)
+            with self._room.share() as share:
+                request = await _read(scope, receive, channel.max_body_bytes, share)
+                response = await channel.handle(request)
         except TooLargeError:
             response = channel.too_large()
+        except CrowdedError:
+            response = channel.busy()
         except AbandonedError:  # whoever asked is gone or too slow: nobody to answer
             _log.info("abandoned", request_id=request_id, path=scope["path"][:200])
             response = Response(408, {"connection": "close"})
@@ -136,10 +154,29 @@ class Gate:
             )
         await self._send(send, response, request_id)
 
+    async def _serve_staff(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        """Hand a request to the staff's application once all of it is here."""
+        with self._room.share() as share:
+            try:
+                length = _length(_headers(scope["headers"]))
+                # One that is said to be too large is refused there, unread and in the reader's language.
+                body = b"" if length > MAX_STAFF_BODY_BYTES else await _body(receive, MAX_STAFF_BODY_BYTES, share)
+            except TooLargeError:
+                refusal = Response(413, {"connection": "close"})
+            except AbandonedError:
+                refusal = Response(408, {"connection": "close"})
+            except CrowdedError:
+                refusal = Response(503, {"connection": "close", "retry-after": _RETRY_S})
+            else:
+                await self._staff(*self._named(scope, _told(body), send, request_id))
+                return
+        await self._send(send, refusal, request_id)
+
     def _named(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> tuple[Scope, Receive, Send]:
         """Give a request for the staff's application its id, and its answer the same."""
         name = (b"x-request-id", request_id.encode())
-        headers = [pair for pair in scope["headers"] if pair[0] != b"x-request-id"]
+        # WSGI knows no difference between - and _: a name with the latter could pass for one that we set.
+        headers = [pair for pair in scope["headers"] if pair[0] != name[0] and b"_" not in pair[0]]
 
         async def send_named(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -160,25 +197,61 @@ class Gate:
         return format_datetime(self._now(), usegmt=True).encode()
 
 
-async def _read(scope: Scope, receive: Receive, max_body_bytes: int) -> Request:
+class _Room:
+    """What all bodies together may hold."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Give one request its share: a function that takes so many bytes more; all are given back at the end."""
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self._left:
+                raise CrowdedError
+            self._left -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._left += taken
+
+
+async def _read(scope: Scope, receive: Receive, max_body_bytes: int, take: Callable[[int], None]) -> Request:
     """Read a request whole.
 
     Raises:
         TooLargeError: the body is larger than that.
         AbandonedError: the tablet went away, or is too slow.
+        CrowdedError: there is no room for the body.
     """
     headers = _headers(scope["headers"])
-    length = headers.get("content-length", "")
-    if length.isdecimal() and (len(length) > 18 or int(length) > max_body_bytes):
+    if _length(headers) > max_body_bytes:
         raise TooLargeError
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            body = await _body(receive, max_body_bytes)
-    except TimeoutError:
-        raise AbandonedError from None
+    body = await _body(receive, max_body_bytes, take)
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body)
+
+
+def _length(headers: Mapping[str, str]) -> int:
+    """Return how long the body is said to be, 0 where that is not said."""
+    length = headers.get("content-length", "")
+    return int(length[:19]) if length.isdecimal() else 0
+
+
+def _told(body: bytes) -> Receive:
+    """Return a receiver that tells a body that was read before."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    return receive
 
 
 def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -190,18 +263,23 @@ def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-async def _body(receive: Receive, at_most: int) -> bytes:
+async def _body(receive: Receive, at_most: int, take: Callable[[int], None]) -> bytes:
     chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise AbandonedError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > at_most:
-            raise TooLargeError
-        chunks.append(chunk)
-        more = message.get("more_body", False)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise AbandonedError
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > at_most:
+                    raise TooLargeError
+                take(len(chunk))
+                chunks.append(chunk)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise AbandonedError from None
     return b"".join(chunks)
 
 

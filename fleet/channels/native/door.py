@@ -109,6 +109,10 @@ class NativeChannel:
         """Return the refusal of a body beyond the limit."""
         return self._problem(Code.TOO_LARGE, detail=f"at most {MAX_BODY_BYTES} bytes")
 
+    def busy(self) -> Response:
+        """Return the refusal of one too many."""
+        return self._problem(Code.BUSY)
+
     def failed(self) -> Response:
         """Return the answer to a fault of ours."""
         return self._problem(Code.INTERNAL)

@@ -1,0 +1,155 @@
+"""The gate under callers who mean harm: slow senders, many at once, names that could pass for ours, secrets in logs."""
+
+import asyncio
+import logging
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_protocol.messages import BASE_PATH
+from fleet.channels import gate as gate_module
+from fleet.db import db
+from tests.gate import Door, door, problem
+from tests.serving import serving
+
+_FORM = [(b"content-type", b"application/x-www-form-urlencoded")]
+
+
+class Sender:
+    """A request whose body comes piece by piece, when the test says so."""
+
+    def __init__(self, server: Door, path: str, headers: list[tuple[bytes, bytes]]) -> None:
+        self.pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: list[dict[str, Any]] = []
+        self.scope: dict[str, Any] = {
+            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+            "headers": headers, "http_version": "1.1", "scheme": "http", "server": ("fleet.test", 80),
+            "client": ("192.0.2.7", 1), "root_path": "",
+        }  # fmt: skip
+        self.served = asyncio.ensure_future(server.gate(self.scope, self.pieces.get, self._send))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+    async def tell(self, piece: bytes, *, more: bool = True) -> None:
+        await self.pieces.put({"type": "http.request", "body": piece, "more_body": more})
+        await asyncio.sleep(0.05)
+
+    async def status(self) -> int:
+        await self.served
+        return int(self.sent[0]["status"])
+
+
+def test_who_sends_a_form_slowly_holds_no_thread_of_the_pages(fresh_url: str, tmp_path: Path) -> None:
+    with serving(fresh_url, tmp_path / "data", jobs="off") as server:
+        held = [socket.create_connection((server.host, server.port)) for _ in range(30)]
+        for connection in held:
+            connection.sendall(b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\na=")
+        assert server.get("/sign-in").status == 200
+        for connection in held:
+            connection.close()
+
+
+def test_a_form_that_does_not_come_is_given_up(fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "BODY_TIMEOUT_S", 0.1)
+
+    async def slow(server: Door) -> int:
+        sender = Sender(server, "/sign-in", _FORM)
+        await sender.tell(b"username=")
+        return await sender.status()
+
+    with door(fresh_url, tmp_path) as server:
+        assert server.wait(slow(server)) == 408
+
+
+@pytest.mark.parametrize(("size", "status"), [(64 * 1024, 400), (64 * 1024 + 1, 413)])
+def test_a_form_without_a_length_is_read_up_to_the_limit(
+    fresh_url: str, tmp_path: Path, size: int, status: int
+) -> None:
+    with door(fresh_url, tmp_path) as server:
+        assert server.wait(server.call("POST", "/sign-in", _FORM, chunks=[b"x" * size])).status == status
+
+
+def test_a_form_that_is_said_to_be_too_large_is_refused_in_words(fresh_url: str, tmp_path: Path) -> None:
+    with door(fresh_url, tmp_path) as server:
+        answer = server.wait(server.call("POST", "/sign-in", [*_FORM, (b"content-length", b"70000")]))
+    assert answer.status == 413
+    assert "For stort" in answer.body.decode()
+
+
+def test_all_bodies_together_have_a_limit_and_what_was_held_is_given_back(
+    fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "MAX_HELD_BYTES", 10_000)
+    body = b"x" * 6_000
+    reports = f"{BASE_PATH}/reports"
+
+    async def crowd(server: Door) -> tuple[str, int, list[int]]:
+        first = Sender(server, reports, [])
+        await first.tell(body)
+        tablet = await server.call("POST", reports, [(b"content-type", b"application/json")], chunks=[body])
+        staff = await server.call("POST", "/sign-in", _FORM, chunks=[body])
+        await first.tell(b"", more=False)
+        later = [await server.call("POST", path, _FORM, chunks=[body]) for path in (reports, "/sign-in") * 3]
+        assert await first.status() == 415
+        return problem(tablet), staff.status, [answer.status for answer in later]
+
+    with door(fresh_url, tmp_path) as server:
+        assert server.wait(crowd(server)) == ("busy", 503, [415, 400] * 3)
+
+
+def test_a_header_that_could_pass_for_the_requests_id_does_not_get_through(fresh_url: str, tmp_path: Path) -> None:
+    with door(fresh_url, tmp_path) as server:
+        for name in (b"x_request_id", b"x-request_id", b"x_request-id", b"x-request-id"):
+            answer = server.wait(server.call("GET", "/no-such-page", [(name, b"told-by-the-caller")]))
+            assert "told-by-the-caller" not in answer.body.decode()
+            assert answer.headers["x-request-id"] in answer.body.decode()
+
+
+def test_no_redirect_names_the_host_the_caller_says(fresh_url: str, tmp_path: Path) -> None:
+    with door(fresh_url, tmp_path) as server:
+        for path in ("/", "//", "/schools//1", "//sign-in", "/static/x//etc/passwd", "/schools/1/"):
+            answer = server.wait(server.call("GET", path, [(b"host", b"elsewhere.example")]))
+            assert "elsewhere" not in answer.headers.get("location", "")
+
+
+def test_a_fault_does_not_log_the_one_time_link_that_was_asked_for(
+    fresh_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = secrets.token_urlsafe(32)
+    with door(fresh_url, tmp_path) as server:
+        with server.database():
+            db.session.execute(db.text("DROP TABLE password_link"))
+        with caplog.at_level(logging.INFO):
+            answer = server.wait(server.call("GET", f"/password/{token}"))
+    assert answer.status == 500
+    assert "web.choose_password" in caplog.text
+    assert token not in caplog.text
+
+
+def test_many_who_ask_whether_it_is_ready_cost_one_look(
+    fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    with door(fresh_url, tmp_path) as server:
+        ready = server.gate._probes["/readyz"]
+        look = ready._look  # type: ignore[attr-defined]
+
+        def counted() -> str:
+            looks.append(look())
+            return looks[-1]
+
+        monkeypatch.setattr(ready, "_look", counted)
+
+        async def ask() -> list[int]:
+            return [
+                answer.status for answer in await asyncio.gather(*(server.call("GET", "/readyz") for _ in range(50)))
+            ]
+
+        assert server.wait(ask()) == [200] * 50
+        assert len(looks) == 1
+        assert server.wait(server.call("GET", "/readyz")).status == 200
+        assert len(looks) == 2

@@ -1,0 +1,149 @@
+"""The worker's limits on callers, on real sockets in this process."""
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from fleet.app import worker
+from fleet.app.worker import MAX_PIPELINED, LimitedHttp
+from tests.serving import ROOT
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@asynccontextmanager
+async def serving(body: bytes = b"ok", **settings: Any) -> AsyncIterator[tuple[int, ServerState]]:
+    """Serve ``body`` to everyone; gives the port and the connections there are."""
+
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    config, state = Config(answer, log_config=None, ws="none", **settings), ServerState()
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: LimitedHttp(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    try:
+        yield server.sockets[0].getsockname()[1], state
+    finally:
+        server.close()
+
+
+async def until_alone(state: ServerState) -> None:
+    async with asyncio.timeout(10):
+        while state.connections or state.tasks:  # noqa: ASYNC110 (nobody tells when they are gone)
+            await asyncio.sleep(0.01)
+
+
+def test_who_does_not_read_what_was_asked_for_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "READ_TIMEOUT_S", 0.1)
+
+    async def ask_and_not_read() -> None:
+        async with serving(b"x" * 32_000_000) as (port, state):
+            _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+            writer.write(GET)
+            await asyncio.sleep(0.05)
+            assert state.connections
+            await until_alone(state)
+            writer.close()
+
+    asyncio.run(ask_and_not_read())
+
+
+def test_who_reads_slowly_but_does_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "READ_TIMEOUT_S", 2)
+
+    async def read_in_pieces() -> int:
+        async with serving(b"x" * 8_000_000) as (port, state):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            size = 0
+            while piece := await reader.read(1_000_000):
+                size += len(piece)
+                await asyncio.sleep(0.01)
+            writer.close()
+            await until_alone(state)
+            return size
+
+    assert asyncio.run(read_in_pieces()) > 8_000_000
+
+
+@pytest.mark.parametrize(("number", "is_served"), [(MAX_PIPELINED, True), (MAX_PIPELINED + 2, False)])
+def test_so_many_requests_may_wait_on_a_connection_and_no_more(number: int, *, is_served: bool) -> None:
+    async def ask() -> bytes:
+        async with serving(timeout_keep_alive=1) as (port, state):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET * number)
+            answer = await reader.read()
+            writer.close()
+            await until_alone(state)
+            return answer
+
+    answer = asyncio.run(ask())
+    assert (answer.count(b"200 OK") == number) is is_served
+    assert (b" 400 " in answer) is not is_served
+
+
+def test_a_connection_too_many_is_hung_up_on_and_the_others_are_served() -> None:
+    async def ask() -> tuple[bytes, bytes]:
+        async with serving(limit_concurrency=3) as (port, state):
+            held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+            await asyncio.sleep(0.05)
+            first, *rest = held
+            first[1].write(GET)
+            served = await first[0].readline()
+            more = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+            try:
+                beyond = await more[1][0].read()
+            except ConnectionResetError:
+                beyond = b""
+            for _, writer in (first, *rest, *more):
+                writer.close()
+            await until_alone(state)
+            return served, beyond
+
+    assert asyncio.run(ask()) == (b"HTTP/1.1 200 OK\r\n", b"")
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ((300, 1_000), [744, 1_000, 1_000]),
+        ((1_000, 1_000), [744, 1_000, 1_000]),
+        ((64, 64), [256, 64, 64]),
+    ],
+)
+def test_connections_leave_files_for_the_database(limits: tuple[int, int], expected: list[int]) -> None:
+    code = (
+        "import json, resource; from fleet.app.worker import room_for_connections as room;"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, {limits});"
+        "print(json.dumps([room(), *resource.getrlimit(resource.RLIMIT_NOFILE)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert json.loads(done.stdout) == expected
+
+
+def test_the_limit_of_files_is_raised_where_the_system_allows_it() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    code = (
+        "import json, resource; from fleet.app.worker import room_for_connections as room;"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (512, {hard}));"
+        "print(json.dumps([room(), *resource.getrlimit(resource.RLIMIT_NOFILE)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    connections, soft, still = json.loads(done.stdout)
+    assert still == hard
+    assert soft > 512
+    assert connections == min(worker.MAX_CONNECTIONS, soft - 256)

@@ -7,6 +7,7 @@ as :func:`Principal.command_line`, which may do everything. Every use case takes
 
 import enum
 from dataclasses import dataclass
+from datetime import date
 
 from fleet.errors import ForbiddenError
 
@@ -76,12 +77,14 @@ class Principal:
         id: account id, job name or device uid as text; empty for the command line.
         grants: the account's roles.
         own_class_ids: classes the account teaches now.
+        today: the local date on which memberships count for it; None: all count that the roster has not ended.
     """
 
     kind: str
     id: str = ""
     grants: tuple[Grant, ...] = ()
     own_class_ids: frozenset[int] = frozenset()
+    today: date | None = None
 
     @staticmethod
     def command_line() -> "Principal":

@@ -78,7 +78,7 @@ def assign(
     """
     _require(by, place.scope, place.school_id)
     # In UTC from here on: two local times of one zone compare as clock faces, and an hour of October has two of each.
-    starts_at, ends_at = (moment and moment.astimezone(UTC) for moment in (starts_at, ends_at))
+    starts_at, ends_at = (_in_utc(moment) for moment in (starts_at, ends_at))
     if version.published_at is None:
         raise InvalidError(kind="assignment", reason="a draft cannot be assigned: publish it first")
     if ends_at is not None and (ends_at <= now or (starts_at is not None and ends_at <= starts_at)):
@@ -104,6 +104,12 @@ def assign(
         starts_at=starts_at.isoformat() if starts_at else None, ends_at=ends_at.isoformat() if ends_at else None,
     )  # fmt: skip
     return assignment, materialise(devices_at(assignment), now=now)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError("naive datetime: instants are aware UTC")  # else it would be the machine's local time
+    return moment and moment.astimezone(UTC)
 
 
 def _replace_earlier(version: ProfileVersion, place: Place, *, by: Principal, now: datetime) -> None:

@@ -21,6 +21,7 @@ from fleet.db import changed, db, follow, id_set, take_turn
 from fleet.devices import states
 from fleet.devices.models import Device
 from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
+from fleet.schools.queries import holding
 from profiles.digest import digest
 from profiles.layering import Layer, Level
 
@@ -146,14 +147,11 @@ def applicable_to(given: Select[Any], assignments: Iterable[Applicable], now: da
 
 def _classes_of_pupils(given: Select[Any], class_ids: Collection[int | None], now: datetime) -> dict[int, set[int]]:
     """Return the classes with assignments that the tablets' pupils are in."""
-    today = now.date()
     query = select(Membership.person_id, Membership.class_id).where(
         Membership.class_id.in_(id_set(one for one in class_ids if one is not None)),
         Membership.person_id.in_(select(Device.person_id).where(Device.id.in_(given))),
         Membership.role == MembershipRole.PUPIL,
-        Membership.ended_at.is_(None),
-        or_(Membership.starts_on.is_(None), Membership.starts_on <= today),
-        or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
+        *holding(now.date()),
     )
     found: dict[int, set[int]] = defaultdict(set)
     for person_id, class_id in db.session.execute(query):

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, case, func, null, or_, select, union
+from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, union
 from sqlalchemy.orm import contains_eager, joinedload
 
 from fleet.access import Permission, Principal
@@ -13,6 +13,7 @@ from fleet.db import db
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
 from fleet.errors import NotFoundError
 from fleet.schools.models import Membership, MembershipRole, School
+from fleet.schools.queries import holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,6 @@ class Filter:
     is_pending: bool = False
 
 
-_IS_PUPIL = (Membership.role == MembershipRole.PUPIL, Membership.ended_at.is_(None))
 _IS_APPLIED = DeviceState.applied_digest == DeviceState.desired_digest
 _IS_PENDING = DeviceState.last_seen_at.is_(None) | DeviceState.applied_digest.is_(None) | ~_IS_APPLIED
 
@@ -41,13 +41,17 @@ def _visible(query: Select[Any], by: Principal) -> Select[Any]:
     schools = by.school_ids(Permission.SEE_SCHOOL)
     if schools is None:
         return query
-    own = Device.id.in_(_of_classes(by.own_class_ids))
+    own = Device.id.in_(_of_classes(by.own_class_ids, by.today))
     return query.where(or_(Device.school_id.in_(schools), own) if by.own_class_ids else Device.school_id.in_(schools))
 
 
-def _of_classes(class_ids: Collection[int]) -> Select[Any]:
-    """Select the tablets of classes: their own, and those of their pupils."""
-    pupils = select(Membership.person_id).where(Membership.class_id.in_(class_ids), *_IS_PUPIL)
+def _is_pupil(on: date | None) -> tuple[ColumnElement[bool], ...]:
+    return Membership.role == MembershipRole.PUPIL, *holding(on)
+
+
+def _of_classes(class_ids: Collection[int], on: date | None) -> Select[Any]:
+    """Select the tablets of classes: their own, and those of who is their pupil on a date."""
+    pupils = select(Membership.person_id).where(Membership.class_id.in_(class_ids), *_is_pupil(on))
     return select(Device.id).where(or_(Device.class_id.in_(class_ids), Device.person_id.in_(pupils)))
 
 
@@ -97,7 +101,7 @@ def _matching(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
     if given.school_id is not None:
         query = query.where(Device.school_id == given.school_id)
     if given.class_id is not None:
-        query = query.where(Device.id.in_(_of_classes([given.class_id])))
+        query = query.where(Device.id.in_(_of_classes([given.class_id], by.today)))
     if given.life is not None:
         query = query.where(Device.life == given.life)
     if given.text:
@@ -179,7 +183,7 @@ def figures(
     if school_id is not None:
         query = query.where(Device.school_id == school_id)
     if group == "class":
-        places = _class_places().subquery()
+        places = _class_places(by.today).subquery()
         query = query.join(places, places.c.device_id == Device.id)
         key = places.c.class_id
     else:
@@ -219,13 +223,13 @@ def _measures(now: datetime) -> list[Any]:
     ]
 
 
-def _class_places() -> Any:
+def _class_places(on: date | None) -> Any:
     """Select (device_id, class_id): each tablet once for every class it counts in, with None where it is in none."""
     of_pupils = select(Device.id, Membership.class_id).join(Membership, Membership.person_id == Device.person_id)
-    has_class = select(Membership.id).where(Membership.person_id == Device.person_id, *_IS_PUPIL).exists()
+    has_class = select(Membership.id).where(Membership.person_id == Device.person_id, *_is_pupil(on)).exists()
     return union(
         select(Device.id.label("device_id"), Device.class_id.label("class_id")).where(Device.class_id.is_not(None)),
-        of_pupils.where(*_IS_PUPIL),
+        of_pupils.where(*_is_pupil(on)),
         select(Device.id, null()).where(Device.class_id.is_(None), ~has_class),
     )
 

@@ -290,4 +290,4 @@ def principal(account: Account, *, today: date) -> Principal:
     own: frozenset[int] = frozenset()
     if account.person_id is not None and at:
         own = schools.classes_of(account.person_id, role=MembershipRole.TEACHER, school_ids=at, today=today)
-    return Principal("account", str(account.id), grants, own)
+    return Principal("account", str(account.id), grants, own, today)

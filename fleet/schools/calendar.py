@@ -9,7 +9,7 @@ bisection. Instants count by their whole second, so that spans add up exactly.
 """
 
 import enum
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -122,30 +122,6 @@ class Calendar:
         first, last = (instant.astimezone(self.timezone).year for instant in (since, until))
         between = sum(self._year(year).total for year in range(first, last))
         return between + self._year(last).until(_second(until)) - self._year(first).until(_second(since))
-
-    def next_school_time(self, instant: datetime) -> datetime:
-        """Return ``instant`` if there is school then, else when it next begins."""
-        if self.is_school_time(instant):
-            return instant
-        number, second = instant.astimezone(self.timezone).year, _second(instant)
-        while True:
-            year = self._year(number)
-            place = bisect_right(year.starts, second)
-            if place < len(year.starts):
-                return datetime.fromtimestamp(year.starts[place], UTC)
-            number += 1
-
-    def add_school_seconds(self, instant: datetime, seconds: int) -> datetime:
-        """Return the first instant by which ``seconds`` of school have passed since ``instant``."""
-        if seconds <= 0:
-            return instant
-        number = instant.astimezone(self.timezone).year
-        wanted = self._year(number).until(_second(instant)) + seconds
-        while wanted > (year := self._year(number)).total:
-            wanted -= year.total
-            number += 1
-        place = bisect_left(year.before, wanted) - 1
-        return datetime.fromtimestamp(year.starts[place] + wanted - year.before[place], UTC)
 
     def subtract_school_seconds(self, instant: datetime, seconds: int) -> datetime:
         """Return the last instant from which ``seconds`` of school pass until ``instant``."""

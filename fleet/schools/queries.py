@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from fleet.access import Permission, Principal, require
 from fleet.db import db
@@ -169,7 +169,7 @@ def classes(by: Principal, *, school_id: int | None = None) -> list[dict[str, An
         (class_id, role): count
         for class_id, role, count in db.session.execute(
             select(Membership.class_id, Membership.role, func.count())
-            .where(Membership.ended_at.is_(None))
+            .where(*holding(by.today))
             .group_by(Membership.class_id, Membership.role)
         )
     }
@@ -199,13 +199,22 @@ def members(by: Principal, found: SchoolClass) -> list[dict[str, Any]]:
     rows = db.session.execute(
         select(Person, Membership.role)
         .join(Membership, Membership.person_id == Person.id)
-        .where(Membership.class_id == found.id, Membership.ended_at.is_(None), Person.ended_at.is_(None))
+        .where(Membership.class_id == found.id, *holding(by.today), Person.ended_at.is_(None))
     )
     listed = [
         {"id": p.id, "given_name": p.given_name, "family_name": p.family_name, "username": p.username, "role": r.value}
         for p, r in rows
     ]
     return sorted(listed, key=lambda row: (row["role"] == "pupil", row["family_name"], row["given_name"]))
+
+
+def holding(on: date | None) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions under which a membership holds on a date; with None, whatever its dates."""
+    conditions: list[ColumnElement[bool]] = [Membership.ended_at.is_(None)]
+    if on is not None:
+        conditions.append(or_(Membership.starts_on.is_(None), Membership.starts_on <= on))
+        conditions.append(or_(Membership.ends_on.is_(None), Membership.ends_on >= on))
+    return tuple(conditions)
 
 
 def classes_of(person_id: int, *, role: MembershipRole, school_ids: Collection[int], today: date) -> frozenset[int]:
@@ -216,11 +225,9 @@ def classes_of(person_id: int, *, role: MembershipRole, school_ids: Collection[i
         .where(
             Membership.person_id == person_id,
             Membership.role == role,
-            Membership.ended_at.is_(None),
+            *holding(today),
             SchoolClass.ended_at.is_(None),
             SchoolClass.school_id.in_(school_ids),
-            or_(Membership.starts_on.is_(None), Membership.starts_on <= today),
-            or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
         )
     )
     return frozenset(db.session.scalars(query))

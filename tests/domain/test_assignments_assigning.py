@@ -129,3 +129,10 @@ def test_what_was_assigned_can_be_looked_at(app: Flask) -> None:
     assert line.fields == {
         "scope": "school", "profile": "grunnoppsett", "version": 1, "starts_at": None, "ends_at": (NOW + HOUR).isoformat(),
     }  # fmt: skip
+
+
+def test_a_time_without_zone_is_refused(app: Flask) -> None:
+    local = NOW.replace(tzinfo=None)
+    for starts_at, ends_at in ((local, None), (None, local)):
+        with pytest.raises(ValueError, match="naive"), transaction():
+            make.assign(make.published(), Place.municipality(), starts_at=starts_at, ends_at=ends_at)

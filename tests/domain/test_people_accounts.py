@@ -343,12 +343,19 @@ def test_a_teacher_may_see_the_classes_taught_today_and_no_others(app: Flask) ->
     factories.membership(teacher, as_pupil, role=MembershipRole.PUPIL)
     factories.membership(teacher, elsewhere, role=MembershipRole.TEACHER)
     own = factories.device(here, class_id=now_on.id)
+    left, comes = factories.pupil(here), factories.pupil(here)
+    factories.membership(left, now_on, ends_on=TODAY - timedelta(days=1))
+    factories.membership(comes, now_on, starts_on=TODAY + timedelta(days=1))
+    for pupil in (left, comes):
+        factories.device(here, person=pupil)
     factories.device(there, class_id=elsewhere.id)
     one = factories.account("teacher", (Role.TEACHER, here), of=teacher)
     by = accounts.principal(one, today=TODAY)
     assert by.own_class_ids == {now_on.id}  # the roster gives no role at another school
     assert list(devices.devices(devices.Filter(), by=by)) == [own]
-    assert [row["id"] for row in schools.classes(by)] == [now_on.id]
+    assert devices.figures(by=by, now=NOW, group="class")[now_on.id].total == 1
+    assert [(row["id"], row["pupils"]) for row in schools.classes(by)] == [(now_on.id, 0)]
+    assert [row["role"] for row in schools.members(by, now_on)] == ["teacher"]
     seen = {
         (c.school_id, c.title): by.may(Permission.SEE_CLASS, school_id=c.school_id, class_id=c.id)
         for c in (now_on, over, foreign, as_pupil, elsewhere)

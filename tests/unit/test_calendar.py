@@ -155,13 +155,6 @@ def test_counting_agrees_with_looking_at_every_second(calendar: Calendar, a: dat
 
 
 @given(calendars, instants, st.integers(1, 300 * 3600))
-def test_adding_school_seconds_is_the_first_instant_that_counts_them(calendar: Calendar, a: datetime, n: int) -> None:
-    reached = calendar.add_school_seconds(a, n)
-    assert calendar.school_seconds_between(a, reached) == n
-    assert calendar.school_seconds_between(a, reached - timedelta(seconds=1)) == n - 1
-
-
-@given(calendars, instants, st.integers(1, 300 * 3600))
 def test_subtracting_school_seconds_is_the_last_instant_that_counts_them(
     calendar: Calendar, a: datetime, n: int
 ) -> None:
@@ -170,26 +163,13 @@ def test_subtracting_school_seconds_is_the_last_instant_that_counts_them(
     assert calendar.school_seconds_between(begun + timedelta(seconds=1), a) == n - 1
 
 
-@given(calendars, instants)
-def test_next_school_time_is_school_time_with_none_before_it(calendar: Calendar, a: datetime) -> None:
-    following = calendar.next_school_time(a)
-    assert following >= a
-    assert calendar.is_school_time(following)
-    assert calendar.school_seconds_between(a, following) == 0
-
-
-def test_next_school_time_goes_over_holidays_and_new_year() -> None:
-    assert ORDINARY.next_school_time(oslo("2026-04-01 15:00")) == oslo("2026-04-07 08:15")
-    assert ORDINARY.next_school_time(oslo("2026-12-31 23:00")) == oslo("2027-01-04 08:15")
-
-
-def test_adding_nothing_stays_where_it_is() -> None:
-    assert ORDINARY.add_school_seconds(oslo("2026-09-13 12:00"), 0) == oslo("2026-09-13 12:00")
+def test_subtracting_nothing_stays_where_it_is() -> None:
     assert ORDINARY.subtract_school_seconds(oslo("2026-09-13 12:00"), 0) == oslo("2026-09-13 12:00")
 
 
-def test_adding_a_school_day_ends_with_school() -> None:
-    assert ORDINARY.add_school_seconds(oslo("2026-09-13 12:00"), DAY_S) == oslo("2026-09-14 14:30")
+def test_subtracting_a_school_day_begins_with_school_over_holidays_and_new_year() -> None:
+    assert ORDINARY.subtract_school_seconds(oslo("2026-04-07 08:15"), DAY_S) == oslo("2026-04-01 08:15")
+    assert ORDINARY.subtract_school_seconds(oslo("2027-01-04 08:15"), DAY_S) == oslo("2026-12-31 08:15")
 
 
 def test_it_is_school_time_anywhere_as_soon_as_one_school_has_school() -> None:

@@ -59,6 +59,20 @@ def check(*, name: str, address: str | None, now: datetime) -> None:
         TooManyFailuresError: one has to wait first.
     """
     take_turn(f"sign-in:{name}")
+    look(name=name, address=address, now=now)
+
+
+def look(*, name: str, address: str | None, now: datetime) -> None:
+    """Refuse an attempt that comes too early, without standing in line: others may be about to fail meanwhile.
+
+    Args:
+        name: from :func:`name_subject`.
+        address: from :func:`address_subject`; None where no address counts.
+        now: the instant.
+
+    Raises:
+        TooManyFailuresError: one has to wait first.
+    """
     failures: dict[str, list[datetime]] = {name: [], address or "": []}
     query = (
         select(SignInFailure.subject, SignInFailure.at)

@@ -23,8 +23,8 @@ from fleet.people.limits import TooManyFailuresError
 from fleet.people.models import Account, PasswordLink, SignInFailure, SignInSession
 
 __all__ = [
-    "Current", "Refused", "SignInRefusedError", "SignedIn", "TooManyFailuresError", "current", "forget", "session",
-    "sign_in", "sign_out", "sign_out_everywhere", "touch",
+    "Compared", "Current", "Refused", "SignInRefusedError", "SignedIn", "TooManyFailuresError", "compare", "current",
+    "forget", "look_up", "session", "sign_in", "sign_out", "sign_out_everywhere", "touch",
 ]  # fmt: skip
 
 IDLE = timedelta(hours=8)
@@ -60,7 +60,39 @@ class Current:
     touch_due: bool
 
 
-def sign_in(username: str, password: str, *, address: str, now: datetime) -> SignedIn | Refused:
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A password that was compared ahead of the sign-in: with which stored form, and how that ended."""
+
+    stored: str | None
+    is_right: bool
+
+
+def look_up(username: str, *, address: str, now: datetime) -> str | None:
+    """Return what a password is to be compared with, None where there is no account. Reads only.
+
+    Raises:
+        TooManyFailuresError: one has to wait first.
+    """
+    folded = accounts.fold(username)
+    limits.look(name=limits.name_subject(folded), address=limits.address_subject(address), now=now)
+    if not accounts.is_username(folded):
+        return None
+    return db.session.scalar(select(Account.password_hash).where(Account.username == folded))
+
+
+def compare(stored: str | None, password: str) -> Compared:
+    """Compare a password with what :func:`look_up` gave, outside any transaction.
+
+    A transaction locks the embedded database, so tablets would wait for every guess. How it ended counts for nothing,
+    and is told to nobody, until :func:`sign_in` lets the attempt pass.
+    """
+    return Compared(stored, passwords.verify(stored, password))
+
+
+def sign_in(
+    username: str, password: str, *, address: str, now: datetime, compared: Compared | None = None
+) -> SignedIn | Refused:
     """Sign somebody in, or say why not. The caller commits in both cases.
 
     Args:
@@ -68,6 +100,7 @@ def sign_in(username: str, password: str, *, address: str, now: datetime) -> Sig
         password: as typed.
         address: where the request came from, as the door trusts it.
         now: the instant.
+        compared: from :func:`compare`, of the same password; made anew where it is missing or not of today's.
     """
     folded = accounts.fold(username)
     by_name, by_address = limits.name_subject(folded), limits.address_subject(address)
@@ -76,7 +109,10 @@ def sign_in(username: str, password: str, *, address: str, now: datetime) -> Sig
     except TooManyFailuresError as error:
         return Refused(error)
     account = _account(folded)
-    is_right = passwords.verify(account.password_hash if account is not None else None, password)
+    stored = account.password_hash if account is not None else None
+    if compared is None or compared.stored != stored:  # else a new password was chosen in between
+        compared = compare(stored, password)
+    is_right = compared.is_right
     if account is None or not is_right or account.disabled_at is not None:
         limits.note_failure(by_name, by_address, now=now)
         _audit_refusal(account, is_right=is_right, now=now)

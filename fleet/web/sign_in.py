@@ -4,11 +4,11 @@ from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from fleet import clock
-from fleet.db import transaction
+from fleet.db import reading, transaction
 from fleet.errors import FleetError
 from fleet.people import signing_in
 from fleet.people.limits import TooManyFailuresError
-from fleet.people.signing_in import SignedIn
+from fleet.people.signing_in import Refused, SignedIn
 from fleet.web import signed_in
 from fleet.web.blueprint import public, web
 from fleet.web.formats import duration
@@ -33,17 +33,28 @@ def sign_in_now() -> Response | tuple[str, int, dict[str, str]]:
     """Take name and password."""
     username = request.form.get("username", "")[:_MAX_TYPED]
     password = request.form.get("password", "")[:_MAX_TYPED]
-    former = signed_in.token()
-    now = clock.now()
-    with transaction():
-        outcome = signing_in.sign_in(username, password, address=request.remote_addr or "", now=now)
-        if isinstance(outcome, SignedIn) and former is not None:
-            signing_in.sign_out(former, now=now)  # this browser's earlier session is replaced, not left behind
+    outcome = _attempt(username, password)
     if isinstance(outcome, SignedIn):
         signed_in.begin(outcome.token)
         return redirect(own_page(request.form.get("next")), 303)
     words, status, headers = _refusal(outcome.error)
     return _form(request.form.get("next"), username=username, problem=words), status, headers
+
+
+def _attempt(username: str, password: str) -> SignedIn | Refused:
+    """Try to sign in; one that comes too early costs no transaction, and no hash is made inside one."""
+    former, address, now = signed_in.token(), request.remote_addr or "", clock.now()
+    try:
+        with reading():
+            stored = signing_in.look_up(username, address=address, now=now)
+    except TooManyFailuresError as error:
+        return Refused(error)
+    compared = signing_in.compare(stored, password)
+    with transaction():
+        outcome = signing_in.sign_in(username, password, address=address, now=now, compared=compared)
+        if isinstance(outcome, SignedIn) and former is not None:
+            signing_in.sign_out(former, now=now)  # this browser's earlier session is replaced, not left behind
+    return outcome
 
 
 def _refusal(error: FleetError) -> tuple[str, int, dict[str, str]]:

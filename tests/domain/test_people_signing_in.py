@@ -283,3 +283,43 @@ def test_what_has_no_purpose_any_more_is_forgotten_and_the_rest_stays(one: Accou
     assert passwords.look_up_link(open_link, now=later).username == "third"
     assert db.session.scalar(select(func.count()).select_from(SignInFailure)) == 2
     assert signing_in.forget(now=later + timedelta(days=8)) == 1 + 2 + 1
+
+
+def test_a_password_compared_ahead_is_not_hashed_again(one: Account, verified: list[str]) -> None:
+    compared = signing_in.compare(signing_in.look_up("Prove", address=SCHOOL, now=NOW), GOOD_PASSWORD)
+    done = signing_in.sign_in("prove", GOOD_PASSWORD, address=SCHOOL, now=NOW, compared=compared)
+    assert isinstance(done, SignedIn)
+    assert verified == [one.password_hash]
+
+
+def test_a_password_compared_ahead_of_a_new_one_is_compared_anew(one: Account, verified: list[str]) -> None:
+    compared = signing_in.compare(signing_in.look_up("prove", address=SCHOOL, now=NOW), GOOD_PASSWORD)
+    assert compared.is_right
+    one.password_hash = passwords.make_hash("et helt annet passord")
+    db.session.flush()
+    done = signing_in.sign_in("prove", GOOD_PASSWORD, address=SCHOOL, now=NOW, compared=compared)
+    assert isinstance(done, Refused)
+    assert len(verified) == 2
+
+
+def test_a_right_password_compared_ahead_does_not_pass_those_that_failed_meanwhile(one: Account) -> None:
+    compared = signing_in.compare(signing_in.look_up("prove", address=SCHOOL, now=NOW), GOOD_PASSWORD)
+    for number in range(limits.MAX_PER_NAME):
+        limits.note_failure(limits.name_subject("prove"), now=NOW - timedelta(seconds=number))
+    done = signing_in.sign_in("prove", GOOD_PASSWORD, address=SCHOOL, now=NOW, compared=compared)
+    assert wait_s(done) > 0
+    with pytest.raises(limits.TooManyFailuresError):
+        signing_in.look_up("prove", address=SCHOOL, now=NOW)
+
+
+@pytest.mark.parametrize("username", ["nobody", "x", "", "a" * 300, "to ord"])
+def test_a_name_without_an_account_is_compared_too_and_is_never_right(
+    username: str, one: Account, verified: list[str]
+) -> None:
+    stored = signing_in.look_up(username, address=SCHOOL, now=NOW)
+    compared = signing_in.compare(stored, GOOD_PASSWORD)
+    assert (stored, compared.is_right, len(verified)) == (None, False, 1)
+    done = signing_in.sign_in(username, GOOD_PASSWORD, address=SCHOOL, now=NOW, compared=compared)
+    assert isinstance(done, Refused)
+    assert len(verified) == 1
+    assert one.password_hash not in verified

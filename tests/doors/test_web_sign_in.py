@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+import argon2
 import pytest
 from flask import Flask
 
@@ -263,3 +264,30 @@ def test_chosen_language_stays_with_the_account_in_every_browser(app: Flask, vis
 def test_unknown_language_is_refused(visitor: Visitor) -> None:
     assert visitor.post("/language", language="xx").status_code == 400
     assert '<html lang="nb"' in visitor.get("/sign-in").text
+
+
+def test_no_transaction_is_open_while_a_password_is_compared(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    was_open: list[bool] = []
+    real = argon2.PasswordHasher.verify
+
+    def watching(self: argon2.PasswordHasher, stored: str, password: bytes) -> bool:
+        was_open.append(db.session().in_transaction())
+        return real(self, stored, password)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", watching)
+    assert visitor.sign_in("kari.prøve", "feil passord her").status_code == 401
+    assert visitor.sign_in("ingen", "feil passord her").status_code == 401
+    assert visitor.sign_in("kari.prøve").status_code == 303
+    assert was_open == [False] * 3
+
+
+def test_an_attempt_that_comes_too_early_costs_no_hash_and_no_write(
+    visitor: Visitor, statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        visitor.sign_in("kari.prøve", "feil passord her")
+    monkeypatch.delattr(argon2.PasswordHasher, "verify")
+    token = visitor.token()
+    statements.clear()
+    assert visitor.post("/sign-in", token=token, username="kari.prøve", password=PASSWORD).status_code == 429
+    assert [one.split()[0] for one in statements] == ["SELECT"]

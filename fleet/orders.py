@@ -12,14 +12,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, delete, insert, select, update
+from sqlalchemy import ForeignKey, Index, String, delete, exists, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import Base, db, id_set, text_enum
+from fleet.db import Base, db, follow, id_set, text_enum
 from fleet.devices import states
-from fleet.devices.models import Device, DeviceLife, DeviceState
+from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
 from fleet.errors import ConflictError, InvalidError, NotFoundError
 
 MAX_TEXT = 500
@@ -202,6 +202,22 @@ def withdraw(order_id: int, *, by: Principal, now: datetime) -> None:
     db.session.flush()
     _raise_version([order.device_id])
     audit.record(by, "orders.withdrawn", subject=f"order:{order_id}", now=now, order_id=order_id)
+
+
+def _follow_devices(ids: frozenset[int], now: datetime) -> None:
+    """Take back what was wished of tablets before they left, or came anew: the wish was for who had them then."""
+    still_there = exists().where(
+        Enrolment.device_id == Order.device_id, Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at
+    )
+    closing = update(Order).where(Order.device_id.in_(id_set(ids)), Order.state.in_(_OPEN), ~still_there)
+    db.session.execute(
+        closing.values(state=OrderState.WITHDRAWN, ended_at=now).execution_options(synchronize_session=False)
+    )
+
+
+def follow_changes() -> None:
+    """Have orders follow where tablets go; the application calls this once."""
+    follow("device", _follow_devices)
 
 
 def expire(now: datetime) -> int:

@@ -15,12 +15,11 @@ import fleet.checkins.models
 import fleet.compliance.models
 import fleet.devices.models
 import fleet.job_runs
-import fleet.orders
 import fleet.people.models
 import fleet.schools.models
 import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
-from fleet import crypto, web
+from fleet import crypto, orders, web
 from fleet.assignments import materialise
 from fleet.compliance import review
 from fleet.config import Config
@@ -61,6 +60,7 @@ def create_app(config: Config | None = None, *, environ: Mapping[str, str] | Non
     app.extensions["fleet_config"] = config
     materialise.follow_changes()
     review.follow_changes()
+    orders.follow_changes()
     db.init_app(app)
     if config.is_sqlite:
         with app.app_context():

@@ -239,10 +239,12 @@ def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: dat
 
 
 def _place(device: Device, ticket: Ticket) -> None:
-    """Put the tablet where the ticket says, unless the delivery list said more."""
+    """Put the tablet where the ticket says, unless the delivery list said more. A class that has ended is no place."""
     device.school_id = device.school_id or ticket.school_id
-    if device.class_id is None and device.person_id is None and device.cart is None:
-        device.class_id, device.cart = ticket.class_id, ticket.cart
+    said_nothing = device.class_id is None and device.person_id is None and device.cart is None
+    if said_nothing or (device.listed_at is None and device.person_id is None):
+        still_there = ticket.school_class is not None and ticket.school_class.ended_at is None
+        device.class_id, device.cart = ticket.class_id if still_there else None, ticket.cart
 
 
 def end_enrolment(device: Device, reason: str, now: datetime) -> None:

@@ -11,12 +11,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from fleet import orders
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.db import db, transaction
 from fleet.devices import codes, enrolment, life, queries, tickets
 from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform, Ticket
+from fleet.orders import OrderKind, OrderState
 from fleet.schools.models import School
 from tests import factories, rosters
 from tests.conftest import NOW
@@ -97,6 +99,37 @@ def test_an_unexpected_tablet_comes_in_where_the_ticket_says(school: School) -> 
 def test_a_carts_ticket_puts_tablets_into_the_cart(school: School) -> None:
     told = taken_in(request(ticket(school, cart="Vogn 1")))
     assert db.session.get_one(Device, told.device_id).cart == "Vogn 1"
+
+
+def test_an_unexpected_tablet_that_comes_again_goes_where_the_new_ticket_says(school: School) -> None:
+    with transaction():
+        old, new = factories.school_class(school, "8A"), factories.school_class(school, "9A")
+    first = taken_in(request(ticket(school, school_class=old), "UNLISTED1"))
+    second = taken_in(request(ticket(school, school_class=new), "UNLISTED1"))
+    assert first.device_id == second.device_id
+    assert db.session.get_one(Device, first.device_id).class_id == new.id
+
+
+def test_a_ticket_of_a_class_that_has_ended_leads_to_the_school_only(school: School) -> None:
+    with transaction():
+        ended = factories.school_class(school, "8A")
+    code = ticket(school, school_class=ended)
+    with transaction():
+        ended.ended_at = NOW
+    device = db.session.get_one(Device, taken_in(request(code, "UNLISTED1")).device_id)
+    assert (device.school_id, device.class_id) == (school.id, None)
+
+
+def test_what_was_wished_of_a_tablet_before_it_was_wiped_does_not_reach_the_next_pupil(school: School) -> None:
+    code = ticket(school, max_enrolments=2)
+    device = db.session.get_one(Device, taken_in(request(code, "WIPED1")).device_id)
+    with transaction():
+        (old,) = orders.queue([device], OrderKind.MESSAGE, message="Kom til kontoret", by=CLI, now=NOW)
+    taken_in(request(code, "WIPED1"), now=LATER)
+    with transaction():
+        (new,) = orders.queue([device], OrderKind.RING, by=CLI, now=LATER)
+    assert orders.pending([device.id], now=LATER) == {device.id: [new]}
+    assert (old.state, old.ended_at) == (OrderState.WITHDRAWN, LATER)
 
 
 def test_a_listed_tablet_keeps_the_place_that_the_list_gave_it(school: School) -> None:

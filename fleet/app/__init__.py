@@ -1,6 +1,5 @@
 """Where everything is put together: the only package that sees all areas and doors."""
 
 from fleet.app.flask_app import create_app
-from fleet.app.server import serve
 
-__all__ = ["create_app", "serve"]
+__all__ = ["create_app"]

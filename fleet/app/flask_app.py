@@ -19,7 +19,7 @@ import fleet.people.models
 import fleet.schools.models
 import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
-from fleet import crypto, orders, web
+from fleet import crypto, orders
 from fleet.assignments import materialise
 from fleet.compliance import review
 from fleet.config import Config
@@ -34,12 +34,15 @@ class _Staff(Flask):
         self.logger.error("fault in %s [%s]", request.endpoint, request.method, exc_info=exc_info)
 
 
-def create_app(config: Config | None = None, *, environ: Mapping[str, str] | None = None) -> Flask:
+def create_app(
+    config: Config | None = None, *, environ: Mapping[str, str] | None = None, with_pages: bool = True
+) -> Flask:
     """Make the Flask application.
 
     Args:
         config: the configuration; read from ``environ`` where not given.
         environ: where to read the configuration from; the process environment where not given.
+        with_pages: whether it has the staff pages; the command line starts faster without.
 
     Raises:
         ConfigError: a setting is missing or wrong.
@@ -65,5 +68,8 @@ def create_app(config: Config | None = None, *, environ: Mapping[str, str] | Non
     if config.is_sqlite:
         with app.app_context():
             prepare_sqlite(db.engine)
-    web.register(app)
+    if with_pages:
+        from fleet import web  # noqa: PLC0415 (see with_pages)
+
+        web.register(app)
     return app

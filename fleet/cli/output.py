@@ -64,6 +64,8 @@ class ErrorsAsLines(click.Group):
         except OperationalError as error:  # away, full or locked; of several lines the first says it
             click.echo(f"fleet: database: {str(error.orig).strip().partition(chr(10))[0]}", err=True)
             ctx.exit(EXIT_REFUSED)
+        except BrokenPipeError:  # whoever reads has seen enough (| head); click ends quietly
+            raise
         except OSError as error:  # a file that was named cannot be read or written
             click.echo(
                 f"fleet: {error.strerror}: {error.filename}" if error.filename else f"fleet: {error}",

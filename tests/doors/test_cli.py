@@ -1,7 +1,10 @@
 """The command line's frame: nouns, errors without tracebacks, exit codes, JSON and tables."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +33,37 @@ def test_help_names_every_noun() -> None:
     shown = CliRunner().invoke(main, ["--help"], obj=None)
     assert shown.exit_code == 0
     assert all(noun in shown.output for noun in NOUNS)
+
+
+def command(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "FLEET_DATABASE_URL": "", "FLEET_DATA_DIR": str(tmp_path)}
+    return subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+
+
+def test_a_command_starts_without_what_only_the_server_needs(tmp_path: Path) -> None:
+    code = """
+import runpy, sys
+sys.argv = ["fleet", "database", "upgrade"]
+try:
+    runpy.run_module("fleet", run_name="__main__")
+finally:
+    print(*[name for name in ("gunicorn", "uvicorn", "a2wsgi", "babel", "fleet.web", "fleet.app.server") if name in sys.modules])
+"""
+    done = command(tmp_path, code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "database is up to date\n\n", "")
+
+
+def test_who_reads_no_further_is_no_fault(tmp_path: Path) -> None:
+    code = """
+import os, sys
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 1)
+sys.argv = ["fleet", "database", "upgrade"]
+import runpy
+runpy.run_module("fleet", run_name="__main__")
+"""
+    assert command(tmp_path, code).stderr == ""
 
 
 def test_an_unknown_noun_is_wrong_use() -> None:

@@ -16,6 +16,7 @@ from agent_protocol.timing import seconds_in
 from agent_protocol.transport import Response, Transport, UnreachableError
 
 RESERVED_SEQUENCES = 50
+MAX_STEP = 1_000_000  # a server takes no number further above the last one, so no server asks for it
 # Times that a server may say that it is: what is kept as an offset must never leave what a calendar can hold.
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -52,10 +53,15 @@ class Client:
         """Return the instant by the server's clock, as far as the tablet knows it."""
         return now + timedelta(seconds=self._memory.clock_offset_s)
 
+    def start_from(self, sequence: int) -> None:
+        """Use ``sequence`` next: a new enrolment says where the tablet's numbers stand."""
+        self._sequence = self._memory.sequence_limit = sequence
+
     def go_on_from(self, sequence: int) -> None:
-        """Use ``sequence`` next, or a higher one that is due anyway."""
-        self._sequence = max(self._sequence, sequence)
-        self._memory.sequence_limit = max(self._memory.sequence_limit, self._sequence)
+        """Use ``sequence`` next, or a higher one that is due anyway; one far above is nothing a server asks for."""
+        if sequence - self._sequence <= MAX_STEP:
+            self._sequence = max(self._sequence, sequence)
+            self._memory.sequence_limit = max(self._memory.sequence_limit, self._sequence)
 
     def _take_sequence(self) -> str:
         if self._sequence >= self._memory.sequence_limit:

@@ -169,7 +169,7 @@ class Session:
         self.memory.device_id = answer.device_id
         self.memory.root = answer.root
         self.memory.ticket = self.memory.config = self.memory.etag = None
-        self._client.go_on_from(answer.next_sequence)
+        self._client.start_from(answer.next_sequence)
         self._config = self._told = self._pending = None
         self._store.save(self.memory)
         self.timing.at_once(now)

@@ -41,6 +41,12 @@ class ReplayError(FleetError):
     code = "replay"
 
 
+class SequenceTooFarError(FleetError):
+    """The sequence is too far above the last one. Data: ``last_sequence``."""
+
+    code = "malformed"
+
+
 class ReportConflictError(FleetError):
     """A report of this id was stored with another content."""
 
@@ -190,6 +196,8 @@ def _explain(refused: Mapping[int, Report]) -> dict[int, Answer | FleetError]:
             outcomes[place] = KeyRevokedError()
         elif report.sequence <= row.last_sequence:
             outcomes[place] = ReplayError(last_sequence=row.last_sequence)
+        elif report.sequence - row.last_sequence > statements.MAX_STEP:
+            outcomes[place] = SequenceTooFarError(last_sequence=row.last_sequence)
         elif report.body_digest != row.last_report_digest:
             outcomes[place] = ReportConflictError()
         else:
@@ -207,13 +215,14 @@ def use_sequence(device_id: int, key: str, sequence: int) -> None:
     Raises:
         KeyRevokedError: the key is not the tablet's any more.
         ReplayError: the sequence was used before.
+        SequenceTooFarError: the sequence is too far above the last one.
     """
     query = (
         update(DeviceState)
         .where(
             DeviceState.device_id == device_id,
             DeviceState.key_thumbprint == key,
-            DeviceState.last_sequence < sequence,
+            DeviceState.last_sequence.between(sequence - statements.MAX_STEP, sequence - 1),
         )
         .values(last_sequence=sequence)
         .execution_options(synchronize_session=False)
@@ -225,7 +234,8 @@ def use_sequence(device_id: int, key: str, sequence: int) -> None:
     ).first()
     if row is None or row.key_thumbprint != key:
         raise KeyRevokedError
-    raise ReplayError(last_sequence=row.last_sequence)
+    refusal = ReplayError if sequence <= row.last_sequence else SequenceTooFarError
+    raise refusal(last_sequence=row.last_sequence)
 
 
 @dataclass(frozen=True, slots=True)

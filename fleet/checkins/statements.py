@@ -1,8 +1,12 @@
 """The statements of the hot path, one text per database, prepared once: a batch of any size is one parameter.
 
-What they do is the same on both: for every report whose key is the tablet's, whose sequence is higher than the last
-and whose report id is new, the tablet's row takes the report and the log gets a line; what came of it is returned.
+What they do is the same on both: for every report whose key is the tablet's, whose sequence is higher than the last, but
+not by more than :data:`MAX_STEP`, and whose report id is new, the tablet's row takes the report and the log gets a
+line; what came of it is returned.
 """
+
+# As numbers go on over re-enrolment, one report with the highest there is would silence a tablet for ever.
+MAX_STEP = 1_000_000
 
 _COLUMNS = (
     *("device_id", "config_version", "schedule_digest", "desired_digest", "applied_digest", "polls_pending"),
@@ -25,7 +29,7 @@ WITH told AS (
         polls_pending = CASE WHEN s.desired_digest IS DISTINCT FROM r.a THEN s.polls_pending + 1 ELSE 0 END,
         applied_digest = r.a, battery_percent = r.bat, storage_free_bytes = r.sto, clock_offset_s = r.clk
     FROM told AS r JOIN taken AS t ON t.device_id = r.d
-    WHERE s.device_id = r.d AND s.key_thumbprint = r.k AND s.last_sequence < r.q
+    WHERE s.device_id = r.d AND s.key_thumbprint = r.k AND r.q - s.last_sequence BETWEEN 1 AND {MAX_STEP}
       AND s.last_report_id IS DISTINCT FROM r.i
     RETURNING {", ".join(f"s.{column}" for column in _COLUMNS)}
 ), logged AS (
@@ -35,7 +39,7 @@ WITH told AS (
     FROM told AS r JOIN updated AS u ON u.device_id = r.d
 )
 SELECT * FROM updated
-"""  # noqa: S608 (only the constant above goes in)
+"""  # noqa: S608 (only the constants above go in)
 
 # SQLite cannot write in a common table expression, so it takes two.
 RECEIVE_SQLITE = f"""
@@ -48,9 +52,10 @@ SET last_sequence = json_extract(r.value, '$.q'), last_report_id = json_extract(
     storage_free_bytes = json_extract(r.value, '$.sto'), clock_offset_s = json_extract(r.value, '$.clk')
 FROM json_each(:rows) AS r
 WHERE device_id = json_extract(r.value, '$.d') AND key_thumbprint = json_extract(r.value, '$.k')
-  AND last_sequence < json_extract(r.value, '$.q') AND last_report_id IS NOT json_extract(r.value, '$.i')
+  AND json_extract(r.value, '$.q') - last_sequence BETWEEN 1 AND {MAX_STEP}
+  AND last_report_id IS NOT json_extract(r.value, '$.i')
 RETURNING {", ".join(_COLUMNS)}
-"""  # noqa: S608 (only the constant above goes in)
+"""  # noqa: S608 (only the constants above go in)
 LOG_SQLITE = """
 INSERT INTO check_in (device_id, sequence, received_at, report_id, applied_digest, battery_percent, storage_free_bytes,
                       clock_offset_s)

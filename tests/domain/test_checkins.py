@@ -18,8 +18,16 @@ from fleet.app import create_app
 from fleet.assignments.assigning import Place
 from fleet.assignments.models import ProfileVersion
 from fleet.checkins import queries, receive
+from fleet.checkins import statements as statements_of
 from fleet.checkins.models import CheckIn
-from fleet.checkins.receive import Answer, KeyRevokedError, ReplayError, Report, ReportConflictError
+from fleet.checkins.receive import (
+    Answer,
+    KeyRevokedError,
+    ReplayError,
+    Report,
+    ReportConflictError,
+    SequenceTooFarError,
+)
 from fleet.db import _followers, db, follow, transaction
 from fleet.devices import life
 from fleet.devices.models import Device, DeviceState
@@ -88,7 +96,7 @@ def test_a_report_becomes_the_tablets_state_and_a_line_of_the_log(tablets: list[
 
 
 def test_the_largest_numbers_a_tablet_may_send_are_stored(tablets: list[int]) -> None:
-    sequence, huge = 10**16 - 1, 2**53
+    sequence, huge = statements_of.MAX_STEP, 2**53
     facts = FACTS | {"storage_total_bytes": huge}
     outcomes = take(
         report(tablets[0], sequence, number=1, storage_free_bytes=huge, clock_offset_s=2**31 - 1, facts=facts),
@@ -120,6 +128,21 @@ def test_a_used_number_is_a_replay_whatever_it_carries(tablets: list[int]) -> No
         assert isinstance(refusal, ReplayError)
         assert refusal.data == {"last_sequence": 5}
     assert log(tablets[0]) == [5]
+
+
+def test_a_number_too_far_above_the_last_is_refused_and_the_next_one_below_is_taken(tablets: list[int]) -> None:
+    take(report(tablets[0], 5))
+    far = 5 + statements_of.MAX_STEP + 1
+    for again in (report(tablets[0], far), report(tablets[0], 2**63 - 1), report(tablets[0], far, number=5)):
+        (refusal,) = take(again)
+        assert isinstance(refusal, SequenceTooFarError)
+    with pytest.raises(SequenceTooFarError), transaction():
+        receive.use_sequence(tablets[0], f"key-{tablets[0]}", far)
+    assert (log(tablets[0]), state(tablets[0]).last_sequence) == ([5], 5)
+    assert kinds(take(report(tablets[0], far - 1))) == [Answer]
+    with transaction():
+        receive.use_sequence(tablets[0], f"key-{tablets[0]}", far + 5)
+    assert state(tablets[0]).last_sequence == far + 5
 
 
 def test_another_content_under_a_used_id_is_a_conflict(tablets: list[int]) -> None:

@@ -343,6 +343,30 @@ def test_a_sequence_behind_the_servers_is_raised_and_the_report_sent_again() -> 
     assert world.server.sequence == 5_001
 
 
+def test_a_forged_replay_does_not_send_the_tablet_to_the_end_of_its_numbers() -> None:
+    world = World().enrolled()
+    before = world.server.sequence
+    world.server.answer = lambda _method, path: (
+        world.server.problem(Code.REPLAY, last_sequence=2**53 - 1) if path.endswith("/reports") else None
+    )
+    world.tablet.apps = [App("no.app")]
+    world.step(60)
+    world.server.answer = lambda _method, _path: None
+    for _ in range(4):
+        world.step(300)
+    assert [app.id for app in world.server.reports[-1].apps] == ["no.app"]
+    assert world.server.sequence < before + 100
+
+
+def test_a_new_enrolment_says_where_numbers_stand_even_below_the_tablets_own() -> None:
+    world = World()
+    world.session._client.go_on_from(900_000)
+    world.enrolled()
+    world.tablet.apps = [App("no.app")]
+    world.step(60)
+    assert 0 < world.server.sequence < 100
+
+
 def test_no_sequence_is_used_twice_over_restarts() -> None:
     world = World().enrolled()
     used = [world.server.sequence]

@@ -1,7 +1,7 @@
 """The statements of the hot path, one text per database, prepared once: a batch of any size is one parameter.
 
-What they do is the same on both: for every report whose key is the tablet's, whose sequence is higher than the last, but
-not by more than :data:`MAX_STEP`, and whose report id is new, the tablet's row takes the report and the log gets a
+What they do is the same on both: for every report whose key is the tablet's, whose sequence is higher than the last,
+but not by more than :data:`MAX_STEP`, and whose report id is new, the tablet's row takes the report and the log gets a
 line; what came of it is returned.
 """
 

@@ -1,8 +1,8 @@
 """Taking tablets in.
 
 Invariants: one tablet is one row for life, by its serial; the same key is taken in once, however often it asks; a
-refusal leaves an audit line, so the door commits whatever the outcome; nothing of a refused enrolment is stored
-besides.
+refusal of :func:`enrol` leaves an audit line, so the door commits whatever the outcome; nothing of a refused enrolment
+is stored besides.
 """
 
 import re
@@ -124,6 +124,20 @@ class Refused:
     """The tablet is not taken in; the audit line is in the running transaction, so commit it."""
 
     error: EnrolmentError
+
+
+def turn_away(request: EnrolmentRequest, *, now: datetime) -> Refused | None:
+    """Refuse a key that has ended or a ticket that is no good, without a line in the audit; reads only.
+
+    For doors that many strangers knock at: each refusal of :func:`enrol` is a write that tablets wait for. None means
+    that :func:`enrol` decides.
+    """
+    try:
+        if _known(request) is None:
+            _ticket(request.code, now)
+    except EnrolmentError as error:
+        return Refused(error)
+    return None
 
 
 def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:

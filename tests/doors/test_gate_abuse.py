@@ -4,15 +4,19 @@ import asyncio
 import logging
 import secrets
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from agent_protocol.messages import BASE_PATH
+from fleet import audit, clock
 from fleet.channels import gate as gate_module
-from fleet.db import db
-from tests.gate import Door, door, problem
+from fleet.db import db, reading
+from fleet.devices import codes
+from tests.gate import Door, Tablet, door, problem, ticket
 from tests.serving import serving
 
 _FORM = [(b"content-type", b"application/x-www-form-urlencoded")]
@@ -153,3 +157,29 @@ def test_many_who_ask_whether_it_is_ready_cost_one_look(
         assert len(looks) == 1
         assert server.wait(server.call("GET", "/readyz")).status == 200
         assert len(looks) == 2
+
+
+def test_strangers_who_try_tickets_fill_neither_the_audit_nor_the_way_of_others(
+    fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with door(fresh_url, tmp_path) as server:
+        stranger, code = Tablet(server), ticket(server)
+        answers = [problem(stranger.enrol(codes.make(), f"SN{number:04}")) for number in range(65)]
+        assert answers == ["ticket-unknown"] * 65
+        assert noted(server) == 60
+        tablet = Tablet(server)
+        assert tablet.enrol(code, "SN9999").status == 201
+        assert tablet.enrol(codes.make(), "SN9999").status == 200  # its key is known: asked again
+        assert problem(Tablet(server).enrol(code, "no serial")) == "serial-not-listed"
+        assert noted(server) == 61
+        later = clock.now() + timedelta(minutes=2)
+        monkeypatch.setattr(server.gate._channels[0]._work, "_now", lambda: later)  # type: ignore[attr-defined]
+        assert problem(stranger.enrol(codes.make(), "SN0001")) == "ticket-unknown"
+        assert noted(server) == 62
+
+
+def noted(server: Door) -> int:
+    """Return how many refused enrolments the audit has."""
+    query = select(func.count()).where(audit.AuditEntry.action == "enrolment.refused")
+    with server.app.app_context(), reading():
+        return db.session.scalar(query) or 0

@@ -4,6 +4,7 @@ Translation only: rows and answers of the domain on one side, messages of the pr
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -45,6 +46,8 @@ WINDOW_S = 7 * 86_400
 # with their longest texts. Later orders follow when earlier ones have ended; later entries when the configuration is
 # renewed, once a window.
 _ORDERS_AT_ONCE, _ENTRIES_AT_ONCE = 50, 200
+# Refused enrolments that this process notes in the audit: anybody may ask for as many as he likes.
+_NOTED_AT_MOST, _NOTED_WITHIN = 60, timedelta(minutes=1)
 _PLATFORMS = {"linux": Platform.LINUX, "android": Platform.ANDROID, "ipados": Platform.IPADOS}
 
 
@@ -97,6 +100,7 @@ class Work:
         self._authority = authority
         self._now = now
         self._report_s = report_s
+        self._noted: deque[datetime] = deque(maxlen=_NOTED_AT_MOST)
 
     def keys(self, thumbprints: Sequence[str]) -> Sequence[tuple[int, ec.EllipticCurvePublicKey] | None]:
         """Return tablet and key for thumbprints, None where there is none."""
@@ -182,7 +186,7 @@ class Work:
             return schedules.body(digest) if schedules.may_fetch(device_id, digest) else None
 
     def enrol(self, request: EnrolmentRequest, thumbprint: str, der: bytes) -> Enrolled | Refused:
-        """Take a tablet in; the refusal is committed too, for its audit line."""
+        """Take a tablet in; the refusal is committed too, for its audit line, unless there were many of late."""
         platform = _PLATFORMS.get(request.platform)
         if platform is None:
             raise ProtocolError(Code.MALFORMED, detail=f"platform: one of {', '.join(_PLATFORMS)}")
@@ -195,8 +199,18 @@ class Work:
             key_thumbprint=thumbprint,
             public_key=der,
         )
-        with self._app.app_context(), transaction():
-            return enrolment.enrol(asked, now=self._now())
+        now = self._now()
+        with self._app.app_context():
+            if len(self._noted) == _NOTED_AT_MOST and now - self._noted[0] < _NOTED_WITHIN:
+                with reading():
+                    refusal = enrolment.turn_away(asked, now=now)
+                if refusal is not None:
+                    return refusal
+            with transaction():
+                outcome = enrolment.enrol(asked, now=now)
+        if isinstance(outcome, Refused):
+            self._noted.append(now)
+        return outcome
 
     def finish(self, item: ResultItem) -> None:
         """Take a tablet's word on an order.

@@ -1,6 +1,7 @@
 """``python -m fleet``: the command line."""
 
 import os
+import sys
 
 from flask import Flask
 
@@ -10,9 +11,11 @@ from fleet.cli.output import Program
 
 
 def _create_app() -> Flask:
-    from fleet.app import create_app  # noqa: PLC0415 (half a second that a command's help need not wait for)
+    from fleet.app import create_app, standing  # noqa: PLC0415 (half a second that a command's help need not wait for)
 
-    return create_app(with_pages=False)
+    makes_database = sys.argv[1:2] == ["database"]
+    environ = os.environ if makes_database else standing.beside(os.environ)
+    return create_app(environ=environ, with_pages=False)
 
 
 def _serve() -> None:

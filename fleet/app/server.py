@@ -11,7 +11,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from fleet import clock
-from fleet.app import logs
+from fleet.app import logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
@@ -98,9 +98,12 @@ def serve(config: Config) -> None:
     """Run the server until SIGTERM or SIGINT; brings the database up to date first.
 
     Raises:
+        ConfigError: the address is taken, or another server uses the embedded database.
         SystemExit: gunicorn's own end.
     """
+    standing.require_free(config.bind)
     app = create_app(config)
+    lock = standing.hold(config)
     authority.load(config.secrets_dir, now=clock.now())
     with app.app_context():
         upgrade()
@@ -110,7 +113,9 @@ def serve(config: Config) -> None:
     _say(f"serving {config.public_url} (listening on {config.bind})")
     if link is not None:
         _say(f"no administrator yet; the first one chooses a password at {config.public_url}/password/{link}")
-    _Server(config).run()
+    standing.leave_word(config)
+    with lock:
+        _Server(config).run()
 
 
 def _say(text: str) -> None:

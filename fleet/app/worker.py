@@ -6,7 +6,9 @@ front has all that, but the embedded server must stand alone.
 """
 
 import asyncio
+import os
 import resource
+import signal
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -137,7 +139,14 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "date_header": False,  # the gate's
         "proxy_headers": False,  # whom to believe is decided by configuration, not by whoever connects
         "timeout_graceful_shutdown": 20,
+        "timeout_notify": 2,  # seconds between two looks at whether gunicorn lives
     }
+
+    async def callback_notify(self) -> None:
+        """Tell gunicorn that this worker lives; end where gunicorn itself was killed, instead of serving on alone."""
+        if os.getppid() != self.ppid:
+            signal.raise_signal(signal.SIGTERM)
+        await super().callback_notify()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

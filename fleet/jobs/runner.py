@@ -256,8 +256,8 @@ class Runner:
                 return None
             result = _perform(_Run(job, run_id, epoch, self._config, self._now, self._stopping.is_set))
             told = {"job": job.name, "outcome": result.outcome.value, "counts": result.counts}
-            if result.error is None:
-                _log.info("job done", **told)
+            if result.error is None:  # most runs find nothing to do; the history has them all
+                (_log.info if any(result.counts.values()) else _log.debug)("job done", **told)
             else:
                 _log.error("job not done", **told, error=result.error, where=result.where)
             return result

@@ -1,15 +1,18 @@
 """The server as a process: probes, request ids, limits on callers, a clean stop."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.serving import Server, serving
+from tests.serving import ROOT, Server, serving
 
 pytestmark = pytest.mark.serves
 
@@ -62,3 +65,72 @@ def test_sigterm_ends_it_cleanly_and_it_starts_again_with_the_same_keys(fresh_ur
         assert second.get("/readyz").status == 200
     assert {path.name: path.read_bytes() for path in (tmp_path / "data" / "secrets").glob("*.*")} == secrets
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "data" / "secrets").rglob("*"))
+
+
+def refused(url: str, data_dir: Path, **environ: str) -> str:
+    """Start a server that must refuse to start; return its log."""
+    with pytest.raises(RuntimeError) as caught, serving(url, data_dir, jobs="off", **environ):
+        pass
+    return str(caught.value)
+
+
+def test_a_taken_address_is_one_clear_line(server: Server, fresh_url: str, tmp_path: Path) -> None:
+    log = refused(fresh_url, tmp_path / "other", FLEET_BIND=f"{server.host}:{server.port}")
+    assert "FLEET_BIND" in log
+    assert "Traceback" not in log
+    assert "/password/" not in log
+
+
+def test_two_servers_do_not_share_an_embedded_database_and_do_share_postgresql(
+    server: Server, fresh_url: str, tmp_path: Path
+) -> None:
+    if fresh_url.startswith("sqlite"):
+        log = refused(fresh_url, tmp_path / "data")
+        assert "FLEET_DATA_DIR" in log
+        assert "Traceback" not in log
+    else:
+        with serving(fresh_url, tmp_path / "data", jobs="off") as second:
+            assert second.get("/readyz").status == 200
+    assert server.get("/readyz").status == 200
+
+
+def test_an_unreachable_database_is_one_clear_line(tmp_path: Path) -> None:
+    log = refused(f"postgresql://fleet@/nowhere?host={tmp_path}", tmp_path / "data")
+    assert "database" in log
+    assert "Traceback" not in log
+
+
+def test_a_worker_whose_gunicorn_was_killed_ends_and_the_server_can_start_again(fresh_url: str, tmp_path: Path) -> None:
+    with serving(fresh_url, tmp_path / "data", jobs="off") as server:
+        assert server.process is not None
+        server.process.kill()
+        server.process.wait(10)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                server.get("/healthz")
+            except OSError:
+                break
+            time.sleep(0.1)
+        server.start()
+        assert server.get("/readyz").status == 200
+
+
+def test_the_command_line_beside_a_server_knows_its_address(server: Server) -> None:
+    environ = {n: v for n, v in server.full_environ().items() if n not in {"FLEET_BIND", "FLEET_PUBLIC_URL"}}
+    done = subprocess.run(
+        [sys.executable, "-m", "fleet", "people", "first-admin"],
+        env=environ, cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"{server.address}/password/" in done.stdout
+
+
+def test_a_command_in_the_wrong_folder_makes_nothing_and_says_so(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "FLEET_DATA_DIR": str(tmp_path / "wrong")}
+    done = subprocess.run(
+        [sys.executable, "-m", "fleet", "devices", "list"],
+        env=environ, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "FLEET_DATA_DIR" in done.stderr
+    assert list(tmp_path.iterdir()) == []

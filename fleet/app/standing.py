@@ -1,0 +1,82 @@
+"""What a starting server makes sure of, and leaves for the command line beside it.
+
+Its address must be free, and no other server may use its embedded database: two would each believe to be alone. The
+command line, which has its own environment, reads from the data directory at which address people and tablets find
+the server.
+"""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from fleet.config import Config, ConfigError
+
+_LOCK, _ADDRESS = "server.lock", "server.json"
+
+
+def hold(config: Config) -> IO[bytes]:
+    """Make sure that this is the only server on its embedded database; what is returned must stay open.
+
+    Raises:
+        ConfigError: another server uses the data directory.
+    """
+    path = config.data_dir / _LOCK
+    lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb+")
+    if config.is_sqlite:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            expected = "a data directory that no running server uses; several servers need PostgreSQL"
+            raise ConfigError(variable="FLEET_DATA_DIR", found=str(config.data_dir), expected=expected) from None
+    return lock
+
+
+def require_free(bind: str) -> None:
+    """Make sure that nobody listens where the server will.
+
+    Raises:
+        ConfigError: somebody does, or the machine has no such address.
+    """
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, int(port)))
+    except OSError as error:
+        expected = f"an address of this machine that is free ({error.strerror or error})"
+        raise ConfigError(variable="FLEET_BIND", found=bind, expected=expected) from None
+
+
+def leave_word(config: Config) -> None:
+    """Write down where this server is found."""
+    path = config.data_dir / _ADDRESS
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps({"FLEET_BIND": config.bind, "FLEET_PUBLIC_URL": config.public_url}))
+    draft.replace(path)
+
+
+def beside(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment of a command beside the server: where it says no address, the server's last one holds.
+
+    Raises:
+        ConfigError: the data directory has no server's data; made by mistake, it would look like everything is lost.
+    """
+    data_dir = Path(environ.get("FLEET_DATA_DIR") or "var").absolute()
+    embedded = not environ.get("FLEET_DATABASE_URL")
+    if embedded and not (data_dir / "fleet.sqlite3").exists():
+        expected = "the folder of a server that has been started; scripts/run makes one"
+        raise ConfigError(variable="FLEET_DATA_DIR", found=str(data_dir), expected=expected)
+    if environ.get("FLEET_BIND") or environ.get("FLEET_PUBLIC_URL"):
+        return environ
+    try:
+        told = json.loads((data_dir / _ADDRESS).read_text())
+    except (OSError, ValueError):  # none was started here yet
+        return environ
+    return {**environ, **{name: str(told[name]) for name in ("FLEET_BIND", "FLEET_PUBLIC_URL") if name in told}}

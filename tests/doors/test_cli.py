@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from fleet.access import Principal
 from fleet.app import create_app
 from fleet.cli import NOUNS, main
 from fleet.cli.output import ErrorsAsLines, Program, show_json, show_table
-from fleet.db import transaction
+from fleet.db import db, transaction
 from fleet.errors import BrakedError, ConflictError, FleetError, InvalidFileError, NotFoundError, Problem
 from tests.conftest import NOW
 
+MakeProgram = Callable[[dict[str, str]], Program]
 WHOLE_FILE = Problem("a.zip", None, None, "empty", None, "x")
 
 
@@ -33,6 +35,24 @@ def test_help_names_every_noun() -> None:
     shown = CliRunner().invoke(main, ["--help"], obj=None)
     assert shown.exit_code == 0
     assert all(noun in shown.output for noun in NOUNS)
+
+
+@pytest.fixture
+def program() -> Iterator[MakeProgram]:
+    """Return a function that makes what the command line is given, from settings; connections are closed afterwards."""
+    apps: list[Flask] = []
+
+    def make(environ: dict[str, str]) -> Program:
+        def app() -> Flask:
+            apps.append(create_app(environ=environ))
+            return apps[-1]
+
+        return Program(app, lambda: None)
+
+    yield make
+    for app in apps:
+        with app.app_context():
+            db.engine.dispose()
 
 
 def command(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
@@ -78,33 +98,24 @@ def test_the_audit_lists_as_table_and_as_json(app: Flask) -> None:
     assert (row["by"], row["at"], row["fields"]) == ("cli", NOW.isoformat(), {"count": 3})
 
 
-def test_a_database_that_is_not_set_up_is_said_so_in_one_line(tmp_path: Path) -> None:
-    environ = {"FLEET_DATA_DIR": str(tmp_path)}
-    refused = CliRunner().invoke(
-        main, ["audit", "list"], obj=Program(lambda: create_app(environ=environ), lambda: None)
-    )
+def test_a_database_that_is_not_set_up_is_said_so_in_one_line(tmp_path: Path, program: MakeProgram) -> None:
+    given = program({"FLEET_DATA_DIR": str(tmp_path)})
+    refused = CliRunner().invoke(main, ["audit", "list"], obj=given)
     assert refused.exit_code == 1
     assert "fleet database upgrade" in refused.stderr
     assert "Traceback" not in refused.stderr
-    made = CliRunner().invoke(
-        main, ["database", "upgrade"], obj=Program(lambda: create_app(environ=environ), lambda: None)
-    )
+    made = CliRunner().invoke(main, ["database", "upgrade"], obj=given)
     assert (made.exit_code, made.output) == (0, "database is up to date\n")
-    assert (
-        CliRunner()
-        .invoke(main, ["audit", "list"], obj=Program(lambda: create_app(environ=environ), lambda: None))
-        .exit_code
-        == 0
-    )
+    assert CliRunner().invoke(main, ["audit", "list"], obj=given).exit_code == 0
 
 
-def test_a_database_that_cannot_be_reached_is_said_so_in_one_line(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_reached_is_said_so_in_one_line(tmp_path: Path, program: MakeProgram) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and never listens
         url = f"postgresql://fleet:hemmelig@127.0.0.1:{taken.getsockname()[1]}/fleet"
         environ = {"FLEET_DATA_DIR": str(tmp_path), "FLEET_DATABASE_URL": url}
         for words in (["devices", "list"], ["jobs", "run-now", "retention"], ["database", "upgrade"]):
-            refused = CliRunner().invoke(main, words, obj=Program(lambda: create_app(environ=environ), lambda: None))
+            refused = CliRunner().invoke(main, words, obj=program(environ))
             assert (refused.exit_code, refused.stdout) == (1, "")
             assert refused.stderr.startswith("fleet: database: ")
             assert len(refused.stderr.splitlines()) == 1

@@ -70,7 +70,7 @@ KEYS = (
     Key("passcode.max_age_days", Whole("days", 1, 730), LOWEST, None, {"nb": "Kodens alder", "en": "Passcode age"},
         "Koden må byttes etter så mange dager.", sources("maxPINAgeInDays", None, "passcode.json")),
     Key("passcode.max_failed_attempts", Whole("attempts", 4, 11), LOWEST, None,
-        {"nb": "Gale forsøk", "en": "Failed attempts"}, "Etter så mange slettes nettbrettet. Bruk med omhu i skolen.",
+        {"nb": "Mislykkede forsøk", "en": "Failed attempts"}, "Etter så mange slettes nettbrettet. Bruk med omhu i skolen.",
         sources("maxFailedAttempts", None, "passcode.json")),
     Key("passcode.auto_lock_minutes", Whole("minutes", 1, 60), LOWEST, None, {"nb": "Lås av seg selv", "en": "Auto-lock"},
         "Låses etter så lang tid uten bruk.", sources("maxInactivity", "timeout", "passcode.json")),

@@ -113,14 +113,24 @@ def test_filter_works_while_one_types_and_stays_through_refreshes(site: Site, op
     expect(page.locator("#q")).to_have_value("own")
 
 
+def test_filter_works_without_what_others_made(site: Site, open_page: Open) -> None:
+    page = open_page("/sign-in", "admin")
+    page.route(re.compile(r"/vendor/"), lambda route: route.abort())
+    page.goto(site.address("/schools/{w.school.id}"))
+    page.locator("#q").fill("own")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"\?q=own"))
+    expect(page.locator("tr[id^=tablet-]")).to_have_count(1)
+
+
 def test_page_nobody_looks_at_does_not_ask(open_page: Open) -> None:
     page = open_page("/", "admin")
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
-    page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
     page.wait_for_timeout(6_000)
     assert asked == []
-    with page.expect_response(lambda response: response.ok, timeout=3_000):
+    with page.expect_response(lambda response: response.ok, timeout=12_000):
         page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
 
 

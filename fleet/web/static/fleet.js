@@ -1,10 +1,10 @@
 // What the pages do by themselves: pause while nobody looks, say when the server is away, and filter while one types.
-// Everything works without this file too.
+// Everything works without this file too, and without htmx.
 "use strict";
 
 const live = document.getElementById("live");
 
-if (live) {
+if (live && typeof htmx !== "undefined") {
   const stale = (isStale) => {
     const note = document.getElementById("stale");
     if (note) note.hidden = !isStale;

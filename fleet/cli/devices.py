@@ -1,5 +1,6 @@
 """``fleet devices``: tablets."""
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,16 +49,26 @@ def _plain(device: Device) -> dict[str, Any]:
 @group.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
+@click.option("--allow-moves", is_flag=True, help="Yes, move tablets in use to where the list has them.")
 @json_option
-def import_list(file: Path, *, dry_run: bool, as_json: bool) -> None:
+def import_list(file: Path, *, dry_run: bool, allow_moves: bool, as_json: bool) -> None:
     """Import the supplier's delivery list (CSV)."""
     by = Principal.command_line()
     with application(writes=not dry_run):
-        plan = delivery.propose(file, by=by) if dry_run else delivery.import_list(file, by=by, now=clock.now())
+        if dry_run:
+            plan = delivery.propose(file, by=by)
+        else:
+            plan = delivery.import_list(file, allow_moves=allow_moves, by=by, now=clock.now())
     counts = plan.counts()
     if as_json:
-        show_json({"applied": not dry_run, **counts, "ignored_columns": plan.ignored})
+        differences = [asdict(one) for one in plan.differences]
+        told = {"applied": not dry_run, **counts, "moved": plan.moved, "differences": differences}
+        show_json({**told, "ignored_columns": plan.ignored})
         return
+    for one in plan.differences:
+        click.echo(f"{one.serial}: {one.column} {one.old or '-'} -> {one.new or '-'}")
+    if dry_run and plan.moved and not allow_moves:
+        click.echo(f"{len(plan.moved)} tablet(s) in use would be moved; the import asks for --allow-moves")
     verb = "would be" if dry_run else "are"
     click.echo(f"{counts['added']} {verb} added, {counts['changed']} {verb} changed, {counts['unchanged']} stay")
     if plan.ignored:

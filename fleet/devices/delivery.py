@@ -10,7 +10,6 @@ import difflib
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from sqlalchemy import insert, select, update
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import changed, db, take_turn
+from fleet.devices.delivery_plan import DeliveryPlan, Difference, MovesError
 from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
 from fleet.errors import Problem
 from fleet.schools.models import Membership, Person, PersonKind, School, SchoolClass
@@ -62,27 +62,6 @@ _TOLD_BY_TABLET = ("model", "platform")
 _WITHIN_SCHOOL = ("class_id", "person_id", "cart")
 
 
-@dataclass(slots=True)
-class DeliveryPlan:
-    """What a list changes.
-
-    Args:
-        added: rows to add.
-        changed: rows to change, with the tablet's id.
-        unchanged: how many stay as they are.
-        ignored: the list's columns that mean nothing here.
-    """
-
-    added: list[dict[str, Any]] = field(default_factory=list)
-    changed: list[dict[str, Any]] = field(default_factory=list)
-    unchanged: int = 0
-    ignored: list[str] = field(default_factory=list)
-
-    def counts(self) -> dict[str, int]:
-        """Return the numbers."""
-        return {"added": len(self.added), "changed": len(self.changed), "unchanged": self.unchanged}
-
-
 class _Reader:
     """Reads a list against what is known; collects problems."""
 
@@ -92,6 +71,9 @@ class _Reader:
         living = db.session.scalars(select(School).where(School.ended_at.is_(None)).order_by(School.name)).all()
         self._schools = by_name((name, one) for one in living for name in (one.name, one.source_id))
         self._names = [school.name for school in living]
+        self._school_names = {one.id: one.name for one in db.session.execute(select(School.id, School.name))}
+        titles = db.session.execute(select(SchoolClass.id, SchoolClass.title))
+        self._class_titles = {one.id: one.title for one in titles}
         classes = db.session.scalars(select(SchoolClass).where(SchoolClass.ended_at.is_(None))).all()
         self._titles: dict[int, list[str]] = {}
         for one in classes:
@@ -190,6 +172,28 @@ class _Reader:
         elif self._schools_of[found[0]].isdisjoint({school.id, None}):
             self.fault(line, "pupil", "foreign-pupil", None, f"a pupil of {school.name}")
         return found[0] if len(found) == 1 else None
+
+    def differences(self, device: Any, stands: Mapping[str, Any], says: Mapping[str, Any]) -> list[Difference]:
+        """Return what a line says otherwise of a tablet than what stands."""
+
+        def shown(name: str, value: Any) -> str | None:
+            if value is None or name == "person_id":
+                return None if value is None else "set"
+            names = {"school_id": self._school_names, "class_id": self._class_titles}.get(name, {})
+            return str(names.get(value, value))
+
+        is_used = device.life is not DeviceLife.EXPECTED and device.listed_at is not None
+        return [
+            Difference(
+                device.serial,
+                name.removesuffix("_id").replace("person", "pupil"),
+                shown(name, stands[name]),
+                shown(name, value),
+                is_move=is_used and name in ("school_id", *_WITHIN_SCHOOL),
+            )
+            for name, value in says.items()
+            if value != stands[name]
+        ]
 
 
 def _near(told: str, known: list[str]) -> list[str]:
@@ -305,6 +309,7 @@ def _compare(
         if device.life is not DeviceLife.EXPECTED:
             says = {name: value for name, value in says.items() if name not in _TOLD_BY_TABLET}
         stands = {name: getattr(device, name) for name in _SETS.values()}
+        plan.differences += reader.differences(device, stands, says)
         if stands != stands | says or device.listed_at is None:
             plan.changed.append({"id": device.id, "listed_at": device.listed_at, **stands, **says})
         else:
@@ -312,16 +317,25 @@ def _compare(
     return plan, schools
 
 
-def import_list(path: Path, *, by: Principal, now: datetime) -> DeliveryPlan:
+def import_list(path: Path, *, allow_moves: bool = False, by: Principal, now: datetime) -> DeliveryPlan:
     """Import a list; returns what changed.
+
+    Args:
+        path: the list.
+        allow_moves: whether tablets in use may be moved to where the list has them.
+        by: who imports.
+        now: the instant.
 
     Raises:
         InvalidFileError: with everything that is wrong; nothing was changed.
+        MovesError: tablets in use would be moved, and nobody said that they may; nothing was changed.
         ForbiddenError: ``by`` may not import tablets for a school of the list, or for one a tablet would leave.
         OSError: the file cannot be read.
     """
     take_turn("assignments")
     plan = propose(path, by=by)
+    if plan.moved and not allow_moves:
+        raise MovesError(kind="tablets", moves=len(plan.moved), serials=plan.moved[:5])
     ids: list[int] = [row["id"] for row in plan.changed]
     if plan.added:
         fresh = [

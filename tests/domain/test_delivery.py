@@ -11,6 +11,7 @@ from sqlalchemy import select
 from fleet.access import Grant, Principal, Role
 from fleet.db import db, transaction
 from fleet.devices import delivery, life
+from fleet.devices.delivery_plan import DeliveryPlan, Difference, MovesError
 from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.errors import ForbiddenError, InvalidFileError
 from fleet.schools.models import ClassKind, Person, PersonKind, School, SchoolClass
@@ -44,7 +45,7 @@ def schools(app: Flask) -> list[School]:
     return [kjenn, rasta]
 
 
-def bring_in(path: Path, text: str | bytes, *, by: Principal = CLI) -> delivery.DeliveryPlan:
+def bring_in(path: Path, text: str | bytes, *, by: Principal = CLI) -> DeliveryPlan:
     path = path / "levering.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with transaction():
@@ -275,6 +276,32 @@ def test_a_tablet_that_changes_school_leaves_class_pupil_and_cart_behind(schools
     }  # fmt: skip
     assert one.school_class is not None
     assert one.school_class.school_id == schools[1].id
+
+
+def test_an_old_list_does_not_move_tablets_in_use_back_unless_told_to(schools: list[School], tmp_path: Path) -> None:
+    text = "serial,school,class\nAB1,Kjenn skole,8A\nAB2,Kjenn skole,8A\n"
+    bring_in(tmp_path, text)
+    with transaction():
+        tablet("AB1").life = DeviceLife.ENROLLED
+    with transaction():
+        class_b = db.session.scalars(select(SchoolClass).where(SchoolClass.title == "8B")).one()
+        life.move(tablet("AB1"), school=schools[0], school_class=class_b, by=CLI, now=NOW)
+    with pytest.raises(MovesError) as error:
+        bring_in(tmp_path, text)
+    assert error.value.data == {"kind": "tablets", "moves": 1, "serials": ["AB1"]}
+    assert facts("AB1")["class"] == "8B"
+    with transaction():
+        plan = delivery.import_list(tmp_path / "levering.csv", allow_moves=True, by=CLI, now=NOW)
+    assert plan.differences == [Difference("AB1", "class", "8B", "8A", is_move=True)]
+    assert facts("AB1")["class"] == "8A"
+
+
+def test_differences_name_places_and_never_a_pupil(schools: list[School], tmp_path: Path) -> None:
+    bring_in(tmp_path, "serial,school,class,pupil\nAB1,Kjenn skole,8A,elev.åse\n")
+    (tmp_path / "ny.csv").write_text("serial,school,class\nAB1,Rasta skole,8A\n")
+    told = {one.column: (one.old, one.new) for one in delivery.propose(tmp_path / "ny.csv", by=CLI).differences}
+    assert told["school"] == ("Kjenn skole", "Rasta skole")
+    assert told["pupil"] == ("set", None)
 
 
 def test_a_tablet_that_enrolled_unexpected_becomes_listed(schools: list[School], tmp_path: Path) -> None:

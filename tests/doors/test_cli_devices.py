@@ -47,7 +47,8 @@ def test_a_list_is_proposed_imported_and_imported_again(app: Flask, delivery_lis
     assert rosters.dump(without=set()) == before
     assert run(app, "devices", "import", delivery_list).output.startswith("2 are added, 0 are changed, 0 stay\n")
     assert json.loads(run(app, "devices", "import", delivery_list, "--json").output) == {
-        "applied": True, "added": 0, "changed": 0, "unchanged": 2, "ignored_columns": ["Pris"],
+        "applied": True, "added": 0, "changed": 0, "unchanged": 2, "moved": [], "differences": [],
+        "ignored_columns": ["Pris"],
     }  # fmt: skip
     (first, second) = json.loads(run(app, "devices", "list", "--json").output)
     assert first == {
@@ -55,6 +56,20 @@ def test_a_list_is_proposed_imported_and_imported_again(app: Flask, delivery_lis
         "class": "8B", "cart": None, "life": "expected", "last_seen_at": None, "profile": "unknown", "has_findings": False,
     }  # fmt: skip
     assert (second["serial"], second["class"]) == ("AB2", None)
+
+
+def test_moving_tablets_in_use_is_shown_and_asks_for_a_yes(app: Flask, delivery_list: Path) -> None:
+    run(app, "devices", "import", delivery_list)
+    with transaction():
+        device("AB1").life = DeviceLife.ENROLLED
+    run(app, "devices", "move", "AB1", "--school", "Kjenn skole", "--cart", "Vogn 1")
+    dry = run(app, "devices", "import", delivery_list, "--dry-run").output
+    assert "AB1: class - -> 8B\n" in dry
+    assert "1 tablet(s) in use would be moved; the import asks for --allow-moves\n" in dry
+    assert run(app, "devices", "import", delivery_list).exit_code == 4
+    assert device("AB1").cart == "Vogn 1"
+    assert run(app, "devices", "import", delivery_list, "--allow-moves").exit_code == 0
+    assert device("AB1").school_class is not None
 
 
 def test_a_faulty_list_is_told_line_by_line_and_changes_nothing(app: Flask, school: School, tmp_path: Path) -> None:

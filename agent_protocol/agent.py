@@ -29,6 +29,20 @@ _JUMP_S = 5
 _log = logging.getLogger("agent")
 
 
+# What a person in front of the tablet can do about a refusal.
+_HINTS = {
+    Code.TICKET_UNKNOWN: "no ticket has this code; look at the sheet again",
+    Code.TICKET_EXPIRED: "the ticket's time is over; ask school IT for a new one",
+    Code.TICKET_EXHAUSTED: "the ticket has taken in as many tablets as it may; ask school IT for a new one",
+    Code.TICKET_REVOKED: "the ticket was revoked; ask school IT for a new one",
+    Code.TICKET_FOREIGN: "this tablet belongs to another school than the ticket",
+    Code.SERIAL_NOT_LISTED: "school IT does not expect a tablet of this serial; is --serial right?",
+    Code.DEVICE_LOST: "this tablet is reported lost; bring it to school IT",
+    Code.DEVICE_RETIRED: "this tablet is out of use; ask school IT to take it into use again",
+    Code.REVOKED: "this tablet may not speak any more; enrol it again with a new ticket",
+}
+
+
 def parse_qr(payload: str) -> tuple[str, str]:
     """Return server and ticket code of an enrolment sheet's QR code, ``https://server/enrol#CODE``.
 
@@ -112,16 +126,19 @@ class Agent:
         """Have :meth:`run` return soon."""
         self._stopping.set()
 
-    def enrol(self, code: str) -> None:
-        """Enrol, trying again while the server cannot be reached.
+    def enrol(self, code: str, *, once: bool = False) -> None:
+        """Enrol, trying again while the server cannot be reached, unless it shall be ``once``.
 
         Raises:
             RefusedError: the server refuses.
+            UnreachableError: no answer came, the only time it was tried.
         """
         while not self._stopping.is_set():
             try:
                 self._session.enrol(self._transport, self._now(), code)
             except UnreachableError as error:
+                if once:
+                    raise
                 _log.warning("server away, trying again: %s", error)
                 self._stopping.wait(error.seconds if isinstance(error, BusyError) else _ENROL_RETRY_S)
             else:
@@ -163,7 +180,7 @@ def _run(store: DirectoryStore, given: argparse.Namespace, *, may_start_over: bo
             signal.signal(number, lambda *_: agent.stop())
         try:
             if session.memory.state is AgentState.NEW:
-                agent.enrol(_ticket(code, session.memory.ticket))
+                agent.enrol(_ticket(code, session.memory.ticket), once=given.once)
         except RefusedError as refusal:
             if refusal.code != Code.REVOKED or code is None or not may_start_over:
                 raise
@@ -174,6 +191,10 @@ def _run(store: DirectoryStore, given: argparse.Namespace, *, may_start_over: bo
     _run(store, given, may_start_over=False)
 
 
+def _say(text: str) -> None:
+    print(f"agent: {text}", file=sys.stderr)  # noqa: T201 (the one line a person at a terminal needs)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the agent; returns the exit code: 0 stopped, 1 refused or not possible."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -182,7 +203,11 @@ def main(words: Sequence[str] | None = None) -> int:
         store = DirectoryStore(given.state)
         with store.held():
             _run(store, given)
-    except (RefusedError, UntrustedError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
-        print(f"agent: {error}", file=sys.stderr)  # noqa: T201 (the one line a person at a terminal needs)
+    except RefusedError as refusal:
+        hint = _HINTS.get(Code(refusal.code)) if refusal.code in set(Code) else None
+        _say(f"{refusal}; {hint}" if hint is not None else str(refusal))
+        return 1
+    except (UnreachableError, UntrustedError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
+        _say(str(error))
         return 1
     return 0

@@ -301,6 +301,22 @@ def test_a_key_that_was_revoked_before_its_answer_came_is_replaced(
 
 
 @pytest.mark.serves
+def test_once_means_once_also_where_the_server_is_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--state", str(tmp_path / "state"), "--serial", "S1", "--server", "http://127.0.0.1:9", "--code", "GOOD"]
+    assert main([*words, "--once"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("agent: ")
+
+
+@pytest.mark.serves
+def test_a_refusal_says_what_a_person_can_do(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--state", str(tmp_path / "state"), "--serial", "S1", "--server", served.address, "--code", "BAD"]
+    assert main([*words, "--once"]) == 1
+    assert "look at the sheet again" in capsys.readouterr().err
+
+
+@pytest.mark.serves
 def test_a_second_agent_on_one_directory_is_refused(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

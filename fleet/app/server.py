@@ -81,6 +81,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 30,
             "timeout": 60,
             "loglevel": "warning",
+            "logger_class": logs.ServerLog,
             "proc_name": "fleet",
             "control_socket_disable": True,
         }

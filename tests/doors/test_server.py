@@ -55,6 +55,8 @@ def test_a_head_without_an_end_is_hung_up_on(server: Server) -> None:
 def test_nonsense_is_answered_400_and_the_server_lives(server: Server) -> None:
     assert talk(server, b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert server.get("/healthz").status == 200
+    lines = [json.loads(line) for line in server.log.splitlines() if not line.startswith("fleet: ")]
+    assert [(line["event"], line["level"]) for line in lines] == [("Invalid HTTP request received.", "warning")]
 
 
 def test_sigterm_ends_it_cleanly_and_it_starts_again_with_the_same_keys(fresh_url: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from agent_protocol.messages import BASE_PATH
 from fleet import audit, clock
 from fleet.channels import gate as gate_module
+from fleet.channels.native import door as native_door
 from fleet.db import db, reading
 from fleet.devices import codes
 from tests.gate import Door, Tablet, door, problem, ticket
@@ -183,3 +184,31 @@ def noted(server: Door) -> int:
     query = select(func.count()).where(audit.AuditEntry.action == "enrolment.refused")
     with server.app.app_context(), reading():
         return db.session.scalar(query) or 0
+
+
+def test_a_tablet_that_writes_without_end_is_turned_away_and_its_neighbour_is_not(
+    fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_door, "_WRITES_AT_ONCE", 5)
+    with door(fresh_url, tmp_path) as server:
+        code = ticket(server)
+        tablet, neighbour = Tablet(server), Tablet(server)
+        assert [one.enrol(code, f"SN{number}").status for number, one in enumerate((tablet, neighbour))] == [201] * 2
+        assert [tablet.report().status for _ in range(7)] == [200] * 5 + [503] * 2
+        answer = tablet.post(f"{BASE_PATH}/orders/{'0' * 32}/result", b'{"state":"done"}')
+        assert problem(answer) == "busy"
+        assert int(answer.headers["retry-after"]) >= 2
+        assert tablet.get(f"{BASE_PATH}/config").status == 200
+        assert neighbour.report().status == 200
+        forged = neighbour.headers("POST", f"{BASE_PATH}/reports", b"{}") | {"Content-Digest": "sha-256=:x:"}
+        for _ in range(9):  # what others send in a tablet's name does not count against it
+            assert server.send("POST", f"{BASE_PATH}/reports", forged, b"{}").status == 401
+        assert neighbour.report().status == 200
+
+
+def test_an_enrolment_is_short(fresh_url: str, tmp_path: Path) -> None:
+    with door(fresh_url, tmp_path) as server:
+        for size, said in ((8 * 1024 + 1, "too-large"), (8 * 1024, "malformed")):
+            tablet, body = Tablet(server), b"[" * size
+            path = f"{BASE_PATH}/enrolments"
+            assert problem(tablet.post(path, body)) == said

@@ -36,6 +36,7 @@ from agent_protocol.messages import (
 from agent_protocol.signing import SignedRequest
 from fleet.channels.batching import Batcher, FullError
 from fleet.channels.http import Request, Response
+from fleet.channels.native.allowance import Allowance
 from fleet.channels.native.authority import Authority
 from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Config, PollItem, ResultItem, Work, etag_of, to_report
@@ -46,6 +47,9 @@ from fleet.errors import FleetError, NotFoundError
 
 _NONCE_LIFE_S = 300
 _KEYS_KEPT = 50_000
+# Of reports and results, for each tablet: whoever holds its key, a pupil with time perhaps, shall not fill the disk.
+_WRITES_AT_ONCE, _WRITE_EVERY_S = 300, 2.0
+_MAX_ENROLMENT_BYTES = 8 * 1024  # read before it is known who sends it
 _JSON = "application/json"
 _ORDER = re.compile(r"[0-9a-f]{32}")
 _IMMUTABLE = "private, max-age=31536000, immutable"
@@ -88,6 +92,7 @@ class NativeChannel:
         self._keys = Batcher(work.keys, limit=queue_limit, name="keys")
         self._polls: Batcher[PollItem, Config] = Batcher(work.configs, limit=queue_limit, name="polls")
         self._reports: Batcher[OurReport, Answer] = Batcher(work.receive, limit=queue_limit, name="reports")
+        self._allowance = Allowance(_WRITES_AT_ONCE, _WRITE_EVERY_S, kept=_KEYS_KEPT)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="native")
         self._at_once = queue_limit
         self._rare = 0
@@ -161,6 +166,8 @@ class NativeChannel:
             if len(self._known) > _KEYS_KEPT:
                 self._known.popitem(last=False)
         self._verify(request, signed, known[1])
+        if has_body and not self._allowance.take(known[0], self._now()):
+            raise FullError
         return known[0], signed
 
     def _verify(self, request: Request, signed: SignedRequest, key: ec.EllipticCurvePublicKey) -> None:
@@ -251,6 +258,8 @@ class NativeChannel:
             raise ProtocolError(Code.NONCE_EXPIRED)
 
     async def _enrol(self, request: Request) -> Response:
+        if len(request.body) > _MAX_ENROLMENT_BYTES:
+            raise ProtocolError(Code.TOO_LARGE, detail=f"at most {_MAX_ENROLMENT_BYTES} bytes")
         signed = signing.parse_request(request.headers, has_body=True)
         asked = decode(EnrolmentRequest, request.body)
         key = signing.load_jwk(asked.key)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_protocol import messages
 from agent_protocol.errors import STATUS, Code, MalformedError
 from agent_protocol.messages import (
     MAX_ATTRIBUTES,
@@ -151,3 +152,12 @@ def test_half_a_surrogate_is_refused_and_a_whole_one_taken() -> None:
 def test_every_code_has_a_status_and_a_reaction() -> None:
     assert STATUS.keys() == REACTIONS.keys() == set(Code)
     assert all(400 <= status <= 503 for status in STATUS.values())
+
+
+def test_a_body_of_brackets_is_refused_before_anything_is_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr(messages, "_READER", type("Reader", (), {"decode": staticmethod(read.append)}))
+    for body in (b"[" + b"[]," * 80_000 + b"[]]", b"[" + b"{}," * 80_000 + b"{}]", b'{"a":' * 40_000, b"[" * 200_000):
+        with pytest.raises(MalformedError):
+            decode(Report, body)
+    assert read == []

@@ -24,6 +24,8 @@ MAX_BYTES = 256 * 1024
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_NAME, _MAX_TITLE = 64, 120
 _HEAD = ("name", "title")
+_NOT_OF_A_KEY = re.compile(r"[^\w.\-\"' \t]+")
+_MAX_DOTS = 100
 _TOML_PLACE = re.compile(r"\(at line (\d+)")
 
 
@@ -167,12 +169,20 @@ def _head_fault(key: str, value: Any, lines: dict[str, int], expected: str) -> F
 
 
 def _read_toml(text: str) -> dict[str, Any]:
+    # The reader's work and memory grow with the square of a dotted key's parts: 100 KB of them took 10 GB.
+    for at, row in enumerate(text.splitlines(), 1):
+        if any(part.count(".") > _MAX_DOTS for part in _NOT_OF_A_KEY.split(row)):
+            raise ProfileError((Fault(None, at, "syntax", None, f"at most {_MAX_DOTS} dots in a key"),))
     try:
         return tomllib.loads(text)
+    except RecursionError:
+        raise ProfileError((Fault(None, None, "syntax", None, "less nesting"),)) from None
     except tomllib.TOMLDecodeError as error:
         place = _TOML_PLACE.search(str(error))
         line = int(place[1]) if place else len(text.splitlines())  # otherwise it is the end of the document
         raise ProfileError((Fault(None, line, "syntax", None, str(error)),)) from None
+    except ValueError:  # Python reads no number of more than 4,300 digits
+        raise ProfileError((Fault(None, None, "syntax", None, "shorter numbers"),)) from None
 
 
 def _read_json(text: str) -> dict[str, Any]:

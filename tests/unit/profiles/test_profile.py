@@ -1,6 +1,7 @@
 """Profiles as people write them: what parses, what is refused, and that the refusal helps."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -226,3 +227,27 @@ def test_every_setting_says_type_unit_range_rule_channels_and_source(key: Key) -
         assert str(key.kind.highest) in row["what it may be"]
     assert set(key.channels) <= {"apple", "headwind", "native"}
     assert all(source in row["channels and their own keys"] for source in key.sources.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 50_000) + " = 1",
+        "[" + ".".join(["a"] * 50_000) + "]",
+        "[[" + " . ".join(['"a"'] * 30_000) + "]]",
+        "a = {" + ".".join(["a"] * 50_000) + " = 1}",
+        "a = " + "[" * 50_000 + "]" * 50_000,
+        "a = " + "{a = " * 20_000 + "1" + "}" * 20_000,
+        "a = " + "9" * 100_000,
+    ],
+)
+def test_toml_that_would_cost_much_is_refused_at_once(text: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProfileError) as refusal:
+            parse(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [fault.code for fault in refusal.value.faults] == ["syntax"]
+    assert peak < 30_000_000

@@ -75,6 +75,17 @@ def test_a_faulty_class_is_one_fault_not_one_for_each_pupil(tmp_path: Path) -> N
     assert refused(tmp_path, files) == [("classes.csv", 2, "location_id", "dangling-reference", "L9")]
 
 
+def test_a_file_without_a_column_is_one_fault_and_others_are_told_too(tmp_path: Path) -> None:
+    files = rosters.apple(classes=2)
+    for row in files["students"]:
+        del row["last_name"]
+    files["rosters"][0]["class_id"] = "k9"
+    assert refused(tmp_path, files) == [
+        ("students.csv", 1, "last_name", "missing-column", "first_name"),
+        ("rosters.csv", 2, "class_id", "dangling-reference", "k9"),
+    ]
+
+
 @pytest.mark.parametrize("file", ["locations", "courses", "students", "staff", "classes", "rosters"])
 def test_each_file_of_the_set_must_be_there(tmp_path: Path, file: str) -> None:
     files = rosters.apple()

@@ -125,6 +125,32 @@ def test_every_bad_row_is_told_and_each_fault_once(read: Read) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("file", "without", "expected"),
+    [
+        ("users", "role", ("users.csv", 1, "role", "missing-column", None)),
+        ("users", "familyName", ("users.csv", 1, "familyName", "missing-column", None)),
+        ("classes", "title", ("classes.csv", 1, "title", "missing-column", None)),
+        ("orgs", "type", ("orgs.csv", 1, "type", "missing-column", None)),
+        ("academicSessions", "endDate", ("academicSessions.csv", 1, "endDate", "missing-column", None)),
+    ],
+)
+def test_a_file_without_a_column_is_one_fault_not_one_for_each_line_that_refers_to_it(
+    read: Read, file: str, without: str, expected: tuple[str, int, str, str, str | None]
+) -> None:
+    files = rosters.one_roster(classes=3)
+    for row in files[file]:
+        del row[without]
+    assert refused(read, files) == [expected]
+
+
+def test_roles_of_1_2_without_a_column_are_one_fault(read: Read) -> None:
+    files = rosters.one_roster(classes=3, version="1.2")
+    for row in files["roles"]:
+        del row["role"]
+    assert refused(read, files) == [("roles.csv", 1, "role", "missing-column", None)]
+
+
 def test_of_thousands_of_bad_rows_the_first_are_kept_and_all_are_counted(read: Read) -> None:
     files = rosters.one_roster(classes=20, pupils=30)
     for row in files["users"]:

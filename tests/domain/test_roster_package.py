@@ -70,6 +70,25 @@ def test_every_ragged_row_is_told() -> None:
     assert [problem.line for problem in error.value.problems] == [2, 4]
 
 
+def test_a_broken_table_hides_no_fault_of_the_others_and_makes_none(tmp_path: Path) -> None:
+    files = rosters.one_roster(classes=2)
+    files["classes"][0]["classType"] = "club"
+    content = rosters.encoded(files)
+    ragged = content["users.csv"].replace(b"example.test\r\n", b"example.test,too,many\r\n", 1)
+    assert refused(rosters.zipped(tmp_path / "a.zip", content | {"users.csv": ragged})) == [
+        ("users.csv", 2, None, "ragged-row"),
+        ("classes.csv", 2, "classType", "unknown-type"),
+    ]
+    for spoilt, code in ((b"\xff", "not-utf8"), (b"a,a\n", "duplicate-column"), (b'a,"b\n', "bad-csv")):
+        found = refused(rosters.zipped(tmp_path / "a.zip", content | {"users.csv": spoilt}))
+        assert [problem[3] for problem in found] == [code, "unknown-type"]
+
+
+def test_a_package_of_which_nothing_can_be_read_is_told_that(tmp_path: Path) -> None:
+    path = rosters.zipped(tmp_path / "a.zip", {"x.csv": b"a;b\n1;2\n"})
+    assert refused(path) == [("x.csv", 1, None, "wrong-delimiter")]
+
+
 def test_lines_are_counted_through_quoted_line_breaks() -> None:
     problems = Problems()
     read_table("users.csv", b'a,b\n1,"x\ny"\n\n1\n', problems)
@@ -259,7 +278,7 @@ def test_rows_are_counted_while_they_are_read_and_over_all_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = rosters.zipped(tmp_path / "a.zip", SOUND)
-    most = sum(len(table.rows) for table in read_package(path).values())
+    most = sum(len(table.rows) for table in read_package(path, Problems()).values())
     monkeypatch.setattr(package, "MAX_ROWS", most)
     assert apply.read(path).classes
     monkeypatch.setattr(package, "MAX_ROWS", most - 1)

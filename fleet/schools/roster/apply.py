@@ -23,7 +23,7 @@ from fleet.errors import ConflictError, InvalidFileError, NotFoundError, Problem
 from fleet.schools.models import Membership, Municipality, Person, School, SchoolClass, SchoolYear
 from fleet.schools.queries import ensure_municipality, municipality
 from fleet.schools.roster import asm, oneroster
-from fleet.schools.roster.package import read_package
+from fleet.schools.roster.package import Problems, read_package
 from fleet.schools.roster.plan import Plan, over_brake, plan
 from fleet.schools.roster.values import (
     KINDS,
@@ -65,11 +65,13 @@ def read(path: Path) -> Roster:
         InvalidFileError: with everything that is wrong.
         OSError: it cannot be read.
     """
-    tables = read_package(path)
+    problems = Problems()
+    tables = read_package(path, problems)
     for form in (oneroster, asm):
         if form.recognises(tables):
-            roster: Roster = form.read(tables, path.name)
+            roster: Roster = form.read(tables, path.name, problems)
             return roster
+    problems.raise_if_any()
     expected = "OneRoster (columns sourcedId …) or Apple School Manager (columns location_id …)"
     raise InvalidFileError([Problem(path.name, None, None, "unknown-format", None, expected)], count=1)
 

@@ -24,17 +24,17 @@ def recognises(tables: Mapping[str, Table]) -> bool:
     return columns or {"locations", "rosters"} <= tables.keys()
 
 
-def read(tables: Mapping[str, Table], file: str) -> Roster:
+def read(tables: Mapping[str, Table], file: str, problems: Problems) -> Roster:
     """Return what the set says.
 
     Raises:
         InvalidFileError: with everything that is wrong.
     """
-    problems = Problems()
-    for name in _NEEDED:
-        if name not in tables:
-            problems.add(Problem(file, None, None, "missing-file", None, f"a file {name}.csv"))
-    problems.raise_if_any()
+    missing = [name for name in _NEEDED if name not in tables]
+    for name in missing:
+        problems.add(Problem(file, None, None, "missing-file", None, f"a file {name}.csv"))
+    if missing:
+        raise problems.error()
     reading = _Reading(tables, problems)
     reading.locations()
     reading.people()

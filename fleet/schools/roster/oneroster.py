@@ -49,15 +49,16 @@ def recognises(tables: Mapping[str, Table]) -> bool:
     return any("sourcedId" in table.columns for table in tables.values()) or {"orgs", "users"} <= tables.keys()
 
 
-def read(tables: Mapping[str, Table], file: str) -> Roster:
+def read(tables: Mapping[str, Table], file: str, problems: Problems) -> Roster:
     """Return what the package says.
 
     Raises:
         InvalidFileError: with everything that is wrong, or because it holds changes only (delta).
     """
-    problems = Problems()
+    before = problems.count
     _check_files(tables, file, problems)
-    problems.raise_if_any()
+    if problems.count > before:
+        raise problems.error()
     reading = _Reading(tables, problems)
     reading.orgs()
     reading.sessions()
@@ -179,8 +180,10 @@ class _Reading:
         table = self._tables["users"]
         roles = self._roles()
         if "role" not in table.columns and roles is None:
+            if not table.columns:
+                return
             expected = "a column role (1.1) or a file roles.csv (1.2)"
-            self._problems.add(Problem(table.name, 1, "role", "missing-column", None, expected))
+            self._problems.add_structural(Problem(table.name, 1, "role", "missing-column", None, expected))
             return
         needed = ("sourcedId", "givenName", "familyName")
         optional = ("status", "username", "email", "orgSourcedIds", "primaryOrgSourcedId")
@@ -224,7 +227,7 @@ class _Reading:
     def _person(self, row: Row, source_id: str, told: list[tuple[str, str]]) -> PersonValue | None:
         if "roles" not in self._tables:
             self._require_role(row, row.needed("role").lower())
-        elif not told:
+        elif not told and not self._problems.lacks_lines("roles.csv"):
             row.fault("sourcedId", "no-role", "a line of roles.csv for this user")
         for column in ("orgSourcedIds", "primaryOrgSourcedId"):
             for org in row.items(column):

@@ -33,11 +33,25 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, Value
 
 
 class Problems:
-    """Collects what is wrong; keeps the first :data:`MAX_PROBLEMS` and counts the rest."""
+    """Collects what is wrong; keeps the first :data:`MAX_PROBLEMS` and counts the rest.
+
+    A file with a fault of its structure (a missing column, a ragged row) lacks lines, so what refers to it and finds
+    nothing is no fault of its own: :meth:`lacks_lines` tells.
+    """
 
     def __init__(self) -> None:
         self._kept: list[Problem] = []
+        self._broken: set[str] = set()
         self.count = 0
+
+    def add_structural(self, problem: Problem) -> None:
+        """Note one problem that costs its file some or all of its lines."""
+        self._broken.add(problem.file.casefold())
+        self.add(problem)
+
+    def lacks_lines(self, file: str) -> bool:
+        """Whether some lines of a file could not be read."""
+        return file.casefold() in self._broken
 
     def add(self, problem: Problem) -> None:
         """Note one problem."""
@@ -72,22 +86,23 @@ def _refuse(file: str, code: str, found: str | None, expected: str) -> InvalidFi
     return InvalidFileError([Problem(file, None, None, code, found, expected)], count=1)
 
 
-def read_package(path: Path) -> dict[str, Table]:
-    """Return the package's tables by file name without ending, lower case.
+def read_package(path: Path, problems: Problems) -> dict[str, Table]:
+    """Return the package's tables by file name without ending, lower case; one that cannot be read has no columns.
+
+    Args:
+        path: the zip or folder.
+        problems: where to note what is wrong with tables, so that it is told together with what else is wrong.
 
     Raises:
-        InvalidFileError: not a package, unsafe, too large, or a table cannot be read.
+        InvalidFileError: not a package, unsafe, or too large.
         OSError: the path cannot be read.
     """
-    problems = Problems()
     tables: dict[str, Table] = {}
     left = MAX_ROWS
     for name, content in _members(path):
-        table = read_table(name, content, problems, most_rows=left)
-        if table is not None:
-            left -= len(table.rows)
-            tables[name[: -len(".csv")].lower()] = table
-    problems.raise_if_any()
+        table = read_table(name, content, problems, most_rows=left) or Table(name, ())
+        left -= len(table.rows)
+        tables[name[: -len(".csv")].lower()] = table
     if not tables:
         raise _refuse(path.name, "no-tables", None, "CSV files such as orgs.csv and users.csv, not in a folder inside")
     return tables
@@ -231,7 +246,9 @@ def read_table(
                 raise _refuse(name, "too-many-rows", None, f"at most {MAX_ROWS} rows in all")
             line = reader.line_num + 1
     except csv.Error as error:
-        problems.add(Problem(name, reader.line_num, None, "bad-csv", None, f"fields whose quotes end ({error})"))
+        problems.add_structural(
+            Problem(name, reader.line_num, None, "bad-csv", None, f"fields whose quotes end ({error})")
+        )
         return None
     return table
 
@@ -242,26 +259,28 @@ def _text(name: str, content: bytes, delimiter: str, problems: Problems) -> str 
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problems.add(Problem(name, line, None, "not-utf8", None, "text in UTF-8; save the file as CSV UTF-8"))
+        problems.add_structural(
+            Problem(name, line, None, "not-utf8", None, "text in UTF-8; save the file as CSV UTF-8")
+        )
         return None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        problems.add(Problem(name, line, None, "nul", None, "text without NUL characters"))
+        problems.add_structural(Problem(name, line, None, "nul", None, "text without NUL characters"))
         return None
     first = text.partition("\n")[0]
     # Before parsing: quoted columns with another delimiter look like broken quotes.
     if delimiter not in first and (other := next((mark for mark in ",;\t|" if mark in first), None)):
-        problems.add(Problem(name, 1, None, "wrong-delimiter", other, f"columns separated by {delimiter}"))
+        problems.add_structural(Problem(name, 1, None, "wrong-delimiter", other, f"columns separated by {delimiter}"))
         return None
     return text
 
 
 def _sound_header(name: str, header: list[str], problems: Problems) -> bool:
     if not any(header):
-        problems.add(Problem(name, 1, None, "no-header", None, "a first line with the columns' names"))
+        problems.add_structural(Problem(name, 1, None, "no-header", None, "a first line with the columns' names"))
     elif len(set(header)) != len(header):
         twice = next(column for column in header if header.count(column) > 1)
-        problems.add(Problem(name, 1, twice, "duplicate-column", twice, "each column once"))
+        problems.add_structural(Problem(name, 1, twice, "duplicate-column", twice, "each column once"))
     else:
         return True
     return False
@@ -272,11 +291,11 @@ def _add_row(table: Table, line: int, cells: list[str], problems: Problems) -> N
         return  # empty lines at the end are common and mean nothing
     if len(cells) != len(table.columns):
         expected = f"{len(table.columns)} fields, as in the first line"
-        problems.add(Problem(table.name, line, None, "ragged-row", str(len(cells)), expected))
+        problems.add_structural(Problem(table.name, line, None, "ragged-row", str(len(cells)), expected))
         return
     longest = max(range(len(cells)), key=lambda place: len(cells[place]))
     if len(cells[longest]) > MAX_CELL:
-        problems.add(
+        problems.add_structural(
             Problem(table.name, line, table.columns[longest], "too-long", None, f"at most {MAX_CELL} characters")
         )
         return

@@ -81,14 +81,16 @@ class Row:
         return starts_on, ends_on
 
     def known(self, column: str, value: str, known: Container[str], where: str) -> str:
-        """Return a reference after checking that it leads somewhere."""
-        if value and value not in known:
+        """Return a reference after checking that it leads somewhere; not where the file it leads to lacks lines."""
+        if value and value not in known and not self._problems.lacks_lines(where):
             self.fault(column, "dangling-reference", f"an id that {where} has")
         return value
 
 
 def rows(table: Table, needed: tuple[str, ...], problems: Problems, *, optional: tuple[str, ...] = ()) -> Iterator[Row]:
     """Give the lines of ``table``; none where a column is missing or misspelt, which is then noted.
+
+    A table without any column could not be read, which is noted already.
 
     Args:
         table: the table.
@@ -97,10 +99,10 @@ def rows(table: Table, needed: tuple[str, ...], problems: Problems, *, optional:
         optional: columns that are read where they are there.
     """
     is_sound = True
-    for column in needed:
+    for column in needed if table.columns else ():
         if column not in table.columns:
             near = difflib.get_close_matches(column, table.columns, n=1, cutoff=0.7)
-            problems.add(
+            problems.add_structural(
                 Problem(table.name, 1, column, "missing-column", near[0] if near else None, f"a column {column}")
             )
             is_sound = False
@@ -108,7 +110,7 @@ def rows(table: Table, needed: tuple[str, ...], problems: Problems, *, optional:
     for column in {*optional} - {*table.columns}:
         for found in table.columns:
             if found.casefold() == column.casefold():
-                problems.add(Problem(table.name, 1, column, "misspelt-column", found, f"a column {column}"))
+                problems.add_structural(Problem(table.name, 1, column, "misspelt-column", found, f"a column {column}"))
                 is_sound = False
     if is_sound:
         for line, cells in table.rows:

@@ -2,16 +2,17 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from flask import Flask
+if TYPE_CHECKING:
+    from flask import Flask
 
-from fleet import config
-from fleet.cli import main
-from fleet.cli.output import Program
+# What is imported late takes long enough for a person to change their mind meanwhile, or need not be waited for.
+# ruff: noqa: PLC0415
 
 
-def _create_app() -> Flask:
-    from fleet.app import create_app, standing  # noqa: PLC0415 (half a second that a command's help need not wait for)
+def _create_app() -> "Flask":
+    from fleet.app import create_app, standing
 
     makes_database = sys.argv[1:2] == ["database"]
     environ = os.environ if makes_database else standing.beside(os.environ)
@@ -19,10 +20,23 @@ def _create_app() -> Flask:
 
 
 def _serve() -> None:
-    from fleet.app.server import serve  # noqa: PLC0415 (and what only the server needs)
+    from fleet import config
+    from fleet.app.server import serve
 
     serve(config.load(os.environ))
 
 
+def _run() -> None:
+    from fleet.cli import main
+    from fleet.cli.output import Program
+    from fleet.cli.refusals import COMMAND
+
+    main(obj=Program(_create_app, _serve), prog_name=COMMAND)
+
+
 if __name__ == "__main__":
-    main(obj=Program(_create_app, _serve))
+    try:
+        _run()
+    except KeyboardInterrupt:  # before the command line itself is there to say so
+        sys.stderr.write("Aborted!\n")
+        sys.exit(130)

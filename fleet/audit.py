@@ -72,6 +72,16 @@ def latest(limit: int = 100, *, action: str | None = None, by: Principal) -> Seq
     return db.session.scalars(query).all()
 
 
+def actions(*, by: Principal) -> Sequence[str]:
+    """Return the actions that the audit has lines of.
+
+    Raises:
+        ForbiddenError: ``by`` may not read the audit.
+    """
+    require(by, Permission.READ_AUDIT)
+    return db.session.scalars(select(AuditEntry.action).distinct().order_by(AuditEntry.action)).all()
+
+
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
     """Remove lines older than that, at most so many at once; returns how many. For a job."""
     old = select(AuditEntry.id).where(AuditEntry.at < now - older_than).limit(at_most)

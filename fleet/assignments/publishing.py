@@ -4,6 +4,7 @@ Whoever changes a profile takes the turn ``profiles`` first: a draft that is pub
 else change after it was published.
 """
 
+import difflib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -46,11 +47,13 @@ def find(name: str) -> Profile:
     """Return the profile of this name.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: there is none; data has the nearest names.
     """
     found = db.session.scalars(select(Profile).where(Profile.name == name)).first()
     if found is None:
-        raise NotFoundError(kind="profile", name=name)
+        known = db.session.scalars(select(Profile.name)).all()
+        nearest = difflib.get_close_matches(name.strip().casefold(), known, n=3, cutoff=0.5)
+        raise NotFoundError(kind="profile", name=name, nearest=nearest)
     return found
 
 
@@ -66,12 +69,40 @@ def published(profile: Profile, number: int | None = None) -> ProfileVersion:
     """Return a published version: the newest, or the one of this number.
 
     Raises:
+        NotFoundError: there is none; data has ``profile``, ``number`` and the numbers ``published``.
+    """
+    known = [version for version in versions(profile) if version.published_at is not None]
+    for version in known:
+        if number in {None, version.number}:
+            return version
+    raise NotFoundError(
+        kind="published version", profile=profile.name, number=number, published=[one.number for one in known]
+    )
+
+
+def draft_of(profile: Profile) -> ProfileVersion:
+    """Return a profile's draft.
+
+    Raises:
         NotFoundError: there is none.
     """
-    for version in versions(profile):
-        if version.published_at is not None and number in {None, version.number}:
+    newest = next(iter(versions(profile)), None)
+    if newest is None or newest.published_at is not None:
+        raise NotFoundError(kind="draft", name=profile.name)
+    return newest
+
+
+def numbered(profile: Profile, number: int) -> ProfileVersion:
+    """Return the version of this number, published or the draft.
+
+    Raises:
+        NotFoundError: there is none; data has ``profile``, ``number`` and the numbers ``known``.
+    """
+    known = versions(profile)
+    for version in known:
+        if version.number == number:
             return version
-    raise NotFoundError(kind="published version", name=f"{profile.name} {number or ''}".strip())
+    raise NotFoundError(kind="version", profile=profile.name, number=number, known=[one.number for one in known])
 
 
 def save_draft(given: library.Profile, *, by: Principal, now: datetime) -> ProfileVersion:

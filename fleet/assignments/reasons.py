@@ -1,5 +1,6 @@
 """Why a tablet has what it has: every setting with winner, losers and rule, and where each layer comes from."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,10 +46,11 @@ def why(device: Device, *, at: datetime, key: str | None = None) -> Why:
         key: only this setting.
 
     Raises:
-        NotFoundError: the vocabulary has no such key, or no layer says anything about it.
+        NotFoundError: the vocabulary has no such key, data has the nearest; or no layer says anything about it.
     """
     if key is not None and key not in VOCABULARY:
-        raise NotFoundError(kind="setting", name=key)
+        nearest = difflib.get_close_matches(key, VOCABULARY, n=3, cutoff=0.5)
+        raise NotFoundError(kind="setting", name=key, nearest=nearest)
     known = {one.id: one for one in standing(at)}
     ids = applicable_to(select(Device.id).where(Device.id == device.id), known.values(), at)[device.id]
     applying = [known[number] for number in ids if known[number].timed.applies_at(at)]

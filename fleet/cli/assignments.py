@@ -1,5 +1,6 @@
 """``fleet assignments``: who shall have which profile."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,14 +8,13 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
-from fleet.assignments import assigning, publishing
+from fleet.assignments import assigning, places, publishing
 from fleet.assignments.assigning import Place
 from fleet.assignments.models import Assignment
+from fleet.cli.moments import Moment, instant
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.devices import queries as devices
 from fleet.schools import queries as schools
-
-_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 
 
 @click.group(cls=ErrorsAsLines)
@@ -38,8 +38,8 @@ def _place(by: Principal, school: str | None, class_title: str | None, serial: s
 @click.option("--school", help="At this school.")
 @click.option("--class", "class_title", help="To this class (with --school where several have it).")
 @click.option("--device", "serial", help="To this tablet, by serial or asset tag.")
-@click.option("--from", "start", type=_MOMENT, help="From this local time.")
-@click.option("--until", "end", type=_MOMENT, help="Until this local time; it then ends on the tablet too.")
+@click.option("--from", "start", type=Moment(), help="From this local time; of a date alone, its first minute.")
+@click.option("--until", "end", type=Moment(), help="Until this local time; it then ends on the tablet too.")
 @json_option
 def create(
     profile: str, number: int | None, school: str | None, class_title: str | None, serial: str | None,
@@ -52,18 +52,13 @@ def create(
         raise click.UsageError("--device says where already: leave out --school and --class")
     by = Principal.command_line()
     with application(writes=True) as config:
-
-        def instant(moment: datetime | None) -> datetime | None:
-            if moment is None or moment.tzinfo is not None:
-                return moment
-            return moment.replace(tzinfo=config.timezone)
-
         version = publishing.published(publishing.find(profile), number)
         assignment, count = assigning.assign(
             version, _place(by, school, class_title, serial),
-            starts_at=instant(start), ends_at=instant(end), by=by, now=clock.now(),
+            starts_at=instant(start, config.timezone), ends_at=instant(end, config.timezone), by=by, now=clock.now(),
         )  # fmt: skip
-        shown = {**_plain(assignment), "tablets_changed": count}
+        (row,) = _plain([assignment])
+        shown = {**row, "tablets_changed": count}
     if as_json:
         show_json(shown)
     else:
@@ -81,17 +76,35 @@ def withdraw(assignment_id: int) -> None:
     click.echo(f"assignment {assignment_id} is withdrawn; {count} tablet(s) get a new schedule")
 
 
-def _plain(one: Assignment) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "profile": one.profile_version.profile.name,
-        "version": one.profile_version.number,
-        "scope": one.scope.value,
-        "place_id": one.school_id or one.class_id or one.device_id,
-        "from": one.starts_at,
-        "until": one.ends_at,
-        "withdrawn_at": one.withdrawn_at,
-    }
+def _plain(listed: Sequence[Assignment]) -> list[dict[str, Any]]:
+    names = places.named(listed)
+    return [
+        {
+            "id": one.id,
+            "profile": one.profile_version.profile.name,
+            "version": one.profile_version.number,
+            "scope": one.scope.value,
+            "place_id": one.school_id or one.class_id or one.device_id,
+            "place": names[one.id].name,
+            "school": names[one.id].school,
+            "place_ended": names[one.id].is_ended,
+            "from": one.starts_at,
+            "until": one.ends_at,
+            "withdrawn_at": one.withdrawn_at,
+        }
+        for one in listed
+    ]
+
+
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    """Write assignments as a table: the place in one column."""
+
+    def place(row: Mapping[str, Any]) -> str | None:
+        where = f"{row['place']}, {row['school']}" if row["school"] is not None else row["place"]
+        return f"{where} (ended)" if row["place_ended"] else where
+
+    columns = ["id", "profile", "version", "scope", "place", "from", "until", "withdrawn_at"]
+    show_table([{**row, "place": place(row)} for row in rows], columns, as_json=False)
 
 
 @group.command("list")
@@ -100,9 +113,8 @@ def _plain(one: Assignment) -> dict[str, Any]:
 def list_assignments(*, ended: bool, as_json: bool) -> None:
     """List the assignments."""
     with application(writes=False):
-        rows = [_plain(one) for one in assigning.listed(by=Principal.command_line(), now=clock.now(), ended=ended)]
-    columns = ["id", "profile", "version", "scope", "place_id", "from", "until", "withdrawn_at"]
-    show_table(rows, columns, as_json=as_json)
+        rows = _plain(assigning.listed(by=Principal.command_line(), now=clock.now(), ended=ended))
+    show_json(rows) if as_json else _show(rows)
 
 
 @group.command()
@@ -111,5 +123,5 @@ def list_assignments(*, ended: bool, as_json: bool) -> None:
 def show(assignment_id: int, *, as_json: bool) -> None:
     """Show one assignment."""
     with application(writes=False):
-        row = _plain(assigning.get(assignment_id, by=Principal.command_line()))
-    show_json(row) if as_json else show_table([row], list(row), as_json=False)
+        (row,) = _plain([assigning.get(assignment_id, by=Principal.command_line())])
+    show_json(row) if as_json else _show([row])

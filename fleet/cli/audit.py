@@ -1,10 +1,15 @@
 """``fleet audit``: who did what."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
 import click
 
 from fleet import audit
 from fleet.access import Principal
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_table
+from fleet.cli.refusals import printable
 
 
 @click.group(cls=ErrorsAsLines)
@@ -24,8 +29,9 @@ def group() -> None:
 @json_option
 def list_entries(limit: int, action: str | None, *, as_json: bool) -> None:
     """List the newest lines of the audit."""
+    by = Principal.command_line()
     with application(writes=False):
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "at": entry.at,
                 "by": f"{entry.actor_kind}:{entry.actor_id}".rstrip(":"),
@@ -33,6 +39,20 @@ def list_entries(limit: int, action: str | None, *, as_json: bool) -> None:
                 "subject": entry.subject,
                 "fields": entry.fields,
             }
-            for entry in audit.latest(limit, action=action, by=Principal.command_line())
+            for entry in audit.latest(limit, action=action, by=by)
         ]
-    show_table(rows, ["at", "by", "action", "subject", "fields"], as_json=as_json)
+        known = audit.actions(by=by) if action is not None and not rows else ()
+    if action is not None and not rows:
+        there = f"there are: {', '.join(known)}" if known else "there are no lines at all"
+        click.echo(f"fleet: the audit has no line of the action {printable(action)}; {there}", err=True)
+    shown = rows if as_json else [{**row, "fields": _local(row["fields"])} for row in rows]
+    show_table(shown, ["at", "by", "action", "subject", "fields"], as_json=as_json)
+
+
+def _local(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line's fields without empty ones and with instants, which are stored as text, as instants."""
+    return {
+        name: datetime.fromisoformat(value) if name.endswith("_at") and isinstance(value, str) else value
+        for name, value in fields.items()
+        if value is not None
+    }

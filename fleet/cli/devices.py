@@ -9,10 +9,11 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
-from fleet.cli.devices_findings import findings
+from fleet.cli.devices_findings import findings, marked, place
 from fleet.cli.devices_order import list_orders, order
 from fleet.cli.devices_why import why
-from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.cli.moments import Moment, instant
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table, text
 from fleet.devices import delivery, life, queries
 from fleet.devices.models import Device, DeviceLife
 from fleet.schools import queries as schools
@@ -36,8 +37,7 @@ def _plain(device: Device) -> dict[str, Any]:
         "asset_tag": device.asset_tag,
         "model": device.model,
         "platform": device.platform.value,
-        "school": device.school.name if device.school is not None else None,
-        "class": device.school_class.title if device.school_class is not None else None,
+        **place(device),
         "cart": device.cart,
         "life": device.life.value,
         "last_seen_at": device.state.last_seen_at,
@@ -80,7 +80,7 @@ def import_list(file: Path, *, dry_run: bool, allow_moves: bool, as_json: bool) 
 @click.option("--class", "class_title", help="Only this class's (with --school where several have it).")
 @click.option("--life", "life_", type=click.Choice(_LIVES), help="Only those in this state.")
 @click.option("--text", help="Serial, asset tag or model contains this.")
-@click.option("--not-seen-since", type=click.DateTime(), help="Enrolled, and not heard from since this local time.")
+@click.option("--not-seen-since", type=Moment(), help="Enrolled, and not heard from since this local time.")
 @click.option("--findings", is_flag=True, help="Only those with open findings.")
 @json_option
 def list_devices(
@@ -91,17 +91,16 @@ def list_devices(
     with application(writes=False) as config:
         school_id = schools.find_school(school).id if school is not None else None
         class_id = schools.find_class(class_title, school_id=school_id).id if class_title is not None else None
-        since = not_seen_since.replace(tzinfo=config.timezone) if not_seen_since is not None else None
         given = queries.Filter(
             school_id=school_id,
             class_id=class_id,
             life=DeviceLife(life_) if life_ is not None else None,
             text=text,
-            not_seen_since=since,
+            not_seen_since=instant(not_seen_since, config.timezone),
             has_findings=True if findings else None,
         )
         rows = [_plain(device) for device in queries.devices(given, by=Principal.command_line())]
-    show_table(rows, _COLUMNS, as_json=as_json)
+    show_table(rows if as_json else map(marked, rows), _COLUMNS, as_json=as_json)
 
 
 @group.command()
@@ -133,20 +132,22 @@ def show(serial: str, *, with_names: bool, as_json: bool) -> None:
     if as_json:
         show_json(row)
         return
-    for name, value in row.items():
-        if not isinstance(value, dict | list):
-            click.echo(f"{name:20} {'-' if value is None else value}")
+    for name, value in marked(row).items():
+        if not isinstance(value, dict | list) and not name.endswith("_ended"):
+            click.echo(f"{name:20} {text(value) or '-'}")
     show_table(row["enrolments"], ["channel", "enrolled_at", "ended_at", "reason"], as_json=False)
 
 
 @group.command()
 @click.argument("serial")
-@click.option("--school", required=True)
-@click.option("--class", "class_title")
+@click.option("--school", required=True, help="The school it goes to.")
+@click.option("--class", "class_title", help="A class of the school.")
 @click.option("--pupil", help="The user name of the pupil whose own it becomes.")
-@click.option("--cart")
+@click.option("--cart", help="A cart of the school.")
 def move(serial: str, school: str, class_title: str | None, pupil: str | None, cart: str | None) -> None:
     """Move a tablet to a school, and there to a class, a pupil or a cart."""
+    if sum(one is not None for one in (class_title, pupil, cart)) > 1:
+        raise click.UsageError("--class, --pupil or --cart: one of them")
     by = Principal.command_line()
     with application(writes=True):
         to = schools.find_school(school)
@@ -154,23 +155,35 @@ def move(serial: str, school: str, class_title: str | None, pupil: str | None, c
         person = schools.find_pupil(pupil) if pupil is not None else None
         device = queries.find_device(serial, by=by)
         life.move(device, school=to, school_class=klass, person=person, cart=cart, by=by, now=clock.now())
-    click.echo(f"{serial} is moved")
+        moved = device.serial
+    click.echo(f"{moved} is moved")
 
 
-def _step_command(name: str, words: str) -> None:
+def _step_command(name: str, words: str, done: str) -> None:
     @group.command(name, help=words)
     @click.argument("serial")
     def step(serial: str) -> None:
         by = Principal.command_line()
         with application(writes=True):
-            life.step(queries.find_device(serial, by=by), name, by=by, now=clock.now())
-        click.echo(f"{serial}: {name}")
+            device = queries.find_device(serial, by=by)
+            life.step(device, name, by=by, now=clock.now())
+            stepped = device.serial
+        click.echo(f"{stepped} is {done}")
 
 
-_step_command("lost", "Report a tablet lost: its key is worth nothing, and an attempt to enrol it is noted.")
-_step_command("found", "A lost tablet is back: it is expected, and enrols anew.")
-_step_command("retire", "Take a tablet out of use.")
-_step_command("reinstate", "Take a retired tablet into use again: it is expected.")
+_step_command(
+    "lost", "Report a tablet lost: its key is worth nothing, and an attempt to enrol it is noted.", "reported lost"
+)
+_step_command(
+    "found",
+    "A lost tablet is back: it is expected, and enrols anew.",
+    "found: it is expected, and enrols with a ticket",
+)
+_step_command("retire", "Take a tablet out of use.", "retired")
+_step_command(
+    "reinstate", "Take a retired tablet into use again: it is expected.",
+    "back in use: it is expected, and enrols with a ticket",
+)  # fmt: skip
 
 
 @group.command()
@@ -179,5 +192,7 @@ def revoke(serial: str) -> None:
     """Take a tablet's key back: it needs a ticket to enrol again."""
     by = Principal.command_line()
     with application(writes=True):
-        life.revoke_key(queries.find_device(serial, by=by), by=by, now=clock.now())
-    click.echo(f"{serial}: key revoked")
+        device = queries.find_device(serial, by=by)
+        life.revoke_key(device, by=by, now=clock.now())
+        revoked = device.serial
+    click.echo(f"the key of {revoked} is revoked: the tablet needs a ticket to enrol again")

@@ -1,5 +1,6 @@
 """``fleet devices findings``: what is worth a look, of one tablet, a school or the fleet."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -9,9 +10,27 @@ from fleet.cli.output import application, json_option, show_table
 from fleet.compliance import queries
 from fleet.compliance.models import Finding
 from fleet.devices import queries as devices
+from fleet.devices.models import Device
 from fleet.schools import queries as schools
 
 _COLUMNS = ["serial", "school", "class", "kind", "subject", "opened_at"]
+
+
+def place(device: Device) -> dict[str, Any]:
+    """Return where a tablet stands; places that have ended are no more, and the tablet waits to be moved."""
+    school, class_ = device.school, device.school_class
+    return {
+        "school": school.name if school is not None else None,
+        "school_ended": school is not None and school.ended_at is not None,
+        "class": class_.title if class_ is not None else None,
+        "class_ended": class_ is not None and class_.ended_at is not None,
+    }
+
+
+def marked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row for people: ended places are marked as such."""
+    ended = {name: f"{row[name]} (ended)" for name in ("school", "class") if row[f"{name}_ended"]}
+    return {**row, **ended}
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
@@ -19,8 +38,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
     return {
         "serial": device.serial,
         "asset_tag": device.asset_tag,
-        "school": device.school.name if device.school is not None else None,
-        "class": device.school_class.title if device.school_class is not None else None,
+        **place(device),
         "kind": finding.kind.value,
         "subject": finding.subject or None,
         "detail": finding.detail,
@@ -44,4 +62,4 @@ def findings(serial: str | None, school: str | None, limit: int | None, *, as_js
             limit=limit,
         )
         rows = [_plain(finding) for finding in found]
-    show_table(rows, _COLUMNS, as_json=as_json)
+    show_table(rows if as_json else map(marked, rows), _COLUMNS, as_json=as_json)

@@ -9,11 +9,10 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.assignments import reasons
 from fleet.assignments.reasons import Why
-from fleet.cli.output import application, json_option, show_json
+from fleet.cli.moments import Moment, instant
+from fleet.cli.output import application, json_option, show_json, text
 from fleet.devices import queries
 from profiles.vocabulary import VOCABULARY
-
-_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 def _plain(found: Why) -> list[dict[str, Any]]:
@@ -48,29 +47,29 @@ def _plain(found: Why) -> list[dict[str, Any]]:
 @click.command()
 @click.argument("serial")
 @click.argument("key", required=False)
-@click.option("--at", type=_MOMENT, help="At this local time instead of now.")
+@click.option("--at", type=Moment(), help="At this local time instead of now.")
 @json_option
 def why(serial: str, key: str | None, at: datetime | None, *, as_json: bool) -> None:
     """Explain every setting of a tablet, or one: who won, who lost, and by which rule."""
     with application(writes=False) as config:
-        moment = at.replace(tzinfo=config.timezone) if at is not None else clock.now()
+        moment = instant(at, config.timezone) or clock.now()
         device = queries.find_device(serial, by=Principal.command_line())
         rows = _plain(reasons.why(device, at=moment, key=key))
     if as_json:
         show_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['key']} = {row['value']}   ({row['rule']})")
+        click.echo(f"{row['key']} = {text(row['value']) or '-'}   ({row['rule']})")
         for winner in row["winners"]:
             click.echo(f"  won   {_words(winner)}")
         for loser in row["losers"]:
-            click.echo(f"  lost  {_words(loser)}: {loser['value']}")
+            click.echo(f"  lost  {_words(loser)}: {text(loser['value']) or '-'}")
         if row["removed"]:
-            click.echo(f"  taken out because blocked: {', '.join(row['removed'])}")
+            click.echo(f"  taken out because blocked: {text(row['removed'])}")
         if row["kept"]:
-            click.echo(f"  stays open because the tablet is locked to it: {', '.join(row['kept'])}")
+            click.echo(f"  stays open because the tablet is locked to it: {text(row['kept'])}")
 
 
 def _words(source: dict[str, Any]) -> str:
-    where = f"{source['scope']} {source['place']}"
+    where = source["scope"] if source["scope"] == source["place"] else f"{source['scope']} {text(source['place'])}"
     return f"{where}: {source['profile']} version {source['version']} (#{source['assignment']})"

@@ -1,6 +1,8 @@
 """How the command line speaks: tables, JSON, one-line errors and stable exit codes."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,27 +12,14 @@ from typing import Any
 import click
 from flask import Flask
 
+from fleet.cli.refusals import describe, printable
 from fleet.config import Config
 from fleet.db import OperationalError, newest_revision, reading, schema_revision, transaction
 from fleet.errors import BrakedError, FleetError, InvalidFileError, NotFoundError
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_BRAKED, EXIT_INVALID_FILE = 1, 2, 3, 4, 5
-
-
-def describe(error: FleetError) -> str:
-    """Return ``error`` as text for a person at a terminal; may have several lines."""
-    if isinstance(error, InvalidFileError):
-        lines = []
-        for problem in error.problems:
-            where = problem.file + (f":{problem.line}" if problem.line is not None else "")
-            column = f" [{problem.column}]" if problem.column else ""
-            found = f", found {problem.found!r}" if problem.found is not None else ""
-            lines.append(f"{where}{column}: {problem.code}: expected {problem.expected}{found}")
-        count = max(error.data.get("count", 0), len(lines))  # of very many only the first are kept
-        first = f", the first {len(lines)} shown" if count > len(lines) else ""
-        return "\n".join([*lines, f"{count} problem(s){first}; nothing was changed"])
-    details = ", ".join(f"{name}: {value}" for name, value in error.data.items())
-    return f"{error.code}: {details}" if details else error.code
+EXIT_INTERRUPTED, EXIT_UNREAD = 130, 141  # as shells say of a program that SIGINT or SIGPIPE ended
+_TIMEZONE = "fleet.timezone"
 
 
 def exit_code(error: FleetError) -> int:
@@ -46,7 +35,7 @@ def exit_code(error: FleetError) -> int:
 
 
 class DatabaseOutdatedError(FleetError):
-    """The database is not at this program's revision. Data: ``found``, ``expected``, ``do``."""
+    """The database is not at this program's revision. Data: ``found``, ``expected``."""
 
     code = "database-outdated"
 
@@ -64,14 +53,25 @@ class ErrorsAsLines(click.Group):
         except OperationalError as error:  # away, full or locked; of several lines the first says it
             click.echo(f"fleet: database: {str(error.orig).strip().partition(chr(10))[0]}", err=True)
             ctx.exit(EXIT_REFUSED)
-        except BrokenPipeError:  # whoever reads has seen enough (| head); click ends quietly
-            raise
+        except KeyboardInterrupt:
+            click.echo("Aborted!", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:  # whoever reads has seen enough (| head)
+            _write_nowhere()
+            ctx.exit(EXIT_UNREAD)
         except OSError as error:  # a file that was named cannot be read or written
             click.echo(
                 f"fleet: {error.strerror}: {error.filename}" if error.filename else f"fleet: {error}",
                 err=True,
             )
             ctx.exit(EXIT_REFUSED)
+
+
+def _write_nowhere() -> None:
+    """Lead what is still to be written away from a pipe that nobody reads, so that the end of the program is quiet."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ def ready_app() -> Flask:
     with app.app_context():
         found, wanted = schema_revision(), newest_revision()
         if found != wanted:
-            raise DatabaseOutdatedError(found=found or "no tables", expected=wanted, do="fleet database upgrade")
+            raise DatabaseOutdatedError(found=found or "no tables", expected=wanted)
+    click.get_current_context().meta[_TIMEZONE] = app.extensions["fleet_config"].timezone
     return app
 
 
@@ -158,11 +159,29 @@ def show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_
 
 
 def _cell(value: Any) -> str:
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, datetime):
-        return value.astimezone().isoformat(sep=" ", timespec="minutes")
+    return text(value) or "-"
+
+
+def text(value: Any) -> str:
+    """Return a value as people read it: local times, yes and no, lists with commas; empty where there is nothing.
+
+    Whatever a tablet or a file told is written so that it cannot steer the terminal.
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{printable(str(name))} {text(one) or '-'}" for name, one in sorted(value.items()))
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value) if isinstance(value, set | frozenset) else value
+        between = "; " if any(isinstance(one, Mapping) for one in items) else ", "
+        return between.join(text(one) or "-" for one in items)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # Tablets tell their models and apps: no text of theirs shall steer the terminal.
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
+    if isinstance(value, datetime):
+        return moment(value)
+    return "" if value is None else printable(str(value))
+
+
+def moment(instant: datetime) -> str:
+    """Return an instant as the schools' clocks show it, to the minute and as it can be typed."""
+    context = click.get_current_context(silent=True)
+    timezone = context.meta.get(_TIMEZONE) if context is not None else None
+    return instant.astimezone(timezone).strftime("%Y-%m-%d %H:%M")

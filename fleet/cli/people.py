@@ -8,7 +8,7 @@ import click
 
 from fleet import clock
 from fleet.access import Principal, Role
-from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.cli.output import ErrorsAsLines, application, json_option, moment, show_json, show_table
 from fleet.config import Config
 from fleet.errors import ConflictError
 from fleet.people import accounts, passwords
@@ -67,7 +67,7 @@ def _url(config: Config, token: str) -> str:
 
 
 def _show_link(url: str, until: datetime) -> None:
-    click.echo(f"link to choose a password, good once, until {until.astimezone().isoformat(' ', 'minutes')}:\n{url}")
+    click.echo(f"link to choose a password, good once, until {moment(until)}:\n{url}")
 
 
 @group.command("list")
@@ -94,12 +94,16 @@ def show(username: str, *, as_json: bool) -> None:
 @click.argument("username")
 @click.option("--name", required=True, help="The name others see.")
 @click.option("--role", type=_ROLE, help="A first role; more with grant.")
-@click.option("--school", help="The school of the role; everywhere where not given.")
+@click.option("--school", help="The school of the role.")
+@click.option("--everywhere", is_flag=True, help="The role holds at every school.")
 @json_option
-def create(username: str, name: str, role: str | None, school: str | None, *, as_json: bool) -> None:
+def create(
+    username: str, name: str, role: str | None, school: str | None, *, everywhere: bool, as_json: bool
+) -> None:  # fmt: skip
     """Make an account; its one-time link for choosing a password is shown this once."""
-    if school is not None and role is None:
-        raise click.UsageError("--school says where a role holds: give --role too")
+    if role is None and (school is not None or everywhere):
+        raise click.UsageError("--school and --everywhere say where a role holds: give --role too")
+    _require_place(role, school, everywhere=everywhere)
     by, now = Principal.command_line(), clock.now()
     with application(writes=True) as config:
         account = accounts.create(username, name, by=by, now=now)
@@ -107,6 +111,7 @@ def create(username: str, name: str, role: str | None, school: str | None, *, as
             accounts.grant(account, Role(role), school_id=_school_id(school), by=by, now=now)
         url = _url(config, passwords.issue_link(account, by=by, now=now))
         shown = _plain(account, _school_names())
+    _warn_without_classes(shown, role)
     until = now + passwords.LINK_LIFE
     if as_json:
         show_json({**shown, "link": url, "link_expires_at": until})
@@ -115,17 +120,38 @@ def create(username: str, name: str, role: str | None, school: str | None, *, as
     _show_link(url, until)
 
 
+def _require_place(role: str | None, school: str | None, *, everywhere: bool) -> None:
+    """Refuse a role for every school that nobody asked for."""
+    if school is not None and everywhere:
+        raise click.UsageError("either --school or --everywhere")
+    if role == Role.SCHOOL_IT and school is None and not everywhere:
+        raise click.UsageError("say where: --school NAME, or --everywhere for every school")
+
+
+def _warn_without_classes(shown: Mapping[str, Any], role: str | None) -> None:
+    if role == Role.TEACHER and not shown["in_roster"]:
+        click.echo(
+            f"fleet: warning: the roster has no teacher with the user name {shown['username']}, so this account sees "
+            "no class yet; once a roster brings one in, the next sign-in finds the classes",
+            err=True,
+        )
+
+
 @group.command()
 @click.argument("username")
 @click.option("--role", type=_ROLE, required=True, help="What to be.")
-@click.option("--school", help="At this school; everywhere where not given.")
-def grant(username: str, role: str, school: str | None) -> None:
+@click.option("--school", help="At this school.")
+@click.option("--everywhere", is_flag=True, help="At every school.")
+def grant(username: str, role: str, school: str | None, *, everywhere: bool) -> None:
     """Give an account a role."""
+    _require_place(role, school, everywhere=everywhere)
     with application(writes=True):
+        account = accounts.find(username)
         accounts.grant(
-            accounts.find(username), Role(role),
-            school_id=_school_id(school), by=Principal.command_line(), now=clock.now(),
+            account, Role(role), school_id=_school_id(school), by=Principal.command_line(), now=clock.now()
         )  # fmt: skip
+        shown = _plain(account, _school_names())
+    _warn_without_classes(shown, role)
     click.echo(f"{username} is {role} {f'at {school}' if school is not None else 'everywhere'}")
 
 

@@ -1,5 +1,7 @@
 """``fleet profiles``: apps, restrictions and settings."""
 
+import shlex
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +9,15 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
-from fleet.assignments import publishing
-from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.assignments import places, publishing
+from fleet.assignments.models import ProfileVersion, Scope
+from fleet.cli.output import ErrorsAsLines, application, json_option, moment, show_json, show_table
+from fleet.cli.refusals import COMMAND, printable
 from profiles import catalogue
 from profiles import profile as library
 from profiles.vocabulary import VOCABULARY
+
+_SHOWN = 20  # assignments that are told of after a profile is published
 
 
 def _shown(key: str, value: Any) -> Any:
@@ -49,37 +55,83 @@ def import_profiles(files: tuple[Path, ...], *, from_catalogue: bool, publish: b
             draft = publishing.save_draft(profile, by=by, now=now)
             if publish:
                 publishing.publish(draft.profile, by=by, now=now)
-            done.append((profile.name, draft.number))
-    for name, number in done:  # only now is it true
+            done.append((profile.name, draft.number, _left_behind(draft, now) if publish else []))
+    for name, number, left in done:  # only now is it true
         click.echo(f"{name}: {'published' if publish else 'draft'} version {number}")
+        _tell(left)
+
+
+def _left_behind(version: ProfileVersion, now: datetime) -> list[str]:
+    """Return a line for each assignment that stays with an older version: which, where, and what moves it."""
+    lines = []
+    for one, place in places.left_behind(version, by=Principal.command_line(), now=now):
+        where = {
+            Scope.MUNICIPALITY: ["--municipality"],
+            Scope.SCHOOL: ["--school", place.name or ""],
+            Scope.CLASS: ["--class", place.name or "", "--school", place.school or ""],
+            Scope.DEVICE: ["--device", place.name or ""],
+        }[one.scope]
+        times = [
+            word
+            for option, at in (("--from", one.starts_at), ("--until", one.ends_at))
+            if at is not None
+            for word in (option, moment(at))
+        ]
+        move = f"{COMMAND} assignments create {shlex.join([version.profile.name, *where, *times])}"
+        if times:  # only an open-ended one takes the place of its like
+            move += f" && {COMMAND} assignments withdraw {one.id}"
+        lines.append(
+            printable(f"#{one.id} {place.name or 'municipality'}, version {one.profile_version.number}: {move}")
+        )
+    return lines
+
+
+def _tell(left: list[str]) -> None:
+    if left:
+        click.echo(f"{len(left)} assignment(s) still have an older version; to move them, run:")
+        for line in left[:_SHOWN]:
+            click.echo(f"  {line}")
+        if len(left) > _SHOWN:
+            click.echo(f"  … and {len(left) - _SHOWN} more: {COMMAND} assignments list")
 
 
 @group.command()
 @click.argument("name")
 def publish(name: str) -> None:
     """Publish a profile's draft; from then on the version never changes."""
+    now = clock.now()
     with application(writes=True):
-        profile = publishing.find(name)
-        number = publishing.publish(profile, by=Principal.command_line(), now=clock.now()).number
+        version = publishing.publish(publishing.find(name), by=Principal.command_line(), now=now)
+        number, left = version.number, _left_behind(version, now)
     click.echo(f"{name}: published version {number}")
+    _tell(left)
 
 
 @group.command()
 @click.argument("name")
-@click.option("--version", "number", type=int, help="The published version; the newest where not given.")
+@click.option(
+    "--version", "number", type=int, help="This version, a draft too; the newest published one where not given."
+)
+@click.option("--draft", is_flag=True, help="The draft.")
 @click.option("--toml", "as_toml", is_flag=True, help="Write it as a file that can be edited and imported.")
 @json_option
-def show(name: str, number: int | None, *, as_toml: bool, as_json: bool) -> None:
+def show(name: str, number: int | None, *, draft: bool, as_toml: bool, as_json: bool) -> None:
     """Show a profile's settings."""
+    if draft and number is not None:
+        raise click.UsageError("either --draft or --version")
     with application(writes=False):
         profile = publishing.find(name)
-        version = publishing.published(profile, number)
+        if draft:
+            version = publishing.draft_of(profile)
+        else:
+            version = publishing.published(profile) if number is None else publishing.numbered(profile, number)
+        is_draft = version.published_at is None
         title, settings, found = profile.title, version.settings, version.number
     if as_toml:
         click.echo(library.dump_toml(library.Profile(name, title, settings)), nl=False)
     elif as_json:
         hidden = {key: _shown(key, value) for key, value in settings.items()}
-        show_json({"name": name, "title": title, "version": found, "settings": hidden})
+        show_json({"name": name, "title": title, "version": found, "draft": is_draft, "settings": hidden})
     else:
         rows = [{"setting": key, "value": _shown(key, value)} for key, value in settings.items()]
         show_table(rows, ["setting", "value"], as_json=False)

@@ -8,7 +8,9 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
-from fleet.cli.output import ErrorsAsLines, application, describe, json_option, show_json, show_table
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.cli.refusals import COMMAND, share
+from fleet.devices import queries as devices
 from fleet.schools.roster import apply
 from fleet.schools.roster.plan import DEFAULT_MAX_REMOVED_PERCENT, Plan, over_brake
 
@@ -21,18 +23,26 @@ def group() -> None:
 _SHOWN = 10  # of each kind and change, of a plan at a terminal
 
 
-def _show(plan: Plan, headline: str, *, as_json: bool, items: bool, **more: Any) -> None:
+def _tablets_left(plan: Plan, by: Principal) -> int:
+    """Return how many tablets stand in the classes that leave: they stay there until somebody moves them."""
+    leaving = plan.kinds["classes"].removed
+    return sum(count for source_id, count in devices.counts_by_class_source(by=by).items() if source_id in leaving)
+
+
+def _show(plan: Plan, headline: str, *, as_json: bool, items: bool, left: int, **more: Any) -> None:
     if as_json:
         listed = {"items": list(plan.items())} if items else {}
         owner = plan.municipality[1] if plan.municipality is not None else None
         changes = {"changes": plan.counts(), "municipality": owner, "suspected_same_person": plan.suspects}
-        show_json({**changes, **more, **listed})
+        show_json({**changes, "tablets_in_removed_classes": left, **more, **listed})
         return
     click.echo(headline)
     rows = [{"kind": kind, **counts} for kind, counts in plan.counts().items()]
     show_table(rows, ["kind", "added", "changed", "removed"], as_json=False)
     if plan.municipality is not None:
         click.echo(f"municipality: {plan.municipality[1]}")
+    if left:
+        click.echo(f"{left} tablet(s) stand in classes that leave: `{COMMAND} devices list` shows those as ended")
     for username in plan.suspects:
         click.echo(f"suspect: {username} would leave and come under another id; is that one person?")
     if items:
@@ -64,18 +74,19 @@ def import_file(file: Path, max_removed: int, *, dry_run: bool, allow_removals: 
     if dry_run:
         with application(writes=False):
             plan = apply.propose(wanted, by=by)
+            left = _tablets_left(plan, by)
         braked = over_brake(plan, max_removed_percent=brake) if brake is not None else None
         headline = "nothing would change:" if plan.is_empty else "would change:"
         why = braked.data if braked is not None else None
-        _show(plan, headline, as_json=as_json, items=True, applied=False, braked=why)
+        _show(plan, headline, as_json=as_json, items=True, left=left, applied=False, braked=why)
         if braked is not None and not as_json:
-            click.echo(f"the brake would stop this ({describe(braked)}); --allow-removals lets them leave")
+            click.echo(f"the brake would stop this: {share(braked.data)} would leave; --allow-removals lets them")
         return
     with application(writes=True):
         plan, done = apply.apply(wanted, file_name=file.name, max_removed_percent=brake, by=by, now=clock.now())
-        number = done.id if done is not None else None
+        number, left = done.id if done is not None else None, _tablets_left(plan, by)
     headline = f"applied as import {number}:" if number is not None else "nothing to change:"
-    _show(plan, headline, as_json=as_json, items=False, applied=number is not None, import_id=number)
+    _show(plan, headline, as_json=as_json, items=False, left=left, applied=number is not None, import_id=number)
 
 
 @group.command()

@@ -1,7 +1,8 @@
 """``fleet schools calendar``: school days and hours, for all schools or (``--school``) for one."""
 
 import re
-from datetime import date, datetime, time, timedelta
+from collections.abc import Mapping
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,14 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.cli.moments import Day
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.schools import calendar as calendars
 from fleet.schools import calendar_editing, calendar_import, queries
-from fleet.schools.calendar import Hours
+from fleet.schools.calendar import Calendar, Hours
 
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SHOWN_DAYS = 365
-_DATE = click.DateTime(["%Y-%m-%d", "%d.%m.%Y"])
 
 _school_option = click.option("--school", help="One school's calendar; all schools' where it is left out.")
 
@@ -32,16 +33,16 @@ def _school_id(school: str | None) -> int | None:
 
 @group.command()
 @_school_option
-@click.option("--from", "since", type=_DATE, help="First date; today where it is left out.")
-@click.option("--to", "until", type=_DATE, help="Last date; a year later where it is left out.")
+@click.option("--from", "since", type=Day(), help="First date; today where it is left out.")
+@click.option("--to", "until", type=Day(), help="Last date; a year later where it is left out.")
 @json_option
-def show(school: str | None, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
+def show(school: str | None, since: date | None, until: date | None, *, as_json: bool) -> None:
     """Show school hours and the days that differ from the ordinary week."""
     with application(writes=False) as config:
-        first = since.date() if since is not None else clock.now().astimezone(config.timezone).date()
-        last = until.date() if until is not None else first + timedelta(days=_SHOWN_DAYS)
+        first = since or clock.now().astimezone(config.timezone).date()
+        last = until or first + timedelta(days=_SHOWN_DAYS)
         calendar = calendars.load(config.timezone)[_school_id(school)]
-        hours = [_hours_row(number, calendar.weekday_hours(number)) for number in range(len(_WEEKDAYS))]
+        hours = [_hours_row(calendar, number) for number in range(len(_WEEKDAYS))]
         days = [
             {"on": day.on, "school_day": day.is_school_day, "title": day.title, "decided_by": day.origin.value}
             for day in calendar.special_days(first, last)
@@ -49,45 +50,55 @@ def show(school: str | None, since: datetime | None, until: datetime | None, *, 
     if as_json:
         show_json({"hours": hours, "days": days})
         return
-    show_table(hours, ["weekday", "from", "to"], as_json=False)
+    show_table([_as_told(row) for row in hours], ["weekday", "from", "to"], as_json=False)
     click.echo()
     show_table(days, ["on", "school_day", "title", "decided_by"], as_json=False)
 
 
-def _hours_row(weekday: int, hours: Hours) -> dict[str, Any]:
-    return {"weekday": _WEEKDAYS[weekday], "from": hours[0].isoformat("minutes"), "to": hours[1].isoformat("minutes")}
+def _hours_row(calendar: Calendar, weekday: int) -> dict[str, Any]:
+    begin, end = calendar.weekday_hours(weekday)
+    return {
+        "weekday": _WEEKDAYS[weekday],
+        "school": calendars.is_school_weekday(weekday),
+        "decided": weekday in calendar.hours,
+        "from": begin.isoformat("minutes"),
+        "to": end.isoformat("minutes"),
+    }
+
+
+def _as_told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a weekday's row for people: a weekend's hours count only on dates that are decided to be school days."""
+    if row["school"]:
+        return dict(row)
+    if row["decided"]:
+        return {**row, "to": f"{row['to']} (on dates that are set to be school days)"}
+    return {"weekday": row["weekday"], "from": "no school"}
 
 
 @group.command("set")
-@click.argument("on", type=_DATE)
+@click.argument("on", type=Day())
 @click.argument("title")
 @click.option("--school-day/--day-off", default=False, help="Whether there is school that day; a day off by default.")
 @_school_option
-def set_day(on: datetime, title: str, *, school_day: bool, school: str | None) -> None:
+def set_day(on: date, title: str, *, school_day: bool, school: str | None) -> None:
     """Decide that a date is a day off, or a school day."""
     with application(writes=True):
         day = calendar_editing.set_day(
-            on.date(), school_id=_school_id(school), is_school_day=school_day, title=title,
+            on, school_id=_school_id(school), is_school_day=school_day, title=title,
             by=Principal.command_line(), now=clock.now(),
         )  # fmt: skip
         words = "a school day" if day.is_school_day else "a day off"
-    click.echo(f"{_text(on)} is {words}")
+    click.echo(f"{on.isoformat()} is {words}")
 
 
 @group.command("remove")
-@click.argument("on", type=_DATE)
+@click.argument("on", type=Day())
 @_school_option
-def remove_day(on: datetime, school: str | None) -> None:
+def remove_day(on: date, school: str | None) -> None:
     """Take a decision on a date back."""
     with application(writes=True):
-        calendar_editing.remove_day(
-            on.date(), school_id=_school_id(school), by=Principal.command_line(), now=clock.now()
-        )
-    click.echo(f"{_text(on)} is as it was")
-
-
-def _text(on: datetime) -> str:
-    return date.isoformat(on.date())
+        calendar_editing.remove_day(on, school_id=_school_id(school), by=Principal.command_line(), now=clock.now())
+    click.echo(f"{on.isoformat()} is as it was")
 
 
 class _HoursType(click.ParamType[Hours]):

@@ -8,8 +8,10 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.cli.moments import Moment, instant
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.devices import codes, sheet, tickets
+from fleet.errors import ConflictError
 from fleet.schools import queries
 
 _COLUMNS = ["id", "code", "school", "class", "cart", "used", "max", "expires_at", "state"]
@@ -25,23 +27,26 @@ def group() -> None:
 @click.option("--class", "class_title", help="A class of the school.")
 @click.option("--cart", help="A cart of the school.")
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Good for so many days.")
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="Good until this local time.")
+@click.option("--expires", type=Moment(), help="Good until this local time; of a date alone, its first minute.")
 @click.option("--max", "most", type=int, help="How many tablets; as many as are expected there where not given.")
 @click.option("--listed-only", is_flag=True, help="Only serials of the delivery list.")
 @click.option("--pdf", type=click.Path(dir_okay=False, path_type=Path), help="Write the sheet to print.")
+@click.option("--force", is_flag=True, help="Write over a sheet that is there: the code on it is then lost.")
 @json_option
 def create(
     school: str, class_title: str | None, cart: str | None, days: int, expires: datetime | None, most: int | None,
-    pdf: Path | None, *, listed_only: bool, as_json: bool,
+    pdf: Path | None, *, force: bool, listed_only: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a ticket; its code is shown this once."""
+    if pdf is not None and os.path.lexists(pdf) and not force:
+        raise ConflictError(kind="sheet", name=str(pdf))
     now = clock.now()
     with application(writes=True) as config:
         found = queries.find_school(school)
         place = tickets.Place(
             found, queries.find_class(class_title, school_id=found.id) if class_title is not None else None, cart
         )
-        until = expires.replace(tzinfo=config.timezone) if expires is not None else now + timedelta(days=days)
+        until = instant(expires, config.timezone) or now + timedelta(days=days)
         ticket, code = tickets.create(
             place, expires_at=until, max_enrolments=most, listed_only=listed_only, by=Principal.command_line(), now=now
         )
@@ -52,7 +57,7 @@ def create(
         }
         if pdf is not None:
             content = sheet.make(ticket, code, public_url=config.public_url, timezone=config.timezone)
-            _write_for_owner(pdf, content)
+            _write_for_owner(pdf, content, over=force)
     if as_json:
         show_json(shown)
         return
@@ -61,9 +66,9 @@ def create(
         click.echo(f"sheet {pdf}")
 
 
-def _write_for_owner(path: Path, content: bytes) -> None:
+def _write_for_owner(path: Path, content: bytes, *, over: bool) -> None:
     """Write a file that only its owner may read: who has the sheet has the ticket."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if over else os.O_EXCL), 0o600)
     with os.fdopen(handle, "wb") as file:
         os.fchmod(handle, 0o600)  # also where the file was there before
         file.write(content)

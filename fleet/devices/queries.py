@@ -1,5 +1,6 @@
 """Reading tablets: one, many, and the fleet in figures. A fixed number of statements whatever the fleet's size."""
 
+import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -12,7 +13,7 @@ from fleet.access import Permission, Principal
 from fleet.db import db
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
 from fleet.errors import NotFoundError
-from fleet.schools.models import Membership, MembershipRole, School
+from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
 from fleet.schools.queries import holding
 
 
@@ -20,7 +21,8 @@ from fleet.schools.queries import holding
 class Filter:
     """Which tablets: by school, class, life, free text (serial, tag, model), or not seen since an instant.
 
-    ``is_pending`` asks for enrolled tablets that do not have their profile yet.
+    ``is_pending`` asks for enrolled tablets that do not have their profile yet. Without ``with_retired`` those that are
+    out of use are left out, as they are in :class:`Figures`.
     """
 
     school_id: int | None = None
@@ -30,8 +32,10 @@ class Filter:
     not_seen_since: datetime | None = None
     has_findings: bool | None = None
     is_pending: bool = False
+    with_retired: bool = True
 
 
+_LOOKED_AT = 2_000  # tablets among which what was meant is sought
 _IS_APPLIED = DeviceState.applied_digest == DeviceState.desired_digest
 _IS_PENDING = DeviceState.last_seen_at.is_(None) | DeviceState.applied_digest.is_(None) | ~_IS_APPLIED
 
@@ -59,7 +63,8 @@ def find_device(name: str, *, by: Principal) -> Device:
     """Return the tablet of this serial or asset tag (case does not matter).
 
     Raises:
-        NotFoundError: none, or ``by`` may not see it, or several have this asset tag; data then has ``reason``.
+        NotFoundError: none, or ``by`` may not see it, data has the nearest serials and tags; or several have this asset
+            tag, data then has ``reason``.
     """
     told = name.strip()
     # SQLite's upper() knows ASCII only, so a tag with Norwegian letters is also compared as it is.
@@ -69,9 +74,22 @@ def find_device(name: str, *, by: Principal) -> Device:
     if len(found) > 1 and found[0].serial != told.upper():
         raise NotFoundError(kind="tablet", name=name, reason="several have this asset tag: say the serial")
     if not found:
-        raise NotFoundError(kind="tablet", name=name)
+        raise NotFoundError(kind="tablet", name=name, nearest=_nearest(told.upper(), by))
     device: Device = found[0]
     return device
+
+
+def _nearest(told: str, by: Principal) -> list[str]:
+    """Return what a mistyped serial or tag may have meant: one slip leaves one of its halves as it is."""
+    half = len(told) // 2
+    if not half:
+        return []
+    names: list[Any] = [Device.serial, Device.asset_tag]
+    halves = [name.startswith(told[:half], autoescape=True) for name in names]
+    halves += [name.endswith(told[-half:], autoescape=True) for name in names]
+    rows = db.session.execute(_visible(select(*names).where(or_(*halves)), by).limit(_LOOKED_AT))
+    known = {name for row in rows for name in row if name is not None}
+    return difflib.get_close_matches(told, sorted(known), n=3, cutoff=0.7)
 
 
 def devices(given: Filter, *, by: Principal, limit: int | None = None, offset: int = 0) -> Sequence[Device]:
@@ -115,6 +133,8 @@ def _matching(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
         query = query.where(DeviceState.has_findings == given.has_findings)
     if given.is_pending:
         query = query.where(Device.life == DeviceLife.ENROLLED, _IS_PENDING)
+    if not given.with_retired:
+        query = query.where(Device.life != DeviceLife.RETIRED)
     return _visible(query, by)
 
 
@@ -198,6 +218,15 @@ def totals(*, by: Principal, now: datetime, school_id: int | None = None) -> Fig
     if school_id is not None:
         query = query.where(Device.school_id == school_id)
     return Figures(*db.session.execute(_visible(query, by)).one())
+
+
+def counts_by_class_source(*, by: Principal) -> dict[str, int]:
+    """Return how many tablets stand in each class, ended ones too, by the class's id in the roster; not the retired."""
+    columns: list[Any] = [SchoolClass.source_id, func.count()]
+    query = select(*columns).join(Device, Device.class_id == SchoolClass.id)
+    query = query.where(SchoolClass.source_id.is_not(None), Device.life != DeviceLife.RETIRED)
+    rows = db.session.execute(_visible(query, by).group_by(SchoolClass.source_id))
+    return {row[0]: row[1] for row in rows}
 
 
 def _measures(now: datetime) -> list[Any]:

@@ -53,6 +53,11 @@ def public_holidays(year: int) -> Mapping[date, str]:
     return MappingProxyType(dict(holidays.country_holidays("NO", years=year, language="no")))
 
 
+def is_school_weekday(weekday: int) -> bool:
+    """Whether the ordinary week has school on a weekday (0 Monday)."""
+    return weekday < _SATURDAY
+
+
 @dataclass(frozen=True, slots=True)
 class _Year:
     """A year's school time in seconds since the epoch, and how much of it lies before each of its days."""
@@ -99,7 +104,7 @@ class Calendar:
     def is_school_day(self, on: date) -> bool:
         """Whether there is school on a local date."""
         special = self.special_day(on)
-        return special.is_school_day if special is not None else on.weekday() < _SATURDAY
+        return special.is_school_day if special is not None else is_school_weekday(on.weekday())
 
     def weekday_hours(self, weekday: int) -> Hours:
         """Return when school begins and ends on a weekday (0 Monday), if there is school."""

@@ -98,12 +98,20 @@ def find_class(title: str, *, school_id: int | None = None) -> SchoolClass:
     found = _meant(title, [(one, one.title, one.source_id, one.id) for one in classes])
     if len(found) == 1:
         return found[0]
-    reason = "no such class"
     if found:
         is_one_school = len({one.school_id for one in found}) == 1
         reason = "several classes have this title: give the id" if is_one_school else "several schools: say which"
+    else:
+        reason = "the class has ended" if _has_ended(title, school_id) else "no such class"
     nearest = _nearest(title, sorted({one.title for one in classes}))
     raise NotFoundError(kind="class", name=title, reason=reason, nearest=nearest)
+
+
+def _has_ended(title: str, school_id: int | None) -> bool:
+    query = select(SchoolClass.id, SchoolClass.title, SchoolClass.source_id).where(SchoolClass.ended_at.is_not(None))
+    if school_id is not None:
+        query = query.where(SchoolClass.school_id == school_id)
+    return bool(_meant(title, [(number, name, source_id, 0) for number, name, source_id in db.session.execute(query)]))
 
 
 def find_pupil(name: str) -> Person:

@@ -87,7 +87,13 @@ def test_a_class_is_found_in_its_school_or_where_it_is_the_only_one(places: dict
             queries.find_class("8A", school_id=school_id)
         assert refused.value.data["reason"] == reason
     with pytest.raises(NotFoundError) as refused:
-        queries.find_class("9Z")
+        queries.find_class("9Y")
+    assert refused.value.data["reason"] == "no such class"
+    with pytest.raises(NotFoundError) as refused:
+        queries.find_class("9z")
+    assert refused.value.data["reason"] == "the class has ended"
+    with pytest.raises(NotFoundError) as refused:
+        queries.find_class("9Z", school_id=places["R/8A"].school_id + 1000)
     assert refused.value.data["reason"] == "no such class"
 
 

@@ -83,7 +83,36 @@ sys.argv = ["fleet", "database", "upgrade"]
 import runpy
 runpy.run_module("fleet", run_name="__main__")
 """
-    assert command(tmp_path, code).stderr == ""
+    done = command(tmp_path, code)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_who_presses_ctrl_c_while_modules_are_loaded_gets_one_line(tmp_path: Path) -> None:
+    code = """
+import builtins, runpy, sys
+load = builtins.__import__
+def interrupted(name, *rest, **more):
+    if name == "fleet.cli":
+        raise KeyboardInterrupt
+    return load(name, *rest, **more)
+builtins.__import__ = interrupted
+runpy.run_module("fleet", run_name="__main__")
+"""
+    done = command(tmp_path, code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Aborted!\n")
+
+
+def test_help_names_the_command_as_it_is_typed(tmp_path: Path) -> None:
+    code = """
+import runpy, sys
+sys.argv = ["fleet", "tickets", "create"]
+runpy.run_module("fleet", run_name="__main__")
+"""
+    done = command(tmp_path, code)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "Usage: scripts/fleet tickets create [OPTIONS]\nTry 'scripts/fleet tickets create --help'"
+    )
 
 
 def test_an_unknown_noun_is_wrong_use() -> None:
@@ -133,10 +162,11 @@ def test_a_wrong_setting_is_said_so_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (ConflictError(kind="x"), 1, "conflict: kind: x"),
-        (FleetError(), 1, "fleet: error\n"),
-        (NotFoundError(kind="school", name="Kjen"), 3, "not-found: kind: school, name: Kjen"),
-        (BrakedError(removed=6, of=10), 4, "braked: removed: 6, of: 10"),
+        (ConflictError(kind="x", reason="it is so"), 1, "fleet: x: it is so\n"),
+        (FleetError(), 1, "fleet: this is refused\n"),
+        (NotFoundError(kind="school", name="Kjen"), 3, "fleet: no school is called Kjen: `scripts/fleet schools list`"),
+        (BrakedError(kind="x"), 4, "waits for an explicit yes"),
+        (KeyboardInterrupt(), 130, "Aborted!\n"),
         (FileNotFoundError(2, "No such file or directory", "x.csv"), 1, "No such file or directory: x.csv"),
         (PermissionError("secret can be read by others"), 1, "secret can be read by others"),
         (
@@ -146,7 +176,7 @@ def test_a_wrong_setting_is_said_so_in_one_line() -> None:
         ),
     ],
 )
-def test_each_refusal_has_its_text_and_exit_code(error: Exception, code: int, text: str) -> None:
+def test_each_refusal_has_its_text_and_exit_code(error: BaseException, code: int, text: str) -> None:
     @click.group(cls=ErrorsAsLines)
     def group() -> None:
         """Refuse."""
@@ -172,6 +202,12 @@ def test_tables_align_and_show_what_is_missing(capsys: pytest.CaptureFixture[str
         "Kjenn skole  0        yes  no   -",
         "Åsen         -        -    -    -",
     ]
+    show_table(
+        [{"a": ["x", 1, True], "b": {"n": 2, "to": None}, "c": frozenset({"z", "y"}), "d": []}],
+        ["a", "b", "c", "d"],
+        as_json=False,
+    )
+    assert capsys.readouterr().out.splitlines()[1] == "x, 1, yes  n 2, to -  y, z  -"
     show_table([], ["name"], as_json=False)
     show_table([], ["name"], as_json=True)
     assert capsys.readouterr().out == "name\n[]\n"

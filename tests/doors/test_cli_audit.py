@@ -29,6 +29,30 @@ def test_lines_are_listed_newest_first_and_by_action(app: Flask) -> None:
     assert len(json.loads(run(app, "audit", "list", "--limit", 1, "--json").output)) == 1
 
 
+def test_lines_are_told_in_local_time_and_as_text(app: Flask) -> None:
+    with transaction():
+        audit.record(
+            Principal.command_line(), "calendar.day-set", subject="calendar:all", now=NOW,
+            school_id=None, is_school_day=False, ends_at=NOW.isoformat(), on="2026-10-05",
+        )  # fmt: skip
+    line = run(app, "audit", "list").output.splitlines()[1]
+    assert line.startswith("2026-09-14 10:15  cli  calendar.day-set  calendar:all  ")
+    assert line.endswith("  ends_at 2026-09-14 10:15, is_school_day no, on 2026-10-05")
+
+
+def test_an_action_nobody_took_is_said_so_with_the_actions_there_are(app: Flask) -> None:
+    none = run(app, "audit", "list", "--action", "nope")
+    assert (none.exit_code, none.stderr) == (
+        0,
+        "fleet: the audit has no line of the action nope; there are no lines at all\n",
+    )
+    recorded()
+    some = run(app, "audit", "list", "--action", "nope", "--json")
+    assert (some.exit_code, json.loads(some.stdout)) == (0, [])
+    assert some.stderr.endswith("nope; there are: orders.queued, tickets.created\n")
+    assert run(app, "audit", "list", "--action", "orders.queued").stderr == ""
+
+
 def test_a_limit_out_of_range_is_wrong_use(app: Flask) -> None:
     assert run(app, "audit", "list", "--limit", 0).exit_code == 2
     assert run(app, "audit", "list", "--limit", 10_001).exit_code == 2

@@ -71,8 +71,18 @@ def test_hours_that_end_before_they_begin_are_refused(app: Flask) -> None:
 
 def test_the_table_shows_hours_and_holidays(app: Flask) -> None:
     shown = run(app, "show").output
-    assert "08:15" in shown
+    assert shown.splitlines()[5:8] == ["fri      08:15      14:30", "sat      no school  -", "sun      no school  -"]
     assert "Grunnlovsdag" in shown
+
+
+def test_hours_of_a_weekend_are_told_for_what_they_are(app: Flask) -> None:
+    run(app, "hours", "10:00-12:00", "--on", "sat")
+    told = run(app, "show").output.splitlines()
+    assert told[6].split(maxsplit=2) == ["sat", "10:00", "12:00 (on dates that are set to be school days)"]
+    rows = {row["weekday"]: row for row in json.loads(run(app, "show", "--json").output)["hours"]}
+    assert [(rows[day]["school"], rows[day]["decided"]) for day in ("fri", "sat", "sun")] == [
+        (True, False), (False, True), (False, False),
+    ]  # fmt: skip
 
 
 def test_a_file_is_tried_and_imported(app: Flask, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_list_is_proposed_imported_and_imported_again(app: Flask, delivery_lis
     (first, second) = json.loads(run(app, "devices", "list", "--json").output)
     assert first == {
         "serial": "AB1", "asset_tag": "LK-1", "model": "iPad 10", "platform": "ipados", "school": "Kjenn skole",
-        "class": "8B", "cart": None, "life": "expected", "last_seen_at": None, "profile": "unknown", "has_findings": False,
+        "school_ended": False, "class": "8B", "class_ended": False, "cart": None, "life": "expected", "last_seen_at": None, "profile": "unknown", "has_findings": False,
     }  # fmt: skip
     assert (second["serial"], second["class"]) == ("AB2", None)
 
@@ -103,7 +103,7 @@ def test_lists_are_narrowed_by_options(app: Flask, school: School, delivery_list
     assert serials("--text", "lk-") == ["AB1"]
     assert serials("--findings") == ["AB2"]
     assert serials("--not-seen-since", "2026-09-14 10:15:00") == []
-    assert serials("--not-seen-since", "2026-09-14 10:16:00") == ["AB1"]  # local time of the schools
+    assert serials("--not-seen-since", "14.09.2026 10:16") == ["AB1"]  # local time of the schools
     assert run(app, "devices", "list", "--school", "ukjent").exit_code == 3
     table = run(app, "devices", "list").output.splitlines()
     assert table[0].split() == ["serial", "asset_tag", "model", "school", "class", "life", "last_seen_at", "profile"]
@@ -115,7 +115,7 @@ def test_one_tablet_is_shown_without_its_pupils_name_unless_asked(
 ) -> None:
     run(app, "devices", "import", delivery_list)
     assert (
-        run(app, "devices", "move", "ab1", "--school", "Kjenn skole", "--pupil", "elev.åse").output == "ab1 is moved\n"
+        run(app, "devices", "move", "ab1", "--school", "Kjenn skole", "--pupil", "elev.åse").output == "AB1 is moved\n"
     )
     with transaction():
         one = device("AB1")
@@ -142,18 +142,48 @@ def test_a_tablet_is_moved_to_a_class_or_a_cart(app: Flask, school: School, deli
     assert (device("AB2").class_id, device("AB2").cart) == (None, "Vogn 1")
     assert run(app, "devices", "move", "AB2", "--school", "Kjenn skole", "--pupil", "ukjent").exit_code == 3
     assert run(app, "devices", "move", "AB2").exit_code == 2
+    for both in (["--class", "8B", "--cart", "Vogn 1"], ["--class", "8B", "--pupil", "elev.åse"]):
+        refused = run(app, "devices", "move", "AB2", "--school", "Kjenn skole", *both)
+        assert refused.exit_code == 2
+        assert "--class, --pupil or --cart: one of them" in refused.stderr
+    assert (device("AB2").class_id, device("AB2").cart) == (None, "Vogn 1")
+
+
+def test_what_a_tablet_says_of_itself_does_not_steer_the_terminal(app: Flask, delivery_list: Path) -> None:
+    run(app, "devices", "import", delivery_list)
+    with transaction():
+        device("AB1").model = "iPad\x1b[2J\u202e"
+    shown = run(app, "devices", "show", "AB1").output
+    assert "iPad\\x1b[2J\\u202e" in shown
+    assert "\x1b" not in shown
+
+
+def test_times_are_shown_as_the_schools_clocks_show_them(app: Flask, delivery_list: Path) -> None:
+    run(app, "devices", "import", delivery_list)
+    with transaction():
+        device("AB1").state.last_seen_at = NOW
+    assert "  2026-09-14 10:15  " in run(app, "devices", "list").output
+    assert "last_seen_at         2026-09-14 10:15\n" in run(app, "devices", "show", "AB1").output
 
 
 def test_the_steps_of_a_tablets_life(app: Flask, school: School, delivery_list: Path) -> None:
     run(app, "devices", "import", delivery_list)
-    for step, life in (("lost", "lost"), ("found", "expected"), ("retire", "retired"), ("reinstate", "expected")):
-        assert run(app, "devices", step, "AB1").output == f"AB1: {step}\n"
+    for step, life, told in (
+        ("lost", "lost", "reported lost"),
+        ("found", "expected", "found: it is expected, and enrols with a ticket"),
+        ("retire", "retired", "retired"),
+        ("reinstate", "expected", "back in use: it is expected, and enrols with a ticket"),
+    ):
+        assert run(app, "devices", step, "lk-1").output == f"AB1 is {told}\n"
         assert device("AB1").life.value == life
     refused = run(app, "devices", "found", "AB1")
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr == "fleet: conflict: kind: tablet, serial: AB1, state: expected, step: found\n"
+    assert refused.stderr == "fleet: tablet AB1 is not lost (expected)\n"
     assert run(app, "devices", "revoke", "AB1").exit_code == 1
     with transaction():
         device("AB1").life = DeviceLife.ENROLLED
-    assert run(app, "devices", "revoke", "AB1").output == "AB1: key revoked\n"
+    assert (
+        run(app, "devices", "revoke", "AB1").output
+        == "the key of AB1 is revoked: the tablet needs a ticket to enrol again\n"
+    )
     assert run(app, "devices", "lost", "NONE").exit_code == 3

@@ -48,7 +48,8 @@ def test_findings_are_listed_of_all_of_a_school_and_of_a_tablet(app: Flask) -> N
 def test_a_finding_tells_what_where_and_since_when(app: Flask) -> None:
     (row,) = json.loads(run(app, "KJENN1", "--json").output)
     assert row == {
-        "serial": "KJENN1", "asset_tag": None, "school": "Kjenn skole", "class": None, "kind": "app-missing",
+        "serial": "KJENN1", "asset_tag": None, "school": "Kjenn skole", "school_ended": False, "class": None,
+        "class_ended": False, "kind": "app-missing",
         "subject": "no.app", "detail": {}, "opened_at": NOW.isoformat(),
     }  # fmt: skip
     table = run(app).output.splitlines()

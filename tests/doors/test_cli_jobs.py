@@ -109,5 +109,6 @@ def test_the_history_lists_runs_of_one_job_or_all_newest_first(app: Flask) -> No
     ]
     shown = run(app, "history").output
     assert "RuntimeError" in shown
+    assert f"{NOW:%Y-%m-%d} 10:15" in shown
     assert "tablets 3" in shown
     assert "none 0" not in shown

@@ -14,6 +14,7 @@ from fleet.cli import main
 from fleet.cli.output import Program
 from fleet.db import reading, transaction
 from fleet.people import passwords
+from fleet.schools.queries import find_school
 from tests import factories
 from tests.factories import GOOD_PASSWORD
 
@@ -42,12 +43,15 @@ def test_the_first_administrator_gets_a_link_and_later_nobody_does(app: Flask) -
     with transaction():
         passwords.use_link(token, GOOD_PASSWORD, username="sjef", name="Prøve Sjef", now=clock.now())
     refused = run(app, "first-admin", code=1)
-    assert refused.stderr == "fleet: conflict: kind: account, reason: there are accounts already\n"
+    assert refused.stderr == (
+        "fleet: there are accounts already: make more with `scripts/fleet people create`, or a new link for one with "
+        "`scripts/fleet people link NAME`\n"
+    )
     assert refused.stdout == ""
 
 
 def test_a_new_account_has_its_role_and_a_link_that_works(app: Flask, kjenn: str) -> None:
-    shown = run(app, "create", "Prove", "--name", "Prøve Lærer", "--role", "teacher", "--school", "kjenn skole").output
+    shown = run(app, "create", "Prove", "--name", "Prøve Lærer", "--role", "teacher", "--school", "kjenn skole").stdout
     assert shown.startswith("account prove (teacher at Kjenn skole)\nlink to choose a password, good once, until 20")
     with reading():
         info = passwords.look_up_link(token_in(shown), now=clock.now())
@@ -131,6 +135,32 @@ def test_an_account_is_disabled_and_enabled_and_gets_a_new_link(app: Flask) -> N
     assert json.loads(run(app, "show", "prove", "--json").output)["disabled_at"] is not None
     assert run(app, "enable", "prove").output == "prove is enabled\n"
     assert json.loads(run(app, "show", "prove", "--json").output)["disabled_at"] is None
+
+
+def test_a_teacher_whom_the_roster_does_not_have_is_made_with_a_warning(app: Flask, kjenn: str) -> None:
+    where = ["--role", "teacher", "--school", kjenn]
+    made = run(app, "create", "prove", "--name", "Prøve", *where)
+    assert "the roster has no teacher with the user name prove, so this account sees no class yet" in made.stderr
+    with transaction():
+        factories.account("eldre")
+        factories.employee("kjent", find_school(kjenn))
+    assert "the user name eldre" in run(app, "grant", "eldre", *where).stderr
+    assert run(app, "create", "kjent", "--name", "Prøve", *where).stderr == ""
+    assert run(app, "create", "it", "--name", "Prøve", "--role", "school-it", "--school", kjenn).stderr == ""
+
+
+def test_school_it_is_given_everywhere_only_where_that_is_said(app: Flask, kjenn: str) -> None:
+    with transaction():
+        factories.account("prove")
+    for words in (["create", "ny", "--name", "Prøve"], ["grant", "prove"]):
+        silent = run(app, *words, "--role", "school-it", code=2)
+        assert "--school NAME, or --everywhere" in silent.stderr
+        both = run(app, *words, "--role", "school-it", "--school", kjenn, "--everywhere", code=2)
+        assert "either --school or --everywhere" in both.stderr
+        run(app, *words, "--role", "school-it", "--everywhere")
+    grants = [row["grants"] for row in json.loads(run(app, "list", "--json").output)]
+    assert [[(one["role"], one["school"]) for one in each] for each in grants] == [[("school-it", None)]] * 2
+    run(app, "create", "x2", "--name", "Prøve", "--everywhere", code=2)
 
 
 @pytest.mark.parametrize("verb", ["show", "link", "disable", "enable"])

@@ -1,12 +1,16 @@
 """``fleet profiles``: from files to published versions, shown and compared."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
+from fleet.db import transaction
 from profiles import catalogue
+from tests import factories as make
+from tests.conftest import NOW
 from tests.doors.fleet_command import run
 
 FIRST = 'name = "prove"\ntitle = "Prøve"\n[camera]\nallowed = false\n'
@@ -21,16 +25,72 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_becomes_a_draft_and_the_draft_a_version(app: Flask, file: Path) -> None:
     assert run(app, "profiles", "import", file).output == "prove: draft version 1\n"
-    assert run(app, "profiles", "show", "prove").exit_code == 3  # nothing is published yet
+    refused = run(app, "profiles", "show", "prove")
+    assert refused.exit_code == 3
+    assert refused.stderr == (
+        "fleet: prove has only a draft: publish it with `scripts/fleet profiles publish prove`, or look at it with "
+        "`scripts/fleet profiles show prove --draft`\n"
+    )
+    shown = json.loads(run(app, "profiles", "show", "prove", "--draft", "--json").output)
+    assert (shown["version"], shown["draft"], shown["settings"]) == (1, True, {"camera.allowed": False})
+    assert json.loads(run(app, "profiles", "show", "prove", "--version", 1, "--json").output) == shown
     assert json.loads(run(app, "profiles", "list", "--json").output) == [
         {"name": "prove", "title": "Prøve", "published": None, "draft": 1}
     ]
     assert run(app, "profiles", "publish", "prove").output == "prove: published version 1\n"
     assert run(app, "profiles", "publish", "prove").exit_code == 1
     assert json.loads(run(app, "profiles", "show", "prove", "--json").output) == {
-        "name": "prove", "title": "Prøve", "version": 1, "settings": {"camera.allowed": False},
+        "name": "prove", "title": "Prøve", "version": 1, "draft": False, "settings": {"camera.allowed": False},
     }  # fmt: skip
     assert "camera.allowed  no" in run(app, "profiles", "show", "prove").output
+    assert "prove has no draft" in run(app, "profiles", "show", "prove", "--draft").stderr
+    missing = run(app, "profiles", "show", "prove", "--version", 7)
+    assert (missing.exit_code, missing.stderr) == (3, "fleet: prove has no version 7; it has: 1\n")
+    assert run(app, "profiles", "show", "prove", "--version", 1, "--draft").exit_code == 2
+
+
+def test_a_misspelt_profile_is_told_the_nearest_names(app: Flask, file: Path) -> None:
+    run(app, "profiles", "import", file)
+    assert run(app, "profiles", "publish", "Prov").stderr == "fleet: no profile is called Prov; nearest: prove\n"
+    assert "`scripts/fleet profiles list`" in run(app, "profiles", "publish", "xxxxxxxxx").stderr
+
+
+def test_publishing_tells_which_assignments_stay_with_an_older_version(app: Flask, file: Path) -> None:
+    with transaction():
+        made = make.school("Kjenn skole")
+        make.school_class(made, "8B")
+        ended = make.school_class(made, "7A")
+        make.device(made, serial="AB1")
+    run(app, "profiles", "import", file, "--publish")
+    places = (
+        ["--municipality"],
+        ["--school", "Kjenn skole"],
+        ["--class", "8B"],
+        ["--class", "7A"],
+        ["--device", "AB1", "--until", "01.12.2036"],
+    )
+    ids = [json.loads(run(app, "assignments", "create", "prove", *where, "--json").output)["id"] for where in places]
+    with transaction():
+        ended.ended_at = NOW
+    file.write_text(SECOND)
+    done = run(app, "profiles", "import", file, "--publish").output.splitlines()
+    create = "version 1: scripts/fleet assignments create prove"
+    assert done == [
+        "prove: published version 2",
+        "4 assignment(s) still have an older version; to move them, run:",
+        f"  #{ids[0]} municipality, {create} --municipality",
+        f"  #{ids[1]} Kjenn skole, {create} --school 'Kjenn skole'",
+        f"  #{ids[2]} 8B, {create} --class 8B --school 'Kjenn skole'",
+        f"  #{ids[4]} AB1, {create} --device AB1 --until '2036-12-01 00:00' && scripts/fleet assignments withdraw {ids[4]}",
+    ]
+    for line in done[2:]:  # what is told is what moves them
+        for command in line.partition(": ")[2].split(" && "):
+            assert run(app, *shlex.split(command)[1:]).exit_code == 0
+    file.write_text(FIRST)
+    run(app, "profiles", "import", file)
+    again = run(app, "profiles", "publish", "prove").output
+    assert "4 assignment(s) still have an older version" in again
+    assert "version 2: scripts" in again
 
 
 def test_versions_are_listed_compared_and_written_as_a_file_that_reads_back(app: Flask, file: Path) -> None:

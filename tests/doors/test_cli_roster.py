@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests import rosters
+from fleet.db import transaction
+from fleet.devices.models import DeviceLife
+from fleet.schools import queries
+from tests import factories, rosters
 from tests.doors.fleet_command import run
 
 
@@ -74,17 +77,38 @@ def test_the_brake_stops_with_its_own_exit_code_unless_told_otherwise(
     broken = rosters.zipped(tmp_path / "half.zip", half(rosters.one_roster()))
     dry = run(app, "roster", "import", broken, "--dry-run")
     assert dry.exit_code == 0
-    assert "the brake would stop this (braked: kind: classes, removed: 6, of: 10" in dry.output
+    assert "the brake would stop this: 6 of 10 classes, more than 10 % would leave; --allow-removals" in dry.output
     assert json.loads(run(app, "roster", "import", broken, "--dry-run", "--json").output)["braked"]["removed"] == 6
     stopped = run(app, "roster", "import", broken)
     assert stopped.exit_code == 4
-    assert stopped.stderr.startswith("fleet: braked: kind: classes, removed: 6, of: 10, max_removed_percent: 10")
+    assert stopped.stderr.startswith(
+        "fleet: this import would remove 6 of 10 classes, more than 10 %: look at --dry-run, then repeat with"
+    )
     assert "Traceback" not in stopped.stderr
     assert rosters.dump(without=set()) == before
     for words in (["--max-removed", "60"], ["--allow-removals"]):
         assert run(app, "roster", "import", broken, *words).exit_code == 0
         assert run(app, "roster", "undo").exit_code == 0
     assert "brake" not in run(app, "roster", "import", broken, "--dry-run", "--allow-removals").output
+
+
+def test_tablets_in_classes_that_leave_are_counted(app: Flask, package: Path, tmp_path: Path) -> None:
+    run(app, "roster", "import", package)
+    with transaction():
+        leaving, staying = queries.find_class("s1k7"), queries.find_class("s1k1")
+        factories.tablets(leaving.school, 3, of_class=leaving)
+        factories.device(leaving.school, serial="UT1", class_id=leaving.id, life=DeviceLife.RETIRED)
+        factories.device(leaving.school, serial="INNE1", class_id=staying.id)
+    smaller = rosters.zipped(tmp_path / "half.zip", half(rosters.one_roster()))
+    words = "3 tablet(s) stand in classes that leave: `scripts/fleet devices list` shows those as ended"
+    assert words in run(app, "roster", "import", smaller, "--dry-run").output
+    told = json.loads(run(app, "roster", "import", smaller, "--allow-removals", "--json").output)
+    assert told["tablets_in_removed_classes"] == 3
+    assert "stand in classes" not in run(app, "roster", "import", smaller, "--dry-run").output
+    listed = run(app, "devices", "list").output
+    assert listed.count("7A (ended)") == 4
+    assert listed.count("(ended)") == 4
+    assert "fleet: class 7A has ended" in run(app, "devices", "list", "--class", "7A").stderr
 
 
 def test_an_undo_restores_every_table(app: Flask, package: Path, tmp_path: Path) -> None:

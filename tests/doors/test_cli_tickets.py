@@ -42,11 +42,22 @@ def test_a_ticket_is_made_with_its_code_its_qr_text_and_its_sheet(app: Flask, tm
     assert code.replace("-", "") not in repr(rosters.dump(without=set()))
 
 
-def test_an_older_sheet_in_the_same_place_loses_other_readers(app: Flask, tmp_path: Path) -> None:
+def test_an_older_sheet_in_the_same_place_stays_unless_forced_and_then_loses_other_readers(
+    app: Flask, tmp_path: Path
+) -> None:
     sheet = tmp_path / "ark.pdf"
     sheet.write_text("x" * 100_000)
     sheet.chmod(0o644)
-    run(app, "tickets", "create", "--school", "Kjenn skole", "--pdf", sheet)
+    before = rosters.dump(without=set())
+    refused = run(app, "tickets", "create", "--school", "Kjenn skole", "--pdf", sheet)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert (
+        "ark.pdf is there already, and the code on it would be lost: name another file, or add --force"
+        in refused.stderr
+    )
+    assert rosters.dump(without=set()) == before
+    assert sheet.read_text() == "x" * 100_000
+    run(app, "tickets", "create", "--school", "Kjenn skole", "--pdf", sheet, "--force")
     assert stat.S_IMODE(sheet.stat().st_mode) == 0o600
     assert sheet.read_bytes().rstrip().endswith(b"%%EOF")
 
@@ -78,7 +89,7 @@ def test_an_expiry_is_local_time_of_the_schools(app: Flask) -> None:
         "--cart",
         "Vogn 1",
         "--expires",
-        f"{day}T12:00",
+        f"{day:%d.%m.%Y} 12:00",
         "--listed-only",
         "--max",
         "3",
@@ -88,14 +99,15 @@ def test_an_expiry_is_local_time_of_the_schools(app: Flask) -> None:
     assert expires.date() == day
     assert expires.hour in {10, 11}  # Oslo is ahead by one hour or two
     assert (made["cart"], made["listed_only"]) == ("Vogn 1", True)
+    assert f"{day} 12:00" in run(app, "tickets", "list").output
 
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--school", "Kjen skole"], 3, "nearest: ['Kjenn skole'"),
-        (["--school", "Kjenn skole", "--class", "9Z"], 3, "no such class"),
-        (["--school", "Rasta skole", "--class", "8B"], 3, "no such class"),
+        (["--school", "Kjen skole"], 3, "no school is called Kjen skole; nearest: Kjenn skole"),
+        (["--school", "Kjenn skole", "--class", "9Z"], 3, "no class is called 9Z: `scripts/fleet classes list`"),
+        (["--school", "Rasta skole", "--class", "8B"], 3, "no class is called 8B"),
         (["--school", "Rasta skole"], 1, "say how many"),
         (["--school", "Kjenn skole", "--max", "0"], 1, "1 to 5000"),
         (["--school", "Kjenn skole", "--expires", "2020-01-01"], 1, "expiry"),

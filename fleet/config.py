@@ -38,6 +38,7 @@ class Config:
         poll_s: seconds between a tablet's polls in school hours (``FLEET_POLL_S``).
         report_s: seconds between a tablet's full reports in school hours (``FLEET_REPORT_S``).
         queue_limit: check-ins that may wait in one process before more are turned away (``FLEET_QUEUE_LIMIT``).
+        proxies: addresses or networks of proxies whose word on the caller's address counts (``FLEET_PROXIES``).
         run_jobs: whether this server also runs the timetable of jobs (``FLEET_JOBS``, on or off).
     """
 
@@ -50,6 +51,7 @@ class Config:
     poll_s: int
     report_s: int
     queue_limit: int
+    proxies: tuple[str, ...]
     run_jobs: bool
 
     @property
@@ -115,6 +117,15 @@ def _public_url(environ: Mapping[str, str], bind: str) -> str:
     return text
 
 
+def _proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
+    told = [one.strip() for one in environ.get("FLEET_PROXIES", "").split(",") if one.strip()]
+    try:
+        return tuple(str(ipaddress.ip_network(one)).removesuffix("/32").removesuffix("/128") for one in told)
+    except ValueError:
+        expected = "addresses or networks with a comma between, such as 10.0.0.5,10.1.0.0/24"
+        raise ConfigError(variable="FLEET_PROXIES", found=",".join(told), expected=expected) from None
+
+
 def _database_url(environ: Mapping[str, str], data_dir: Path) -> str:
     text = environ.get("FLEET_DATABASE_URL", "")
     if not text:
@@ -159,6 +170,7 @@ def load(environ: Mapping[str, str]) -> Config:
         poll_s=_whole(environ, "FLEET_POLL_S", 60, 1, 86_400),
         report_s=_whole(environ, "FLEET_REPORT_S", 900, 1, 86_400),
         queue_limit=_whole(environ, "FLEET_QUEUE_LIMIT", 2_000, 1, 100_000),
+        proxies=_proxies(environ),
         run_jobs=jobs == "on",
     )
     if config.is_sqlite and config.workers > 1:

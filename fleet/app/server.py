@@ -78,6 +78,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "workers": self._config.workers,
             "worker_class": "fleet.app.worker.Worker",
             "keepalive": _KEEPALIVE_S,
+            "forwarded_allow_ips": ",".join(self._config.proxies),
             "graceful_timeout": 30,
             "timeout": 60,
             "loglevel": "warning",

@@ -137,7 +137,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "access_log": False,
         "server_header": False,
         "date_header": False,  # the gate's
-        "proxy_headers": False,  # whom to believe is decided by configuration, not by whoever connects
+        "proxy_headers": True,  # of the proxies that the configuration names, see server.py; none otherwise
         "timeout_graceful_shutdown": 20,
         "timeout_notify": 2,  # seconds between two looks at whether gunicorn lives
     }

@@ -1,7 +1,9 @@
 """The server as a process: probes, request ids, limits on callers, a clean stop."""
 
+import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,8 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+import sqlalchemy as sa
 
 from tests.serving import ROOT, Server, serving
 
@@ -136,3 +140,31 @@ def test_a_command_in_the_wrong_folder_makes_nothing_and_says_so(tmp_path: Path)
     assert done.returncode == 1
     assert "FLEET_DATA_DIR" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def fail_to_sign_in(server: Server, forwarded_for: str) -> None:
+    """Try a wrong password as whoever a proxy says that it is."""
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    headers = {"X-Forwarded-For": forwarded_for}
+    connection.request("GET", "/sign-in", headers=headers)
+    page = connection.getresponse()
+    cookies = "; ".join(value.partition(";")[0] for name, value in page.getheaders() if name.lower() == "set-cookie")
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.read().decode())
+    assert token is not None
+    form = urlencode({"csrf_token": token[1], "username": "ingen", "password": "feil passord her", "next": ""})
+    sent = {**headers, "Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", "/sign-in", body=form, headers=sent)
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+@pytest.mark.parametrize(("proxies", "callers"), [("", 1), ("10.0.0.5", 1), ("127.0.0.0/8", 2)])
+def test_only_a_named_proxy_tells_callers_apart(fresh_url: str, tmp_path: Path, proxies: str, callers: int) -> None:
+    with serving(fresh_url, tmp_path / "data", jobs="off", FLEET_PROXIES=proxies) as server:
+        for address in ("10.9.0.1", "1.2.3.4, 10.9.0.2"):
+            fail_to_sign_in(server, address)
+    engine = sa.create_engine(fresh_url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as connection:
+        subjects = connection.execute(sa.text("SELECT count(DISTINCT subject) FROM sign_in_failure")).scalar_one()
+    engine.dispose()
+    assert subjects == 1 + callers  # the name that was tried, and the addresses

@@ -29,6 +29,12 @@ def test_every_spelling_of_postgresql_goes_through_psycopg(url: str) -> None:
     assert loaded.workers == 4
 
 
+def test_proxies_are_addresses_and_networks() -> None:
+    loaded = config.load({"FLEET_PROXIES": "10.0.0.5, 10.1.0.0/24,fd00::1"})
+    assert loaded.proxies == ("10.0.0.5", "10.1.0.0/24", "fd00::1")
+    assert config.load({}).proxies == ()
+
+
 @pytest.mark.parametrize(
     ("public_url", "authority"),
     [
@@ -63,6 +69,9 @@ def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> 
         ("FLEET_PUBLIC_URL", " https://nettbrett.kommune.no"),
         ("FLEET_PUBLIC_URL", "https://[::1"),
         ("FLEET_PUBLIC_URL", "https://"),
+        ("FLEET_PROXIES", "proxy.kommune.no"),
+        ("FLEET_PROXIES", "10.0.0.5/8"),
+        ("FLEET_PROXIES", "*"),
         ("FLEET_DATABASE_URL", "mysql://localhost/fleet"),
         ("FLEET_DATABASE_URL", "sqlite:///"),
         ("FLEET_DATABASE_URL", "sqlite:///:memory:"),

@@ -55,11 +55,9 @@ def findings(serial: str | None, school: str | None, limit: int | None, *, as_js
     """List open findings, newest first: of one tablet (serial or asset tag), a school, or all."""
     by = Principal.command_line()
     with application(writes=False):
-        found = queries.open_findings(
-            by=by,
+        given = queries.Filter(
             school_id=schools.find_school(school).id if school is not None else None,
             device_id=devices.find_device(serial, by=by).id if serial is not None else None,
-            limit=limit,
         )
-        rows = [_plain(finding) for finding in found]
+        rows = [_plain(finding) for finding in queries.open_findings(given, by=by, limit=limit)]
     show_table(rows if as_json else map(marked, rows), _COLUMNS, as_json=as_json)

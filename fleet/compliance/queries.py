@@ -1,6 +1,7 @@
 """Reading findings: a fixed number of statements however many there are."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -13,42 +14,63 @@ from fleet.devices import queries as devices
 from fleet.devices.models import Device
 
 
-def open_findings(
-    *,
-    by: Principal,
-    school_id: int | None = None,
-    class_id: int | None = None,
-    device_id: int | None = None,
-    limit: int | None = None,
-) -> Sequence[Finding]:
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which findings: of a kind, or of the tablets of a school, of a class and its pupils, or of one tablet."""
+
+    kind: FindingKind | None = None
+    school_id: int | None = None
+    class_id: int | None = None
+    device_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many findings are open, and how many tablets they are about."""
+
+    findings: int
+    tablets: int
+
+
+def open_findings(given: Filter, *, by: Principal, limit: int | None = None, offset: int = 0) -> Sequence[Finding]:
     """Return open findings of the tablets ``by`` may see, newest first, with tablet, school and class; one statement.
 
     Args:
+        given: which of them.
         by: who asks.
-        school_id: only this school's tablets.
-        class_id: only this class's tablets, and those of its pupils.
-        device_id: only this tablet's.
         limit: at most so many.
+        offset: after so many.
     """
     own = contains_eager(Finding.device)
     query = (
-        _open(select(Finding), devices.Filter(school_id=school_id, class_id=class_id), by)
+        _open(select(Finding), given, by)
         .join(Finding.device)
         .options(own, own.joinedload(Device.school), own.joinedload(Device.school_class))
         .order_by(Finding.opened_at.desc(), Finding.id.desc())
         .limit(limit)
+        .offset(offset)
     )
-    if device_id is not None:
-        query = query.where(Finding.device_id == device_id)
     return db.session.scalars(query).all()
+
+
+def count(given: Filter, *, by: Principal) -> Count:
+    """Return how many findings :func:`open_findings` would return without a limit, and of how many tablets."""
+    query: Any = select(func.count(), func.count(Finding.device_id.distinct())).select_from(Finding)
+    return Count(*db.session.execute(_open(query, given, by)).one())
 
 
 def counts(*, by: Principal) -> dict[FindingKind, int]:
     """Return how many findings of each kind are open at the tablets ``by`` may see; one statement."""
     query: Any = select(Finding.kind, func.count()).group_by(Finding.kind)
-    found = {row[0]: row[1] for row in db.session.execute(_open(query, devices.Filter(), by))}
+    found = {row[0]: row[1] for row in db.session.execute(_open(query, Filter(), by))}
     return {kind: found.get(kind, 0) for kind in FindingKind}
 
 
-def _open(query: Select[Any], given: devices.Filter, by: Principal) -> Select[Any]:
-    return query.where(Finding.closed_at.is_(None), Finding.device_id.in_(devices.matching(given, by=by)))
+def _open(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
+    tablets = devices.Filter(school_id=given.school_id, class_id=given.class_id)
+    query = query.where(Finding.closed_at.is_(None), Finding.device_id.in_(devices.matching(tablets, by=by)))
+    if given.kind is not None:
+        query = query.where(Finding.kind == given.kind)
+    if given.device_id is not None:
+        query = query.where(Finding.device_id == given.device_id)
+    return query

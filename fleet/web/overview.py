@@ -21,10 +21,11 @@ _FINDINGS_SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A school, or a teacher's class: where it leads, and its tablets in figures."""
+    """A school, or a teacher's class: where it leads, where those lead that need a look, and its tablets in figures."""
 
     title: str
     address: str
+    look_address: str
     figures: Figures
     classes: int | None = None
     school: str | None = None
@@ -34,7 +35,8 @@ class Card:
 def overview() -> str:
     """Show the overview."""
     by, now = signed_in.by(), clock.now()
-    findings = compliance.open_findings(by=by, limit=_FINDINGS_SHOWN)
+    findings = compliance.open_findings(compliance.Filter(), by=by, limit=_FINDINGS_SHOWN)
+    counts = compliance.counts(by=by)
     school_cards, class_cards = _cards(by, now)
     municipality = schools.municipality()
     return show(
@@ -44,7 +46,9 @@ def overview() -> str:
         school_cards=school_cards,
         class_cards=class_cards,
         findings=findings,
-        counts=compliance.counts(by=by),
+        counts=counts,
+        count=sum(counts.values()),
+        roles={grant.role for grant in by.grants},
     )
 
 
@@ -61,7 +65,8 @@ def _cards(by: Principal, now: datetime) -> tuple[list[Card], list[Card]]:
     class_cards = [
         Card(
             row["title"],
-            url_for("web.school", school_id=row["school_id"], class_id=row["id"], _anchor="tablets-title"),
+            _of_class(row),
+            _of_class(row, state="findings"),
             by_class.get(row["id"], Figures()),
             school=row["school"],
         )
@@ -72,4 +77,14 @@ def _cards(by: Principal, now: datetime) -> tuple[list[Card], list[Card]]:
 
 def _school_card(row: dict[str, Any], by_school: dict[int | None, Figures]) -> Card:
     figures = by_school.get(row["id"], Figures())
-    return Card(row["name"], url_for("web.school", school_id=row["id"]), figures, classes=row["classes"])
+    return Card(
+        row["name"],
+        url_for("web.school", school_id=row["id"]),
+        url_for("web.findings", school_id=row["id"]),
+        figures,
+        classes=row["classes"],
+    )
+
+
+def _of_class(row: dict[str, Any], *, state: str | None = None) -> str:
+    return url_for("web.school", school_id=row["school_id"], class_id=row["id"], state=state, _anchor="tablets-title")

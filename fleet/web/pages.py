@@ -12,6 +12,7 @@ from fleet import clock
 from fleet.web.signed_in import is_refresh
 
 REFRESH_S = 5
+PAGE_SIZE = 100  # rows of a list that comes in pages
 
 
 def show(name: str, **values: Any) -> str:
@@ -24,3 +25,13 @@ def show(name: str, **values: Any) -> str:
     template = f"{name}_live.html" if is_refresh() else f"{name}.html"
     own_address = request.full_path.rstrip("?")
     return render_template(template, **values, now=clock.now(), own_address=own_address, refresh_s=REFRESH_S)
+
+
+def whole(told: str | None) -> int | None:
+    """Return a number from an address, as the database can hold it; None where it tells none."""
+    return int(told) if told is not None and told.isascii() and told.isdecimal() and len(told) <= 9 else None
+
+
+def page_count(rows: int) -> int:
+    """Return in how many pages so many rows come; an empty list is a page too."""
+    return max(1, -(-rows // PAGE_SIZE))

@@ -6,13 +6,15 @@ from jinja2 import StrictUndefined
 from fleet.config import Config
 from fleet.web import assets, bars, errors, formats, languages, security, signed_in, words
 from fleet.web import choose_password as _choose_password
+from fleet.web import enrol as _enrol
+from fleet.web import findings as _findings
 from fleet.web import overview as _overview
 from fleet.web import school as _school
 from fleet.web import sign_in as _sign_in
 from fleet.web import tablet as _tablet
 from fleet.web.blueprint import web
 
-SCREENS = (_sign_in, _choose_password, _overview, _school, _tablet)
+SCREENS = (_sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet)
 
 
 def register(app: Flask) -> None:

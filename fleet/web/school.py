@@ -18,12 +18,12 @@ from fleet.devices.queries import Figures, Filter
 from fleet.schools import queries as schools
 from fleet.web import signed_in
 from fleet.web.blueprint import web
-from fleet.web.pages import show
+from fleet.web.pages import PAGE_SIZE, page_count, show, whole
 
-PAGE_SIZE = 100
 _QUIET_AFTER = timedelta(days=1)
 _MAX_TEXT = 100
-STATES = ("findings", "waiting", "quiet", "expected", "lost")
+STATES = ("findings", "waiting", "quiet", "expected", "lost", "retired")
+_LIVES = {"expected": DeviceLife.EXPECTED, "lost": DeviceLife.LOST, "retired": DeviceLife.RETIRED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,16 @@ class Choice:
     page: int
 
     def filter(self, school_id: int, now: datetime) -> Filter:
-        """Return which tablets are meant."""
+        """Return which tablets are meant: as in the figures, none that is out of use, unless one asks for those."""
         return Filter(
             school_id=school_id,
             class_id=self.class_id,
             text=self.text or None,
-            life={"expected": DeviceLife.EXPECTED, "lost": DeviceLife.LOST}.get(self.state),
+            life=_LIVES.get(self.state),
             not_seen_since=now - _QUIET_AFTER if self.state == "quiet" else None,
             has_findings=True if self.state == "findings" else None,
             is_pending=self.state == "waiting",
+            with_retired=self.state == "retired",
         )
 
     def told(self, page: int) -> dict[str, str]:
@@ -57,15 +58,10 @@ def _choice() -> Choice:
     state = request.args.get("state", "")
     return Choice(
         text=request.args.get("q", "").strip()[:_MAX_TEXT],
-        class_id=_whole(request.args.get("class_id")),
+        class_id=whole(request.args.get("class_id")),
         state=state if state in STATES else "",
-        page=_whole(request.args.get("page")) or 1,
+        page=whole(request.args.get("page")) or 1,
     )
-
-
-def _whole(told: str | None) -> int | None:
-    """Return a number from an address, as the database can hold it."""
-    return int(told) if told is not None and told.isascii() and told.isdecimal() and len(told) <= 9 else None
 
 
 @web.get("/schools/<int(max=2147483647):school_id>")
@@ -89,7 +85,7 @@ def school(school_id: int) -> str:
         choice=choice,
         states=STATES,
         count=count,
-        pages=max(1, -(-count // PAGE_SIZE)),
+        pages=page_count(count),
     )
 
 
@@ -104,7 +100,7 @@ def _kinds(shown: Sequence[Device], school_id: int) -> dict[int, list[FindingKin
     kinds: dict[int, list[FindingKind]] = defaultdict(list)
     wanted = {device.id for device in shown if device.state.has_findings}
     if wanted:
-        for finding in compliance.open_findings(by=signed_in.by(), school_id=school_id):
+        for finding in compliance.open_findings(compliance.Filter(school_id=school_id), by=signed_in.by()):
             if finding.device_id in wanted and finding.kind not in kinds[finding.device_id]:
                 kinds[finding.device_id].append(finding.kind)
     return kinds

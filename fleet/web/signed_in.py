@@ -11,7 +11,7 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from fleet import clock
-from fleet.access import Principal
+from fleet.access import Principal, Role
 from fleet.config import Config
 from fleet.db import transaction
 from fleet.people import accounts, signing_in
@@ -41,7 +41,7 @@ def install(app: Flask) -> None:
     # What it would compare is the browser's address and name, which change with the network and prove nothing.
     manager.session_protection = None
     manager.user_loader(_find)
-    app.context_processor(lambda: {"account": account()})
+    app.context_processor(lambda: {"account": account(), "is_municipal_admin": is_municipal_admin()})
 
 
 def _find(token: str) -> Visitor | None:
@@ -69,6 +69,12 @@ def account() -> Account | None:
     if g.get("nobody"):
         return None
     return current_user.account if current_user.is_authenticated else None
+
+
+def is_municipal_admin() -> bool:
+    """Whether the signed-in account looks after the whole municipality; only for what a page offers, never a check."""
+    found = account()
+    return found is not None and any(grant.role is Role.MUNICIPAL_ADMIN for grant in found.grants)
 
 
 def token() -> str | None:

@@ -25,7 +25,7 @@ def tablet(serial: str) -> str:
         "tablet",
         device=device,
         facts=device.state.facts or {},
-        findings=compliance.open_findings(by=by, device_id=device.id),
+        findings=compliance.open_findings(compliance.Filter(device_id=device.id), by=by),
         failures=device.state.failures or [],
         check_ins=checkins.latest(device, limit=_CHECK_INS_SHOWN),
         settings=_settings(reasons.why(device, at=now)),

@@ -58,7 +58,16 @@ def filter_state(one: str) -> str:
         "quiet": _("Not heard from the last day"),
         "expected": _("Not enrolled yet"),
         "lost": _("Lost"),
+        "retired": _("Out of use"),
     }[one]
+
+
+def failure_reason(told: str) -> str:
+    """Say why a tablet could not put a setting into force; a reason that we do not know is shown as it was told."""
+    return {
+        "rejected": _("the tablet refused it"),
+        "unsupported": _("this kind of tablet cannot do it"),
+    }.get(told, told)
 
 
 def finding_title(kind: FindingKind) -> str:

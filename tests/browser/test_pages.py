@@ -9,6 +9,8 @@ from playwright.sync_api import Page, Route, expect
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.assignments.assigning import Place
+from fleet.checkins.models import CheckIn
 from fleet.compliance.models import FindingKind
 from fleet.db import db, transaction
 from fleet.people import accounts, passwords
@@ -23,7 +25,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.serves]
 PAGES = [
     ("/sign-in", None), ("/password/unknown", None), ("/", "admin"), ("/schools/{w.school.id}", "admin"),
     ("/schools/{w.school.id}?q=nothing", "admin"), ("/tablets/OWN1", "admin"), ("/unknown", "admin"), ("/", "teacher"), ("/", "nobody"),
+    ("/enrol#CODE", None), ("/findings", "admin"), ("/findings?kind=silent", "it"), ("/findings", "teacher"),
 ]  # fmt: skip
+_HIDDEN_CELLS = """(width) => [...document.querySelectorAll('.ds-table tbody :is(th, td)')].filter((cell) => {
+    const box = cell.getBoundingClientRect();
+    const saysColumn = cell.tagName === 'TH' || getComputedStyle(cell, '::before').content.length > 2;
+    return !saysColumn || box.width === 0 || box.left < 0 || box.right > width || cell.scrollWidth > cell.clientWidth;
+}).map((cell) => cell.outerHTML)"""
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
@@ -121,6 +129,74 @@ def test_filter_works_without_what_others_made(site: Site, open_page: Open) -> N
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"\?q=own"))
     expect(page.locator("tr[id^=tablet-]")).to_have_count(1)
+
+
+def _long_tales(site: Site) -> int:
+    """Return the id of a school whose one tablet has much to tell: long names, failed settings, layers that disagree, check-ins."""
+    with site.app.app_context(), transaction():
+        school = factories.school("Skolen med det lange navnet ved fjorden")
+        device = factories.device(
+            school, serial="PHONE1-0123456789-ABCDEF", asset_tag="Nettbrettvogn-0123456789", model="Prøvebrett Pro 12,9"
+        )
+        factories.told(device, at=clock.now(), applied=factories.shall_have(device))
+        device.state.failures = [{"key": "camera.allowed", "reason": "unsupported"}]
+        visiting.finding(device, FindingKind.SETTINGS_FAILED, settings=["camera.allowed", "wifi.networks"])
+        visiting.finding(
+            device, FindingKind.APP_MISSING, "no.example.with.a.very.long.name.that.has.no.space.to.break.at"
+        )
+        base = factories.published(
+            "kommunens-grunnoppsett-med-langt-navn", **{"camera.allowed": True, "apps.allowed": ["no.example.game"] * 3}
+        )
+        lesson = factories.published("undervisning", **{"camera.allowed": False})
+        for version, place in ((base, Place.municipality()), (lesson, Place.school(school))):
+            factories.assign(version, place, now=clock.now() - timedelta(minutes=5))
+        row = {"device_id": device.id, "report_id": "x", "clock_offset_s": 0, "battery_percent": 87}
+        db.session.add(
+            CheckIn(
+                **row, sequence=1, received_at=clock.now(), storage_free_bytes=5_300_000_000, applied_digest="0" * 64
+            )
+        )
+        return school.id
+
+
+def test_phone_shows_every_cell_with_its_column_and_nothing_beside_the_screen(site: Site, open_page: Open) -> None:
+    school_page = f"/schools/{_long_tales(site)}"
+    page = open_page("/", "admin")
+    page.set_viewport_size(PHONE)
+    for path, most in ((school_page, 2), ("/tablets/PHONE1-0123456789-ABCDEF", 3), ("/findings", 3), ("/", 3)):
+        page.goto(site.address(path))
+        hidden: list[str] = page.evaluate(_HIDDEN_CELLS, PHONE["width"])
+        assert hidden == [], path
+        assert page.locator(".ds-table tbody tr").count() >= most, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+        assert violations(page) == [], path
+
+
+def test_code_of_a_sheet_stays_in_the_browser(open_page: Open) -> None:
+    page = open_page("/sign-in")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(f"{request.url} {request.headers} {request.post_data}"))
+    page.goto(page.url.replace("/sign-in", "/enrol#SECR-ETCO"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("En kode for å registrere nettbrett")
+    page.get_by_role("button", name="Nynorsk").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ein kode for å registrere nettbrett")
+    assert len(asked) > 2
+    assert "SECR" not in "".join(asked)
+
+
+def test_findings_narrow_by_kind_and_school_while_one_looks(open_page: Open) -> None:
+    page = open_page("/", "admin")
+    page.get_by_role("link", name="Bør sees på", exact=True).click()
+    rows = page.locator("tr[id^=finding-]")
+    expect(rows).not_to_have_count(0)
+    page.locator("#school_id").select_option(label="Naboskolen")
+    expect(page.get_by_text("Ingen åpne funn passer.")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/findings\?school_id=\d+$"))
+    page.locator("#school_id").select_option(label="Alle skoler")
+    page.locator("#kind").select_option(label="Blokkert app")
+    expect(rows).to_have_count(1)
+    page.reload()
+    expect(rows).to_have_count(1)
 
 
 def test_page_nobody_looks_at_does_not_ask(open_page: Open) -> None:

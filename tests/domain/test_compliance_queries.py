@@ -36,13 +36,15 @@ def test_open_findings_come_newest_first_with_their_tablets_in_one_statement(app
     statements.clear()
     shown = [
         (f.kind.value, f.device.serial, f.device.school and f.device.school.name, f.device.school_class is not None)
-        for f in queries.open_findings(by=ADMIN)
+        for f in queries.open_findings(queries.Filter(), by=ADMIN)
     ]
     assert len(statements) == 1
     assert [row[0] for row in shown] == ["silent", "storage-low"]
     assert {row[2:] for row in shown} == {("Kjenn skole", True)}
-    assert [f.kind for f in queries.open_findings(by=ADMIN, limit=1)] == [FindingKind.SILENT]
-    assert [f.kind for f in queries.open_findings(by=ADMIN, device_id=one.id)] == [FindingKind.STORAGE_LOW]
+    assert [f.kind for f in queries.open_findings(queries.Filter(), by=ADMIN, limit=1)] == [FindingKind.SILENT]
+    assert [f.kind for f in queries.open_findings(queries.Filter(device_id=one.id), by=ADMIN)] == [
+        FindingKind.STORAGE_LOW
+    ]
 
 
 @pytest.fixture
@@ -65,14 +67,28 @@ def test_everybody_sees_the_findings_of_their_own_tablets(fleet: dict[str, int])
     school_it = Principal("account", "2", (Grant(Role.SCHOOL_IT, fleet["kjenn"]),))
     teacher = Principal("account", "3", (Grant(Role.TEACHER, fleet["kjenn"]),), frozenset({fleet["class"]}))
     nobody = Principal("account", "4")
-    seen = [len(queries.open_findings(by=by)) for by in (ADMIN, school_it, teacher, nobody)]
+    seen = [len(queries.open_findings(queries.Filter(), by=by)) for by in (ADMIN, school_it, teacher, nobody)]
     assert seen == [4, 3, 2, 0]
     assert [queries.counts(by=by)[FindingKind.SILENT] for by in (ADMIN, school_it, teacher, nobody)] == seen
 
 
 def test_findings_narrow_to_a_school_and_a_class_with_its_pupils(fleet: dict[str, int]) -> None:
-    assert len(queries.open_findings(by=ADMIN, school_id=fleet["rasta"])) == 1
-    assert len(queries.open_findings(by=ADMIN, class_id=fleet["class"])) == 2
+    assert len(queries.open_findings(queries.Filter(school_id=fleet["rasta"]), by=ADMIN)) == 1
+    assert len(queries.open_findings(queries.Filter(class_id=fleet["class"]), by=ADMIN)) == 2
+
+
+def test_findings_narrow_to_a_kind_and_are_counted_with_their_tablets(app: Flask) -> None:
+    one, other = factories.tablets(factories.school(), 2)
+    find(one, FindingKind.SILENT)
+    find(one, FindingKind.STORAGE_LOW, minutes=1)
+    find(other, FindingKind.STORAGE_LOW, minutes=2)
+    find(other, FindingKind.SILENT, closed=True)
+    low = queries.Filter(kind=FindingKind.STORAGE_LOW)
+    assert [f.device_id for f in queries.open_findings(low, by=ADMIN)] == [other.id, one.id]
+    assert [f.device_id for f in queries.open_findings(low, by=ADMIN, limit=1, offset=1)] == [one.id]
+    assert queries.count(low, by=ADMIN) == queries.Count(2, 2)
+    assert queries.count(queries.Filter(), by=ADMIN) == queries.Count(3, 2)
+    assert queries.count(queries.Filter(), by=Principal("account", "4")) == queries.Count(0, 0)
 
 
 def test_counts_name_every_kind_and_leave_out_what_is_closed(app: Flask) -> None:

@@ -99,10 +99,13 @@ def test_filters_narrow_the_list(fleet: dict[str, School]) -> None:
         seen, failing = queries.find_device("OWN", by=CLI), queries.find_device("RASTA", by=CLI)
         seen.state.last_seen_at, seen.state.desired_digest, seen.state.applied_digest = NOW, "a", "a"
         failing.state.has_findings = True
+        queries.find_device("STRANGER", by=CLI).life = DeviceLife.RETIRED
         own_class = queries.find_device("CLASS", by=CLI).class_id
     assert serials(CLI, school_id=fleet["rasta"].id) == {"RASTA"}
     assert serials(CLI, class_id=own_class) == {"CLASS", "OWN"}
     assert serials(CLI, life=DeviceLife.EXPECTED) == {"CART"}
+    assert serials(CLI, with_retired=False) == {*KJENN, "RASTA"} - {"STRANGER"}
+    assert "STRANGER" in serials(CLI)
     assert serials(CLI, text=" Å-1 ") == {"CLASS"}
     assert serials(CLI, text="clas") == {"CLASS", "OTHERCLASS"}
     assert serials(CLI, text="10%") == {"CLASS"}
@@ -110,7 +113,7 @@ def test_filters_narrow_the_list(fleet: dict[str, School]) -> None:
     assert serials(CLI, text="_") == set()
     assert serials(CLI, has_findings=True) == {"RASTA"}
     assert serials(CLI, has_findings=False) == KJENN
-    assert serials(CLI, is_pending=True) == {*KJENN, "RASTA"} - {"OWN", "CART"}
+    assert serials(CLI, is_pending=True) == {*KJENN, "RASTA"} - {"OWN", "CART", "STRANGER"}
     assert "OWN" not in serials(CLI, not_seen_since=NOW)
     assert "OWN" in serials(CLI, not_seen_since=NOW + timedelta(seconds=1))
     assert "CART" not in serials(CLI, not_seen_since=NOW)

@@ -54,6 +54,11 @@ POLICY: dict[str, list[tuple[str, tuple[int, ...]]]] = {
         ("/tablets/{w.other_tablet.serial}", (302, 200, 404, 200, 404, 404, 404)),
         ("/tablets/NONE", (302, 404, 404, 404, 404, 404, 404)),
     ],
+    "web.findings": [
+        ("/findings", _SIGNED_IN),
+        ("/findings?school_id={w.other_school.id}&kind=app-blocked&page=2", _SIGNED_IN),  # what is shown: tested there
+    ],
+    "web.enrol": [("/enrol", _ANYONE)],
     "web.sign_in": [("/sign-in", (200, 302, 302, 302, 302, 302, 302))],
     "web.choose_password": [("/password/unknown", (404,) * 7)],
     "web.static_file": [("/static/0/fleet.css", _ANYONE), ("/static/0/../register.py", (404,) * 7)],
@@ -94,6 +99,7 @@ def test_living_part_shows_no_more_than_the_page(app: Flask, world: World, role:
         f"/schools/{world.other_school.id}",
         "/tablets/OWN1",
         "/tablets/OTHER1",
+        "/findings",
     ):
         whole, living = visitor.get(path), visitor.refresh(path)
         assert whole.status_code == living.status_code
@@ -156,7 +162,7 @@ def test_empty_server_says_what_comes_next(app: Flask) -> None:
 @pytest.mark.parametrize(
     ("query", "shown"),
     [
-        ("", {"OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1"}), ("q=own", {"OWN1"}), ("q=tag-own", {"OWN1"}), ("q=VEBRETT", {"OWN1"}),
+        ("", {"OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1"}), ("state=retired", {"GONE1"}), ("q=gone", set()), ("q=own", {"OWN1"}), ("q=tag-own", {"OWN1"}), ("q=VEBRETT", {"OWN1"}),
         ("q=%25", set()), ("q=_", set()), ("q=nothing", set()), ("state=findings", {"OWN1"}), ("state=waiting", {"LATE1"}),
         ("state=quiet", {"QUIET1"}), ("state=expected", {"NEW1"}), ("state=lost", {"LOST1"}), ("class_id={own}", {"OWN1"}),
         ("class_id={next}", {"NEXT1"}), ("state=nonsense&class_id=x&page=-1", {"OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1"}),
@@ -167,6 +173,7 @@ def test_filter_narrows_the_list(app: Flask, world: World, admin: Visitor, query
     with app.app_context(), transaction():
         factories.device(world.school, serial="NEW1", life=DeviceLife.EXPECTED)
         factories.device(world.school, serial="LOST1", life=DeviceLife.LOST)
+        factories.device(world.school, serial="GONE1", life=DeviceLife.RETIRED)
         quiet = factories.device(world.school, serial="QUIET1")
         factories.told(quiet, at=clock.now() - timedelta(days=2), applied=factories.shall_have(quiet))
         late = factories.device(world.school, serial="LATE1")
@@ -175,8 +182,18 @@ def test_filter_narrows_the_list(app: Flask, world: World, admin: Visitor, query
     address = f"/schools/{world.school.id}?{query.format(own=world.own_class.id, next=world.next_class.id)}"
     page = admin.refresh(address).text
     assert {
-        serial for serial in ("OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1") if f"/tablets/{serial}" in page
+        serial
+        for serial in ("OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1", "GONE1")
+        if f"/tablets/{serial}" in page
     } == shown
+
+
+def test_figure_and_list_count_the_same_tablets(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        factories.device(world.school, serial="GONE1", life=DeviceLife.RETIRED)
+    page = " ".join(visiting_text(admin.get(f"/schools/{world.school.id}").text).split())
+    assert "Nettbrett 2 2 i bruk" in page
+    assert "Viser 2 nettbrett" in page
 
 
 def test_long_list_comes_in_pages_that_keep_the_filter(app: Flask, world: World, admin: Visitor) -> None:
@@ -227,7 +244,7 @@ def test_school_list_has_no_pupils_names(world: World, admin: Visitor) -> None:
     assert "Elev Prøve" not in admin.get(f"/schools/{world.school.id}").text
 
 
-@pytest.mark.parametrize("path", ["/", "/schools/{w.school.id}", "/tablets/OWN1"])
+@pytest.mark.parametrize("path", ["/", "/schools/{w.school.id}", "/tablets/OWN1", "/findings"])
 def test_page_asks_the_database_a_bounded_number_of_times(
     app: Flask, world: World, admin: Visitor, statements: list[str], path: str
 ) -> None:
@@ -312,7 +329,12 @@ def test_whatever_a_tablet_or_a_file_tells_is_shown_as_text(
             factories.published(text, **{"lock_screen.message": text}),
             Place.school_class(db.session.merge(world.own_class)),
         )
-    for path in ("/", f"/schools/{world.school.id}?q={'%22%3E%3Cscript%3E'}", f"/schools/{world.school.id}"):
+    for path in (
+        "/",
+        f"/schools/{world.school.id}?q={'%22%3E%3Cscript%3E'}",
+        f"/schools/{world.school.id}",
+        "/findings",
+    ):
         page = admin.get(path)
         assert page.status_code == 200
         assert list(_markup(page.text)) == []

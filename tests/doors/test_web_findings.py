@@ -1,0 +1,167 @@
+"""The list of findings: what it shows, to whom, and how one comes to it."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from fleet import clock
+from fleet.compliance.models import Finding, FindingKind
+from fleet.db import db, transaction
+from fleet.devices.models import Device
+from fleet.web.formats import NOTHING
+from tests import factories, visiting
+from tests.doors.test_web_pages import visiting_text
+from tests.visiting import Visitor, World
+
+
+@pytest.fixture
+def world(app: Flask) -> World:
+    """Return the small municipality, with a finding at every tablet: OWN1 has two."""
+    made = visiting.build(app)
+    with app.app_context(), transaction():
+        visiting.finding(db.session.merge(made.tablet), FindingKind.OS_OUTDATED, found="16.7", expected="17.0")
+        visiting.finding(db.session.merge(made.next_tablet), FindingKind.OS_OUTDATED)
+        visiting.finding(db.session.merge(made.other_tablet), FindingKind.SILENT)
+    return made
+
+
+def visit(app: Flask, username: str) -> Visitor:
+    visitor = Visitor(app)
+    assert visitor.sign_in(username).status_code == 303
+    return visitor
+
+
+def rows(page: str) -> list[str]:
+    """Return the serials of a page's findings, in its order."""
+    return re.findall(r'<tr id="finding-\d+">\s*<th scope="row"><a [^>]*>([^<]+)</a>', page)
+
+
+def words(page: str) -> str:
+    return " ".join(visiting_text(page).split())
+
+
+@pytest.mark.parametrize(
+    ("username", "shown"),
+    [
+        ("admin", ["NEXT1", "OTHER1", "OWN1", "OWN1"]), ("it", ["NEXT1", "OWN1", "OWN1"]), ("other-it", ["OTHER1"]),
+        ("teacher", ["OWN1", "OWN1"]), ("next-teacher", ["NEXT1"]), ("nobody", []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("query", ["", "?school_id={other}", "?kind=nonsense&school_id=x&page=-1"])
+def test_everybody_sees_the_findings_of_their_own_tablets_whatever_the_address_asks(
+    app: Flask, world: World, username: str, shown: list[str], query: str
+) -> None:
+    school = world.school if username == "other-it" else world.other_school
+    visitor = visit(app, username)
+    if "school_id={other}" in query and username == "admin":
+        shown = ["OTHER1"]  # the one who may look there
+    address = "/findings" + query.format(other=school.id)
+    assert sorted(rows(visitor.get(address).text)) == sorted(rows(visitor.refresh(address).text)) == shown
+
+
+@pytest.mark.parametrize(
+    ("username", "schools"),
+    [
+        ("admin", ["Naboskolen", "Prøveskolen"]),
+        ("it", ["Prøveskolen"]),
+        ("other-it", ["Naboskolen"]),
+        ("teacher", ["Prøveskolen"]),
+        ("nobody", []),
+    ],
+)
+def test_filter_names_ones_own_schools_only(app: Flask, world: World, username: str, schools: list[str]) -> None:
+    page = visit(app, username).get("/findings").text
+    choice = page.partition('name="school_id"')[2].partition("</select>")[0]
+    assert sorted(re.findall(r">([^<>]+)</option>", choice)) == sorted(["Alle skoler", *schools])
+    assert ("Naboskolen" in page) == ("Naboskolen" in schools)
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "count"),
+    [
+        ("kind=os-outdated", ["NEXT1", "OWN1"], "2 åpne funn på 2 nettbrett"),
+        ("kind=app-blocked", ["OWN1"], "1 åpent funn på 1 nettbrett"),
+        ("school_id={own}", ["NEXT1", "OWN1", "OWN1"], "3 åpne funn på 2 nettbrett"),
+        ("school_id={other}&kind=silent", ["OTHER1"], "1 åpent funn på 1 nettbrett"),
+        ("school_id={other}&kind=os-outdated", [], "0 åpne funn på 0 nettbrett"),
+        ("school_id=999999999999999999999", ["NEXT1", "OTHER1", "OWN1", "OWN1"], "4 åpne funn på 3 nettbrett"),
+    ],
+)
+def test_kind_and_school_in_the_address_narrow_the_list_and_the_form_tells_them(
+    app: Flask, world: World, query: str, shown: list[str], count: str
+) -> None:
+    asked = query.format(own=world.school.id, other=world.other_school.id)
+    page = visit(app, "admin").get(f"/findings?{asked}").text
+    assert sorted(rows(page)) == shown
+    assert count in words(page)
+    assert ("Ingen åpne funn passer." in page) == (not shown)
+    for told in asked.split("&"):
+        if (value := told.partition("=")[2]) in {*FindingKind, str(world.school.id), str(world.other_school.id)}:
+            assert f'<option value="{value}" selected>' in page
+
+
+def test_list_comes_in_pages_newest_first_and_the_last_page_is_never_missed(app: Flask, world: World) -> None:
+    begun = clock.now() - timedelta(days=1)
+    with app.app_context(), transaction():
+        devices: list[Device] = factories.tablets(world.school, 105)
+        for number, device in enumerate(devices):
+            made = Finding(device_id=device.id, kind=FindingKind.STORAGE_LOW, subject="", detail={})
+            made.opened_at = begun + timedelta(minutes=number)
+            db.session.add(made)
+        serials = [device.serial for device in reversed(devices)]
+    admin = visit(app, "admin")
+    first = admin.get(f"/findings?kind=storage-low&school_id={world.school.id}").text
+    assert rows(first) == serials[:100]
+    assert "105 åpne funn på 105 nettbrett" in words(first)
+    assert "Side 1 av 2" in first
+    assert f"/findings?kind=storage-low&amp;school_id={world.school.id}&amp;page=2" in first
+    assert rows(admin.get("/findings?kind=storage-low&page=2").text) == serials[100:]
+    assert rows(admin.get("/findings?kind=storage-low&page=999999999").text) == serials[100:]
+
+
+def test_finding_says_where_and_what(app: Flask, world: World) -> None:
+    told = words(visit(app, "it").get("/findings").text)
+    assert f"OWN1 Prøveskolen {NOTHING} Gammelt system Har system 16.7, minst 17.0 er påkrevd. akkurat nå" in told
+    assert "NEXT1 Prøveskolen 9A Gammelt system" in told
+    assert "Elev Prøve" not in told
+
+
+def links(page: str) -> dict[str, str]:
+    """Return where a page's links lead, by their words."""
+    found = re.findall(r'<a [^>]*href="([^"]+)"[^>]*>(.*?)</a>', page, re.DOTALL)
+    return {words(inside): address.replace("&amp;", "&") for address, inside in found}
+
+
+def test_overview_leads_to_all_findings(app: Flask, world: World) -> None:
+    with app.app_context(), transaction():
+        for device in factories.tablets(world.school, 9):
+            visiting.finding(device, FindingKind.STORAGE_LOW)
+    page = visit(app, "admin").get("/").text
+    found = links(page)
+    assert found["Bør sees på"] == found["Vis alle"] == "/findings"
+    assert found["Gammelt system: 2"] == "/findings?kind=os-outdated"
+    assert found["Lite lagringsplass: 9"] == "/findings?kind=storage-low"
+    assert found["11 bør sees på"] == f"/findings?school_id={world.school.id}"
+    assert found["1 bør sees på"] == f"/findings?school_id={world.other_school.id}"
+    assert len(rows(page)) == 8
+    assert "De 8 nyeste av 13" in page
+
+
+def test_overview_that_shows_all_findings_offers_no_more(app: Flask, world: World) -> None:
+    page = visit(app, "admin").get("/").text
+    assert len(rows(page)) == 4
+    assert "Vis alle" not in page
+
+
+def test_teachers_class_leads_to_its_tablets_that_need_a_look(app: Flask, world: World) -> None:
+    teacher = visit(app, "teacher")
+    address = links(teacher.get("/").text)["1 bør sees på"]
+    assert address == f"/schools/{world.school.id}?class_id={world.own_class.id}&state=findings#tablets-title"
+    assert "/tablets/OWN1" in teacher.get(address).text
+
+
+def test_school_page_leads_to_its_own_findings(app: Flask, world: World) -> None:
+    page = visit(app, "it").get(f"/schools/{world.school.id}").text
+    assert links(page)["Bør sees på"] == f"/findings?school_id={world.school.id}"

@@ -17,19 +17,6 @@ from fleet.devices.models import DeviceState
 from tests.gate import Door, Tablet, door, problem, report_body, ticket
 
 
-@pytest.fixture
-def server(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
-    with door(fresh_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def tablet(server: Door) -> Tablet:
-    made = Tablet(server)
-    assert made.enrol(ticket(server), "SN0001").status == 201
-    return made
-
-
 def pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 

@@ -18,12 +18,11 @@ from sqlalchemy import func, select
 
 from agent_protocol import envelopes
 from agent_protocol.errors import UntrustedError
-from agent_protocol.messages import BASE_PATH, ConfigDocument, Envelope, ReportAnswer, Role, decode
+from agent_protocol.messages import BASE_PATH, ReportAnswer, Role, decode
 from agent_protocol.session import Session
 from agent_protocol.simulated import SimulatedDevice
 from agent_protocol.store import MemoryStore
 from fleet import clock, orders
-from fleet.access import Principal
 from fleet.assignments.assigning import Place
 from fleet.assignments.models import Schedule
 from fleet.channels.native.authority import load
@@ -35,49 +34,7 @@ from fleet.orders import Order, OrderKind, OrderState
 from tests import factories as make
 from tests.conftest import NOW
 from tests.gate import AUTHORITY, Door, Tablet, door, problem, report_body, ticket
-
-BY = Principal.command_line()
-CONFIG, REPORTS = f"{BASE_PATH}/config", f"{BASE_PATH}/reports"
-
-
-@pytest.fixture
-def server(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
-    with door(fresh_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def tablet(server: Door) -> Tablet:
-    made = Tablet(server)
-    assert made.enrol(ticket(server), "SN0001").status == 201
-    return made
-
-
-def device_of(tablet: Tablet) -> Device:
-    return db.session.scalars(select(Device).where(Device.uid == tablet.uid)).one()
-
-
-def state_of(tablet: Tablet) -> dict[str, Any]:
-    with tablet.door.database():
-        state = device_of(tablet).state
-        return {column.key: getattr(state, column.key) for column in DeviceState.__table__.columns}
-
-
-def stored(tablet: Tablet) -> int:
-    with tablet.door.database():
-        return db.session.scalar(select(func.count()).select_from(CheckIn)) or 0
-
-
-def order_for(tablet: Tablet, kind: OrderKind = OrderKind.RING, message: str | None = None) -> str:
-    with tablet.door.database():
-        return orders.queue([device_of(tablet)], kind, message=message, by=BY, now=clock.now())[0].uid
-
-
-def config_of(tablet: Tablet) -> ConfigDocument:
-    answer = tablet.get(CONFIG)
-    assert answer.status == 200
-    return decode(ConfigDocument, envelopes.payload_of(decode(Envelope, answer.body)))
-
+from tests.native import BY, CONFIG, REPORTS, config_of, device_of, order_for, state_of, stored
 
 # -- the cycle ---------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,65 +11,18 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from sqlalchemy import func, select
 
-from agent_protocol import envelopes, signing
+from agent_protocol import signing
 from agent_protocol.errors import STATUS, Code
-from agent_protocol.messages import BASE_PATH, ConfigDocument, Envelope, decode
+from agent_protocol.messages import BASE_PATH
 from agent_protocol.session import Session
 from agent_protocol.simulated import SimulatedDevice
 from agent_protocol.states import AgentState
 from agent_protocol.store import MemoryStore
-from fleet import clock, orders
-from fleet.access import Principal
-from fleet.checkins.models import CheckIn
-from fleet.db import db
+from fleet import clock
 from fleet.devices import enrolment
-from fleet.devices.models import Device, DeviceState
-from fleet.orders import OrderKind
 from tests.gate import AUTHORITY, Door, Tablet, door, problem, report_body, ticket
-
-BY = Principal.command_line()
-CONFIG, REPORTS = f"{BASE_PATH}/config", f"{BASE_PATH}/reports"
-
-
-@pytest.fixture
-def server(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
-    with door(fresh_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def tablet(server: Door) -> Tablet:
-    made = Tablet(server)
-    assert made.enrol(ticket(server), "SN0001").status == 201
-    return made
-
-
-def device_of(tablet: Tablet) -> Device:
-    return db.session.scalars(select(Device).where(Device.uid == tablet.uid)).one()
-
-
-def state_of(tablet: Tablet) -> dict[str, Any]:
-    with tablet.door.database():
-        state = device_of(tablet).state
-        return {column.key: getattr(state, column.key) for column in DeviceState.__table__.columns}
-
-
-def stored(tablet: Tablet) -> int:
-    with tablet.door.database():
-        return db.session.scalar(select(func.count()).select_from(CheckIn)) or 0
-
-
-def order_for(tablet: Tablet, kind: OrderKind = OrderKind.RING, message: str | None = None) -> str:
-    with tablet.door.database():
-        return orders.queue([device_of(tablet)], kind, message=message, by=BY, now=clock.now())[0].uid
-
-
-def config_of(tablet: Tablet) -> ConfigDocument:
-    answer = tablet.get(CONFIG)
-    assert answer.status == 200
-    return decode(ConfigDocument, envelopes.payload_of(decode(Envelope, answer.body)))
+from tests.native import CONFIG, REPORTS, state_of, stored
 
 
 def refused(tablet: Tablet, expected: Code, headers: dict[str, str], body: bytes | None = None) -> None:

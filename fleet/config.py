@@ -68,6 +68,15 @@ class Config:
         return host if parts.port in (None, default) else f"{host}:{parts.port}"
 
     @property
+    def is_local_only(self) -> bool:
+        """Whether the address people and tablets are told leads nowhere but to this machine."""
+        host = urlsplit(self.public_url).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+    @property
     def secrets_dir(self) -> Path:
         """Where keys and secrets live, owner-only."""
         return self.data_dir / "secrets"

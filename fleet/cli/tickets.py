@@ -58,6 +58,9 @@ def create(
         if pdf is not None:
             content = sheet.make(ticket, code, public_url=config.public_url, timezone=config.timezone)
             _write_for_owner(pdf, content, over=force)
+    if config.is_local_only:
+        told = f"{config.public_url} leads to this machine only; start the server with FLEET_PUBLIC_URL for others"
+        click.echo(f"fleet: note: {told}", err=True)
     if as_json:
         show_json(shown)
         return

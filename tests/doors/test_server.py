@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.serving import ROOT, Server, serving
+from tests.small_school import SCHOOL, write_roster
 
 pytestmark = pytest.mark.serves
 
@@ -168,3 +169,14 @@ def test_only_a_named_proxy_tells_callers_apart(fresh_url: str, tmp_path: Path, 
         subjects = connection.execute(sa.text("SELECT count(DISTINCT subject) FROM sign_in_failure")).scalar_one()
     engine.dispose()
     assert subjects == 1 + callers  # the name that was tried, and the addresses
+
+
+def test_a_ticket_with_an_address_of_this_machine_only_says_so(server: Server, tmp_path: Path) -> None:
+    write_roster(tmp_path / "roster.zip")
+    server.fleet("roster", "import", str(tmp_path / "roster.zip"))
+    command = [sys.executable, "-m", "fleet", "tickets", "create", "--school", SCHOOL, "--max", "1", "--json"]
+    for url, noted in ((server.address, True), ("https://nettbrett.kommune.no", False)):
+        environ = {**server.full_environ(), "FLEET_PUBLIC_URL": url}
+        done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert ("this machine only" in done.stderr) is noted
+        assert json.loads(done.stdout)["qr"].startswith(url)

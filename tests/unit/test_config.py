@@ -29,6 +29,20 @@ def test_every_spelling_of_postgresql_goes_through_psycopg(url: str) -> None:
     assert loaded.workers == 4
 
 
+@pytest.mark.parametrize(
+    ("public_url", "local"),
+    [
+        ("http://127.0.0.1:8000", True),
+        ("http://[::1]:8000", True),
+        ("http://localhost", True),
+        ("http://10.0.0.5", False),
+        ("https://nettbrett.kommune.no", False),
+    ],
+)
+def test_an_address_that_leads_nowhere_else_is_known_as_such(public_url: str, local: bool) -> None:
+    assert config.load({"FLEET_PUBLIC_URL": public_url}).is_local_only is local
+
+
 def test_proxies_are_addresses_and_networks() -> None:
     loaded = config.load({"FLEET_PROXIES": "10.0.0.5, 10.1.0.0/24,fd00::1"})
     assert loaded.proxies == ("10.0.0.5", "10.1.0.0/24", "fd00::1")

@@ -72,7 +72,14 @@ def _tablets(config: Config, notes: demo_seed.Notes) -> list[SimulatedTablet]:
 
 @contextlib.contextmanager
 def _server(environ: Mapping[str, str], config: Config) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the server; ended cleanly afterwards."""
+    """Run the server; ended cleanly afterwards.
+
+    Raises:
+        SystemExit: it did not start, or another one is there already.
+    """
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(f"http://{config.bind}/healthz", timeout=5).close()
+        raise SystemExit(f"demo: a server runs on {config.bind} already; stop it, or set FLEET_BIND to another address")
     with (config.data_dir / "server.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "fleet", "server", "run"], env=dict(environ), stderr=log, start_new_session=True

@@ -70,6 +70,8 @@ def test_the_demo_lives_stops_cleanly_and_goes_on_with_the_same_data(tmp_path: P
     second = start(tmp_path, port)
     try:
         wait_until_seen(tmp_path, second, schools=4)
+        assert start(tmp_path, port).wait(60) == 1, "a third one beside it"
+        assert f"a server runs on 127.0.0.1:{port} already" in (tmp_path / "out").read_text()
         second.send_signal(signal.SIGTERM)
         assert second.wait(60) == 0
     finally:

@@ -39,6 +39,10 @@ _HINTS = {
     Code.SERIAL_NOT_LISTED: "school IT does not expect a tablet of this serial; is --serial right?",
     Code.DEVICE_LOST: "this tablet is reported lost; bring it to school IT",
     Code.DEVICE_RETIRED: "this tablet is out of use; ask school IT to take it into use again",
+    Code.DEVICE_IN_USE: (
+        "a tablet of this serial was heard from a moment ago; if it was wiped, wait a quarter of an hour, or have "
+        "school IT revoke its key"
+    ),
     Code.REVOKED: "this tablet may not speak any more; enrol it again with a new ticket",
 }
 

@@ -23,6 +23,7 @@ class Code(enum.StrEnum):
     SERIAL_NOT_LISTED = "serial-not-listed"
     DEVICE_LOST = "device-lost"
     DEVICE_RETIRED = "device-retired"
+    DEVICE_IN_USE = "device-in-use"
     NOT_FOUND = "not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     REPLAY = "replay"
@@ -51,6 +52,7 @@ STATUS: dict[Code, int] = {
     Code.SERIAL_NOT_LISTED: 403,
     Code.DEVICE_LOST: 403,
     Code.DEVICE_RETIRED: 403,
+    Code.DEVICE_IN_USE: 409,
     Code.NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.REPLAY: 409,

@@ -17,6 +17,7 @@ from typing import Any
 from agent_protocol import clock
 from agent_protocol.client import BusyError
 from agent_protocol.device import Identity, Inventory
+from agent_protocol.errors import Code
 from agent_protocol.messages import App, Failure, Order, OrderState
 from agent_protocol.session import RefusedError, Session
 from agent_protocol.states import AgentState
@@ -25,6 +26,7 @@ from agent_protocol.transport import HttpTransport, Transport, UnreachableError,
 
 _GIB = 2**30
 _ENROL_RETRY = timedelta(seconds=5)
+_IN_USE_RETRY = timedelta(minutes=1)
 
 
 class SimulatedDevice:
@@ -132,6 +134,8 @@ class SimulatedTablet:
             except UnreachableError:
                 return now + _ENROL_RETRY
             except RefusedError as refusal:
+                if refusal.code == Code.DEVICE_IN_USE:  # its own earlier life, before it was killed
+                    return now + _IN_USE_RETRY
                 self.refused = refusal.code
                 return None
         session.step(transport, now)

@@ -40,6 +40,7 @@ REACTIONS: dict[Code, Reaction] = {
     Code.SERIAL_NOT_LISTED: Reaction.GIVE_UP,
     Code.DEVICE_LOST: Reaction.GIVE_UP,
     Code.DEVICE_RETIRED: Reaction.GIVE_UP,
+    Code.DEVICE_IN_USE: Reaction.GIVE_UP,
     Code.NOT_FOUND: Reaction.DROP,
     Code.METHOD_NOT_ALLOWED: Reaction.DROP,
     Code.REPLAY: Reaction.RAISE_SEQUENCE,

@@ -289,6 +289,9 @@ BY_CODE: Mapping[str, _Words] = MappingProxyType(
         "serial-not-listed": _always("the ticket takes tablets of the delivery list only, and this is none of them"),
         "device-lost": _always(f"the tablet is reported lost: {_see('devices found SERIAL')} if it is back"),
         "device-retired": _always(f"the tablet is retired: {_see('devices reinstate SERIAL')} takes it into use"),
+        "device-in-use": _always(
+            f"a tablet of this serial was heard from a moment ago: wait, or {_see('devices revoke SERIAL')} first"
+        ),
         "revoked": _always("the tablet's key does not count any more: it has to enrol again with a ticket"),
         "replay": _sequence("is not above"),
         "malformed": _sequence("is too far above"),

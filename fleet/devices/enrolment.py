@@ -8,7 +8,7 @@ is stored besides.
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -20,6 +20,8 @@ from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Pla
 from fleet.errors import FleetError
 from fleet.schools.roster.reader import UNSHOWABLE
 
+# Wiping a tablet and setting it up again takes about as long; a pupil who works on it is heard from more often.
+IN_USE_FOR = timedelta(minutes=15)
 _SERIAL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{1,63}")
 
 
@@ -81,6 +83,12 @@ class KeyEndedError(EnrolmentError):
     """The key is of an enrolment that has ended: a tablet that enrols anew makes a new one."""
 
     code = "revoked"
+
+
+class DeviceInUseError(EnrolmentError):
+    """The tablet was heard from a moment ago under another key: whoever asks now is hardly the same tablet, wiped."""
+
+    code = "device-in-use"
 
 
 _ENDED = {"revoked": TicketRevokedError, "expired": TicketExpiredError, "exhausted": TicketExhaustedError}
@@ -150,7 +158,7 @@ def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
             known = _known(request)  # the same key may have come in while this one waited
         if known is not None:
             return known
-        device = _device(request, ticket)
+        device = _device(request, ticket, now)
         if not tickets.burn(ticket, now):
             db.session.refresh(ticket)
             raise _ENDED.get(tickets.state(ticket, now), TicketExhaustedError)(ticket_id=ticket.id)
@@ -196,7 +204,7 @@ def _ticket(code: str, now: datetime) -> Ticket:
     return ticket
 
 
-def _device(request: EnrolmentRequest, ticket: Ticket) -> Device:
+def _device(request: EnrolmentRequest, ticket: Ticket, now: datetime) -> Device:
     """Return the tablet of this serial, new where it may be; refuse what must not enrol."""
     serial = _serial(request.serial)
     if not _SERIAL.fullmatch(serial):
@@ -211,6 +219,9 @@ def _device(request: EnrolmentRequest, ticket: Ticket) -> Device:
             raise error(ticket_id=ticket.id, serial=serial)
     if device.listed_at is None and ticket.listed_only:
         raise SerialNotListedError(ticket_id=ticket.id, serial=serial)
+    seen_at = device.state.last_seen_at
+    if device.life is DeviceLife.ENROLLED and seen_at is not None and now - seen_at < IN_USE_FOR:
+        raise DeviceInUseError(ticket_id=ticket.id, serial=serial)
     if device.school_id is not None and device.school_id != ticket.school_id:
         raise TicketForeignError(ticket_id=ticket.id, serial=serial)
     return device

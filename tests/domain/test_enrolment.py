@@ -277,6 +277,28 @@ def test_a_wiped_tablet_that_enrols_again_keeps_its_history_and_goes_on_with_its
     assert factories.audited(1)[0].fields["reason"] == "wiped"
 
 
+def test_nobody_takes_over_a_tablet_that_is_in_use(school: School) -> None:
+    code = ticket(school)
+    owner = taken_in(request(code, "INUSE1", key="the-owners"))
+    with transaction():
+        db.session.get_one(DeviceState, owner.device_id).last_seen_at = NOW
+    moment = NOW + enrolment.IN_USE_FOR
+    assert refused(request(code, "INUSE1"), now=moment - timedelta(seconds=1)) == "device-in-use"
+    assert used(code) == 1
+    assert taken_in(request(code, "INUSE1", key="the-owners"), now=NOW).device_id == owner.device_id
+    assert taken_in(request(code, "INUSE1"), now=moment).device_id == owner.device_id
+
+
+def test_a_tablet_in_use_whose_key_was_revoked_enrols_anew_at_once(school: School) -> None:
+    code = ticket(school)
+    device = db.session.get_one(Device, taken_in(request(code, "INUSE1")).device_id)
+    with transaction():
+        device.state.last_seen_at = NOW
+    with transaction():
+        life.revoke_key(device, by=CLI, now=NOW)
+    assert taken_in(request(code, "INUSE1")).device_id == device.id
+
+
 def test_a_found_tablet_enrols_anew_under_its_own_row(school: School) -> None:
     code = ticket(school)
     first = taken_in(request(code))

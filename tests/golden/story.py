@@ -173,12 +173,15 @@ def _revoke_ticket(world: World, ticket: Ticket) -> None:
     tickets.revoke(ticket.id, by=world.by, now=world.now)
 
 
-def _with_device(serial: str, state: DeviceLife, *, elsewhere: bool = False) -> Callable[[World], None]:
+def _with_device(
+    serial: str, state: DeviceLife, *, elsewhere: bool = False, is_heard: bool = False
+) -> Callable[[World], None]:
     def before(world: World) -> None:
         world.ticket(serial)
         with world.door.database():
             at: School = factories.school("Naboskolen") if elsewhere else world.school()
-            factories.device(at, serial=serial, life=state)
+            made = factories.device(at, serial=serial, life=state)
+            made.state.last_seen_at = world.now if is_heard else None
 
     return before
 
@@ -227,6 +230,7 @@ STORY: Sequence[Step] = (
     Step("serial-not-listed", "A serial that is not on the delivery list, and a ticket for listed ones", _enrol("listed", serial="GOLDEN0009"), before=lambda world: world.ticket("listed", listed_only=True), key=STRANGER),
     Step("device-lost", "A tablet that is reported lost", _enrol("GOLDEN0004", serial="GOLDEN0004"), before=_with_device("GOLDEN0004", DeviceLife.LOST), key=STRANGER),
     Step("device-retired", "A tablet that is retired", _enrol("GOLDEN0005", serial="GOLDEN0005"), before=_with_device("GOLDEN0005", DeviceLife.RETIRED), key=STRANGER),
+    Step("device-in-use", "A tablet that was heard from a moment ago, under another key", _enrol("GOLDEN0006", serial="GOLDEN0006"), before=_with_device("GOLDEN0006", DeviceLife.ENROLLED, is_heard=True), key=STRANGER),
     Step("nonce-expired", "A nonce that this server never gave", _enrol("first", nonce="1.AAAAAAAAAAAAAAAAAAAAAA"), key=STRANGER),
     Step("revoked", "A key that was taken back", _get(f"{V1}/config"), before=_revoke_tablet),
     Step("busy", "A server that is stopping", _get(f"{V1}/config"), before=_stop),

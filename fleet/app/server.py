@@ -50,7 +50,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         Work(app, keys, clock.now, report_s=config.report_s),
         keys,
         authority_name=config.authority,
-        pace=Pace(config.poll_s, config.report_s, school_time, random.SystemRandom()),
+        pace=Pace(config.poll_s, config.report_s, school_time, random.Random()),  # noqa: S311 (spreads tablets in time, guards nothing)
         nonce_key=read_or_create(config.secrets_dir / "nonce.key", secrets.token_bytes(32)),
         queue_limit=config.queue_limit,
         now=clock.now,

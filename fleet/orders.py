@@ -16,11 +16,12 @@ from sqlalchemy import ForeignKey, Index, String, delete, exists, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet import audit
-from fleet.access import Permission, Principal, require
+from fleet.access import Permission, Principal
 from fleet.db import Base, db, follow, id_set, text_enum
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
-from fleet.errors import ConflictError, InvalidError, NotFoundError
+from fleet.devices.queries import in_own_classes
+from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 
 MAX_TEXT = 500
 DEFAULT_LIFE = timedelta(hours=24)
@@ -103,8 +104,10 @@ def queue(
     """
     payload = _payload(kind, message)
     states.lock(id_set(device.id for device in devices))  # so that two who wish the same at once queue it once
+    own = in_own_classes([device.id for device in devices], by=by)
     for device in devices:
-        require(by, Permission.ORDER_GENTLE, school_id=device.school_id, class_id=device.class_id)
+        if not _may_order(device, own, by):
+            raise ForbiddenError(permission=Permission.ORDER_GENTLE.value)
         if device.life is not DeviceLife.ENROLLED:
             raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value)
     waiting = pending([device.id for device in devices], now=now)
@@ -124,6 +127,12 @@ def queue(
         by, "orders.queued", subject=f"order:{fresh[0].id}", now=now, order_kind=kind.value, count=len(fresh)
     )  # fmt: skip
     return fresh
+
+
+def _may_order(device: Device, own: Collection[int], by: Principal) -> bool:
+    """Whether ``by`` may order a tablet, as school IT or as the teacher of its class or of its pupil."""
+    class_id = next(iter(by.own_class_ids)) if device.id in own else device.class_id
+    return by.may(Permission.ORDER_GENTLE, school_id=device.school_id, class_id=class_id)
 
 
 def _payload(kind: OrderKind, message: str | None) -> dict[str, Any]:
@@ -190,9 +199,7 @@ def withdraw(order_id: int, *, by: Principal, now: datetime) -> None:
     """
     order = db.session.get(Order, order_id)
     device = db.session.get(Device, order.device_id) if order is not None else None
-    if order is None or device is None or not by.may(
-        Permission.ORDER_GENTLE, school_id=device.school_id, class_id=device.class_id
-    ):  # fmt: skip
+    if order is None or device is None or not _may_order(device, in_own_classes([device.id], by=by), by):
         raise NotFoundError(kind="order", name=str(order_id))
     states.lock(id_set([device.id]))
     order = db.session.get_one(Order, order_id, with_for_update=True, populate_existing=True)

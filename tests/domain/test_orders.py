@@ -118,9 +118,16 @@ def test_a_school_orders_its_own_tablets_and_a_teacher_those_of_own_classes(app:
         here, there = make.school("Her"), make.school("Der")
         own, others = make.school_class(here, "8B"), make.school_class(here, "8C")
         mine, not_mine, far = make.device(here, class_id=own.id), make.device(here, class_id=others.id), make.device(there)  # fmt: skip
+        pupil, stranger = make.pupil(here), make.pupil(here)
+        make.membership(pupil, own)
+        make.membership(stranger, others)
+        my_pupils, anothers = make.device(here, person=pupil), make.device(here, person=stranger)
         teacher = Principal("account", "1", grants=(Grant(Role.TEACHER, here.id),), own_class_ids=frozenset({own.id}))
         it = Principal("account", "2", grants=(Grant(Role.SCHOOL_IT, here.id),))
-        for by, devices, refused in ((teacher, [mine], [not_mine, far]), (it, [mine, not_mine], [far])):
+        for by, devices, refused in (
+            (teacher, [mine, my_pupils], [not_mine, anothers, far]),
+            (it, [mine, not_mine, my_pupils, anothers], [far]),
+        ):
             for device in devices:
                 assert orders.queue([device], OrderKind.RING, by=by, now=NOW) is not None
             for device in refused:

@@ -297,7 +297,7 @@ OFTEN = Job("write", "writes a line", EachTenth(), write)
 SHORT: dict[str, Any] = {"life": timedelta(seconds=2), "beat": timedelta(seconds=0.2)}
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 20) -> None:
+def until(holds: Callable[[], bool], *, within_s: float = 60) -> None:
     for _ in range(int(within_s / 0.02)):
         if holds():
             return

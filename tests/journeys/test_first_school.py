@@ -52,7 +52,7 @@ class AgentProcess:
             return {}
 
 
-def eventually(what: Callable[[], bool], *, within_s: float = 30, why: str = "") -> None:
+def eventually(what: Callable[[], bool], *, within_s: float = 120, why: str = "") -> None:
     deadline = time.monotonic() + within_s
     while not what():
         assert time.monotonic() < deadline, why or "did not happen in time"
@@ -114,7 +114,7 @@ def test_a_tablet_enrols_follows_its_class_and_ends_an_assignment_without_the_se
     eventually(lambda: agent.applied("web").get("web.blocked") == changed, why="the changed class profile")
 
     publish(server, tmp_path, "time", kiosk={"app": "no.example.reader"})
-    until = datetime.now(UTC) + timedelta(seconds=16)
+    until = datetime.now(UTC) + timedelta(seconds=40)
     server.fleet("assignments", "create", "time", "--class", "8B", "--until", until.isoformat(timespec="seconds"))
     agent.stop()
     agent.start()  # polls at once; where this runs outside school hours, its next poll might come after the end

@@ -146,7 +146,7 @@ def _payload(kind: OrderKind, message: str | None) -> dict[str, Any]:
 
 
 def _raise_version(device_ids: Collection[int]) -> None:
-    states.lock(id_set(device_ids))
+    """Have tablets fetch anew; the caller holds their rows."""
     db.session.execute(
         update(DeviceState)
         .where(DeviceState.device_id.in_(id_set(device_ids)))
@@ -233,6 +233,7 @@ def expire(now: datetime) -> int:
     device_ids = set(db.session.scalars(select(Order.device_id).where(*is_over).distinct()))
     if not device_ids:
         return 0
+    states.lock(id_set(device_ids))
     _raise_version(device_ids)
     closing = update(Order).where(*is_over).values(state=OrderState.EXPIRED, ended_at=now)
     result = db.session.execute(closing.execution_options(synchronize_session=False))

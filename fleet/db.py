@@ -29,6 +29,7 @@ from sqlalchemy import (
     MetaData,
     Select,
     String,
+    TextClause,
     bindparam,
     cast,
     event,
@@ -184,11 +185,13 @@ def take_turn(name: str) -> None:
     such changes neither miss each other nor deadlock. SQLite's writing transaction is alone anyway.
     """
     if db.session.get_bind().dialect.name == "postgresql":
-        db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(name)})
+        db.session.execute(_lock(name))
 
 
-def _lock_key(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+def _lock(name: str) -> TextClause:
+    """Return PostgreSQL's statement that waits for a lock and keeps it until the transaction ends."""
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    return text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=key)
 
 
 def id_set(ids: Iterable[int]) -> Select[Any]:
@@ -250,7 +253,7 @@ def upgrade() -> None:
     settings = migrations()
     with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key("migrations")})
+            connection.execute(_lock("migrations"))
         settings.attributes["connection"] = connection
         alembic.command.upgrade(settings, "head")
 

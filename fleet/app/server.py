@@ -104,7 +104,7 @@ def serve(config: Config) -> None:
         SystemExit: gunicorn's own end.
     """
     standing.require_free(config.bind)
-    app = create_app(config)
+    app = create_app(config, with_pages=False)  # the workers make their own, with pages
     lock = standing.hold(config)
     authority.load(config.secrets_dir, now=clock.now())
     with app.app_context():

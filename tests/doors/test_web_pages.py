@@ -129,7 +129,8 @@ def test_class_of_another_teacher_in_the_address_shows_nothing(app: Flask, world
     assert "Ingen nettbrett passer." in page.text
 
 
-def test_overview_says_how_tablets_stand(app: Flask, world: World, admin: Visitor) -> None:
+def add_one_in_each_state(app: Flask, world: World) -> None:
+    """Give the school a tablet that is new, lost, retired, long not heard from, and late with its profile."""
     with app.app_context(), transaction():
         factories.device(world.school, serial="NEW1", life=DeviceLife.EXPECTED)
         factories.device(world.school, serial="LOST1", life=DeviceLife.LOST)
@@ -139,6 +140,10 @@ def test_overview_says_how_tablets_stand(app: Flask, world: World, admin: Visito
         late = factories.device(world.school, serial="LATE1")
         factories.shall_have(late)
         factories.told(late, at=clock.now(), applied="0" * 64)
+
+
+def test_overview_says_how_tablets_stand(app: Flask, world: World, admin: Visitor) -> None:
+    add_one_in_each_state(app, world)
     page = " ".join(visiting_text(admin.get("/").text).split())
     for words in (
         ("Prøveskolen 6 nettbrett · 2 klasser 2 har profilen sin 1 venter på profil 1 ikke hørt fra siste døgn "
@@ -170,15 +175,7 @@ def test_empty_server_says_what_comes_next(app: Flask) -> None:
     ],
 )  # fmt: skip
 def test_filter_narrows_the_list(app: Flask, world: World, admin: Visitor, query: str, shown: set[str]) -> None:
-    with app.app_context(), transaction():
-        factories.device(world.school, serial="NEW1", life=DeviceLife.EXPECTED)
-        factories.device(world.school, serial="LOST1", life=DeviceLife.LOST)
-        factories.device(world.school, serial="GONE1", life=DeviceLife.RETIRED)
-        quiet = factories.device(world.school, serial="QUIET1")
-        factories.told(quiet, at=clock.now() - timedelta(days=2), applied=factories.shall_have(quiet))
-        late = factories.device(world.school, serial="LATE1")
-        factories.shall_have(late)
-        factories.told(late, at=clock.now(), applied="0" * 64)
+    add_one_in_each_state(app, world)
     address = f"/schools/{world.school.id}?{query.format(own=world.own_class.id, next=world.next_class.id)}"
     page = admin.refresh(address).text
     assert {

@@ -160,7 +160,8 @@ def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
 
     Args:
         subject: ``device`` (school, class, pupil or enrolment of tablets), ``person`` (memberships), ``class`` or
-            ``school`` (ended, or come back).
+            ``school`` (ended, or come back); of tablets also ``report`` (one that says something new), ``fetched`` (a
+            new configuration was handed out) and ``presence`` (asked for the first time in a while, or from elsewhere).
         ids: which ones.
         now: the instant of the change.
     """
@@ -202,6 +203,11 @@ def id_set(ids: Iterable[int]) -> Select[Any]:
     return select(func.json_each(told).table_valued("value").c.value)
 
 
+def after_commit(function: Callable[[], None]) -> None:
+    """Have ``function`` called once the running transaction is committed; not at all where it is rolled back."""
+    db.session.info.setdefault("after_commit", []).append(function)
+
+
 @contextmanager
 def transaction() -> Iterator[None]:
     """Open the unit of work: everything inside is committed together, or nothing is.
@@ -212,7 +218,8 @@ def transaction() -> Iterator[None]:
         Exception: whatever the body raises, after the rollback.
     """
     db.session.rollback()  # a read before us may hold a snapshot older than the lock we are about to take
-    db.session.info.pop("changed", None)
+    for pending in ("changed", "after_commit"):
+        db.session.info.pop(pending, None)
     try:
         db.session.connection(execution_options={"fleet_writes": True})
         yield
@@ -221,6 +228,8 @@ def transaction() -> Iterator[None]:
     except BaseException:
         db.session.rollback()
         raise
+    for function in db.session.info.pop("after_commit", ()):
+        function()
 
 
 @contextmanager

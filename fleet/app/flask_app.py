@@ -15,6 +15,7 @@ import fleet.checkins.models
 import fleet.compliance.models
 import fleet.devices.models
 import fleet.job_runs
+import fleet.lessons.models
 import fleet.people.models
 import fleet.schools.models
 import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)

@@ -8,7 +8,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.db import Base, Document, text_enum
@@ -78,6 +78,40 @@ class Assignment(Base):
     withdrawn_at: Mapped[datetime | None]
 
     profile_version: Mapped[ProfileVersion] = relationship()
+
+
+class Lease(Base):
+    """A layer on named tablets for a while: what a lesson gives. Which tablet from when until when: LeasedTablet.
+
+    It lies above all assignments and can only tighten what they say. ``profile``, ``version`` and ``place`` are what
+    reasons tell of it.
+    """
+
+    __tablename__ = "lease"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    profile: Mapped[str] = mapped_column(String(64))  # the profile's name, or the quick set's kind
+    version: Mapped[int | None]
+    place: Mapped[str] = mapped_column(String(120))
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class LeasedTablet(Base):
+    """A tablet under a lease, from … until …. Of one tablet no two overlap: never two locks on top of each other."""
+
+    __tablename__ = "leased_tablet"
+    __table_args__ = (
+        Index("ix_leased_tablet_device_id_ends_at", "device_id", "ends_at"),
+        Index("ix_leased_tablet_ends_at", "ends_at"),
+        CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    lease_id: Mapped[int] = mapped_column(ForeignKey("lease.id"), index=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
 
 
 class EffectiveProfile(Base):

@@ -133,6 +133,8 @@ class DeviceState(Base):
     schedule_digest: Mapped[str | None] = mapped_column(String(64))
     next_switch_at: Mapped[datetime | None]  # when the schedule next changes the desired profile by itself
     config_version: Mapped[int] = mapped_column(default=1)
+    fetched_version: Mapped[int | None]  # of the configuration that was last handed out, and when
+    fetched_at: Mapped[datetime | None]
     polls_pending: Mapped[int] = mapped_column(default=0)  # reports since desired_at that did not have it
     facts_digest: Mapped[str | None] = mapped_column(String(64))
     review_key: Mapped[str | None] = mapped_column(String(64))  # of all that findings depend on, as last reviewed
@@ -145,3 +147,20 @@ class DeviceState(Base):
     review_at: Mapped[datetime | None]  # when findings are to be reviewed although nothing changes: a grace is over
 
     device: Mapped[Device] = relationship(back_populates="state")
+
+
+class DevicePresence(Base):
+    """When a tablet last asked, and when it was told to ask next: noted some seconds late, for many tablets at once.
+
+    ``waits`` is true where it asked to be held until something changes; then it hears of a change at once.
+    ``is_at_school`` says whether it asked from its school's networks, None where nobody has told those; the address
+    itself is not kept.
+    """
+
+    __tablename__ = "device_presence"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"), primary_key=True, autoincrement=False)
+    polled_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    waits: Mapped[bool]
+    is_at_school: Mapped[bool | None]

@@ -7,6 +7,7 @@ stored: no birth dates, addresses, telephone numbers or national identity number
 
 import enum
 from datetime import date, datetime, time
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -45,16 +46,23 @@ class Municipality(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(120))
     source_id: Mapped[str | None] = mapped_column(String(255))
+    second_person: Mapped[bool] = mapped_column(default=True)  # orders that cannot be undone need another's yes
 
 
 class School(Base):
-    """One school."""
+    """One school, with what it has decided about lessons.
+
+    ``networks`` are the address ranges (CIDR) of its networks; None: nobody has told them, so no tablet can be said to
+    be elsewhere.
+    """
 
     __tablename__ = "school"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     source_id: Mapped[str | None] = mapped_column(String(255), unique=True)
     name: Mapped[str] = mapped_column(String(120))
+    longest_lesson_min: Mapped[int] = mapped_column(default=120)
+    networks: Mapped[list[Any] | None]
     ended_at: Mapped[datetime | None]
 
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-24 21:30:38.210073
+Create Date: 2026-11-25 00:30:41.334598
 """
 
 import sqlalchemy as sa
@@ -61,10 +61,20 @@ def upgrade() -> None:
     with op.batch_alter_table('job_run', schema=None) as batch_op:
         batch_op.create_index('ix_job_run_started_at', ['started_at'], unique=False)
 
+    op.create_table('lease',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('profile', sa.String(length=64), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=True),
+    sa.Column('place', sa.String(length=120), nullable=False),
+    sa.Column('settings', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_lease'))
+    )
     op.create_table('municipality',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('name', sa.String(length=120), nullable=False),
     sa.Column('source_id', sa.String(length=255), nullable=True),
+    sa.Column('second_person', sa.Boolean(), nullable=False),
     sa.CheckConstraint('id = 1', name=op.f('ck_municipality_one_row')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_municipality'))
     )
@@ -95,6 +105,8 @@ def upgrade() -> None:
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('source_id', sa.String(length=255), nullable=True),
     sa.Column('name', sa.String(length=120), nullable=False),
+    sa.Column('longest_lesson_min', sa.Integer(), nullable=False),
+    sa.Column('networks', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_school')),
     sa.UniqueConstraint('source_id', name=op.f('uq_school_source_id'))
@@ -347,6 +359,15 @@ def upgrade() -> None:
     with op.batch_alter_table('device_order', schema=None) as batch_op:
         batch_op.create_index('ix_device_order_open', ['device_id', 'state'], unique=False)
 
+    op.create_table('device_presence',
+    sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('polled_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('waits', sa.Boolean(), nullable=False),
+    sa.Column('is_at_school', sa.Boolean(), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_presence_device_id_device')),
+    sa.PrimaryKeyConstraint('device_id', name=op.f('pk_device_presence'))
+    )
     op.create_table('device_state',
     sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('key_thumbprint', sa.String(length=64), nullable=True),
@@ -361,6 +382,8 @@ def upgrade() -> None:
     sa.Column('schedule_digest', sa.String(length=64), nullable=True),
     sa.Column('next_switch_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('config_version', sa.Integer(), nullable=False),
+    sa.Column('fetched_version', sa.Integer(), nullable=True),
+    sa.Column('fetched_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('polls_pending', sa.Integer(), nullable=False),
     sa.Column('facts_digest', sa.String(length=64), nullable=True),
     sa.Column('review_key', sa.String(length=64), nullable=True),
@@ -409,6 +432,43 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_finding_device_id'), ['device_id'], unique=False)
         batch_op.create_index('uq_finding_open', ['device_id', 'kind', 'subject'], unique=True, sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
 
+    op.create_table('leased_tablet',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('lease_id', sa.Integer(), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('starts_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ends_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('ends_at > starts_at', name=op.f('ck_leased_tablet_ends_after_start')),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_leased_tablet_device_id_device')),
+    sa.ForeignKeyConstraint(['lease_id'], ['lease.id'], name=op.f('fk_leased_tablet_lease_id_lease')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_leased_tablet'))
+    )
+    with op.batch_alter_table('leased_tablet', schema=None) as batch_op:
+        batch_op.create_index('ix_leased_tablet_device_id_ends_at', ['device_id', 'ends_at'], unique=False)
+        batch_op.create_index('ix_leased_tablet_ends_at', ['ends_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_leased_tablet_lease_id'), ['lease_id'], unique=False)
+
+    op.create_table('lesson_set',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('owner_id', sa.Integer(), nullable=True),
+    sa.Column('title', sa.String(length=80), nullable=False),
+    sa.Column('kind', sa.Enum('profile', 'apps', 'web', 'eyes', 'exam', name='setkind', native_enum=False, length=16), nullable=False),
+    sa.Column('profile_id', sa.Integer(), nullable=True),
+    sa.Column('params', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('subject_code', sa.String(length=16), nullable=True),
+    sa.Column('grades', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('withdrawn_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['owner_id'], ['account.id'], name=op.f('fk_lesson_set_owner_id_account')),
+    sa.ForeignKeyConstraint(['profile_id'], ['profile.id'], name=op.f('fk_lesson_set_profile_id_profile')),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_lesson_set_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_lesson_set'))
+    )
+    with op.batch_alter_table('lesson_set', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_lesson_set_owner_id'), ['owner_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_lesson_set_school_id'), ['school_id'], unique=False)
+
     op.create_table('password_link',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('account_id', sa.Integer(), nullable=True),
@@ -438,11 +498,122 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_sign_in_session_account_id'), ['account_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_sign_in_session_expires_at'), ['expires_at'], unique=False)
 
+    op.create_table('lesson_plan',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('class_id', sa.Integer(), nullable=False),
+    sa.Column('set_id', sa.Integer(), nullable=False),
+    sa.Column('holder_id', sa.Integer(), nullable=True),
+    sa.Column('on', sa.Date(), nullable=True),
+    sa.Column('weekday', sa.Integer(), nullable=True),
+    sa.Column('first_on', sa.Date(), nullable=True),
+    sa.Column('last_on', sa.Date(), nullable=True),
+    sa.Column('starts_at', sa.Time(), nullable=False),
+    sa.Column('ends_at', sa.Time(), nullable=False),
+    sa.Column('skipped', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('withdrawn_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint('(weekday IS NULL) <> ("on" IS NULL)', name=op.f('ck_lesson_plan_once_or_weekly')),
+    sa.CheckConstraint('starts_at < ends_at', name=op.f('ck_lesson_plan_starts_before_end')),
+    sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_lesson_plan_class_id_school_class')),
+    sa.ForeignKeyConstraint(['holder_id'], ['account.id'], name=op.f('fk_lesson_plan_holder_id_account')),
+    sa.ForeignKeyConstraint(['set_id'], ['lesson_set.id'], name=op.f('fk_lesson_plan_set_id_lesson_set')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_lesson_plan'))
+    )
+    with op.batch_alter_table('lesson_plan', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_lesson_plan_class_id'), ['class_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_lesson_plan_holder_id'), ['holder_id'], unique=False)
+
+    op.create_table('lesson',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('class_id', sa.Integer(), nullable=False),
+    sa.Column('holder_id', sa.Integer(), nullable=True),
+    sa.Column('plan_id', sa.Integer(), nullable=True),
+    sa.Column('starts_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ends_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('takes_unseen', sa.Boolean(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('ends_at >= starts_at', name=op.f('ck_lesson_starts_before_end')),
+    sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_lesson_class_id_school_class')),
+    sa.ForeignKeyConstraint(['holder_id'], ['account.id'], name=op.f('fk_lesson_holder_id_account')),
+    sa.ForeignKeyConstraint(['plan_id'], ['lesson_plan.id'], name=op.f('fk_lesson_plan_id_lesson_plan')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_lesson')),
+    sa.UniqueConstraint('plan_id', 'starts_at', name=op.f('uq_lesson_plan_id_starts_at'))
+    )
+    with op.batch_alter_table('lesson', schema=None) as batch_op:
+        batch_op.create_index('ix_lesson_class_id_ends_at', ['class_id', 'ends_at'], unique=False)
+        batch_op.create_index('ix_lesson_ends_at', ['ends_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_lesson_holder_id'), ['holder_id'], unique=False)
+
+    op.create_table('lesson_gift',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('lesson_id', sa.Integer(), nullable=False),
+    sa.Column('set_id', sa.Integer(), nullable=False),
+    sa.Column('lease_id', sa.Integer(), nullable=False),
+    sa.Column('since', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['lease_id'], ['lease.id'], name=op.f('fk_lesson_gift_lease_id_lease')),
+    sa.ForeignKeyConstraint(['lesson_id'], ['lesson.id'], name=op.f('fk_lesson_gift_lesson_id_lesson')),
+    sa.ForeignKeyConstraint(['set_id'], ['lesson_set.id'], name=op.f('fk_lesson_gift_set_id_lesson_set')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_lesson_gift')),
+    sa.UniqueConstraint('lease_id', name=op.f('uq_lesson_gift_lease_id'))
+    )
+    with op.batch_alter_table('lesson_gift', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_lesson_gift_lesson_id'), ['lesson_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_lesson_gift_set_id'), ['set_id'], unique=False)
+
+    op.create_table('lesson_tablet',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('lesson_id', sa.Integer(), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('person_id', sa.Integer(), nullable=True),
+    sa.Column('part', sa.Enum('in', 'absent', 'unseen', 'elsewhere', 'taken', 'released', 'gone', name='part', native_enum=False, length=16), nullable=False),
+    sa.Column('part_since', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('other_lesson_id', sa.Integer(), nullable=True),
+    sa.Column('forecast_percent', sa.Integer(), nullable=True),
+    sa.Column('forecast_kind', sa.String(length=16), nullable=True),
+    sa.Column('granted_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('fetched_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('arrived_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failures', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('freed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('back_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_lesson_tablet_device_id_device')),
+    sa.ForeignKeyConstraint(['lesson_id'], ['lesson.id'], name=op.f('fk_lesson_tablet_lesson_id_lesson')),
+    sa.ForeignKeyConstraint(['other_lesson_id'], ['lesson.id'], name=op.f('fk_lesson_tablet_other_lesson_id_lesson')),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_lesson_tablet_person_id_person')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_lesson_tablet')),
+    sa.UniqueConstraint('lesson_id', 'device_id', name=op.f('uq_lesson_tablet_lesson_id_device_id'))
+    )
+    with op.batch_alter_table('lesson_tablet', schema=None) as batch_op:
+        batch_op.create_index('ix_lesson_tablet_device_id', ['device_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_lesson_tablet_person_id'), ['person_id'], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table('lesson_tablet', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_lesson_tablet_person_id'))
+        batch_op.drop_index('ix_lesson_tablet_device_id')
+
+    op.drop_table('lesson_tablet')
+    with op.batch_alter_table('lesson_gift', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_lesson_gift_set_id'))
+        batch_op.drop_index(batch_op.f('ix_lesson_gift_lesson_id'))
+
+    op.drop_table('lesson_gift')
+    with op.batch_alter_table('lesson', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_lesson_holder_id'))
+        batch_op.drop_index('ix_lesson_ends_at')
+        batch_op.drop_index('ix_lesson_class_id_ends_at')
+
+    op.drop_table('lesson')
+    with op.batch_alter_table('lesson_plan', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_lesson_plan_holder_id'))
+        batch_op.drop_index(batch_op.f('ix_lesson_plan_class_id'))
+
+    op.drop_table('lesson_plan')
     with op.batch_alter_table('sign_in_session', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_sign_in_session_expires_at'))
         batch_op.drop_index(batch_op.f('ix_sign_in_session_account_id'))
@@ -452,6 +623,17 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_password_link_account_id'))
 
     op.drop_table('password_link')
+    with op.batch_alter_table('lesson_set', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_lesson_set_school_id'))
+        batch_op.drop_index(batch_op.f('ix_lesson_set_owner_id'))
+
+    op.drop_table('lesson_set')
+    with op.batch_alter_table('leased_tablet', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_leased_tablet_lease_id'))
+        batch_op.drop_index('ix_leased_tablet_ends_at')
+        batch_op.drop_index('ix_leased_tablet_device_id_ends_at')
+
+    op.drop_table('leased_tablet')
     with op.batch_alter_table('finding', schema=None) as batch_op:
         batch_op.drop_index('uq_finding_open', sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
         batch_op.drop_index(batch_op.f('ix_finding_device_id'))
@@ -464,6 +646,7 @@ def downgrade() -> None:
 
     op.drop_table('enrolment')
     op.drop_table('device_state')
+    op.drop_table('device_presence')
     with op.batch_alter_table('device_order', schema=None) as batch_op:
         batch_op.drop_index('ix_device_order_open')
 
@@ -529,6 +712,7 @@ def downgrade() -> None:
     op.drop_table('roster_import')
     op.drop_table('profile')
     op.drop_table('municipality')
+    op.drop_table('lease')
     with op.batch_alter_table('job_run', schema=None) as batch_op:
         batch_op.drop_index('ix_job_run_started_at')
 

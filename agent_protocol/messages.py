@@ -22,9 +22,10 @@ MAX_DEPTH = 8
 MAX_CONTAINERS = 10_000  # a quarter of a mebibyte of empty arrays costs a tenth of a second
 MAX_ATTRIBUTES = 100
 MAX_APPS = 2_000
+MAX_PROFILES_BYTES = 64 * 1024  # of bodies beside a configuration, so that the answer stays within its own limit
 # What the assignment role alone may order. Any other kind, known or not, needs the destructive role: who owns the
 # server cannot rename a wipe.
-GENTLE_ORDERS = frozenset({"message", "lock-message", "ring", "restart", "report-now"})
+GENTLE_ORDERS = frozenset({"message", "lock-message", "ring", "restart", "report-now", "open-url", "open-app"})
 
 CONFIG_TYPE = "application/vnd.fleet.config.v1+json"
 ROOT_TYPE = "application/vnd.fleet.root.v1+json"
@@ -73,6 +74,16 @@ class Envelope(Struct, frozen=True, rename={"payload_type": "payloadType"}):
     payload_type: Line
     payload: str
     signatures: Annotated[list[Signature], Meta(max_length=16)]
+
+
+class ConfigAnswer(Envelope, frozen=True, omit_defaults=True):
+    """What a poll gets: the signed configuration and, unsigned, bodies of profiles that it names, by digest.
+
+    A body there saves a fetch and says nothing by itself: it counts only where length and digest are those that the
+    signed schedule says.
+    """
+
+    profiles: Annotated[dict[Digest, str], Meta(max_length=200)] = {}
 
 
 class RoleKeys(Struct, frozen=True):

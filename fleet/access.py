@@ -34,6 +34,9 @@ class Permission(enum.StrEnum):
     ASSIGN_MUNICIPALITY = "assign-municipality"
     ASSIGN_SCHOOL = "assign-school"
     ORDER_GENTLE = "order-gentle"
+    TEACH = "teach"
+    TEACH_ANY_TIME = "teach-any-time"
+    SHARE_SETS = "share-sets"
     RUN_JOBS = "run-jobs"
     MANAGE_PEOPLE = "manage-people"
     READ_AUDIT = "read-audit"
@@ -49,6 +52,9 @@ _SCHOOL_IT = frozenset(
         Permission.MANAGE_TICKETS,
         Permission.ASSIGN_SCHOOL,  # school, its classes and its tablets
         Permission.ORDER_GENTLE,
+        Permission.TEACH,
+        Permission.TEACH_ANY_TIME,  # outside school hours
+        Permission.SHARE_SETS,
     }
 )
 
@@ -56,7 +62,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.MUNICIPAL_ADMIN: frozenset(Permission),
     Role.SCHOOL_IT: _SCHOOL_IT,
     # For the teacher's own classes only, see Principal.may.
-    Role.TEACHER: frozenset({Permission.SEE_CLASS, Permission.ORDER_GENTLE}),
+    Role.TEACHER: frozenset({Permission.SEE_CLASS, Permission.ORDER_GENTLE, Permission.TEACH}),
 }
 
 

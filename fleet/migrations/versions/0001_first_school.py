@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-25 00:30:41.334598
+Create Date: 2026-11-25 00:36:11.772068
 """
 
 import sqlalchemy as sa
@@ -344,9 +344,12 @@ def upgrade() -> None:
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('uid', sa.String(length=32), nullable=False),
     sa.Column('device_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', name='orderkind', native_enum=False, length=16), nullable=False),
+    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', 'open-url', 'open-app', 'wipe', 'locate', 'clear-passcode', name='orderkind', native_enum=False, length=16), nullable=False),
     sa.Column('payload', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-    sa.Column('state', sa.Enum('queued', 'sent', 'done', 'failed', 'refused', 'expired', 'withdrawn', name='orderstate', native_enum=False, length=16), nullable=False),
+    sa.Column('reason', sa.String(length=500), nullable=True),
+    sa.Column('state', sa.Enum('asked', 'queued', 'sent', 'done', 'failed', 'refused', 'expired', 'withdrawn', 'declined', name='orderstate', native_enum=False, length=16), nullable=False),
+    sa.Column('wished_by', sa.String(length=80), nullable=False),
+    sa.Column('answered_by', sa.String(length=80), nullable=True),
     sa.Column('queued_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),

@@ -5,77 +5,29 @@ gentle ones exist here: what cannot be undone needs signatures that this server 
 before orders' rows, always, so that nobody waits for each other in a circle.
 """
 
-import enum
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, delete, exists, insert, select, update
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import delete, exists, insert, select, update
 
 from fleet import audit
 from fleet.access import Permission, Principal
-from fleet.db import Base, db, follow, id_set, text_enum
+from fleet.db import db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
 from fleet.devices.queries import in_own_classes
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from fleet.orders.models import Order, OrderClosedError, OrderKind, OrderState
 
 MAX_TEXT = 500
 DEFAULT_LIFE = timedelta(hours=24)
 
 
-class OrderKind(enum.StrEnum):
-    """What can be wished."""
-
-    MESSAGE = "message"
-    LOCK_MESSAGE = "lock-message"
-    RING = "ring"
-    RESTART = "restart"
-    REPORT_NOW = "report-now"
-
-
-class OrderState(enum.StrEnum):
-    """Where an order is in its life."""
-
-    QUEUED = "queued"
-    SENT = "sent"
-    DONE = "done"
-    FAILED = "failed"
-    REFUSED = "refused"
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
-
-
 _OPEN = (OrderState.QUEUED, OrderState.SENT)
 _WITH_TEXT = (OrderKind.MESSAGE, OrderKind.LOCK_MESSAGE)
-
-
-class OrderClosedError(ConflictError):
-    """The order has ended; nothing more can be said about it."""
-
-    code = "order-closed"
-
-
-class Order(Base):
-    """One order; ``uid`` names it on the wire."""
-
-    __tablename__ = "device_order"
-    __table_args__ = (Index("ix_device_order_open", "device_id", "state"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    uid: Mapped[str] = mapped_column(String(32), unique=True)
-    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
-    kind: Mapped[OrderKind] = mapped_column(text_enum(OrderKind))
-    payload: Mapped[dict[str, Any]]
-    state: Mapped[OrderState] = mapped_column(text_enum(OrderState))
-    queued_at: Mapped[datetime]
-    sent_at: Mapped[datetime | None]
-    ended_at: Mapped[datetime | None]
-    expires_at: Mapped[datetime]
-    detail: Mapped[str | None] = mapped_column(String(255))
 
 
 def queue(
@@ -114,7 +66,7 @@ def queue(
     rows: list[dict[str, Any]] = [
         {
             "uid": secrets.token_hex(16), "device_id": device.id, "kind": kind, "payload": payload,
-            "state": OrderState.QUEUED, "queued_at": now, "expires_at": now + life,
+            "state": OrderState.QUEUED, "wished_by": f"{by.kind}:{by.id}", "queued_at": now, "expires_at": now + life,
         }
         for device in devices
         if not any(one.kind is kind and one.payload == payload for one in waiting.get(device.id, ()))

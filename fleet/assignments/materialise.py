@@ -7,14 +7,16 @@ configuration version rises, only where its schedule does. One change at a time 
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, or_, select, text
 
-from fleet.assignments import schedules, timeline
+from fleet import outbox
+from fleet.assignments import leases, schedules, timeline
+from fleet.assignments.leases import Held
 from fleet.assignments.models import Assignment, Profile, ProfileVersion, Scope
 from fleet.assignments.timeline import Segment, Timed
 from fleet.db import changed, db, follow, id_set, take_turn
@@ -41,6 +43,7 @@ _UPDATE = {
                review_key = NULL, config_version = config_version + 1
         FROM json_each(:rows) AS j
         WHERE device_id = json_extract(j.value, '$.d') AND schedule_digest IS NOT json_extract(j.value, '$.s')
+        RETURNING device_id
     """,
     "postgresql": """
         UPDATE device_state SET schedule_digest = j.s,
@@ -50,6 +53,7 @@ _UPDATE = {
                desired_digest = j.p, next_switch_at = j.n, review_key = NULL, config_version = config_version + 1
         FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS j(d int, s text, p text, n timestamptz)
         WHERE device_id = j.d AND schedule_digest IS DISTINCT FROM j.s
+        RETURNING device_id
     """,
 }
 
@@ -166,22 +170,49 @@ def materialise(given: Select[Any], *, now: datetime) -> int:
         given: selects tablets' ids.
         now: the instant.
     """
+    return len(_work_out(given, now))
+
+
+def settle(device_ids: Collection[int], *, now: datetime) -> frozenset[int]:
+    """Work out what tablets shall have after their leases changed, and have those rung that get something new.
+
+    Args:
+        device_ids: whose leases changed.
+        now: the instant.
+    """
+    moved = _work_out(id_set(device_ids), now)
+    outbox.wake(moved)
+    return moved
+
+
+# What one tablet's plan follows from: the ids of assignments, and the leases in time.
+_Combination = tuple[tuple[int, ...], tuple[Held, ...]]
+
+
+def _work_out(given: Select[Any], now: datetime) -> frozenset[int]:
     take_turn("assignments")
     db.session.flush()
     assignments = {one.id: one for one in standing(now)}
-    wanted = applicable_to(given, assignments.values(), now)
-    plans = {combination: _plan(combination, assignments, now) for combination in set(wanted.values())}
+    leased, layers = leases.layers(given, now)
+    wanted: dict[int, _Combination] = {
+        device_id: (ids, leased.get(device_id, ()))
+        for device_id, ids in applicable_to(given, assignments.values(), now).items()
+    }
+    plans = {
+        (ids, held): _plan([*(assignments[one].timed for one in ids), *(layers[one] for one in held)], now)
+        for ids, held in set(wanted.values())
+    }
     if not plans:
-        return 0
+        return frozenset()
     _store(plans.values(), now)
     rows = [
         {"d": device_id, "s": plan.digest, "p": plan.current, "n": plan.next_switch}
         for device_id, plan in ((device_id, plans[combination]) for device_id, combination in wanted.items())
     ]
     states.lock(given)
-    count = _run(_UPDATE, rows, now)
+    moved = frozenset(row[0] for row in _run(_UPDATE, rows, now))
     db.session.expire_all()
-    return count
+    return moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +224,8 @@ class _Plan:
     next_switch: str | None
 
 
-def _plan(combination: tuple[int, ...], assignments: Mapping[int, Applicable], now: datetime) -> _Plan:
-    found = timeline.segments([assignments[number].timed for number in combination], now=now)
+def _plan(timed: Sequence[Timed], now: datetime) -> _Plan:
+    found = timeline.segments(timed, now=now)
     entries = timeline.entries(found)
     return _Plan(
         digest=digest(entries),
@@ -213,11 +244,11 @@ def _store(plans: Iterable[_Plan], now: datetime) -> None:
     _run(_KEEP_SCHEDULES, [{"d": name, "e": entries} for name, entries in unique.items()], now)
 
 
-def _run(statement: Mapping[str, str], rows: list[dict[str, Any]], now: datetime) -> int:
-    """Run a statement over rows of any number, which travel as one parameter; returns how many rows it wrote."""
+def _run(statement: Mapping[str, str], rows: list[dict[str, Any]], now: datetime) -> Sequence[Any]:
+    """Run a statement over rows of any number, which travel as one parameter; returns what it gives back."""
     told = {"rows": json.dumps(rows), "now": schedules.stored_instant(now)}
     result = db.session.execute(text(statement[db.session.get_bind().dialect.name]), told)
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return result.all() if result.returns_rows else ()  # type: ignore[attr-defined]
 
 
 def devices_at(place: Assignment) -> Select[Any]:

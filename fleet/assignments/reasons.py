@@ -7,8 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from fleet.assignments import leases
 from fleet.assignments.materialise import Applicable, applicable_to, layer_name, standing
-from fleet.assignments.models import Scope
+from fleet.assignments.models import Lease, Scope
 from fleet.db import db
 from fleet.devices.models import Device
 from fleet.errors import NotFoundError
@@ -20,13 +21,21 @@ from profiles.vocabulary import VOCABULARY
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a layer comes from."""
+    """Where a layer comes from.
 
-    assignment_id: int
+    Args:
+        id: of the assignment, or of the lease where the scope is ``lesson``.
+        scope: municipality, school, class, device, or lesson.
+        place: the school's or class's name, or the tablet's serial.
+        profile: the profile's name, or the kind of a lesson's quick set.
+        version: of the profile; None for a quick set.
+    """
+
+    id: int
     scope: str
     place: str
     profile: str
-    version: int
+    version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +60,12 @@ def why(device: Device, *, at: datetime, key: str | None = None) -> Why:
     if key is not None and key not in VOCABULARY:
         nearest = difflib.get_close_matches(key, VOCABULARY, n=3, cutoff=0.5)
         raise NotFoundError(kind="setting", name=key, nearest=nearest)
+    only = select(Device.id).where(Device.id == device.id)
     known = {one.id: one for one in standing(at)}
-    ids = applicable_to(select(Device.id).where(Device.id == device.id), known.values(), at)[device.id]
+    ids = applicable_to(only, known.values(), at)[device.id]
     applying = [known[number] for number in ids if known[number].timed.applies_at(at)]
-    effective = layering.effective([one.timed.layer for one in applying])
+    leased = {one: timed for one, timed in leases.layers(only, at)[1].items() if timed.applies_at(at)}
+    effective = layering.effective([*(one.timed.layer for one in applying), *(one.layer for one in leased.values())])
     if key is not None:
         if key not in effective.reasons:
             raise NotFoundError(kind="setting of this tablet", name=key)
@@ -62,7 +73,13 @@ def why(device: Device, *, at: datetime, key: str | None = None) -> Why:
             {name: value for name, value in effective.settings.items() if name == key},
             {key: effective.reasons[key]},
         )
-    return Why(effective, {layer_name(one.id): _source(one, device) for one in applying})
+    sources = {layer_name(one.id): _source(one, device) for one in applying}
+    return Why(effective, sources | {leases.layer_name(one.lease_id): _lesson(one.lease_id) for one in leased})
+
+
+def _lesson(lease_id: int) -> Source:
+    lease = db.session.get_one(Lease, lease_id)
+    return Source(lease.id, "lesson", lease.place, lease.profile, lease.version)
 
 
 def _source(one: Applicable, device: Device) -> Source:

@@ -19,7 +19,7 @@ def _plain(found: Why) -> list[dict[str, Any]]:
     def source(layer: str) -> dict[str, Any]:
         told = found.sources[layer]
         return {
-            "assignment": told.assignment_id,
+            "lease" if told.scope == "lesson" else "assignment": told.id,
             "scope": told.scope,
             "place": told.place,
             "profile": told.profile,
@@ -72,4 +72,6 @@ def why(serial: str, key: str | None, at: datetime | None, *, as_json: bool) -> 
 
 def _words(source: dict[str, Any]) -> str:
     where = source["scope"] if source["scope"] == source["place"] else f"{source['scope']} {text(source['place'])}"
-    return f"{where}: {source['profile']} version {source['version']} (#{source['assignment']})"
+    version = f" version {source['version']}" if source["version"] is not None else ""
+    number = f" (#{source['assignment']})" if "assignment" in source else ""
+    return f"{where}: {source['profile']}{version}{number}"

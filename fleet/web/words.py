@@ -120,6 +120,7 @@ def scope(one: str) -> str:
         "school": _("School"),
         "class": _("Class"),
         "device": _("Tablet"),
+        "lesson": _("Lesson"),
     }[one]
 
 

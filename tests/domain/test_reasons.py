@@ -53,7 +53,7 @@ def test_without_a_key_every_setting_is_explained(app: Flask) -> None:
         found = why(four_levels(), at=NOW)
     assert found.effective.reasons.keys() == {KEY, "camera.allowed"}
     (source,) = (found.sources[layer] for layer in found.effective.reasons["camera.allowed"].winners)
-    assert source == Source(source.assignment_id, "device", "FIRE-NIVA", "brett", 1)
+    assert source == Source(source.id, "device", "FIRE-NIVA", "brett", 1)
 
 
 def test_only_what_applies_at_the_instant_counts(app: Flask) -> None:

@@ -9,7 +9,7 @@ import enum
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.assignments.models import Lease, Profile
@@ -44,8 +44,9 @@ class Part(enum.StrEnum):
 class LessonSet(Base):
     """Something to give in lessons; never changed, only withdrawn.
 
-    A teacher's own (``owner_id``), shared by a school, or (``school_id`` None) by the municipality. ``subject_code``
-    (the beginning of a GREP code) and ``grades`` say for which teaching groups it is suggested.
+    ``shared`` by a school or (``school_id`` None) by the municipality, else a teacher's own; ``owner_id`` is who made
+    it, None whoever has a shell on the server. ``subject_code`` (the beginning of a GREP code) and ``grades`` say for
+    which teaching groups it is suggested.
     """
 
     __tablename__ = "lesson_set"
@@ -53,10 +54,13 @@ class LessonSet(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     school_id: Mapped[int | None] = mapped_column(ForeignKey("school.id"), index=True)
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"), index=True)
+    shared: Mapped[bool] = mapped_column(default=False)
     title: Mapped[str] = mapped_column(String(80))
     kind: Mapped[SetKind] = mapped_column(text_enum(SetKind))
     profile_id: Mapped[int | None] = mapped_column(ForeignKey("profile.id"))
-    params: Mapped[dict[str, Any]]  # apps: {"apps": […]}, web: {"hosts": […]}, eyes: {"text": …}, exam: both
+    params: Mapped[
+        dict[str, Any]
+    ]  # of a quick set, as far as told: {"apps": […], "locked": true, "hosts": […], "text": …}
     subject_code: Mapped[str | None] = mapped_column(String(16))
     grades: Mapped[list[Any] | None]
     created_at: Mapped[datetime]
@@ -147,11 +151,21 @@ class LessonTablet(Base):
 
     ``granted_at`` is when the lesson last gave it something; ``fetched_at``, ``arrived_at`` and ``failures`` are of
     that. ``freed_at`` is when the lesson ended for it, None while it is in; ``back_at`` when it was seen back at its
-    base since. ``forecast_percent`` was told when the lesson began, for ``forecast_s`` seconds.
+    base since. ``forecast_percent`` was told when the lesson began (``lessons.forecast``). ``counted_at`` is when that
+    was compared with what came, and ``is_in_time`` what came, None where it says nothing about the forecast.
     """
 
     __tablename__ = "lesson_tablet"
-    __table_args__ = (UniqueConstraint("lesson_id", "device_id"), Index("ix_lesson_tablet_device_id", "device_id"))
+    __table_args__ = (
+        UniqueConstraint("lesson_id", "device_id"),
+        Index("ix_lesson_tablet_device_id", "device_id"),
+        Index(
+            "ix_lesson_tablet_uncounted",
+            "lesson_id",
+            sqlite_where=text("forecast_kind IS NOT NULL AND counted_at IS NULL"),
+            postgresql_where=text("forecast_kind IS NOT NULL AND counted_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     lesson_id: Mapped[int] = mapped_column(ForeignKey("lesson.id"))
@@ -162,6 +176,8 @@ class LessonTablet(Base):
     other_lesson_id: Mapped[int | None] = mapped_column(ForeignKey("lesson.id"))  # the one that has it, or had it
     forecast_percent: Mapped[int | None]
     forecast_kind: Mapped[str | None] = mapped_column(String(16))  # what the forecast went by
+    counted_at: Mapped[datetime | None]
+    is_in_time: Mapped[bool | None]
     granted_at: Mapped[datetime | None]
     fetched_at: Mapped[datetime | None]
     arrived_at: Mapped[datetime | None]
@@ -172,3 +188,17 @@ class LessonTablet(Base):
     lesson: Mapped[Lesson] = relationship(foreign_keys=[lesson_id])
     device: Mapped[Device] = relationship()
     person: Mapped[Person | None] = relationship()
+
+
+class ArrivalRecord(Base):
+    """How often tablets of a school arrived in time, by how they stood when a lesson began.
+
+    Older outcomes fade (``lessons.forecast``), so both are weights and not whole numbers.
+    """
+
+    __tablename__ = "arrival_record"
+
+    school_id: Mapped[int] = mapped_column(ForeignKey("school.id"), primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    tried: Mapped[float]
+    arrived: Mapped[float]

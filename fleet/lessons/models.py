@@ -60,7 +60,7 @@ class LessonSet(Base):
     profile_id: Mapped[int | None] = mapped_column(ForeignKey("profile.id"))
     params: Mapped[
         dict[str, Any]
-    ]  # of a quick set, as far as told: {"apps": […], "locked": true, "hosts": […], "text": …}
+    ]  # of a quick set, what was told: {"apps": […], "locked": true, "hosts": […], "text": …}
     subject_code: Mapped[str | None] = mapped_column(String(16))
     grades: Mapped[list[Any] | None]
     created_at: Mapped[datetime]

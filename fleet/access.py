@@ -102,6 +102,11 @@ class Principal:
         """Return the scheduled job ``name``, which may do everything."""
         return Principal("job", name, grants=(Grant(Role.MUNICIPAL_ADMIN, None),))
 
+    @property
+    def account_id(self) -> int | None:
+        """The number of the account that acts; None where it is none."""
+        return int(self.id) if self.kind == "account" else None
+
     def may(self, permission: Permission, *, school_id: int | None = None, class_id: int | None = None) -> bool:
         """Whether this one may do ``permission`` at the given school and class.
 

@@ -1,9 +1,26 @@
 """Forecasts against what came: outcomes are counted, learned from and shown."""
 
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from fleet.access import Principal
+from sqlalchemy import case, func, or_, select, update
+
+from fleet.access import Permission, Principal, require
+from fleet.db import db, id_set, take_turn, upsert
+from fleet.lessons.forecast import FORECAST_S, Kind
+from fleet.lessons.models import ArrivalRecord, Lesson, LessonTablet, Part
+from fleet.schools.models import SchoolClass
+
+AT_ONCE = 10_000  # outcomes counted in one transaction
+# So many of the newest outcomes are remembered of a school's kind, the older the fainter: a few days of a school.
+REMEMBERED = 1_000.0
+_HORIZON = timedelta(seconds=FORECAST_S)
+_TOLD_AFTER = timedelta(seconds=15)  # what came in time may be written down a little later
+_Told = tuple[int, int, int]  # percent, tablets, arrived
+_NOT_MEANT = frozenset({Part.ABSENT, Part.TAKEN, Part.RELEASED, Part.GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +45,123 @@ class Calibration:
 
 
 def note_outcomes(*, now: datetime) -> int:
-    """Count the outcomes of forecasts whose time is over; returns how many. For a job; a second run counts nothing."""
-    raise NotImplementedError
+    """Count the outcomes of forecasts whose time is over, at most :data:`AT_ONCE`; returns how many.
+
+    For a job: what is counted once is not counted again. A fixed number of statements.
+    """
+    take_turn("arrivals")
+    by_outcome: dict[bool | None, list[int]] = defaultdict(list)
+    fresh: Counter[tuple[int, str, bool]] = Counter()
+    for row in _uncounted(now):
+        outcome = _outcome(row)
+        by_outcome[outcome].append(row.id)
+        if outcome is not None:
+            fresh[row.school_id, row.forecast_kind, outcome] += 1
+    for outcome, ids in by_outcome.items():
+        told = update(LessonTablet).where(LessonTablet.id.in_(id_set(ids))).values(counted_at=now, is_in_time=outcome)
+        db.session.execute(told.execution_options(synchronize_session=False))
+    if fresh:
+        _remember(fresh)
+    return sum(map(len, by_outcome.values()))
 
 
 def calibration(*, school_id: int | None, since: datetime, by: Principal) -> list[Calibration]:
-    """Return forecasts against what came, by band and by kind, of lessons since then."""
-    raise NotImplementedError
+    """Return forecasts against what came, of lessons that began since then: by band, then by kind; one statement.
+
+    Args:
+        school_id: of one school's lessons; None: of all.
+        since: the instant.
+        by: who asks.
+
+    Raises:
+        ForbiddenError: ``by`` may not see that school.
+    """
+    require(by, Permission.SEE_SCHOOL, school_id=school_id)
+    arrived = func.count().filter(LessonTablet.is_in_time.is_(True))
+    query: Any = (
+        select(LessonTablet.forecast_percent, LessonTablet.forecast_kind, func.count(), arrived)
+        .join(Lesson, Lesson.id == LessonTablet.lesson_id)
+        .where(LessonTablet.is_in_time.is_not(None), Lesson.starts_at >= since, Lesson.ends_at >= since)
+        .group_by(LessonTablet.forecast_percent, LessonTablet.forecast_kind)
+    )
+    if school_id is not None:
+        query = query.join(SchoolClass, SchoolClass.id == Lesson.class_id).where(SchoolClass.school_id == school_id)
+    bands: dict[str, list[_Told]] = defaultdict(list)
+    kinds: dict[str, list[_Told]] = defaultdict(list)
+    for percent, kind, tablets, came in db.session.execute(query.order_by(LessonTablet.forecast_percent)):
+        bands[_band(percent)].append((percent, tablets, came))
+        kinds[kind].append((percent, tablets, came))
+    by_kind = sorted(kinds.items(), key=lambda one: list(Kind).index(Kind(one[0])))
+    return [_together(*one, is_band=True) for one in bands.items()] + [
+        _together(*one, is_band=False) for one in by_kind
+    ]
+
+
+def _band(percent: int) -> str:
+    first = min(percent // 10 * 10, 90)
+    return f"{first}-{first + 9 if first < 90 else 100}"
+
+
+def _together(name: str, told: Sequence[_Told], *, is_band: bool) -> Calibration:
+    tablets, arrived = (sum(one[place] for one in told) for place in (1, 2))
+    forecast = sum(percent * count for percent, count, _ in told) / tablets
+    return Calibration(name, is_band, tablets, round(forecast, 1), arrived, round(100 * arrived / tablets, 1))
+
+
+def _uncounted(now: datetime) -> Sequence[Any]:
+    """Return forecasts not counted yet whose time, and some for the news of it, is over."""
+    over = now - _HORIZON - _TOLD_AFTER
+    query = (
+        select(
+            LessonTablet.id, LessonTablet.forecast_kind, LessonTablet.part, LessonTablet.part_since,
+            LessonTablet.granted_at, LessonTablet.arrived_at, LessonTablet.freed_at, Lesson.starts_at, Lesson.ends_at,
+            SchoolClass.school_id,
+        )
+        .join(Lesson, Lesson.id == LessonTablet.lesson_id)
+        .join(SchoolClass, SchoolClass.id == Lesson.class_id)
+        .where(
+            LessonTablet.forecast_kind.is_not(None),
+            LessonTablet.counted_at.is_(None),
+            Lesson.starts_at <= over,
+            or_(LessonTablet.granted_at.is_(None), LessonTablet.granted_at <= over),
+        )
+        .order_by(LessonTablet.id)
+        .limit(AT_ONCE)
+    )  # fmt: skip
+    return db.session.execute(query).all()
+
+
+def _outcome(row: Any) -> bool | None:
+    """Return whether a tablet arrived in time; None where the forecast had no fair chance to be right or wrong."""
+    if row.granted_at is None:
+        return None if row.part in _NOT_MEANT else False
+    came_later = row.part is Part.IN and row.part_since > row.starts_at
+    began_at = row.starts_at if came_later else max(row.starts_at, row.granted_at)
+    until = began_at + _HORIZON
+    if row.arrived_at is not None and row.arrived_at <= until:
+        return True
+    is_cut_short = min(row.ends_at, row.freed_at or row.ends_at) < until
+    return None if is_cut_short else False
+
+
+def _remember(fresh: Mapping[tuple[int, str, bool], int]) -> None:
+    """Add outcomes to the schools' records, of which only so much is kept that new habits show within days."""
+    tried, arrived = ArrivalRecord.tried, ArrivalRecord.arrived
+    came = {key[:2]: fresh.get((*key[:2], True), 0) for key in fresh}
+    rows = [
+        {
+            "school_id": school_id,
+            "kind": kind,
+            "tried": count + fresh.get((school_id, kind, False), 0),
+            "arrived": count,
+        }
+        for (school_id, kind), count in sorted(came.items())
+    ]
+    write = upsert(ArrivalRecord).values(rows)
+    more = write.excluded
+    kept = case((tried + more.tried > REMEMBERED, REMEMBERED / (tried + more.tried)), else_=1.0)
+    write = write.on_conflict_do_update(
+        index_elements=["school_id", "kind"],
+        set_={"tried": (tried + more.tried) * kept, "arrived": (arrived + more.arrived) * kept},
+    )
+    db.session.execute(write)

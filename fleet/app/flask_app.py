@@ -25,6 +25,7 @@ from fleet.assignments import materialise
 from fleet.compliance import review
 from fleet.config import Config
 from fleet.db import db, engine_options, prepare_sqlite
+from fleet.lessons import following
 
 
 class _Staff(Flask):
@@ -65,6 +66,7 @@ def create_app(
     materialise.follow_changes()
     review.follow_changes()
     orders.follow_changes()
+    following.follow_changes(config.timezone)
     db.init_app(app)
     if config.is_sqlite:
         with app.app_context():

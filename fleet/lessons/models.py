@@ -9,7 +9,7 @@ import enum
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.assignments.models import Lease, Profile
@@ -160,10 +160,10 @@ class LessonTablet(Base):
         UniqueConstraint("lesson_id", "device_id"),
         Index("ix_lesson_tablet_device_id", "device_id"),
         Index(
-            "ix_lesson_tablet_uncounted",
-            "lesson_id",
-            sqlite_where=text("forecast_kind IS NOT NULL AND counted_at IS NULL"),
-            postgresql_where=text("forecast_kind IS NOT NULL AND counted_at IS NULL"),
+            "ix_lesson_tablet_sought",  # not seen back yet: few, of all that ever were
+            "device_id",
+            sqlite_where=text("granted_at IS NOT NULL AND back_at IS NULL"),
+            postgresql_where=text("granted_at IS NOT NULL AND back_at IS NULL"),
         ),
     )
 

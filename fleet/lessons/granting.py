@@ -1,0 +1,178 @@
+"""Giving a lesson's set to tablets, and taking it back: rows of the lesson and stretches of its lease, together.
+
+Whoever calls these has taken the turn ``assignments`` and, with :func:`hold`, the tablets' rows: reports come in
+meanwhile, and write a tablet's row before its lessons' rows, too. Afterwards it settles what changed
+(``assignments.materialise.settle``).
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from fleet.assignments import leases
+from fleet.assignments.leases import Held
+from fleet.db import db, id_set, take_turn
+from fleet.devices import states
+from fleet.lessons import plans
+from fleet.lessons.models import Lesson, LessonGift, LessonTablet, Part
+from fleet.lessons.rules import Claim, Settled, settle
+from fleet.schools.calendar import Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A lesson behind a lease."""
+
+    lesson_id: int
+    class_id: int
+    starts_at: datetime
+    is_planned: bool
+
+
+def hold(device_ids: Collection[int]) -> None:
+    """Take the tablets' rows, before any row of a lesson is written."""
+    states.lock(id_set(device_ids))
+
+
+def begin_turn() -> None:
+    """Wait until nobody else changes what tablets shall have."""
+    take_turn("assignments")
+
+
+def lease_of(lesson: Lesson) -> int:
+    """Return the lease that gives what the lesson gives now."""
+    return lesson.given[-1].lease_id
+
+
+def give(
+    lesson: Lesson,
+    device_ids: Collection[int],
+    *,
+    calendars: Mapping[int | None, Calendar],
+    by_hand: bool = False,
+    is_longer: bool = False,
+    now: datetime,
+) -> frozenset[int]:
+    """Bring tablets into a lesson from now (or its start) until its end, as far as no other lesson goes before.
+
+    Args:
+        lesson: the lesson; its own earlier stretches of these tablets are replaced.
+        device_ids: tablets that have a row in it.
+        calendars: of the schools.
+        by_hand: whether a person hands them over, which goes before everything.
+        is_longer: whether they have the set already and only the end moves: what arrived has arrived.
+        now: the instant.
+
+    Returns:
+        The tablets whose leases changed.
+    """
+    if not device_ids or lesson.ends_at <= now:
+        return frozenset()
+    lease_id, starts_at = lease_of(lesson), max(now, lesson.starts_at)
+    own = [gift.lease_id for gift in lesson.given]
+    leases.cut(device_ids, at=starts_at, lease_ids=own)
+    others = leases.held(device_ids, since=starts_at)
+    holders = _holders({one.lease_id for ones in others.values() for one in ones}, at=starts_at, calendars=calendars)
+    favoured = lesson.plan_id is not None or (
+        bool(others) and lesson.class_id in plans.is_planned([lesson.class_id], at=starts_at, calendars=calendars)
+    )
+    new = Claim(lesson.id, favoured, lesson.starts_at, starts_at, lesson.ends_at)
+    settled: dict[int, Settled] = {}
+    for device_id in device_ids:
+        claims = [_claim(one, holders[one.lease_id]) for one in others.get(device_id, ()) if one.lease_id in holders]
+        settled[device_id] = settle(new, claims, by_hand=by_hand)
+    _give_way(settled, holders, taker=lesson.id, at=starts_at)
+    granted = {device_id: one for device_id, one in settled.items() if one.is_granted}
+    leases.grant(Held(device_id, lease_id, one.starts_at, one.ends_at) for device_id, one in granted.items())
+    _note(lesson, settled, is_longer=is_longer, now=now)
+    return frozenset(device_ids)
+
+
+def _claim(one: Held, holder: Holder) -> Claim:
+    return Claim(holder.lesson_id, holder.is_planned, holder.starts_at, one.starts_at, one.ends_at)
+
+
+def _holders(
+    lease_ids: Collection[int], *, at: datetime, calendars: Mapping[int | None, Calendar]
+) -> dict[int, Holder]:
+    if not lease_ids:
+        return {}
+    query = (
+        select(LessonGift.lease_id, Lesson.id, Lesson.class_id, Lesson.starts_at, Lesson.plan_id)
+        .join(LessonGift.lesson)
+        .where(LessonGift.lease_id.in_(id_set(lease_ids)))
+    )
+    rows = db.session.execute(query).all()
+    planned = plans.is_planned({row.class_id for row in rows}, at=at, calendars=calendars)
+    return {
+        row.lease_id: Holder(
+            row.id, row.class_id, row.starts_at, is_planned=row.plan_id is not None or row.class_id in planned
+        )
+        for row in rows
+    }
+
+
+def _give_way(settled: Mapping[int, Settled], holders: Mapping[int, Holder], *, taker: int, at: datetime) -> None:
+    """End for some tablets the lessons that give way; their teachers see who has the tablet now."""
+    losing: dict[int, list[int]] = defaultdict(list)
+    for device_id, one in settled.items():
+        for lesson_id in one.yields:
+            losing[lesson_id].append(device_id)
+    for lesson_id, device_ids in losing.items():
+        lease_ids = [lease_id for lease_id, holder in holders.items() if holder.lesson_id == lesson_id]
+        leases.cut(device_ids, at=at, lease_ids=lease_ids)
+        write(lesson_id, device_ids, part=Part.TAKEN, part_since=at, other_lesson_id=taker, freed_at=at)
+
+
+def _note(lesson: Lesson, settled: Mapping[int, Settled], *, is_longer: bool, now: datetime) -> None:
+    """Note in the lesson who is in, from whom it was taken, and who went to another lesson."""
+    groups: dict[tuple[Part, int | None, bool], list[int]] = defaultdict(list)
+    for device_id, one in settled.items():
+        if one.is_granted and is_longer:
+            continue
+        if one.is_granted:
+            other = one.yields[0] if one.yields else None
+            groups[Part.IN, other, True].append(device_id)
+        else:
+            groups[Part.TAKEN, one.taken_by, False].append(device_id)
+    for (part, other, is_granted), device_ids in groups.items():
+        values: dict[str, Any] = {"part": part, "part_since": now, "other_lesson_id": other}
+        if is_granted:
+            values |= {
+                "granted_at": now, "fetched_at": None, "arrived_at": None, "failures": None, "freed_at": None,
+                "back_at": None,
+            }  # fmt: skip
+        else:
+            values |= {"freed_at": now}
+        write(lesson.id, device_ids, **values)
+
+
+def write(lesson_id: int, device_ids: Collection[int], **values: Any) -> None:
+    """Set columns of a lesson's tablets; one statement."""
+    mine = (LessonTablet.lesson_id == lesson_id, LessonTablet.device_id.in_(id_set(device_ids)))
+    db.session.execute(update(LessonTablet).where(*mine).values(**values).execution_options(synchronize_session=False))
+    db.session.expire_all()
+
+
+def take_back(lesson: Lesson, device_ids: Collection[int], part: Part, *, now: datetime) -> frozenset[int]:
+    """End the lesson for tablets that are in it; they go back to their base.
+
+    Returns:
+        The tablets whose leases changed.
+    """
+    if device_ids:
+        leases.cut(device_ids, at=now, lease_ids=[gift.lease_id for gift in lesson.given])
+        write(lesson.id, device_ids, part=part, part_since=now, freed_at=now)
+    return frozenset(device_ids)
+
+
+def in_lesson(lesson_id: int, parts: Iterable[Part] = (Part.IN,)) -> list[int]:
+    """Return the tablets of a lesson that are in it, or have one of these parts."""
+    query = select(LessonTablet.device_id).where(
+        LessonTablet.lesson_id == lesson_id, LessonTablet.part.in_(list(parts))
+    )
+    return list(db.session.scalars(query.order_by(LessonTablet.device_id)))

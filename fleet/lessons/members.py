@@ -1,0 +1,62 @@
+"""Whose tablets a lesson means: those in use now by the class's pupils, and those that stand in the class."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import or_, select
+
+from fleet.db import db, id_set
+from fleet.devices.models import Device, DeviceLife, DevicePresence
+from fleet.lessons.rules import Presence
+from fleet.schools.models import Membership, MembershipRole
+from fleet.schools.queries import holding
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A tablet that a lesson of a class means; ``person_id`` is None where it stands in the class for whoever comes."""
+
+    device_id: int
+    person_id: int | None
+    presence: Presence
+
+
+def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = None) -> list[Member]:
+    """Return the class's tablets: of its pupils on a local date, own, borrowed or from a cart, and its own set.
+
+    One statement.
+
+    Args:
+        class_id: the class.
+        on: the date.
+        device_ids: only those of these.
+    """
+    pupils = select(Membership.person_id).where(
+        Membership.class_id == class_id, Membership.role == MembershipRole.PUPIL, *holding(on)
+    )
+    query = (
+        select(Device.id, Device.person_id, DevicePresence.polled_at, DevicePresence.is_at_school)
+        .outerjoin(DevicePresence, DevicePresence.device_id == Device.id)
+        .where(Device.life == DeviceLife.ENROLLED, or_(Device.class_id == class_id, Device.person_id.in_(pupils)))
+        .order_by(Device.id)
+    )
+    if device_ids is not None:
+        query = query.where(Device.id.in_(id_set(device_ids)))
+    return [
+        Member(row.id, row.person_id, Presence(row.polled_at, row.is_at_school)) for row in db.session.execute(query)
+    ]
+
+
+def presences(device_ids: Collection[int]) -> dict[int, Presence]:
+    """Return what is known of where tablets are; one statement."""
+    columns = (DevicePresence.device_id, DevicePresence.polled_at, DevicePresence.is_at_school)
+    query = select(*columns).where(DevicePresence.device_id.in_(id_set(device_ids)))
+    return {row.device_id: Presence(row.polled_at, row.is_at_school) for row in db.session.execute(query)}
+
+
+def day_began_at(now: datetime, timezone: ZoneInfo) -> datetime:
+    """Return the local midnight that began the day."""
+    local = now.astimezone(timezone)
+    return datetime.combine(local.date(), datetime.min.time(), timezone)

@@ -9,7 +9,7 @@ import enum
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.assignments.models import Lease, Profile
@@ -164,6 +164,12 @@ class LessonTablet(Base):
             "device_id",
             sqlite_where=text("granted_at IS NOT NULL AND back_at IS NULL"),
             postgresql_where=text("granted_at IS NOT NULL AND back_at IS NULL"),
+        ),
+        Index(
+            "ix_lesson_tablet_uncounted",
+            "lesson_id",
+            sqlite_where=text("forecast_kind IS NOT NULL AND counted_at IS NULL"),
+            postgresql_where=text("forecast_kind IS NOT NULL AND counted_at IS NULL"),
         ),
     )
 

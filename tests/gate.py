@@ -97,7 +97,15 @@ class Door:
         told = {name.decode(): value.decode() for name, value in begin["headers"]}
         return Response(begin["status"], told, b"".join(message.get("body", b"") for message in rest))
 
-    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+    def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        within_s: float | None = None,  # noqa: ARG002 (a transport's; here nothing hangs)
+    ) -> Response:
         """Be the agent's transport."""
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         if body is not None:

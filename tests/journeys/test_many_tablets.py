@@ -35,8 +35,10 @@ class Recorder(HttpTransport):
         self.acknowledged: list[str] = []
         self.sent: tuple[str, dict[str, str], bytes] | None = None
 
-    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Response:
-        response = super().send(method, target, headers, body)
+    def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, within_s: float | None = None
+    ) -> Response:
+        response = super().send(method, target, headers, body, within_s=within_s)
         if target.endswith("/reports") and body is not None and response.status == 200:
             self.acknowledged.append(json.loads(body)["report_id"])
             self.sent = target, dict(headers), body

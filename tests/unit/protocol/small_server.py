@@ -56,6 +56,7 @@ class SmallServer:
         self.reports: list[Report] = []
         self.results: dict[str, OrderResult] = {}
         self.requests: list[str] = []
+        self.within: list[float | None] = []
         self.refusals: list[Code] = []
         self.hold({})
 
@@ -75,9 +76,12 @@ class SmallServer:
         self.schedule = entries
         self.version += 1
 
-    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+    def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, within_s: float | None = None
+    ) -> Response:
         """Answer as a server would."""
         self.requests.append(f"{method} {target}")
+        self.within.append(within_s)
         if self.away:
             raise UnreachableError("away")
         response = self.answer(method, target)

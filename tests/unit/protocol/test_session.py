@@ -149,13 +149,13 @@ def test_enrolling_again_after_a_lost_answer_takes_the_tablet_in_once() -> None:
     answers = iter([False, True])  # the nonce arrives, the enrolment's answer does not
     send = world.server.send
 
-    def losing(*given: Any) -> Response:
-        response = send(*given)
+    def losing(*given: Any, **named: Any) -> Response:
+        response = send(*given, **named)
         if next(answers, False):
             raise UnreachableError("cut")
         return response
 
-    world.server.send = losing  # type: ignore[method-assign, assignment]
+    world.server.send = losing  # type: ignore[method-assign]
     with pytest.raises(UnreachableError):
         world.session.enrol(world.server, world.now, "GOOD")
     world.start()  # and the agent was killed meanwhile
@@ -319,14 +319,14 @@ def test_a_lost_answer_sends_the_same_report_again_and_it_is_stored_once() -> No
     send = world.server.send
     lost: list[str] = []
 
-    def losing(method: str, target: str, *given: Any) -> Response:
-        response = send(method, target, *given)
+    def losing(method: str, target: str, *given: Any, **named: Any) -> Response:
+        response = send(method, target, *given, **named)
         if target.endswith("/reports") and len(lost) < 2:
             lost.append(target)
             raise UnreachableError("cut")
         return response
 
-    world.server.send = losing  # type: ignore[method-assign, assignment]
+    world.server.send = losing  # type: ignore[method-assign]
     for _ in range(6):
         world.step(300)
     assert len(lost) == 2

@@ -20,6 +20,8 @@ from fleet.config import Config
 from fleet.devices import tickets
 from fleet.errors import NotFoundError
 from fleet.jobs.when import Daily, Every, When
+from fleet.lessons import calibration, following
+from fleet.lessons import retention as lesson_retention
 from fleet.people import signing_in
 from fleet.schools import retention
 from fleet.schools.roster import apply
@@ -30,6 +32,7 @@ Step = Callable[[datetime, Config], Counts]
 KEEP_CHECK_INS = timedelta(days=90)
 KEEP_CLOSED_FINDINGS = timedelta(days=365)
 KEEP_ENDED_ORDERS = timedelta(days=90)  # with the texts of messages to pupils
+KEEP_LESSONS = timedelta(days=90)  # who had what in which lesson
 KEEP_JOB_RUNS = timedelta(days=30)
 KEEP_UNUSED_SCHEDULES = timedelta(days=30)  # a tablet may come back and still report an old one
 KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import before
@@ -84,11 +87,16 @@ def _expired_orders(now: datetime, _config: Config) -> Counts:
     return {"orders": orders.expire(now)}
 
 
+def _lesson_outcomes(now: datetime, _config: Config) -> Counts:
+    return {"noted": following.note_arrivals(None, now=now), "counted": calibration.note_outcomes(now=now)}
+
+
 def _retention(now: datetime, _config: Config) -> Counts:
     return {
         "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=AT_ONCE),
         "findings": ledger.forget(older_than=KEEP_CLOSED_FINDINGS, now=now),
         "orders": orders.forget(older_than=KEEP_ENDED_ORDERS, now=now),
+        "lessons": lesson_retention.forget(older_than=KEEP_LESSONS, now=now),
         "sign_ins": signing_in.forget(now=now),
         "people": retention.forget_people(older_than=KEEP_PEOPLE_WHO_LEFT, now=now, at_most=AT_ONCE),
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
@@ -101,6 +109,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
 TIMETABLE = (
     Job("ended-assignments", "tablets move on when an assignment begins or ends", Every(1), _ended_assignments),
     Job("expired-orders", "orders that no tablet fetched in time are closed", Every(1), _expired_orders),
+    Job("lesson-outcomes", "who arrived and who is back is seen, and forecasts learn", Every(1), _lesson_outcomes),
     Job("due-reviews", "findings open when a grace is over", Every(5), _due_reviews, repeated=True),
     Job("silent-tablets", "tablets not heard from in school hours are found", Every(15), _silent_tablets),
     Job("membership-dates", "pupils' tablets follow when a membership begins or ends", Every(60), _membership_dates),

@@ -38,8 +38,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as _postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as _sqlite_insert
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError as OperationalError  # doors may not import the library
 from sqlalchemy.orm import DeclarativeBase
@@ -203,12 +201,6 @@ def id_set(ids: Iterable[int]) -> Select[Any]:
     if db.session.get_bind().dialect.name == "postgresql":
         return select(cast(func.jsonb_array_elements_text(cast(told, JSONB)), Integer))
     return select(func.json_each(told).table_valued("value").c.value)
-
-
-def upsert(model: Any) -> Any:
-    """Return an INSERT into ``model`` that may be given ``on_conflict_do_update``, in the database's own dialect."""
-    insert: Any = _postgresql_insert if db.session.get_bind().dialect.name == "postgresql" else _sqlite_insert
-    return insert(model)
 
 
 def after_commit(function: Callable[[], None]) -> None:

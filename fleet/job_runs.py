@@ -14,9 +14,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Index, String, UniqueConstraint, and_, case, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fleet.db import Base, db, take_turn, text_enum, upsert
+from fleet.db import Base, db, take_turn, text_enum
 from fleet.errors import ConflictError
 
 BY_HAND = 0  # the lease's epochs begin at 1
@@ -68,6 +70,11 @@ class JobRun(Base):
     error: Mapped[str | None] = mapped_column(String(200))  # the kind of error, never data of a tablet or pupil
 
 
+def _upsert(model: Any) -> Any:
+    insert: Any = postgresql_insert if db.session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    return insert(model)
+
+
 def take_lease(holder: str, *, now: datetime, life: timedelta) -> int | None:
     """Take or renew the lease; returns its epoch, None while another holds it. One conditional write.
 
@@ -76,7 +83,7 @@ def take_lease(holder: str, *, now: datetime, life: timedelta) -> int | None:
         now: the instant.
         life: for how long; renewing keeps the epoch, taking over raises it.
     """
-    write = upsert(JobLease).values(name=_TIMETABLE, holder=holder, epoch=1, expires_at=now + life)
+    write = _upsert(JobLease).values(name=_TIMETABLE, holder=holder, epoch=1, expires_at=now + life)
     is_own = JobLease.holder == holder
     write = write.on_conflict_do_update(
         index_elements=["name"],
@@ -141,7 +148,7 @@ def claim(job: str, slot: datetime, *, epoch: int, now: datetime) -> int | None:
         StaleEpochError: another has taken the lease over.
     """
     hold_epoch(epoch)
-    write = upsert(JobRun).values(
+    write = _upsert(JobRun).values(
         job=job, slot=slot, epoch=epoch, started_at=now, outcome=JobOutcome.RUNNING, counts={}
     )
     write = write.on_conflict_do_nothing(index_elements=["job", "slot"]).returning(JobRun.id)

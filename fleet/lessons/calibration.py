@@ -1,22 +1,25 @@
 """Forecasts against what came: outcomes are counted, learned from and shown."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from fleet.access import Permission, Principal, require
-from fleet.db import db, id_set, take_turn, upsert
+from fleet.db import db, id_set, take_turn
+from fleet.lessons import forecast
 from fleet.lessons.forecast import FORECAST_S, Kind
-from fleet.lessons.models import ArrivalRecord, Lesson, LessonTablet, Part
+from fleet.lessons.models import ArrivalHabit, ArrivalRecord, Lesson, LessonTablet, Part
 from fleet.schools.models import SchoolClass
 
 AT_ONCE = 10_000  # outcomes counted in one transaction
-# So many of the newest outcomes are remembered of a school's kind, the older the fainter: a few days of a school.
+# So many outcomes are remembered, the older the fainter: some days of a school, so that a new access point shows.
 REMEMBERED = 1_000.0
+REMEMBERED_OF_TABLET = 30.0
 _HORIZON = timedelta(seconds=FORECAST_S)
 _TOLD_AFTER = timedelta(seconds=15)  # what came in time may be written down a little later
 _Told = tuple[int, int, int]  # percent, tablets, arrived
@@ -44,6 +47,16 @@ class Calibration:
     arrived_percent: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """What came of a forecast."""
+
+    device_id: int
+    school_id: int
+    kind: str
+    is_in_time: bool
+
+
 def note_outcomes(*, now: datetime) -> int:
     """Count the outcomes of forecasts whose time is over, at most :data:`AT_ONCE`; returns how many.
 
@@ -51,17 +64,16 @@ def note_outcomes(*, now: datetime) -> int:
     """
     take_turn("arrivals")
     by_outcome: dict[bool | None, list[int]] = defaultdict(list)
-    fresh: Counter[tuple[int, str, bool]] = Counter()
+    came: list[_Came] = []
     for row in _uncounted(now):
         outcome = _outcome(row)
         by_outcome[outcome].append(row.id)
         if outcome is not None:
-            fresh[row.school_id, row.forecast_kind, outcome] += 1
+            came.append(_Came(row.device_id, row.school_id, row.forecast_kind, outcome))
     for outcome, ids in by_outcome.items():
         told = update(LessonTablet).where(LessonTablet.id.in_(id_set(ids))).values(counted_at=now, is_in_time=outcome)
         db.session.execute(told.execution_options(synchronize_session=False))
-    if fresh:
-        _remember(fresh)
+    _learn(came)
     return sum(map(len, by_outcome.values()))
 
 
@@ -104,8 +116,8 @@ def _band(percent: int) -> str:
 
 def _together(name: str, told: Sequence[_Told], *, is_band: bool) -> Calibration:
     tablets, arrived = (sum(one[place] for one in told) for place in (1, 2))
-    forecast = sum(percent * count for percent, count, _ in told) / tablets
-    return Calibration(name, is_band, tablets, round(forecast, 1), arrived, round(100 * arrived / tablets, 1))
+    mean = sum(percent * count for percent, count, _ in told) / tablets
+    return Calibration(name, is_band, tablets, round(mean, 1), arrived, round(100 * arrived / tablets, 1))
 
 
 def _uncounted(now: datetime) -> Sequence[Any]:
@@ -113,9 +125,9 @@ def _uncounted(now: datetime) -> Sequence[Any]:
     over = now - _HORIZON - _TOLD_AFTER
     query = (
         select(
-            LessonTablet.id, LessonTablet.forecast_kind, LessonTablet.part, LessonTablet.part_since,
-            LessonTablet.granted_at, LessonTablet.arrived_at, LessonTablet.freed_at, Lesson.starts_at, Lesson.ends_at,
-            SchoolClass.school_id,
+            LessonTablet.id, LessonTablet.device_id, LessonTablet.forecast_kind, LessonTablet.part,
+            LessonTablet.part_since, LessonTablet.granted_at, LessonTablet.arrived_at, LessonTablet.freed_at,
+            Lesson.starts_at, Lesson.ends_at, SchoolClass.school_id,
         )
         .join(Lesson, Lesson.id == LessonTablet.lesson_id)
         .join(SchoolClass, SchoolClass.id == Lesson.class_id)
@@ -144,24 +156,33 @@ def _outcome(row: Any) -> bool | None:
     return None if is_cut_short else False
 
 
-def _remember(fresh: Mapping[tuple[int, str, bool], int]) -> None:
-    """Add outcomes to the schools' records, of which only so much is kept that new habits show within days."""
-    tried, arrived = ArrivalRecord.tried, ArrivalRecord.arrived
-    came = {key[:2]: fresh.get((*key[:2], True), 0) for key in fresh}
-    rows = [
-        {
-            "school_id": school_id,
-            "kind": kind,
-            "tried": count + fresh.get((school_id, kind, False), 0),
-            "arrived": count,
-        }
-        for (school_id, kind), count in sorted(came.items())
-    ]
-    write = upsert(ArrivalRecord).values(rows)
-    more = write.excluded
-    kept = case((tried + more.tried > REMEMBERED, REMEMBERED / (tried + more.tried)), else_=1.0)
-    write = write.on_conflict_do_update(
-        index_elements=["school_id", "kind"],
-        set_={"tried": (tried + more.tried) * kept, "arrived": (arrived + more.arrived) * kept},
-    )
-    db.session.execute(write)
+def _learn(came: Sequence[_Came]) -> None:
+    """Add outcomes to the schools' and the tablets' records, of which only the newest weigh much."""
+    counted, done = forecast.records(), forecast.habits({one.device_id for one in came})
+    here = {school_id: forecast.known(counted, school_id) for school_id in {one.school_id for one in came}}
+    for one in came:
+        habit = done.get((one.device_id, one.kind))
+        if habit is None:
+            habit = ArrivalHabit(device_id=one.device_id, kind=one.kind, tried=0, arrived=0)
+            done[one.device_id, one.kind] = habit
+            db.session.add(habit)
+        record = counted.get((one.school_id, one.kind))
+        if record is None:
+            record = ArrivalRecord(
+                school_id=one.school_id, kind=one.kind, tried=0, arrived=0, scores=[0.0] * len(forecast.WEIGHTS)
+            )
+            counted[one.school_id, one.kind] = record
+            db.session.add(record)
+        foretold = here[one.school_id][one.kind].probabilities(habit.tried, habit.arrived)
+        scores = [math.log(chance if one.is_in_time else 1 - chance) for chance in foretold]
+        kept = _count(record, REMEMBERED, is_in_time=one.is_in_time)
+        record.scores = [kept * (old + new) for old, new in zip(record.scores, scores, strict=True)]
+        _count(habit, REMEMBERED_OF_TABLET, is_in_time=one.is_in_time)
+    db.session.flush()
+
+
+def _count(record: ArrivalRecord | ArrivalHabit, remembered: float, *, is_in_time: bool) -> float:
+    """Count one outcome; returns by how much all that is remembered fades, as it is never more than so much."""
+    kept = min(1.0, remembered / (record.tried + 1))
+    record.tried, record.arrived = kept * (record.tried + 1), kept * (record.arrived + is_in_time)
+    return kept

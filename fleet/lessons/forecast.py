@@ -7,28 +7,32 @@ That share is counted per school; where a school has counted little, it leans on
 what this tablet did in earlier lessons when it stood the same way moves the forecast from the share towards its own
 rate, the more the more often it was seen:
 
-    forecast = (weight * share + arrived) / (weight + tried)
+    probability = (weight * share + arrived) / (weight + tried)
 
-the mean of the posterior Beta(weight * share + arrived, weight * (1 - share) + tried - arrived).
+the mean of the posterior Beta(weight * share + arrived, weight * (1 - share) + tried - arrived). The weight says how
+alike a school's tablets are: great where all are as good as each other, small where each has its own ways. It is
+learned too: each of :data:`WEIGHTS` is scored by the logarithm of the probability that it gave to what then came, and
+a forecast is the mean of all, each counting by its score (Bayesian model averaging with equal priors).
 
-Source: Casella, "An Introduction to Empirical Bayes Data Analysis", The American Statistician 39 (1985);
-Gelman et al., "Bayesian Data Analysis", chapter 5 (rates of many groups).
+Source: Gelman et al., "Bayesian Data Analysis", chapter 5 (rates of many groups); Casella, "An Introduction to
+Empirical Bayes Data Analysis", The American Statistician 39 (1985); Hoeting et al., "Bayesian Model Averaging: A
+Tutorial", Statistical Science 14 (1999).
 
 Not here: what became of the forecasts (:mod:`fleet.lessons.calibration`).
 """
 
 import enum
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from fleet.db import db, id_set
 from fleet.devices.models import DevicePresence
-from fleet.lessons.models import ArrivalRecord, LessonTablet
+from fleet.lessons.models import ArrivalHabit, ArrivalRecord
 
 FORECAST_S = 15  # arrived means: within so many seconds of the start
 
@@ -75,28 +79,35 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """How often was tried, and how often it arrived in time; weights, as older outcomes may count for less."""
+class Known:
+    """What is known of tablets of a school that stand in one way: the share that arrives, and the weights' scores."""
 
-    tried: float = 0.0
-    arrived: float = 0.0
+    share: float
+    scores: tuple[float, ...]
 
-    def share(self, prior: float, weight: float) -> float:
-        """Return the rate that this record and a prior, worth ``weight`` tries, make together."""
-        return (weight * prior + self.arrived) / (weight + self.tried)
+    def probabilities(self, tried: float, arrived: float) -> list[float]:
+        """Return for each of :data:`WEIGHTS` with what probability a tablet that has done so arrives."""
+        found = [(weight * self.share + arrived) / (weight + tried) for weight in WEIGHTS]
+        return [min(max(probability, _SURE), 1 - _SURE) for probability in found]
 
+    def probability(self, tried: float, arrived: float) -> float:
+        """Return with what probability a tablet that has done so arrives."""
+        best = max(self.scores)
+        parts = [math.exp(score - best) for score in self.scores]
+        found = self.probabilities(tried, arrived)
+        return sum(part * probability for part, probability in zip(parts, found, strict=True)) / sum(parts)
+
+
+WEIGHTS = (3.0, 10.0, 30.0, 100.0)  # tries that a kind's share may be worth beside a tablet's own
+_NEUTRAL = (0.0,) * len(WEIGHTS)
+_SURE = 0.01  # nothing is surer than this
 
 # What is expected before anything has been counted.
 _EXPECTED: Mapping[str, float] = {
-    Kind.WAITING: 0.93, Kind.SOON: 0.85, Kind.LATER: 0.05, Kind.LATE: 0.35, Kind.ASLEEP: 0.2, Kind.SILENT: 0.08,
+    Kind.WAITING: 0.93, Kind.SOON: 0.85, Kind.LATER: 0.05, Kind.LATE: 0.35, Kind.ASLEEP: 0.15, Kind.SILENT: 0.05,
     Kind.NOT_TODAY: 0.03, Kind.NEVER: 0.02, Kind.ELSEWHERE: 0.02,
 }  # fmt: skip
-_EXPECTED_WEIGHT = 20.0  # tries that the expectation is worth beside what all schools counted
-_OTHERS_WEIGHT = 40.0  # tries that the other schools are worth beside the school's own
-_KIND_WEIGHT = 6.0  # tries that the kind's share is worth beside the tablet's own
-
-_LOOKED_BACK = 30  # of a tablet's lessons
-_LOOKED_BACK_FOR = timedelta(days=60)
+_LEANS = 20.0  # tries that what is expected is worth beside all schools' record, and the others' beside a school's own
 
 # A question is noted some seconds after it came; and while nothing changes, one a minute is noted at most.
 _NOTED_AFTER = timedelta(seconds=6)
@@ -144,13 +155,13 @@ def forecasts(device_ids: Collection[int], *, school_id: int, now: datetime, tim
         timezone: the schools' local time.
     """
     today_began_at = datetime.combine(now.astimezone(timezone).date(), time(), timezone)
-    contacts = _contacts(device_ids)
-    shares, own = _shares(school_id), own_records(device_ids, now=now)
+    contacts, done, here = _contacts(device_ids), habits(device_ids), known(records(), school_id)
     found = {}
     for device_id in device_ids:
         kind = kind_of(contacts.get(device_id, _NO_CONTACT), now=now, today_began_at=today_began_at)
-        probability = own.get((device_id, kind), _NO_RECORD).share(shares[kind], _KIND_WEIGHT)
-        found[device_id] = Forecast(kind, min(max(round(100 * probability), 1), 99))
+        habit = done.get((device_id, kind))
+        probability = here[kind].probability(habit.tried, habit.arrived) if habit is not None else here[kind].share
+        found[device_id] = Forecast(kind, round(100 * min(max(probability, _SURE), 1 - _SURE)))
     return found
 
 
@@ -161,7 +172,6 @@ def summary(found: Mapping[int, Forecast]) -> Summary:
 
 
 _NO_CONTACT = Contact(None, None, waits=False, is_at_school=None)
-_NO_RECORD = Record()
 
 
 def _contacts(device_ids: Collection[int]) -> dict[int, Contact]:
@@ -171,39 +181,32 @@ def _contacts(device_ids: Collection[int]) -> dict[int, Contact]:
     return {row[0]: Contact(*row[1:]) for row in rows}
 
 
-def _shares(school_id: int) -> dict[str, float]:
-    """Return by kind the share that arrives at a school; one statement."""
-    own: dict[str, Record] = {}
-    others: dict[str, Record] = defaultdict(Record)
-    is_own = (ArrivalRecord.school_id == school_id).label("is_own")
-    sums = (func.sum(ArrivalRecord.tried), func.sum(ArrivalRecord.arrived))
-    for kind, here, tried, arrived in db.session.execute(
-        select(ArrivalRecord.kind, is_own, *sums).group_by(ArrivalRecord.kind, is_own)
-    ):
-        (own if here else others)[kind] = Record(tried, arrived)
-    shares = {}
-    for kind, expected in _EXPECTED.items():
-        everywhere = others[kind].share(expected, _EXPECTED_WEIGHT)
-        shares[kind] = own.get(kind, _NO_RECORD).share(everywhere, _OTHERS_WEIGHT)
-    return shares
+def habits(device_ids: Collection[int]) -> dict[tuple[int, str], ArrivalHabit]:
+    """Return what tablets did in earlier lessons, by tablet and kind; one statement."""
+    query = select(ArrivalHabit).where(ArrivalHabit.device_id.in_(id_set(device_ids)))
+    return {(habit.device_id, habit.kind): habit for habit in db.session.scalars(query)}
 
 
-def own_records(device_ids: Collection[int], *, now: datetime) -> dict[tuple[int, str], Record]:
-    """Return by tablet and kind what came of its last lessons' forecasts; one statement."""
-    order = func.row_number().over(partition_by=LessonTablet.device_id, order_by=LessonTablet.id.desc())
-    last = (
-        select(LessonTablet.device_id, LessonTablet.forecast_kind, LessonTablet.is_in_time, order.label("number"))
-        .where(
-            LessonTablet.device_id.in_(id_set(device_ids)),
-            LessonTablet.is_in_time.is_not(None),
-            LessonTablet.counted_at > now - _LOOKED_BACK_FOR,
-        )
-        .subquery()
-    )
-    arrived = func.count().filter(last.c.is_in_time.is_(True))
-    query = (
-        select(last.c.device_id, last.c.forecast_kind, func.count(), arrived)
-        .where(last.c.number <= _LOOKED_BACK)
-        .group_by(last.c.device_id, last.c.forecast_kind)
-    )
-    return {(device_id, kind): Record(tried, came) for device_id, kind, tried, came in db.session.execute(query)}
+def records() -> dict[tuple[int, str], ArrivalRecord]:
+    """Return what was counted at every school, by school and kind; one statement."""
+    return {(record.school_id, record.kind): record for record in db.session.scalars(select(ArrivalRecord))}
+
+
+def known(counted: Mapping[tuple[int, str], ArrivalRecord], school_id: int) -> dict[str, Known]:
+    """Return by kind what is known of a school's tablets, from its own record and others'."""
+    return {kind: _known(counted.get((school_id, kind)), _others(counted, school_id, kind), kind) for kind in _EXPECTED}
+
+
+def _others(counted: Mapping[tuple[int, str], ArrivalRecord], school_id: int, kind: str) -> list[ArrivalRecord]:
+    return [record for (of, told), record in counted.items() if told == kind and of != school_id]
+
+
+def _known(own: ArrivalRecord | None, others: Sequence[ArrivalRecord], kind: str) -> Known:
+    tried, arrived = (sum(column) for column in ([one.tried for one in others], [one.arrived for one in others]))
+    share = (_LEANS * _EXPECTED[kind] + arrived) / (_LEANS + tried)
+    part = _LEANS / max(_LEANS, tried)  # of the others' scores: as much as their share is worth
+    scores = [part * sum(column) for column in zip(*(one.scores for one in others), strict=True)] or _NEUTRAL
+    if own is not None:
+        share = (_LEANS * share + own.arrived) / (_LEANS + own.tried)
+        scores = [theirs + ours for theirs, ours in zip(scores, own.scores, strict=True)]
+    return Known(share, tuple(scores))

@@ -199,12 +199,25 @@ class LessonTablet(Base):
 class ArrivalRecord(Base):
     """How often tablets of a school arrived in time, by how they stood when a lesson began.
 
-    Older outcomes fade (``lessons.forecast``), so both are weights and not whole numbers.
+    Older outcomes fade (``lessons.calibration``), so both numbers are weights and not whole. ``scores`` say how well
+    each of the forecast's weights foretold them: sums of logarithms of the probability that it gave to what came.
     """
 
     __tablename__ = "arrival_record"
 
     school_id: Mapped[int] = mapped_column(ForeignKey("school.id"), primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    tried: Mapped[float]
+    arrived: Mapped[float]
+    scores: Mapped[list[Any]]
+
+
+class ArrivalHabit(Base):
+    """How often one tablet arrived in time, by how it stood when a lesson began; older outcomes fade."""
+
+    __tablename__ = "arrival_habit"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"), primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     tried: Mapped[float]
     arrived: Mapped[float]

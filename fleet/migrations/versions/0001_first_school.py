@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-25 00:41:01.404154
+Create Date: 2026-11-25 00:44:09.373182
 """
 
 import sqlalchemy as sa
@@ -136,6 +136,7 @@ def upgrade() -> None:
     sa.Column('kind', sa.String(length=16), nullable=False),
     sa.Column('tried', sa.Double(), nullable=False),
     sa.Column('arrived', sa.Double(), nullable=False),
+    sa.Column('scores', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_arrival_record_school_id_school')),
     sa.PrimaryKeyConstraint('school_id', 'kind', name=op.f('pk_arrival_record'))
     )
@@ -308,6 +309,14 @@ def upgrade() -> None:
         batch_op.create_index('uq_account_grant_everywhere', ['account_id', 'role'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
         batch_op.create_index('uq_account_grant_school', ['account_id', 'role', 'school_id'], unique=True)
 
+    op.create_table('arrival_habit',
+    sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('kind', sa.String(length=16), nullable=False),
+    sa.Column('tried', sa.Double(), nullable=False),
+    sa.Column('arrived', sa.Double(), nullable=False),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_arrival_habit_device_id_device')),
+    sa.PrimaryKeyConstraint('device_id', 'kind', name=op.f('pk_arrival_habit'))
+    )
     op.create_table('assignment',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('profile_version_id', sa.Integer(), nullable=False),
@@ -680,6 +689,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_assignment_class_id'))
 
     op.drop_table('assignment')
+    op.drop_table('arrival_habit')
     with op.batch_alter_table('account_grant', schema=None) as batch_op:
         batch_op.drop_index('uq_account_grant_school')
         batch_op.drop_index('uq_account_grant_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))

@@ -71,9 +71,19 @@ class Door:
             await self._life
 
     async def call(
-        self, method: str, target: str, headers: Headers = (), *, chunks: Iterable[bytes] = (b"",), **scope: Any
+        self,
+        method: str,
+        target: str,
+        headers: Headers = (),
+        *,
+        chunks: Iterable[bytes] = (b"",),
+        gone: asyncio.Event | None = None,
+        **scope: Any,
     ) -> Response:
-        """Call the gate as a server does; ``target`` may have a query, and goes in raw and as path."""
+        """Call the gate as a server does; ``target`` may have a query, and goes in raw and as path.
+
+        Set ``gone`` and the caller has hung up.
+        """
         pieces = list(chunks)
         messages = [
             {"type": "http.request", "body": piece, "more_body": place + 1 < len(pieces)}
@@ -82,7 +92,10 @@ class Door:
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
-            return messages.pop(0) if messages else {"type": "http.disconnect"}
+            if not messages:  # the caller stays until told otherwise
+                await (gone or asyncio.Event()).wait()
+                return {"type": "http.disconnect"}
+            return messages.pop(0)
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)

@@ -1,7 +1,7 @@
 """Whether any school has school now, for the tablets' rhythm: answered from memory, read again now and then."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -14,6 +14,7 @@ from fleet.schools import calendar
 from fleet.schools.calendar import Calendar
 
 _FRESH_FOR = timedelta(minutes=5)
+_SOON = timedelta(minutes=45)  # tablets are taken out of their cupboards before the bell
 _log = structlog.get_logger("school-time")
 
 
@@ -36,10 +37,19 @@ class SchoolTime:
 
     def __call__(self, now: datetime) -> bool:
         """Return whether some school has school at ``now``; may set off a reading of the calendars elsewhere."""
+        calendars = self._fresh(now)
+        return calendars is None or calendar.is_any_school_time(calendars, now)
+
+    def is_near(self, now: datetime) -> bool:
+        """Return whether some school has school at ``now``, or within three quarters of an hour."""
+        calendars = self._fresh(now)
+        return calendars is None or calendar.is_any_school_time(calendars, now, until=now + _SOON)
+
+    def _fresh(self, now: datetime) -> Collection[Calendar] | None:
         if (self._read_at is None or now - self._read_at > _FRESH_FOR) and self._lock.acquire(blocking=False):
             self._read_at = now
             threading.Thread(target=self._read, name="school-time", daemon=True).start()
-        return self._calendars is None or calendar.is_any_school_time(self._calendars.values(), now)
+        return None if self._calendars is None else self._calendars.values()
 
     def finish(self) -> None:
         """Wait for a reading that is under way, so that its connection is given back."""

@@ -11,7 +11,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from fleet import clock
-from fleet.app import logs, standing
+from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
@@ -20,6 +20,7 @@ from fleet.channels.native import authority
 from fleet.channels.native.door import NativeChannel
 from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
+from fleet.channels.presence import Presence
 from fleet.config import Config
 from fleet.crypto import read_or_create
 from fleet.db import db, transaction, upgrade
@@ -34,27 +35,30 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     """Make the ASGI callable: channels for tablets, ``app`` for everything else."""
     config: Config = app.extensions["fleet_config"]
     keys = authority.load(config.secrets_dir, now=clock.now())
-    school_time = SchoolTime(app)
+    school_time, presence = SchoolTime(app), Presence()
+    native = NativeChannel(
+        Work(app, keys, clock.now, report_s=config.report_s),
+        keys,
+        authority_name=config.authority,
+        pace=Pace(config.poll_s, config.report_s, school_time, school_time.is_near, random.Random()),  # noqa: S311 (spreads tablets in time, guards nothing)
+        presence=presence,
+        nonce_key=read_or_create(config.secrets_dir / "nonce.key", secrets.token_bytes(32)),
+        queue_limit=config.queue_limit,
+        now=clock.now,
+    )
 
     def start() -> Callable[[], None]:
-        stop = on_start() if on_start is not None else None
+        stops = [immediacy.start(app, native.waiting, presence)]
+        if on_start is not None:
+            stops.append(on_start())
 
         def end() -> None:
-            if stop is not None:
+            for stop in stops:
                 stop()
             school_time.finish()
 
         return end
 
-    native = NativeChannel(
-        Work(app, keys, clock.now, report_s=config.report_s),
-        keys,
-        authority_name=config.authority,
-        pace=Pace(config.poll_s, config.report_s, school_time, random.Random()),  # noqa: S311 (spreads tablets in time, guards nothing)
-        nonce_key=read_or_create(config.secrets_dir / "nonce.key", secrets.token_bytes(32)),
-        queue_limit=config.queue_limit,
-        now=clock.now,
-    )
     return Gate(
         [native],
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]

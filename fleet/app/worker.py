@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
+from fleet.channels.gate import STOPPING
+
 MAX_HEAD_BYTES = 32_768
 HEAD_TIMEOUT_S = 20.0
 READ_TIMEOUT_S = 30.0
@@ -54,6 +56,16 @@ class LimitedHttp(HttpToolsProtocol):
         self._stop_clock()
         self._stop_read_clock()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Let go of the connection once its request is answered, and have those who are held answered now.
+
+        The server tells its connections that it stops, waits for their answers, and only then tells the application.
+        """
+        super().shutdown()
+        stopping = self.app_state.get(STOPPING)
+        if stopping is not None:
+            stopping()
 
     def pause_writing(self) -> None:
         """Begin to wait for a caller who does not read."""

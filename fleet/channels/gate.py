@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import format_datetime
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -34,6 +35,9 @@ MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses the s
 # times, take the machine's memory.
 MAX_HELD_BYTES = 64 * 1024 * 1024
 _RETRY_S = "5"
+# In the state that the server keeps for the application (ASGI lifespan): what to call when it stops, before it waits
+# for the requests that are open.
+STOPPING = "fleet.stopping"
 
 
 class TooLargeError(Exception):
@@ -65,6 +69,9 @@ class Channel(Protocol):
 
     def failed(self) -> Response:
         """Return the channel's own answer to a fault of ours."""
+
+    def release(self) -> None:
+        """Answer those who are held, soon, and hold nobody any more; may be called often."""
 
     async def drain(self) -> None:
         """Answer everything that was taken in."""
@@ -100,6 +107,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
         if scope["type"] == "lifespan":
+            scope.get("state", {})[STOPPING] = self.release
             await self._live(receive, send)
             return
         if scope["type"] == "http":
@@ -114,11 +122,17 @@ class Gate:
                 return
             await self._serve_staff(scope, receive, send, request_id)
 
+    def release(self) -> None:
+        """Answer those who are held: the server is stopping. It waits for open requests before it says so itself."""
+        for channel in self._channels:
+            channel.release()
+
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         stop = self._on_start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self.release()
         for channel in self._channels:
             await channel.drain()
         stop()
@@ -235,7 +249,15 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, take: Calla
     body = await _body(receive, max_body_bytes, take)
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
-    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body)
+    query = scope["query_string"].decode("latin-1")
+    client = scope["client"][0] if scope.get("client") else None
+    return Request(scope["method"], path, query, headers, body, client, partial(_gone, receive))
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the caller has hung up. The server reads on meanwhile, so there may be more than that to hear."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _length(headers: Mapping[str, str]) -> int:

@@ -7,9 +7,8 @@ depend on changed.
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +16,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, select, text, tuple_, update
 
+from fleet.assignments import schedules
 from fleet.assignments.schedules import stored_instant
 from fleet.checkins import statements
 from fleet.checkins.models import CheckIn
 from fleet.compliance.rules import CLOCK_WRONG_S
-from fleet.db import changed, db, id_set
+from fleet.db import UTCDateTime, changed, db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import FleetError
 
@@ -86,10 +86,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the tablet is told: the version of what it shall fetch."""
+    """What the tablet is told: the version of what it shall fetch, and when its schedule moves on by itself."""
 
     device_id: int
     config_version: int
+    next_switch_at: datetime | None = None  # when its schedule moves on by itself
 
 
 def receive(batch: Sequence[Report], *, now: datetime) -> list[Answer | FleetError]:
@@ -111,11 +112,12 @@ def receive(batch: Sequence[Report], *, now: datetime) -> list[Answer | FleetErr
 
 def _round(reports: Mapping[int, Report], now: datetime) -> dict[int, Answer | FleetError]:
     stored = {row.device_id: row for row in _store(list(reports.values()), now)}
+    stored |= {row.device_id: row for row in _advance(stored.values(), now)}
     _note_changes([report for report in reports.values() if report.device_id in stored], stored, now)
     outcomes: dict[int, Answer | FleetError] = {
-        place: Answer(report.device_id, stored[report.device_id].config_version)
+        place: Answer(report.device_id, row.config_version, row.next_switch_at)
         for place, report in reports.items()
-        if report.device_id in stored
+        if (row := stored.get(report.device_id)) is not None
     }
     refused = {place: report for place, report in reports.items() if report.device_id not in stored}
     return outcomes | _explain(refused) if refused else outcomes
@@ -133,12 +135,38 @@ def _store(reports: Sequence[Report], now: datetime) -> Sequence[Any]:
     moment = stored_instant(now)
     told = {"rows": _json(list(rows.values())), "now": moment}
     if db.session.get_bind().dialect.name == "postgresql":
-        return db.session.execute(text(statements.RECEIVE_POSTGRESQL), told).all()
-    stored = db.session.execute(text(statements.RECEIVE_SQLITE), told).all()
+        return _rows(statements.RECEIVE_POSTGRESQL, told)
+    stored = _rows(statements.RECEIVE_SQLITE, told)
     if stored:
         kept = _json([rows[row.device_id] for row in stored])
         db.session.execute(text(statements.LOG_SQLITE), {"rows": kept, "now": moment})
     return stored
+
+
+def _rows(statement: str, told: Mapping[str, Any]) -> Sequence[Any]:
+    return db.session.execute(text(statement).columns(next_switch_at=UTCDateTime), told).all()
+
+
+def _advance(stored: Iterable[Any], now: datetime) -> Sequence[Any]:
+    """Have rows whose schedule has moved on say what holds now: a job notes that too, but only once a minute.
+
+    The tablet has switched by its own clock; what it reports shall be held against the same entry of its schedule.
+    """
+    due = [row for row in stored if row.next_switch_at is not None and row.next_switch_at <= now]
+    if not due:
+        return ()
+    entries = schedules.load({row.schedule_digest for row in due})
+    rows = [
+        {
+            "d": row.device_id, "s": row.schedule_digest,
+            "p": schedules.entry_at(entries[row.schedule_digest], now)["profile"],
+            "n": stored_instant(schedules.next_switch(entries[row.schedule_digest], now)),
+        }
+        for row in due
+        if row.schedule_digest in entries
+    ]  # fmt: skip
+    statement = statements.ADVANCE[db.session.get_bind().dialect.name]
+    return _rows(statement, {"rows": _json(rows), "now": stored_instant(now)})
 
 
 def _json(value: Any) -> str:
@@ -186,6 +214,7 @@ def _explain(refused: Mapping[int, Report]) -> dict[int, Answer | FleetError]:
         DeviceState.last_report_id,
         DeviceState.last_report_digest,
         DeviceState.config_version,
+        DeviceState.next_switch_at,
     ).where(DeviceState.device_id.in_(id_set(report.device_id for report in refused.values())))
     known = {row.device_id: row for row in db.session.execute(query)}
     outcomes: dict[int, Answer | FleetError] = {}
@@ -202,7 +231,7 @@ def _explain(refused: Mapping[int, Report]) -> dict[int, Answer | FleetError]:
             outcomes[place] = ReportConflictError()
         else:
             again.append({"d": report.device_id, "q": report.sequence})
-            outcomes[place] = Answer(report.device_id, row.config_version)
+            outcomes[place] = Answer(report.device_id, row.config_version, row.next_switch_at)
     if again:
         statement = text(statements.AGAIN[db.session.get_bind().dialect.name])
         db.session.execute(statement, {"rows": _json(again)})
@@ -236,24 +265,6 @@ def use_sequence(device_id: int, key: str, sequence: int) -> None:
         raise KeyRevokedError
     refusal = ReplayError if sequence <= row.last_sequence else SequenceTooFarError
     raise refusal(last_sequence=row.last_sequence)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What a poll needs to know of a tablet."""
-
-    device_id: int
-    uid: str
-    key: str | None
-    config_version: int
-    schedule_digest: str | None
-
-
-def standings(device_ids: Sequence[int]) -> dict[int, Standing]:
-    """Return what polls need to know, by tablet; one statement."""
-    statement = text(statements.POLL[db.session.get_bind().dialect.name])
-    rows = db.session.execute(statement, {"ids": json.dumps(list(device_ids))})
-    return {row[0]: Standing(row[0], row[4], row[1], row[2], row[3]) for row in rows}
 
 
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 50_000) -> int:

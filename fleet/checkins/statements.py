@@ -10,7 +10,7 @@ MAX_STEP = 1_000_000
 
 _COLUMNS = (
     *("device_id", "config_version", "schedule_digest", "desired_digest", "applied_digest", "polls_pending"),
-    *("facts_digest", "review_key"),
+    *("facts_digest", "review_key", "next_switch_at"),
 )
 
 # PostgreSQL does both in one statement, and takes the rows in their order first (fleet.devices.states).
@@ -65,6 +65,32 @@ SELECT json_extract(value, '$.d'), json_extract(value, '$.q'), :now, json_extrac
 FROM json_each(:rows)
 """
 
+# For tablets whose schedule has moved on since somebody last looked; their report is stored by this transaction, which
+# therefore has their rows. Returned is what the statements above return.
+ADVANCE = {
+    "postgresql": f"""
+        UPDATE device_state AS s
+        SET desired_at = CASE WHEN s.desired_digest IS NOT DISTINCT FROM r.p THEN s.desired_at
+                         ELSE CAST(:now AS timestamptz) END,
+            polls_pending = CASE WHEN s.applied_digest IS NOT DISTINCT FROM r.p THEN 0
+                            WHEN s.desired_digest IS NOT DISTINCT FROM r.p THEN s.polls_pending ELSE 1 END,
+            desired_digest = r.p, next_switch_at = r.n
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(d int, s text, p text, n timestamptz)
+        WHERE s.device_id = r.d AND s.schedule_digest = r.s
+        RETURNING {", ".join(f"s.{column}" for column in _COLUMNS)}
+    """,  # noqa: S608 (only the constants above go in)
+    "sqlite": f"""
+        UPDATE device_state
+        SET desired_at = CASE WHEN desired_digest IS json_extract(r.value, '$.p') THEN desired_at ELSE :now END,
+            polls_pending = CASE WHEN applied_digest IS json_extract(r.value, '$.p') THEN 0
+                            WHEN desired_digest IS json_extract(r.value, '$.p') THEN polls_pending ELSE 1 END,
+            desired_digest = json_extract(r.value, '$.p'), next_switch_at = json_extract(r.value, '$.n')
+        FROM json_each(:rows) AS r
+        WHERE device_id = json_extract(r.value, '$.d') AND schedule_digest = json_extract(r.value, '$.s')
+        RETURNING {", ".join(_COLUMNS)}
+    """,  # noqa: S608 (only the constants above go in)
+}
+
 # The same report again under a new number: only the number is used up.
 AGAIN = {
     "postgresql": """
@@ -91,15 +117,67 @@ UPDATE device_state SET facts = json_extract(r.value, '$.f'), facts_digest = jso
 FROM json_each(:rows) AS r WHERE device_id = json_extract(r.value, '$.d')
 """
 
+# In the order of polls.Standing.
+_STANDING = """
+    s.device_id, d.uid, s.key_thumbprint, s.config_version, s.schedule_digest, s.applied_digest, s.next_switch_at,
+    s.fetched_version
+"""
 POLL = {
-    "postgresql": """
-        SELECT s.device_id, s.key_thumbprint, s.config_version, s.schedule_digest, d.uid
-        FROM device_state AS s JOIN device AS d ON d.id = s.device_id
+    "postgresql": f"""
+        SELECT {_STANDING} FROM device_state AS s JOIN device AS d ON d.id = s.device_id
         WHERE s.device_id IN (SELECT CAST(jsonb_array_elements_text(CAST(:ids AS jsonb)) AS int))
+    """,  # noqa: S608 (only the constant above goes in)
+    "sqlite": f"""
+        SELECT {_STANDING} FROM device_state AS s JOIN device AS d ON d.id = s.device_id
+        WHERE s.device_id IN (SELECT value FROM json_each(:ids))
+    """,  # noqa: S608 (only the constant above goes in)
+}
+
+# Tablets that are held, with the versions that they wait with: who of them waits in vain?
+MOVED_ON = {
+    "postgresql": """
+        SELECT s.device_id FROM jsonb_each_text(CAST(:versions AS jsonb)) AS v
+        JOIN device_state AS s ON s.device_id = CAST(v.key AS int)
+        WHERE s.config_version <> CAST(v.value AS int) LIMIT :n
     """,
     "sqlite": """
-        SELECT s.device_id, s.key_thumbprint, s.config_version, s.schedule_digest, d.uid
-        FROM device_state AS s JOIN device AS d ON d.id = s.device_id
-        WHERE s.device_id IN (SELECT value FROM json_each(:ids))
+        SELECT s.device_id FROM json_each(:versions) AS v
+        JOIN device_state AS s ON s.device_id = CAST(v.key AS INTEGER)
+        WHERE s.config_version <> v.value LIMIT :n
+    """,
+}
+
+# Of two servers that answer one tablet, the one with the newer version is right.
+FETCHED = {
+    "postgresql": """
+        UPDATE device_state AS s SET fetched_version = CAST(v.value AS int), fetched_at = CAST(:now AS timestamptz)
+        FROM jsonb_each_text(CAST(:versions AS jsonb)) AS v
+        WHERE s.device_id = CAST(v.key AS int) AND COALESCE(s.fetched_version, 0) < CAST(v.value AS int)
+    """,
+    "sqlite": """
+        UPDATE device_state SET fetched_version = v.value, fetched_at = :now
+        FROM json_each(:versions) AS v
+        WHERE device_id = CAST(v.key AS INTEGER) AND COALESCE(fetched_version, 0) < v.value
+    """,
+}
+
+# The rows come in the order of their numbers, so that two servers that write the same ones wait for each other.
+PRESENCE = {
+    "postgresql": """
+        INSERT INTO device_presence AS p (device_id, polled_at, due_at, waits, is_at_school)
+        SELECT d, p, u, w, s FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r(d int, p timestamptz, u timestamptz, w boolean, s boolean) ORDER BY d
+        ON CONFLICT (device_id) DO UPDATE SET polled_at = excluded.polled_at, due_at = excluded.due_at,
+            waits = excluded.waits, is_at_school = excluded.is_at_school
+        WHERE p.polled_at <= excluded.polled_at
+    """,
+    "sqlite": """
+        INSERT INTO device_presence AS p (device_id, polled_at, due_at, waits, is_at_school)
+        SELECT json_extract(value, '$.d'), json_extract(value, '$.p'), json_extract(value, '$.u'),
+               json_extract(value, '$.w'), json_extract(value, '$.s')
+        FROM json_each(:rows) WHERE true
+        ON CONFLICT (device_id) DO UPDATE SET polled_at = excluded.polled_at, due_at = excluded.due_at,
+            waits = excluded.waits, is_at_school = excluded.is_at_school
+        WHERE p.polled_at <= excluded.polled_at
     """,
 }

@@ -170,9 +170,18 @@ def _second(instant: datetime) -> int:
     return int(instant.timestamp() // 1)
 
 
-def is_any_school_time(calendars: Iterable[Calendar], now: datetime) -> bool:
-    """Whether there is school anywhere at ``now``: a few bisections, as like schools share a calendar."""
-    return any(calendar.is_school_time(now) for calendar in set(calendars))
+def is_any_school_time(calendars: Iterable[Calendar], now: datetime, *, until: datetime | None = None) -> bool:
+    """Whether there is school anywhere at ``now``: a few bisections, as like schools share a calendar.
+
+    Args:
+        calendars: of the schools.
+        now: the instant.
+        until: whether there is any until then, where given.
+    """
+    return any(
+        calendar.is_school_time(now) or (until is not None and calendar.school_seconds_between(now, until) > 0)
+        for calendar in set(calendars)
+    )
 
 
 def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:

@@ -17,7 +17,7 @@ from fleet.access import Principal
 from fleet.app import create_app
 from fleet.assignments.assigning import Place
 from fleet.assignments.models import ProfileVersion
-from fleet.checkins import queries, receive
+from fleet.checkins import polls, queries, receive
 from fleet.checkins import statements as statements_of
 from fleet.checkins.models import CheckIn
 from fleet.checkins.receive import (
@@ -248,7 +248,7 @@ def test_a_batch_takes_as_many_statements_for_1_as_for_200(app: Flask, statement
         assert many <= 12
     with transaction():
         statements.clear()
-        receive.standings(ids)
+        polls.standings(ids)
     assert len(statements) == 1
 
 

@@ -10,7 +10,7 @@ from tests.conftest import NOW
 
 
 def pace(poll_s: int = 60, report_s: int = 900, *, busy: bool = True) -> Pace:
-    return Pace(poll_s, report_s, lambda _now: busy, random.Random(1))  # noqa: S311 (spreads requests in time)
+    return Pace(poll_s, report_s, lambda _now: busy, lambda _now: busy, random.Random(1))  # noqa: S311 (spreads requests in time)
 
 
 def test_a_poll_comes_after_half_to_one_and_a_half_intervals() -> None:

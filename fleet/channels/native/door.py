@@ -11,7 +11,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -35,11 +36,14 @@ from agent_protocol.messages import (
 )
 from agent_protocol.signing import SignedRequest
 from fleet.channels.batching import Batcher, FullError
-from fleet.channels.http import Request, Response
+from fleet.channels.http import Request, Response, preferred_wait_s
 from fleet.channels.native.allowance import Allowance
 from fleet.channels.native.authority import Authority
 from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Config, PollItem, ResultItem, Work, etag_of, to_report
+from fleet.channels.presence import Presence
+from fleet.channels.wake import Ended, Wait, Waiting
+from fleet.checkins.presence import Poll
 from fleet.checkins.receive import Answer
 from fleet.checkins.receive import Report as OurReport
 from fleet.devices.enrolment import Refused
@@ -51,6 +55,8 @@ _KEYS_KEPT = 50_000
 _WRITES_AT_ONCE, _WRITE_EVERY_S = 300, 2.0
 _MAX_ENROLMENT_BYTES = 8 * 1024  # read before it is known who sends it
 _JSON = "application/json"
+_AT_ONCE_S = 1  # until the next poll of who was held, or will be
+_LATE_S = 5.0  # that a tablet may take to come again and still counts as present
 _ORDER = re.compile(r"[0-9a-f]{32}")
 _IMMUTABLE = "private, max-age=31536000, immutable"
 
@@ -62,7 +68,8 @@ class NativeChannel:
         work: the units of work.
         authority: what the server signs with.
         authority_name: the server's host and port, as requests must be signed for.
-        pace: when tablets come next.
+        pace: when tablets come next, and who is held.
+        presence: where it is noted who asked.
         nonce_key: signs enrolment nonces.
         queue_limit: how many reports, and how many polls, may wait.
         now: the clock.
@@ -78,6 +85,7 @@ class NativeChannel:
         *,
         authority_name: str,
         pace: Pace,
+        presence: Presence,
         nonce_key: bytes,
         queue_limit: int,
         now: Callable[[], datetime],
@@ -86,6 +94,8 @@ class NativeChannel:
         self._authority = authority
         self._authority_name = authority_name
         self._pace = pace
+        self._presence = presence
+        self.waiting = Waiting(at_once=queue_limit // 2)
         self._nonce_key = nonce_key
         self._now = now
         self._known: OrderedDict[str, tuple[int, ec.EllipticCurvePublicKey]] = OrderedDict()
@@ -103,8 +113,13 @@ class NativeChannel:
         """Whether tablets are turned away just now."""
         return any(batcher.is_full for batcher in (self._keys, self._polls, self._reports))
 
+    def release(self) -> None:
+        """Answer those who are held, soon, and hold nobody any more."""
+        self.waiting.close()
+
     async def drain(self) -> None:
         """Answer everything that was taken in."""
+        self.release()
         self._is_closed = True
         for batcher in (self._keys, self._polls, self._reports):
             await batcher.drain()
@@ -186,13 +201,46 @@ class NativeChannel:
 
     async def _poll(self, request: Request) -> Response:
         device_id, signed = await self._authenticate(request)
-        etag = request.headers.get("if-none-match")
-        config = await self._polls.submit(PollItem(device_id, signed.keyid, etag))
-        wait = self._pace.next_poll_s(device_id, self._now())
-        headers = {"etag": config.etag, "cache-control": f"private, max-age={wait}"}
-        if config.envelope is None:
-            return Response(304, headers)
-        return Response(200, {**headers, "content-type": ENVELOPE_MEDIA_TYPE}, config.envelope)
+        item = PollItem(device_id, signed.keyid, request.headers.get("if-none-match"))
+        wanted_s = preferred_wait_s(request.headers)
+        # Entered before the first look, so that no change slips between the look and the wait.
+        wait = self.waiting.enter(device_id) if wanted_s else None
+        try:
+            config = await self._polls.submit(item)
+            now = self._now()
+            may_wait = wait is not None and self._pace.holds(now, switch_at=config.switch_at)
+            if wait is not None and may_wait and config.envelope is None:
+                return await self._hold(request, item, wait, config, hold_s=self._pace.hold_s(wanted_s))
+            # With something new it comes again at once, to be held; not if it was handed the same before: it could not
+            # follow that, and would come at once for ever.
+            comes_at_once = may_wait and config.is_new
+            next_s = self._pace.next_poll_s(device_id, now, switch_at=config.switch_at)
+            next_s = _AT_ONCE_S if comes_at_once else next_s
+            self._note(request, device_id, due_s=next_s, waits=comes_at_once)
+            return _told(config, next_s)
+        finally:
+            if wait is not None:
+                self.waiting.leave(device_id, wait)
+
+    async def _hold(self, request: Request, item: PollItem, wait: Wait, config: Config, *, hold_s: int) -> Response:
+        """Hold a poll that found nothing new until something is, or the time is over."""
+        self._note(request, item.device_id, due_s=hold_s + _LATE_S, waits=True)
+        wait.version = config.version
+        found = await self.waiting.hold(wait, partial(self._look, item), for_s=hold_s, gone=request.gone)
+        next_s = _AT_ONCE_S
+        if found is Ended.STOPPED:
+            next_s = self._pace.stopped_s()
+        elif found is Ended.REPLACED:  # not at once: two who share a key would end each other's waits for ever
+            next_s = self._pace.next_poll_s(item.device_id, self._now(), switch_at=config.switch_at)
+        return _told(config if isinstance(found, Ended) else found, next_s, applied_s=hold_s)
+
+    async def _look(self, item: PollItem) -> Config | None:
+        config = await self._polls.submit(item)
+        return config if config.envelope is not None else None
+
+    def _note(self, request: Request, device_id: int, *, due_s: float, waits: bool) -> None:
+        now = self._now()
+        self._presence.note(Poll(device_id, now, now + timedelta(seconds=due_s), waits, request.client))
 
     async def _report(self, request: Request) -> Response:
         device_id, signed = await self._authenticate(request)
@@ -206,7 +254,7 @@ class NativeChannel:
             200,
             ReportAnswer(
                 config=etag_of(device_id, answer.config_version, now),
-                next_poll_s=self._pace.next_poll_s(device_id, now),
+                next_poll_s=self._pace.next_poll_s(device_id, now, switch_at=answer.next_switch_at),
                 next_report_s=self._pace.next_report_s(device_id, now),
                 server_time=now,
             ),
@@ -306,6 +354,16 @@ class NativeChannel:
         if allow is not None:
             headers["allow"] = allow  # RFC 9110 section 15.5.6
         return Response(STATUS[code], headers, encode(told))
+
+
+def _told(config: Config, next_s: int, *, applied_s: int | None = None) -> Response:
+    """Return the answer to a poll; ``applied_s`` is for how long it would have been held (RFC 7240 section 3)."""
+    headers = {"etag": config.etag, "cache-control": f"private, max-age={next_s}"}
+    if applied_s is not None:
+        headers["preference-applied"] = f"wait={applied_s}"
+    if config.envelope is None:
+        return Response(304, headers)
+    return Response(200, {**headers, "content-type": ENVELOPE_MEDIA_TYPE}, config.envelope)
 
 
 def _require(request: Request, method: str) -> Request:

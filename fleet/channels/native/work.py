@@ -20,6 +20,7 @@ from agent_protocol.errors import Code, ProtocolError
 from agent_protocol.messages import (
     CONFIG_TYPE,
     SPEC,
+    ConfigAnswer,
     ConfigDocument,
     EnrolmentRequest,
     Order,
@@ -30,10 +31,12 @@ from agent_protocol.messages import (
 )
 from agent_protocol.messages import Report as WireReport
 from fleet import orders
-from fleet.assignments import schedules
+from fleet.assignments import bodies, schedules
 from fleet.channels.native.authority import Authority
+from fleet.checkins import polls
 from fleet.checkins import receive as checkins
-from fleet.checkins.receive import Answer, Report, Standing
+from fleet.checkins.polls import Standing
+from fleet.checkins.receive import Answer, Report
 from fleet.db import reading, transaction
 from fleet.devices import enrolment, queries
 from fleet.devices.enrolment import Enrolled, Refused
@@ -46,6 +49,8 @@ WINDOW_S = 7 * 86_400
 # with their longest texts. Later orders follow when earlier ones have ended; later entries when the configuration is
 # renewed, once a window.
 _ORDERS_AT_ONCE, _ENTRIES_AT_ONCE = 50, 200
+# Bodies that ride along, so that a tablet that was rung need not ask again: of what comes so soon, and so many bytes.
+_BODIES_AHEAD, _BODIES_AT_ONCE_BYTES = timedelta(hours=12), 32 * 1024
 # Refused enrolments that this process notes in the audit: anybody may ask for as many as he likes.
 _NOTED_AT_MOST, _NOTED_WITHIN = 60, timedelta(minutes=1)
 _PLATFORMS = {"linux": Platform.LINUX, "android": Platform.ANDROID, "ipados": Platform.IPADOS}
@@ -62,10 +67,21 @@ class PollItem:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a poll gets: the ETag, and the signed configuration where the tablet has another."""
+    """What a poll gets: the ETag, and the signed configuration where the tablet has another.
+
+    Args:
+        etag: names the configuration.
+        envelope: it, None where the tablet has it.
+        version: of it.
+        switch_at: when its schedule moves on by itself.
+        is_new: whether it was not handed out before.
+    """
 
     etag: str
     envelope: bytes | None
+    version: int
+    switch_at: datetime | None
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +139,7 @@ class Work:
         now = self._now()
         with self._app.app_context():
             with reading():
-                standings = checkins.standings([item.device_id for item in batch])
+                standings = polls.standings([item.device_id for item in batch])
                 outcomes = [self._standing(item, standings.get(item.device_id)) for item in batch]
                 stale = {
                     one.device_id: one
@@ -131,8 +147,11 @@ class Work:
                     if isinstance(one, Standing) and item.etag != etag_of(one.device_id, one.config_version, now)
                 }
                 documents, handed = self._documents(stale, now) if stale else ({}, [])
-            if handed:
+            fresh = {one.device_id: one.config_version for one in stale.values() if _is_new(one, documents)}
+            if handed or fresh:
                 with transaction():
+                    if fresh:  # tablets' rows before orders'
+                        polls.note_fetched(fresh, now=now)
                     orders.mark_sent(handed, now=now)
         return [one if isinstance(one, Exception) else _config(one, stale, documents, now) for one in outcomes]
 
@@ -144,14 +163,17 @@ class Work:
 
     def _documents(self, stale: dict[int, Standing], now: datetime) -> tuple[dict[int, bytes], list[int]]:
         entries = schedules.load([one.schedule_digest for one in stale.values() if one.schedule_digest is not None])
+        plans = {digest: _plan(found, now) for digest, found in entries.items()}  # thousands share a few
+        known = bodies.load({entry.profile for plan in plans.values() for entry in _soon(plan, now)})
         waiting = {
             device_id: found[:_ORDERS_AT_ONCE] for device_id, found in orders.pending(stale.keys(), now=now).items()
         }
-        documents = {
-            device_id: self._sign(one, entries[one.schedule_digest], waiting.get(device_id, ()), now)
-            for device_id, one in stale.items()
-            if one.schedule_digest in entries
-        }
+        documents = {}
+        for device_id, one in stale.items():
+            plan = plans.get(one.schedule_digest or "")
+            if plan is not None:
+                profiles = _inline(_soon(plan, now), known, but=one.applied_digest)
+                documents[device_id] = self._sign(one, plan, waiting.get(device_id, ()), profiles, now=now)
         handed = [
             order.id
             for device_id in documents
@@ -160,8 +182,15 @@ class Work:
         ]
         return documents, handed
 
-    def _sign(self, one: Standing, entries: Sequence[Any], waiting: Sequence[orders.Order], now: datetime) -> bytes:
-        ahead = schedules.ahead(entries, now, at_most=_ENTRIES_AT_ONCE)
+    def _sign(
+        self,
+        one: Standing,
+        plan: list[ScheduleEntry],
+        waiting: Sequence[orders.Order],
+        profiles: dict[str, str],
+        *,
+        now: datetime,
+    ) -> bytes:
         document = ConfigDocument(
             spec=SPEC,
             role=Role.ASSIGNMENT,
@@ -171,16 +200,17 @@ class Work:
             issued_at=now,
             expires_at=now + CONFIG_LIFE,
             min_agent="1.0",
-            schedule=[msgspec.convert(entry, ScheduleEntry) for entry in ahead],
+            schedule=plan,
             orders=[Order(order.uid, order.kind.value, order.payload, order.expires_at) for order in waiting],
             report_s=self._report_s,
         )
-        return encode(envelopes.sign(CONFIG_TYPE, encode(document), [self._authority.assignment]))
+        signed = envelopes.sign(CONFIG_TYPE, encode(document), [self._authority.assignment])
+        return encode(ConfigAnswer(signed.payload_type, signed.payload, signed.signatures, profiles))
 
     def body(self, device_id: int, key: str, digest: str) -> bytes | None:
         """Return a profile's body if it is in the tablet's own schedule."""
         with self._app.app_context(), reading():
-            standing = checkins.standings([device_id]).get(device_id)
+            standing = polls.standings([device_id]).get(device_id)
             if standing is None or standing.key != key:
                 raise checkins.KeyRevokedError
             return schedules.body(digest) if schedules.may_fetch(device_id, digest) else None
@@ -237,7 +267,39 @@ def _config(
 ) -> Config | Exception:
     if one.device_id in stale and one.device_id not in documents:  # a fault of ours, of this tablet alone
         return LookupError(f"no schedule {one.schedule_digest}")
-    return Config(etag_of(one.device_id, one.config_version, now), documents.get(one.device_id))
+    etag = etag_of(one.device_id, one.config_version, now)
+    envelope = documents.get(one.device_id)
+    return Config(etag, envelope, one.config_version, one.next_switch_at, _is_new(one, documents))
+
+
+def _plan(entries: Sequence[Mapping[str, Any]], now: datetime) -> list[ScheduleEntry]:
+    ahead = schedules.ahead(entries, now, at_most=_ENTRIES_AT_ONCE)
+    return [msgspec.convert(entry, ScheduleEntry) for entry in ahead]
+
+
+def _soon(plan: Sequence[ScheduleEntry], now: datetime) -> list[ScheduleEntry]:
+    """Return the entries of a schedule whose profiles a tablet needs soon, and that are small enough to ride along."""
+    return [
+        entry
+        for entry in plan
+        if (entry.from_ is None or entry.from_ <= now + _BODIES_AHEAD) and entry.length <= _BODIES_AT_ONCE_BYTES
+    ]
+
+
+def _inline(soon: Sequence[ScheduleEntry], known: Mapping[str, str], *, but: str | None) -> dict[str, str]:
+    """Return bodies that ride along, the nearest first, as many as there is room for; not the one in force."""
+    found: dict[str, str] = {}
+    left = _BODIES_AT_ONCE_BYTES
+    for entry in soon:
+        if entry.profile in known and entry.profile not in found and entry.profile != but and entry.length <= left:
+            found[entry.profile] = known[entry.profile]
+            left -= entry.length
+    return found
+
+
+def _is_new(one: Standing, documents: Mapping[int, bytes]) -> bool:
+    """Whether what is handed out was not handed out before."""
+    return one.device_id in documents and one.fetched_version != one.config_version
 
 
 def to_report(told: WireReport, *, device_id: int, key: str, sequence: int, body: bytes) -> Report:

@@ -22,6 +22,7 @@ from fleet.errors import NotFoundError
 from fleet.jobs.when import Daily, Every, When
 from fleet.lessons import calibration, following
 from fleet.lessons import retention as lesson_retention
+from fleet.lessons import timetable as lesson_timetable
 from fleet.people import signing_in
 from fleet.schools import retention
 from fleet.schools.roster import apply
@@ -83,6 +84,10 @@ def _expiring_tickets(now: datetime, _config: Config) -> Counts:
     return {"expired": tickets.note_expired(by=by, now=now), "expiring": len(tickets.expiring(by=by, now=now))}
 
 
+def _planned_lessons(now: datetime, config: Config) -> Counts:
+    return {"lessons": lesson_timetable.begin_due(now=now, timezone=config.timezone)}
+
+
 def _expired_orders(now: datetime, _config: Config) -> Counts:
     return {"orders": orders.expire(now)}
 
@@ -109,6 +114,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
 TIMETABLE = (
     Job("ended-assignments", "tablets move on when an assignment begins or ends", Every(1), _ended_assignments),
     Job("expired-orders", "orders that no tablet fetched in time are closed", Every(1), _expired_orders),
+    Job("planned-lessons", "lessons that are planned begin on time", Every(1), _planned_lessons, repeated=True),
     Job("lesson-outcomes", "who arrived and who is back is seen, and forecasts learn", Every(1), _lesson_outcomes),
     Job("due-reviews", "findings open when a grace is over", Every(5), _due_reviews, repeated=True),
     Job("silent-tablets", "tablets not heard from in school hours are found", Every(15), _silent_tablets),

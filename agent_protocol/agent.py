@@ -66,6 +66,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--code", help="ticket code to enrol with")
     parser.add_argument("--qr", help="what the enrolment sheet's QR code says, in place of --server and --code")
     parser.add_argument("--serial", help="serial on the delivery list, where the machine does not tell it")
+    parser.add_argument("--no-wait", action="store_true", help="poll now and then; do not have the server hold polls")
     parser.add_argument("--once", action="store_true", help="do what is due once, then stop")
     return parser.parse_args(words)
 
@@ -96,6 +97,7 @@ class Agent:
         session: the tablet's session.
         transport: the connection to its server.
         serial: only for the log.
+        waits: whether to let the server hold polls until there is something new.
         now: the machine's clock, which a person may set.
         uptime_s: a clock that nobody can set, to notice that.
     """
@@ -106,10 +108,12 @@ class Agent:
         transport: Transport,
         serial: str,
         *,
+        waits: bool = True,
         now: Callable[[], datetime] = clock.now,
         uptime_s: Callable[[], float] = clock.uptime_s,
     ) -> None:
         self._session = session
+        session.waits = waits
         self._transport = transport
         self._serial = serial
         self._stopping = threading.Event()
@@ -150,17 +154,29 @@ class Agent:
                 return
 
     def step(self) -> None:
-        """Do what is due once, and say what changed."""
+        """Do what is due once, wait for news where nothing is, and say what changed."""
         memory = self._session.memory
         before = (memory.applied, memory.state, self._session.config and self._session.config.version)
         try:
             self._session.step(self._transport, self._now())
+            self._wait()
         except OSError as error:  # a full disk, most likely: the profile in force stays, and it is tried again
             _log.error("cannot keep what is new: %s", error)
             self._stopping.wait(_DISK_RETRY_S)
         after = (memory.applied, memory.state, self._session.config and self._session.config.version)
         if after != before:
             _log.info("profile %s, configuration %s, %s", (after[0] or "none")[:12], after[2], after[1].value)
+
+    def _wait(self) -> None:
+        wait = self._session.waiting(self._now())
+        if wait is None:
+            return
+        try:
+            response = self._transport.send(wait.method, wait.target, wait.headers, None, within_s=wait.within_s)
+        except UnreachableError:
+            self._session.unanswered(self._now())
+        else:
+            self._session.answered(self._transport, response, self._now())
 
     def run(self) -> None:
         """Step whenever something is due, until told to stop."""
@@ -179,9 +195,14 @@ def _run(store: DirectoryStore, given: argparse.Namespace, *, may_start_over: bo
         store.start_over()  # a key that was refused is never taken in again
     session = Session(authority_of(server), store, tablet)
     with contextlib.closing(HttpTransport(server)) as transport:
-        agent = Agent(session, transport, tablet.identity().serial)
+        agent = Agent(session, transport, tablet.identity().serial, waits=not (given.no_wait or given.once))
+
+        def stop(*_given: object) -> None:
+            agent.stop()
+            transport.cancel()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: agent.stop())
+            signal.signal(number, stop)
         try:
             if session.memory.state is AgentState.NEW:
                 agent.enrol(_ticket(code, session.memory.ticket), once=given.once)

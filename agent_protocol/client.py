@@ -4,6 +4,7 @@ Invariant: a sequence number is reserved on disk before it is used, in blocks, s
 crash and not every request costs a write.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -16,6 +17,7 @@ from agent_protocol.timing import seconds_in
 from agent_protocol.transport import Response, Transport, UnreachableError
 
 RESERVED_SEQUENCES = 50
+_ANSWER_S = 3.0  # what a waiting request may take beyond the time that it asks for
 MAX_STEP = 1_000_000  # a server takes no number further above the last one, so no server asks for it
 # Times that a server may say that it is: what is kept as an offset must never leave what a calendar can hold.
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -29,6 +31,25 @@ class BusyError(UnreachableError):
     def __init__(self, seconds: int) -> None:
         super().__init__("the server is busy")
         self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A poll that the server may hold, to be sent by whoever drives the session.
+
+    Args:
+        method: of the request, as are the next two.
+        target: path and query.
+        headers: signed already.
+        seconds: how long the server is asked to hold it.
+        within_s: after so many seconds there is no answer.
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    seconds: int
+    within_s: float
 
 
 class Client:
@@ -74,52 +95,73 @@ class Client:
         self._sequence += 1
         return str(self._sequence - 1)
 
-    def send(
+    def signed(
         self,
-        transport: Transport,
         now: datetime,
         method: str,
         path: str,
-        body: bytes | None,
+        body: bytes | None = None,
         *,
         nonce: str | None = None,
-        idempotency_key: str | None = None,
-        etag: str | None = None,
+        **more: str | None,
+    ) -> tuple[str, dict[str, str]]:
+        """Return target and headers of a request that is signed ``now``.
+
+        Args:
+            now: by the tablet's own clock.
+            method: GET or POST.
+            path: below the protocol's.
+            body: None where there is none.
+            nonce: the server's, at enrolment; a sequence number or none otherwise.
+            more: headers that are not signed, with underscores for hyphens; None leaves one out.
+        """
+        target = f"{BASE_PATH}{path}"
+        headers = signing.sign_request(
+            self._key,
+            method=method,
+            authority=self.authority,
+            path=target,
+            query="",
+            body=body,
+            created=int(self.corrected(now).timestamp()),
+            nonce=nonce or (signing.SAFE_NONCE if body is None else self._take_sequence()),
+        )
+        more = {"Content_Type": "application/json" if body is not None else None, **more}
+        told = {name.replace("_", "-"): value for name, value in more.items() if value is not None}
+        return target, {"Host": self.authority, **headers, **told}
+
+    def send(
+        self, transport: Transport, now: datetime, method: str, path: str, body: bytes | None, **how: str | None
     ) -> Response:
-        """Sign and send; corrects the clock and tries once more where the server says that it is wrong.
+        """Sign as :meth:`signed` and send; takes the server's time and tries once more where the clock is wrong.
 
         Raises:
             UnreachableError: no answer came.
         """
-
-        def once() -> Response:
-            target = f"{BASE_PATH}{path}"
-            headers = signing.sign_request(
-                self._key,
-                method=method,
-                authority=self.authority,
-                path=target,
-                query="",
-                body=body,
-                created=int(self.corrected(now).timestamp()),
-                nonce=nonce or (signing.SAFE_NONCE if body is None else self._take_sequence()),
-            )
-            optional = {
-                "Content-Type": "application/json" if body is not None else None,
-                "Idempotency-Key": idempotency_key,
-                "If-None-Match": etag,
-            }
-            headers |= {name: value for name, value in optional.items() if value is not None}
-            return transport.send(method, target, {"Host": self.authority, **headers}, body)
-
-        response = once()
-        if response.status == 401 and problem_code(response) is Code.CLOCK_SKEW:
-            said = believable(decode(Problem, response.body).server_time)
-            if said is not None:
-                self._memory.clock_offset_s = (said - now).total_seconds()
-                self._store.save(self._memory)
-                response = once()
+        for _ in range(2):
+            target, headers = self.signed(now, method, path, body, **how)
+            response = transport.send(method, target, headers, body)
+            if not self.takes_time_of(response, now):
+                break
         return response
+
+    def wait(self, now: datetime, etag: str | None, seconds: int, left_s: float) -> Wait:
+        """Return a poll that the server may hold for ``seconds``, to be over in ``left_s`` at the latest.
+
+        Source: RFC 7240 section 4.3. The preference is not signed: all that it asks for is time.
+        """
+        target, headers = self.signed(now, "GET", "/config", If_None_Match=etag, Prefer=f"wait={seconds}")
+        return Wait("GET", target, headers, seconds, min(seconds + _ANSWER_S, left_s))
+
+    def takes_time_of(self, response: Response, now: datetime) -> bool:
+        """Take the server's time where it refuses a request for the tablet's clock; returns whether it did."""
+        if response.status != 401 or problem_code(response) is not Code.CLOCK_SKEW:
+            return False
+        said = believable(decode(Problem, response.body).server_time)
+        if said is not None:
+            self._memory.clock_offset_s = (said - now).total_seconds()
+            self._store.save(self._memory)
+        return said is not None
 
 
 def problem_code(response: Response) -> Code | None:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent_protocol.device import Identity, Inventory
 from agent_protocol.messages import MAX_APPS, App, Failure, Order, OrderState
@@ -25,6 +26,13 @@ AREAS = frozenset(
         "time_zone", "printing",
     }
 )  # fmt: skip
+# Orders that are shown, each with the field that says what, and the file that it is put into.
+_SHOWN = {
+    "message": ("text", "message.txt"),
+    "lock-message": ("text", "message.txt"),
+    "open-url": ("url", "open-url.txt"),
+    "open-app": ("app", "open-app.txt"),
+}
 _NAMES = (Path("/sys/class/dmi/id/product_name"), Path("/sys/firmware/devicetree/base/model"))
 _SERIALS = (Path("/sys/class/dmi/id/product_serial"), Path("/sys/firmware/devicetree/base/serial-number"))
 _DESKTOP_FILES = (Path("/usr/share/applications"), Path("/usr/local/share/applications"))
@@ -130,10 +138,22 @@ class LinuxTablet:
         return failures
 
     def obey(self, order: Order) -> tuple[OrderState, str]:
-        """Carry out an order: messages are shown by whoever watches ``message.txt``."""
-        if order.kind in {"message", "lock-message"}:
-            write_whole(self._applied / "message.txt", str(order.payload.get("text", "")).encode())
-            return OrderState.DONE, ""
+        """Carry out an order: messages, addresses and apps are shown by whoever watches the files they are put into."""
         if order.kind == "report-now":
             return OrderState.DONE, ""
-        return OrderState.REFUSED, "this tablet cannot do that"
+        if order.kind not in _SHOWN:
+            return OrderState.REFUSED, "this tablet cannot do that"
+        field, name = _SHOWN[order.kind]
+        told = str(order.payload.get(field, ""))
+        if (field == "url" and not _is_web_address(told)) or (field == "app" and not told):
+            return OrderState.FAILED, "nothing that can be opened"
+        write_whole(self._applied / name, told.encode())
+        return OrderState.DONE, ""
+
+
+def _is_web_address(told: str) -> bool:
+    try:
+        parts = urlsplit(told)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and told.isprintable() and " " not in told

@@ -6,44 +6,44 @@ verified, and the tablet switches by its own schedule and corrected clock, serve
 nothing. Nothing here reads a clock or opens a socket.
 """
 
-import hashlib
 import random
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
 from agent_protocol import envelopes
-from agent_protocol.client import BusyError, Client, believable, date_of, max_age, problem_code, read, version_of
+from agent_protocol.client import BusyError, Client, Wait, believable, date_of, max_age, problem_code, read
 from agent_protocol.device import AGENT_VERSION, Device
 from agent_protocol.envelopes import TrustedRoot
 from agent_protocol.errors import Code, UntrustedError
+from agent_protocol.following import Following
 from agent_protocol.messages import (
     BASE_PATH,
     GENTLE_ORDERS,
+    ConfigAnswer,
     ConfigDocument,
     EnrolmentAnswer,
     EnrolmentRequest,
-    Envelope,
     NonceAnswer,
     Order,
     OrderResult,
     OrderState,
     Problem,
     ReportAnswer,
-    RootDocument,
-    ScheduleEntry,
     decode,
     encode,
 )
 from agent_protocol.reporting import Pending, compose
 from agent_protocol.states import REACTIONS, AgentState, Reaction
 from agent_protocol.store import Store
-from agent_protocol.timing import DEFAULT_POLL_S, FIRST_RETRY_S, RARELY_S, Timing, seconds_in
-from agent_protocol.transport import Response, Transport, UnreachableError
+from agent_protocol.timing import DEFAULT_POLL_S, FIRST_RETRY_S, RARELY_S, SHORTEST_WAIT_S, Timing, seconds_in
+from agent_protocol.transport import HurriedTransport, HurryError, Response, Transport, UnreachableError
 
 _FINISHED_KEPT = 200
 _CLOCK_TOLERANCE_S = 2  # Date has whole seconds, and answers take a while
+_LATE_S = 2.0  # what a request may take beyond the next switch: so late is a switch at worst
 _CUT_OFF = OrderResult(OrderState.FAILED, "cut off")
 
 
@@ -60,9 +60,8 @@ class RefusedError(Exception):
         self.code = code
 
 
-def entry_at(schedule: list[ScheduleEntry], instant: datetime) -> ScheduleEntry:
-    """Return the entry of a seamless schedule that applies at ``instant``."""
-    return next(entry for entry in schedule if entry.until is None or instant < entry.until)
+class _Act(Protocol):
+    def __call__(self, transport: Transport, now: datetime) -> None: ...
 
 
 class Session:
@@ -73,7 +72,12 @@ class Session:
         store: where the agent's memory lives.
         device: the tablet.
         dice: for jitter; give a seeded one for repeatable runs.
+
+    Attributes:
+        waits: whether polls are sent by who drives the session, as :meth:`waiting` says, and not by :meth:`step`.
     """
+
+    waits = False
 
     def __init__(self, authority: str, store: Store, device: Device, *, dice: random.Random | None = None) -> None:
         self._store = store
@@ -81,9 +85,7 @@ class Session:
         self.timing = Timing(dice or random.Random())  # noqa: S311 (spreads requests in time, guards nothing)
         self.memory = store.load()
         self._client = Client(authority, store, self.memory)
-        self._root = TrustedRoot(*self._stored_root()) if self.memory.root is not None else None
-        self._config = self._stored_config()
-        self._flags: set[str] = set()
+        self._following = Following(store, self.memory, device)
         self._told: bytes | None = None  # fingerprint of the last acknowledged report
         self._pending: Pending | None = None
 
@@ -92,27 +94,26 @@ class Session:
     @property
     def config(self) -> ConfigDocument | None:
         """The configuration the tablet follows, None before the first."""
-        return self._config
+        return self._following.config
 
     def next_step_at(self, now: datetime) -> datetime:
-        """Return when :meth:`step` next has something to do, by the tablet's own clock."""
-        offset = timedelta(seconds=self.memory.clock_offset_s)
-        moments = self.timing.next_at()
-        if self._config is not None:
-            entry = entry_at(self._config.schedule, self._client.corrected(now))
-            moments += [entry.until - offset] if entry.until is not None else []
-        return min(moments, default=now)
+        """Return when there is next something to do, by the tablet's own clock."""
+        poll_at, switch_at = self.timing.next_poll_at(now), self._switch_at(now)
+        moments = [self.timing.next_report_at(now)]
+        # A waiting tablet polls after a switch rather than in the last moment before it, when it could not wait.
+        if not (self.waits and switch_at is not None and not _is_worth_waiting(switch_at - max(poll_at, now))):
+            moments.append(poll_at)
+        return min([*moments, switch_at] if switch_at is not None else moments)
 
-    def _stored_root(self) -> tuple[Any, Envelope]:
-        envelope = self.memory.root
-        assert envelope is not None  # noqa: S101 (asked by the caller)
-        payload = envelopes.payload_of(envelope)
-        return decode(RootDocument, payload), envelope
+    def _switch_at(self, now: datetime) -> datetime | None:
+        """Return when the tablet's own schedule has the next switch, by the tablet's own clock."""
+        ends_at = self._following.ends_at(self._client.corrected(now))
+        return ends_at and ends_at - timedelta(seconds=self.memory.clock_offset_s)
 
-    def _stored_config(self) -> ConfigDocument | None:
-        if self.memory.config is None:
-            return None
-        return decode(ConfigDocument, envelopes.payload_of(self.memory.config))
+    def _left_s(self, now: datetime) -> float:
+        """Return how long requests may take from ``now`` on without making the next switch late."""
+        switch_at = self._switch_at(now)
+        return max((switch_at - now).total_seconds(), 0) + _LATE_S if switch_at is not None else float("inf")
 
     def clock_jumped(self, seconds: float) -> None:
         """Follow the machine's clock, which somebody set ahead (or back, negative) by ``seconds``.
@@ -162,15 +163,15 @@ class Session:
         answer = read(EnrolmentAnswer, response)
         self._correct_clock(answer.server_time, now)
         try:
-            self._root = TrustedRoot.pin(answer.root, now=self._client.corrected(now))
+            root = TrustedRoot.pin(answer.root, now=self._client.corrected(now))
         except UntrustedError as error:
             raise RefusedError("untrusted-root", error.reason) from None
         self.memory.state = AgentState.ENROLLED
         self.memory.device_id = answer.device_id
-        self.memory.root = answer.root
-        self.memory.ticket = self.memory.config = self.memory.etag = None
+        self.memory.ticket = None
+        self._following.start_over(root)
         self._client.start_from(answer.next_sequence)
-        self._config = self._told = self._pending = None
+        self._told = self._pending = None
         self._store.save(self.memory)
         self.timing.at_once(now)
 
@@ -187,18 +188,60 @@ class Session:
     def step(self, transport: Transport, now: datetime) -> None:
         """Do what is due: switch, poll, obey, report. Never raises for a server that is away or refuses."""
         self.switch(now)
-        if self.memory.state is AgentState.NEW:
+        if self.memory.state is AgentState.NEW or self._asks_first(now):
             return
+        acts: list[_Act] = [self._obey, self._report]
+        self._speak(transport, now, acts if self.waits else [self._poll, *acts])
+
+    def waiting(self, now: datetime) -> Wait | None:
+        """Return the poll to be sent now, which the server may hold; None where none is due.
+
+        It ends before the tablet has something else to do, a switch above all.
+        """
+        is_due = self.timing.poll_is_due(now) and self.timing.may_speak(now)
+        if not (self.waits and is_due) or self.memory.state is AgentState.NEW:
+            return None
+        moments = [now + timedelta(seconds=self.timing.patience_s)]
+        if not self._asks_first(now):  # a report may be a little late
+            moments.append(max(self.timing.next_report_at(now), now + timedelta(seconds=SHORTEST_WAIT_S)))
+        switch_at = self._switch_at(now)
+        pause = min([*moments, switch_at] if switch_at is not None else moments) - now
+        if not _is_worth_waiting(pause):
+            return None
+        return self._client.wait(now, self._known_etag(now), int(pause.total_seconds()), self._left_s(now))
+
+    def answered(self, transport: Transport, response: Response, now: datetime) -> None:
+        """Take the answer to a wait, which came ``now``, as :meth:`step` takes a poll's; then obey and report."""
+        self.switch(now)
+        self.timing.waited(is_answered=True)
+        self._speak(transport, now, [partial(self._take_poll, response), self._obey, self._report], is_heard=True)
+
+    def unanswered(self, now: datetime) -> None:
+        """Note that a wait was over ``now`` without an answer."""
+        self.switch(now)
+        self.timing.waited(is_answered=False)
+        self.timing.wait_for_server(now)
+
+    def _asks_first(self, now: datetime) -> bool:
+        """Whether a tablet that waits has nothing yet to report: the server does not hold who knows nothing."""
+        return self.waits and self.config is None and self.timing.poll_is_due(now)
+
+    def _speak(self, transport: Transport, now: datetime, acts: list[_Act], *, is_heard: bool = False) -> None:
+        hurried = HurriedTransport(transport)
         try:
-            for act in (self._poll, self._obey, self._report):
+            for act in acts:
+                hurried.within_s = self._left_s(now)  # an act before may have brought another schedule
                 if self.timing.may_speak(now):  # an act before may have been told to wait
-                    act(transport, now)
+                    act(hurried, now)
         except BusyError as busy:
             self.timing.wait(busy.seconds, now)
+        except HurryError:  # the switch comes first, and what is left after it
+            pass
         except UnreachableError:
             self.timing.wait_for_server(now)
         else:
-            self.timing.went_well()
+            if is_heard or hurried.is_heard:
+                self.timing.went_well()
 
     def _react(self, response: Response, now: datetime) -> Reaction:
         code = problem_code(response)
@@ -218,108 +261,57 @@ class Session:
         return reaction
 
     def _poll(self, transport: Transport, now: datetime) -> None:
-        if not self.timing.poll_is_due(now):
-            return
-        etag = self.memory.etag if self._has_what_is_due(now) else None
-        response = self._client.send(transport, now, "GET", "/config", None, etag=etag)
+        if self.timing.poll_is_due(now):
+            etag = self._known_etag(now)
+            self._take(transport, now, self._client.send(transport, now, "GET", "/config", None, If_None_Match=etag))
+
+    def _known_etag(self, now: datetime) -> str | None:
+        return self._following.known_etag(self._client.corrected(now))
+
+    def _take_poll(self, response: Response, transport: Transport, now: datetime) -> None:
+        """Take the answer to a poll that somebody else sent."""
+        if self._client.takes_time_of(response, now):
+            self._poll(transport, now)
+        else:
+            self._take(transport, now, response)
+
+    def _take(self, transport: Transport, now: datetime, response: Response) -> None:
         if response.status not in {200, 304}:
             if self._react(response, now) is not Reaction.STAND_BACK:
                 self.timing.poll_in(DEFAULT_POLL_S, now)
             return
-        envelope = read(Envelope, response) if response.status == 200 else None
-        self.timing.poll_in(max_age(response, DEFAULT_POLL_S), now)
+        answer = read(ConfigAnswer, response) if response.status == 200 else None
+        pause = max_age(response, DEFAULT_POLL_S)
+        self.timing.poll_in(pause, now)
         if self.memory.state is AgentState.REFUSED:
             self.memory.state = AgentState.ENROLLED
             self._store.save(self.memory)
-        if envelope is not None:
-            self._accept(transport, now, envelope, response.headers.get("etag"))
-        else:
-            self._forget_flags("config-")
+        if answer is None:
+            self._following.forget_flags("config-")
+        elif not self._accept(transport, now, answer, response.headers.get("etag")):
+            self.timing.poll_in(max(pause, DEFAULT_POLL_S), now)  # it would come again at once
         self._correct_clock(date_of(response), now)
         self.switch(now)
 
-    def _has_what_is_due(self, now: datetime) -> bool:
-        """Whether the profile that is due is in force or at hand; where not, a disk has lost it."""
-        if self._config is None:
-            return False
-        due = entry_at(self._config.schedule, self._client.corrected(now)).profile
-        return due == self.memory.applied or self._body(due) is not None
+    def _accept(self, transport: Transport, now: datetime, answer: ConfigAnswer, etag: str | None) -> bool:
+        def fetch(digest: str) -> bytes:
+            response = self._client.send(transport, now, "GET", f"/profiles/{digest}", None)
+            if response.status != 200:
+                self._react(response, now)
+                raise UntrustedError("profile-missing")
+            return response.body
 
-    def _accept(self, transport: Transport, now: datetime, envelope: Envelope, etag: str | None) -> None:
-        """Follow a new configuration, if it is sound and its profiles can be had."""
-        assert self._root is not None  # noqa: S101 (enrolled tablets have pinned one)
-        try:
-            config = self._root.accept_config(
-                envelope,
-                device_id=self.memory.device_id or "",
-                key_thumbprint=self._client.thumbprint,
-                newest=self._config,
-            )
-            wanted = [
-                entry for entry in config.schedule if entry.until is None or entry.until > self._client.corrected(now)
-            ]
-            for entry in wanted:
-                self._fetch(transport, now, entry)
-        except UntrustedError as error:
-            self._flags.add(f"config-{error.reason}")
-            return
-        self._forget_flags("config-", "agent-")
-        self._config = config
-        self._flags |= {"agent-too-old"} if version_of(config.min_agent) > version_of(AGENT_VERSION) else set()
-        self.memory.config = envelope
-        self.memory.etag = etag
-        self._store.save(self.memory)
-        in_force = {self.memory.applied} if self.memory.applied is not None else set()
-        self._store.keep_only({entry.profile for entry in wanted} | in_force)
-
-    def _forget_flags(self, *kinds: str) -> None:
-        self._flags = {flag for flag in self._flags if not flag.startswith(kinds)}
-
-    def _fetch(self, transport: Transport, now: datetime, entry: ScheduleEntry) -> None:
-        if self._body(entry.profile) is not None:
-            return
-        response = self._client.send(transport, now, "GET", f"/profiles/{entry.profile}", None)
-        if response.status != 200:
-            self._react(response, now)
-            raise UntrustedError("profile-missing")
-        body = response.body
-        if len(body) != entry.length or hashlib.sha256(body).hexdigest() != entry.profile:
-            raise UntrustedError("forged")
-        if _settings(body) is None:
-            raise UntrustedError("malformed")
-        self._store.put_body(entry.profile, body)
-
-    def _body(self, digest: str) -> bytes | None:
-        """Return a profile's body if it is here, and as it was."""
-        body = self._store.body(digest)
-        return body if body is not None and hashlib.sha256(body).hexdigest() == digest else None
+        instant = self._client.corrected(now)
+        return self._following.accept(answer, etag, thumbprint=self._client.thumbprint, instant=instant, fetch=fetch)
 
     def switch(self, now: datetime) -> None:
         """Put the profile into force that is due now, by the tablet's own schedule; needs no server."""
-        if self._config is None:
-            return
-        instant = self._client.corrected(now)
-        if self._config.expires_at <= instant:
-            self._flags.add("expired")
-        else:
-            self._flags.discard("expired")
-        due = entry_at(self._config.schedule, instant).profile
-        settings = _settings(self._body(due) or b"") if due != self.memory.applied else None
-        if settings is None:
-            return
-        self.memory.applied = None  # whoever wakes after a crash in between knows that nothing whole is in force
-        self._store.save(self.memory)
-        failures = self._device.apply(due, settings)
-        self.memory.applied, self.memory.applied_since = due, instant.astimezone(UTC)
-        self.memory.failures = [(failure.key, failure.reason) for failure in failures]
-        self._store.save(self.memory)
+        self._following.switch(self._client.corrected(now))
 
     # -- orders --------------------------------------------------------------------------------------------------
 
     def _obey(self, transport: Transport, now: datetime) -> None:
-        if self._config is None:
-            return
-        for order in self._config.orders:
+        for order in self.config.orders if self.config is not None else ():
             if order.id not in self.memory.finished_orders and order.id not in self.memory.unsent_results:
                 self._obey_one(order, now)
         for order_id, result in list(self.memory.unsent_results.items()):
@@ -331,11 +323,12 @@ class Session:
             self._store.save(self.memory)
 
     def _obey_one(self, order: Order, now: datetime) -> None:
-        assert self._config is not None  # noqa: S101 (asked by the caller)
-        assert self._root is not None  # noqa: S101 (a configuration was accepted)
+        config, root = self.config, self._following.root
+        assert config is not None  # noqa: S101 (asked by the caller)
+        assert root is not None  # noqa: S101 (a configuration was accepted)
         instant = self._client.corrected(now)
         privileged = order.privileged or order.kind not in GENTLE_ORDERS
-        if not envelopes.may_obey(self._config, privileged=privileged, signed_by=(), root=self._root, now=instant):
+        if not envelopes.may_obey(config, privileged=privileged, signed_by=(), root=root, now=instant):
             result = OrderResult(OrderState.REFUSED, "needs the signatures of the destructive role")
         elif order.expires_at <= instant:
             result = OrderResult(OrderState.REFUSED, "expired")
@@ -375,7 +368,7 @@ class Session:
             self.timing.poll_at = now
 
     def _send_report(self, transport: Transport, now: datetime, report: Pending) -> Response:
-        return self._client.send(transport, now, "POST", "/reports", report.body, idempotency_key=report.report_id)
+        return self._client.send(transport, now, "POST", "/reports", report.body, Idempotency_Key=report.report_id)
 
     def _news(self, now: datetime) -> Pending | None:
         """Return the report that is due or has news, None where none is."""
@@ -383,15 +376,11 @@ class Session:
             self.memory,
             self._device.inventory(),
             at=self._client.corrected(now),
-            config_version=self._config.version if self._config is not None else None,
-            flags=self._flags,
+            config_version=self.config.version if self.config is not None else None,
+            flags=self._following.flags,
         )
         return report if self.timing.report_is_due(now) or report.news != self._told else None
 
 
-def _settings(body: bytes) -> dict[str, Any] | None:
-    """Return a profile's settings, None where ``body`` is no profile."""
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
+def _is_worth_waiting(pause: timedelta) -> bool:
+    return pause >= timedelta(seconds=SHORTEST_WAIT_S)

@@ -13,6 +13,7 @@ DEFAULT_POLL_S = 60
 RARELY_S = 6 * 3600
 FIRST_RETRY_S = 5
 LONGEST_RETRY_S = 900
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 2, 50  # of waiting requests: below, waiting is not worth it; above, proxies cut them
 _BELIEVABLE = timedelta(seconds=1.5 * LONGEST_S)
 
 
@@ -37,6 +38,7 @@ class Timing:
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
         self._failed_in_a_row = 0
+        self.patience_s = LONGEST_WAIT_S
         self.poll_at: datetime | None = None
         self.report_at: datetime | None = None
         self._quiet_until: datetime | None = None
@@ -82,16 +84,27 @@ class Timing:
         self._failed_in_a_row += 1
         self.wait(min(FIRST_RETRY_S * 2 ** min(self._failed_in_a_row, 10), LONGEST_RETRY_S), now)
 
+    def waited(self, *, is_answered: bool) -> None:
+        """Learn how long the network lets a waiting request be: halve after one that was cut, then feel the way up."""
+        wanted = self.patience_s + 1 if is_answered else self.patience_s // 2
+        self.patience_s = min(max(wanted, SHORTEST_WAIT_S), LONGEST_WAIT_S)
+
     def shift(self, jump: timedelta) -> None:
         """Follow a clock that was set by ``jump``."""
         self.poll_at = self.poll_at and self.poll_at + jump
         self.report_at = self.report_at and self.report_at + jump
         self._quiet_until = self._quiet_until and self._quiet_until + jump
 
-    def next_at(self) -> list[datetime]:
-        """Return the moments that are known."""
-        moments = [moment for moment in (self.poll_at, self.report_at) if moment is not None]
-        return [max(min(moments), self._quiet_until or min(moments))] if moments else []
+    def next_poll_at(self, now: datetime) -> datetime:
+        """Return when to poll next."""
+        return self._after_quiet(self.poll_at or now)
+
+    def next_report_at(self, now: datetime) -> datetime:
+        """Return when to report next, changed or not."""
+        return self._after_quiet(self.report_at or now)
+
+    def _after_quiet(self, moment: datetime) -> datetime:
+        return max(moment, self._quiet_until or moment)
 
 
 def _is_due(moment: datetime | None, now: datetime) -> bool:

@@ -67,12 +67,17 @@ class Transport(Protocol):
         """
 
 
-class Hurried:
-    """A transport for a while: all its requests together take no longer than ``within_s`` seconds."""
+class HurriedTransport:
+    """A transport for a while: all its requests together take no longer than :attr:`within_s` seconds.
 
-    def __init__(self, transport: Transport, within_s: float) -> None:
+    Args:
+        transport: what sends them.
+    """
+
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._ends_at = clock.uptime_s() + within_s
+        self._begun_at = clock.uptime_s()
+        self.within_s = float("inf")
         self.is_heard = False  # whether an answer came
 
     def send(
@@ -84,7 +89,7 @@ class Hurried:
             HurryError: nothing is left.
             UnreachableError: no answer came.
         """
-        left = self._ends_at - clock.uptime_s()
+        left = self._begun_at + self.within_s - clock.uptime_s()
         if left <= 0:
             raise HurryError("something else is due")
         given = REQUEST_S if within_s is None else within_s

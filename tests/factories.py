@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
+from sqlalchemy import select
+
 from fleet import audit
 from fleet.access import Principal, Role
 from fleet.assignments import assigning
@@ -128,6 +130,14 @@ def account(
     return made
 
 
+def teacher(username: str, *of: SchoolClass) -> Account:
+    """Make a teacher of classes of one school, in the roster and with an account."""
+    person = employee(username, of[0].school)
+    for one in of:
+        membership(person, one, role=MembershipRole.TEACHER)
+    return account(username, (Role.TEACHER, of[0].school), of=person)
+
+
 def tablets(at: School, count: int, *, of_class: SchoolClass | None = None) -> list[Device]:
     """Make enrolled tablets with their states, in two statements however many."""
     made = [
@@ -157,6 +167,27 @@ def enrolment(of: Device, *, at: datetime = NOW, key: str | None = None) -> Enro
     of.state.key_thumbprint = key
     _add(made)
     return made
+
+
+def enrolled(at: School, *, channel: str = "native", since: datetime = NOW, **columns: Any) -> Device:
+    """Make a tablet with an open enrolment on a channel, as orders need it."""
+    made = device(at, **columns)
+    _add(Enrolment(device_id=made.id, channel=channel, enrolled_at=since))
+    return made
+
+
+def in_use(at: School, count: int, *, channel: str = "native") -> list[Device]:
+    """Make tablets with open enrolments, in a few statements however many."""
+    made = tablets(at, count)
+    _add(*(Enrolment(device_id=one.id, channel=channel, enrolled_at=NOW) for one in made))
+    return made
+
+
+def enrolments_end(of: Device, *, at: datetime = NOW) -> None:
+    """End a tablet's enrolment, whatever its life says."""
+    for one in db.session.scalars(select(Enrolment).where(Enrolment.device_id == of.id, Enrolment.ended_at.is_(None))):
+        one.ended_at = at
+    db.session.flush()
 
 
 def shall_have(of: Device, *, at: datetime = NOW, **settings: Any) -> str:

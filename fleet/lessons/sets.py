@@ -6,7 +6,7 @@ set's words come to (:mod:`fleet.lessons.contents`), sharing sets (:mod:`fleet.l
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,14 @@ class Content:
     profile: str
     version: int | None
     settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A set that a class got."""
+
+    set_id: int
+    class_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ def get(set_id: int, *, school_class: SchoolClass, by: Principal) -> LessonSet:
         NotFoundError: there is none, or not for this class.
     """
     _require_to_teach(school_class, by)
-    found = db.session.scalars(usable(school_class, by).where(LessonSet.id == set_id)).first()
+    found = db.session.scalars(usable({school_class.school_id}, by).where(LessonSet.id == set_id)).first()
     if found is None:
         raise NotFoundError(kind="lesson set", name=str(set_id))
     return found
@@ -146,7 +154,7 @@ def find(name: str, *, school_class: SchoolClass, by: Principal) -> LessonSet:
         NotFoundError: there is none, or several have this title; data has the nearest titles.
     """
     _require_to_teach(school_class, by)
-    known = db.session.scalars(usable(school_class, by)).all()
+    known = db.session.scalars(usable({school_class.school_id}, by)).all()
     wanted = name.strip().casefold()
     found = [one for one in known if one.title.casefold() == wanted] or [one for one in known if str(one.id) == wanted]
     if len(found) == 1:
@@ -159,9 +167,9 @@ def find(name: str, *, school_class: SchoolClass, by: Principal) -> LessonSet:
     )  # fmt: skip
 
 
-def usable(school_class: SchoolClass, by: Principal) -> Select[LessonSet]:
-    """Select the sets that ``by`` may use for a class: own ones, and what its school or the municipality shares."""
-    shared = and_(LessonSet.shared, or_(LessonSet.school_id.is_(None), LessonSet.school_id == school_class.school_id))
+def usable(school_ids: Collection[int], by: Principal) -> Select[LessonSet]:
+    """Select the sets that ``by`` may use at schools: own ones, and what they or the municipality share."""
+    shared = and_(LessonSet.shared, or_(LessonSet.school_id.is_(None), LessonSet.school_id.in_(school_ids)))
     query = select(LessonSet).where(or_(_own(by), shared), LessonSet.withdrawn_at.is_(None))
     return query.options(joinedload(LessonSet.profile)).order_by(LessonSet.id)
 
@@ -175,26 +183,48 @@ def _require_to_teach(school_class: SchoolClass, by: Principal) -> None:
     require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
 
 
-def offered(school_class: SchoolClass, *, by: Principal, now: datetime) -> list[Offer]:  # noqa: ARG001 (use cases take it)
-    """Return the sets a teacher may give a class, each once; two statements.
+def offered(school_class: SchoolClass, *, by: Principal, now: datetime) -> list[Offer]:
+    """Return the sets a teacher may give a class, each once; two statements. See :func:`offers`.
+
+    Raises:
+        ForbiddenError: ``by`` does not teach the class.
+    """
+    return offers([school_class], by=by, now=now)[school_class.id]
+
+
+def offers(
+    classes: Collection[SchoolClass],
+    *,
+    by: Principal,
+    now: datetime,  # noqa: ARG001 (use cases take it)
+) -> dict[int, list[Offer]]:
+    """Return the sets a teacher may give, each once, by class; two statements however many classes.
 
     First what the teacher gave this class last, then what other classes got last, what the class's subject and grade
     suggest, what the school and the municipality share, and what else the teacher has made, newest first.
 
     Raises:
-        ForbiddenError: ``by`` does not teach the class.
+        ForbiddenError: ``by`` does not teach one of the classes.
     """
-    _require_to_teach(school_class, by)
-    known = {one.id: one for one in db.session.scalars(usable(school_class, by))}
-    shared = sorted(
-        (one for one in known.values() if one.shared), key=lambda one: (one.school_id is None, one.title.casefold())
-    )
-    fitting = [(fit, one) for one in known.values() if (fit := fits(one, school_class)) is not None]
+    for one in classes:
+        _require_to_teach(one, by)
+    if not classes:
+        return {}
+    known = {one.id: one for one in db.session.scalars(usable({one.school_id for one in classes}, by))}
+    given = _given(by)
+    return {one.id: _ordered(one, known, given) for one in classes}
+
+
+def _ordered(school_class: SchoolClass, known: Mapping[int, LessonSet], given: Sequence[_Given]) -> list[Offer]:
+    here = [one for one in known.values() if not one.shared or one.school_id in {None, school_class.school_id}]
+    shared = sorted((one for one in here if one.shared), key=lambda one: (one.school_id is None, one.title.casefold()))
+    fitting = [(fit, one) for one in here if (fit := fits(one, school_class)) is not None]
+    usable_here = {one.id: one for one in here}
     told = {
-        "last-used": [known[number] for number in _last_used(school_class, by) if number in known],
+        "last-used": [usable_here[one] for one in _last_used(school_class, given) if one in usable_here],
         "suggested": [one for _fit, one in sorted(fitting, key=lambda pair: (-pair[0], pair[1].title.casefold()))],
         "shared": shared,
-        "own": sorted((one for one in known.values() if not one.shared), key=lambda one: -one.id),
+        "own": sorted((one for one in here if not one.shared), key=lambda one: -one.id),
     }
     found: dict[int, Offer] = {}
     for why, ones in told.items():
@@ -203,21 +233,24 @@ def offered(school_class: SchoolClass, *, by: Principal, now: datetime) -> list[
     return list(found.values())
 
 
-def _last_used(school_class: SchoolClass, by: Principal) -> list[int]:
-    """Return the numbers of the sets that the teacher gave last: in this class, then in other classes."""
-    is_here = Lesson.class_id == school_class.id
-    last, last_here = func.max(LessonGift.id), func.max(LessonGift.id).filter(is_here)
+def _given(by: Principal) -> list[_Given]:
+    """Return what the teacher has given, the newest first."""
+    last = func.max(LessonGift.id)
     query = (
-        select(LessonGift.set_id, last_here.label("here"), last.label("anywhere"))
+        select(LessonGift.set_id, Lesson.class_id)
         .join(LessonGift.lesson)
         .where(Lesson.holder_id == by.account_id)
-        .group_by(LessonGift.set_id)
+        .group_by(LessonGift.set_id, Lesson.class_id)
+        .order_by(last.desc())
     )
-    rows = db.session.execute(query).all()
-    here = sorted((row for row in rows if row.here is not None), key=lambda row: -row.here)[:LAST_USED]
-    chosen = {row.set_id for row in here}
-    elsewhere = sorted((row for row in rows if row.set_id not in chosen), key=lambda row: -row.anywhere)[:LAST_USED]
-    return [row.set_id for row in [*here, *elsewhere]]
+    return [_Given(row.set_id, row.class_id) for row in db.session.execute(query)]
+
+
+def _last_used(school_class: SchoolClass, given: Sequence[_Given]) -> list[int]:
+    """Return the numbers of the sets that the teacher gave last: in this class, then in other classes."""
+    here = list(dict.fromkeys(one.set_id for one in given if one.class_id == school_class.id))[:LAST_USED]
+    elsewhere = dict.fromkeys(one.set_id for one in given if one.set_id not in here)
+    return [*here, *list(elsewhere)[:LAST_USED]]
 
 
 def fits(found: LessonSet, school_class: SchoolClass) -> int | None:

@@ -29,7 +29,7 @@ def _serve() -> None:
 def _run() -> None:
     from fleet.cli import main
     from fleet.cli.output import Program
-    from fleet.cli.refusals import COMMAND
+    from fleet.cli.wording import COMMAND
 
     main(obj=Program(_create_app, _serve), prog_name=COMMAND)
 

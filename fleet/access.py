@@ -27,6 +27,7 @@ class Permission(enum.StrEnum):
     SEE_CLASS = "see-class"
     IMPORT_ROSTER = "import-roster"
     EDIT_CALENDAR = "edit-calendar"
+    EDIT_SCHOOL = "edit-school"
     IMPORT_DEVICES = "import-devices"
     MANAGE_DEVICES = "manage-devices"
     MANAGE_TICKETS = "manage-tickets"
@@ -34,6 +35,7 @@ class Permission(enum.StrEnum):
     ASSIGN_MUNICIPALITY = "assign-municipality"
     ASSIGN_SCHOOL = "assign-school"
     ORDER_GENTLE = "order-gentle"
+    ORDER_PRIVILEGED = "order-privileged"
     TEACH = "teach"
     TEACH_ANY_TIME = "teach-any-time"
     SHARE_SETS = "share-sets"
@@ -47,11 +49,13 @@ _SCHOOL_IT = frozenset(
         Permission.SEE_SCHOOL,
         Permission.SEE_CLASS,
         Permission.EDIT_CALENDAR,
+        Permission.EDIT_SCHOOL,
         Permission.IMPORT_DEVICES,
         Permission.MANAGE_DEVICES,
         Permission.MANAGE_TICKETS,
         Permission.ASSIGN_SCHOOL,  # school, its classes and its tablets
         Permission.ORDER_GENTLE,
+        Permission.ORDER_PRIVILEGED,
         Permission.TEACH,
         Permission.TEACH_ANY_TIME,  # outside school hours
         Permission.SHARE_SETS,
@@ -62,7 +66,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.MUNICIPAL_ADMIN: frozenset(Permission),
     Role.SCHOOL_IT: _SCHOOL_IT,
     # For the teacher's own classes only, see Principal.may.
-    Role.TEACHER: frozenset({Permission.SEE_CLASS, Permission.ORDER_GENTLE, Permission.TEACH}),
+    Role.TEACHER: frozenset({Permission.SEE_CLASS, Permission.TEACH}),
 }
 
 
@@ -106,6 +110,11 @@ class Principal:
     def account_id(self) -> int | None:
         """The number of the account that acts; None where it is none."""
         return int(self.id) if self.kind == "account" else None
+
+    @property
+    def name(self) -> str:
+        """How this one is named where it is stored who did something: ``account:17``, or ``cli``."""
+        return f"{self.kind}:{self.id}".rstrip(":")
 
     def may(self, permission: Permission, *, school_id: int | None = None, class_id: int | None = None) -> bool:
         """Whether this one may do ``permission`` at the given school and class.

@@ -22,6 +22,9 @@ Ring = Callable[[frozenset[int]], None]
 
 CHANNEL = "fleet_wake"
 _IDS_AT_ONCE = 600  # of up to 11 digits and a comma each: under 8,000 bytes
+_NOTIFY = text(
+    "SELECT count(pg_notify(:channel, payload)) FROM json_array_elements_text(CAST(:payloads AS json)) AS payload"
+)
 _RETRY_S = 2.0
 _LOOK_S = 0.2  # how often the listening thread looks whether it shall end
 # A server that vanished without a word is noticed within a minute. Source: libpq's connection parameters.
@@ -37,9 +40,9 @@ def wake(device_ids: Iterable[int]) -> None:
         return
     if db.session.get_bind().dialect.name == "postgresql":
         ordered = sorted(told)
-        for start in range(0, len(ordered), _IDS_AT_ONCE):
-            payload = json.dumps(ordered[start : start + _IDS_AT_ONCE], separators=(",", ":"))
-            db.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+        payloads = [ordered[start : start + _IDS_AT_ONCE] for start in range(0, len(ordered), _IDS_AT_ONCE)]
+        told_at_once = json.dumps(payloads, separators=(",", ":"))
+        db.session.execute(_NOTIFY, {"channel": CHANNEL, "payloads": told_at_once})
     after_commit(lambda: ring(told))
 
 

@@ -11,7 +11,7 @@ from fleet.access import Principal
 from fleet.checkins.models import CheckIn
 from fleet.db import db
 from fleet.devices.models import Device, DeviceState
-from fleet.orders import OrderKind
+from fleet.orders import OrderKind, Wish
 from tests.gate import Tablet
 
 BY = Principal.command_line()
@@ -36,10 +36,10 @@ def stored(tablet: Tablet) -> int:
         return db.session.scalar(select(func.count()).select_from(CheckIn)) or 0
 
 
-def order_for(tablet: Tablet, kind: OrderKind = OrderKind.RING, message: str | None = None) -> str:
+def order_for(tablet: Tablet) -> str:
     """Queue an order for the tablet; returns its id on the wire."""
     with tablet.door.database():
-        return orders.queue([device_of(tablet)], kind, message=message, by=BY, now=clock.now())[0].uid
+        return orders.queue([device_of(tablet)], Wish(OrderKind.RING), by=BY, now=clock.now())[0].uid
 
 
 def config_of(tablet: Tablet) -> ConfigDocument:

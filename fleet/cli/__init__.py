@@ -18,6 +18,7 @@ NOUNS = {
     "database": "create and upgrade the database",
     "devices": "tablets",
     "jobs": "scheduled work",
+    "orders": "one-off wishes to tablets",
     "people": "accounts and roles",
     "profiles": "apps, restrictions and settings",
     "roster": "schools, classes and people from a file",

@@ -10,7 +10,6 @@ import click
 from fleet import clock
 from fleet.access import Principal
 from fleet.cli.devices_findings import findings, marked, place
-from fleet.cli.devices_order import list_orders, order
 from fleet.cli.devices_why import why
 from fleet.cli.moments import Moment, instant
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table, text
@@ -27,7 +26,7 @@ def group() -> None:
     """Look after tablets."""
 
 
-for command in (why, order, list_orders, findings):
+for command in (why, findings):
     group.add_command(command)
 
 

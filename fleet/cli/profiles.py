@@ -12,7 +12,8 @@ from fleet.access import Principal
 from fleet.assignments import places, publishing
 from fleet.assignments.models import ProfileVersion, Scope
 from fleet.cli.output import ErrorsAsLines, application, json_option, moment, show_json, show_table
-from fleet.cli.refusals import COMMAND, printable
+from fleet.cli.refusals import printable
+from fleet.cli.wording import COMMAND
 from profiles import catalogue
 from profiles import profile as library
 from profiles.vocabulary import VOCABULARY

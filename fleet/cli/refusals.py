@@ -4,15 +4,12 @@ Words are found by the error's code, of the general ones (invalid, not-found, co
 are about. A test walks every error there is and every place that raises one, so none is left without words.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
+from fleet.cli import refusals_lessons, refusals_orders
+from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
-
-COMMAND = "scripts/fleet"  # as one types it
-_Data = Mapping[str, Any]
-_Words = Callable[[_Data], str]
 
 
 def printable(text: str) -> str:
@@ -28,7 +25,7 @@ def describe(error: FleetError) -> str:
     return printable(words(error.data))
 
 
-def share(data: _Data) -> str:
+def share(data: Data) -> str:
     """Return how much a braked import would remove, such as ``6 of 10 classes, more than 10 %``."""
     things = {"memberships": "places in classes"}.get(data["kind"], data["kind"])
     return f"{data['removed']} of {data['of']} {things}, more than {data['max_removed_percent']} %"
@@ -46,99 +43,91 @@ def _faults(error: InvalidFileError) -> list[str]:
     return [*lines, f"{count} problem(s){first}; nothing was changed"]
 
 
-def _see(words: str) -> str:
-    return f"`{COMMAND} {words}`"
-
-
-def _anything(data: _Data) -> str:
+def _anything(data: Data) -> str:
     """Return the best that can be said of what has no words of its own."""
     about = " ".join(str(data[name]) for name in ("kind", "name") if data.get(name) is not None)
     why = [str(data[name]) for name in ("reason", "expected") if data.get(name) is not None]
     return ": ".join(part for part in (about, *why) if part) or "this is refused"
 
 
-def _always(text: str) -> _Words:
-    return lambda _data: text
-
-
-def _nobody_called(noun: str, listing: str) -> _Words:
+def _nobody_called(noun: str, listing: str) -> Words:
     """Say that nothing has the name; name what is near, else how to list what there is."""
 
-    def words(data: _Data) -> str:
+    def words(data: Data) -> str:
         near = data.get("nearest")
-        help_ = f"; nearest: {', '.join(near)}" if near else f": {_see(listing)} lists them"
+        help_ = f"; nearest: {', '.join(near)}" if near else f": {see(listing)} lists them"
         return f"no {noun} is called {data.get('name')}{help_}"
 
     return words
 
 
-def _no_number(noun: str, listing: str) -> _Words:
-    return lambda data: f"there is no {noun} {data.get('name')}: {_see(listing)} lists them"
+def _no_number(noun: str, listing: str) -> Words:
+    return lambda data: f"there is no {noun} {data.get('name')}: {see(listing)} lists them"
 
 
 # -- what is not found -------------------------------------------------------------------------------------------------
 
 
-def _no_school(data: _Data) -> str:
+def _no_school(data: Data) -> str:
     if str(data.get("reason")).startswith("several"):
-        return f"several schools are called {data['name']}: give the id, from {_see('schools list')}"
+        return f"several schools are called {data['name']}: give the id, from {see('schools list')}"
     return _nobody_called("school", "schools list")(data)
 
 
-def _no_class(data: _Data) -> str:
+def _no_class(data: Data) -> str:
     reason, title = str(data.get("reason")), data.get("name")
     if reason.startswith("several schools"):
         return f"class {title} is in several schools: say which with --school NAME"
     if reason.startswith("several classes"):
-        return f"several classes are called {title}: give the id, from {_see('classes list')}"
+        return f"several classes are called {title}: give the id, from {see('classes list')}"
     if "ended" in reason:
         return f"class {title} has ended, so nothing can be done with it any more"
     return _nobody_called("class", "classes list")(data)
 
 
-def _no_tablet(data: _Data) -> str:
+def _no_tablet(data: Data) -> str:
     if str(data.get("reason")).startswith("several"):
-        return f"several tablets have the asset tag {data['name']}: give the serial, from {_see('devices list')}"
+        return f"several tablets have the asset tag {data['name']}: give the serial, from {see('devices list')}"
     near = data.get("nearest")
-    help_ = f"; nearest: {', '.join(near)}" if near else f": {_see('devices list')} lists them"
+    help_ = f"; nearest: {', '.join(near)}" if near else f": {see('devices list')} lists them"
     return f"no tablet has the serial or asset tag {data.get('name')}{help_}"
 
 
-def _no_pupil(data: _Data) -> str:
+def _no_pupil(data: Data) -> str:
     if str(data.get("reason")).startswith("several"):
         return "several pupils have this user name: give the id that the roster has"
     return "no pupil has this user name or id in the roster"
 
 
-def _no_version(data: _Data) -> str:
+def _no_version(data: Data) -> str:
     name, known = data.get("profile", data.get("name")), data.get("published") or []
     if known:
         versions = ", ".join(map(str, known))
         return f"{name} has no published version {data.get('number')}; published: {versions}"
-    publish, look = _see(f"profiles publish {name}"), _see(f"profiles show {name} --draft")
+    publish, look = see(f"profiles publish {name}"), see(f"profiles show {name} --draft")
     return f"{name} has only a draft: publish it with {publish}, or look at it with {look}"
 
 
-def _no_setting_here(data: _Data) -> str:
+def _no_setting_here(data: Data) -> str:
     return f"no profile of this tablet says anything about {data.get('name')}"
 
 
-def _no_day(data: _Data) -> str:
-    return f"nothing was decided about {data.get('name')} here: {_see('schools calendar show')} lists the days"
+def _no_day(data: Data) -> str:
+    return f"nothing was decided about {data.get('name')} here: {see('schools calendar show')} lists the days"
 
 
-def _no_role(data: _Data) -> str:
-    return f"the account does not have the role {data.get('name')} there: {_see('people show NAME')} says what it has"
+def _no_role(data: Data) -> str:
+    return f"the account does not have the role {data.get('name')} there: {see('people show NAME')} says what it has"
 
 
-def _no_job(data: _Data) -> str:
+def _no_job(data: Data) -> str:
     return f"no job is called {data.get('name')}; jobs: {', '.join(data.get('known') or ())}"
 
 
 # -- what the present state does not allow -----------------------------------------------------------------------------
 
 
-def _tablet_state(data: _Data) -> str:
+def _tablet_state(data: Data) -> str:
     serial, state, step = data.get("serial"), str(data.get("state")), data.get("step")
     tablet = f"tablet {serial}"
     if (step, state) in {("lost", "lost"), ("retire", "retired")}:
@@ -150,38 +139,38 @@ def _tablet_state(data: _Data) -> str:
     if step == "reinstate":
         return f"{tablet} is not retired ({state})"
     if state == "retired":
-        return f"{tablet} is retired: take it into use first with {_see(f'devices reinstate {serial}')}"
+        return f"{tablet} is retired: take it into use first with {see(f'devices reinstate {serial}')}"
     return f"{tablet} is not enrolled ({state}): an order would not reach it"
 
 
-def _account_state(data: _Data) -> str:
+def _account_state(data: Data) -> str:
     name, reason = data.get("name"), str(data.get("reason"))
     if name is None:
-        create, link = _see("people create"), _see("people link NAME")
+        create, link = see("people create"), see("people link NAME")
         return f"{reason}: make more with {create}, or a new link for one with {link}"
     told = {
-        "the user name is taken": f"there is an account {name} already: {_see(f'people show {name}')}",
+        "the user name is taken": f"there is an account {name} already: {see(f'people show {name}')}",
         "last municipal administrator": f"{name} is the last municipal administrator: make another first",
         "already disabled": f"{name} is already disabled",
         "not disabled": f"{name} is not disabled",
-        "disabled": f"{name} is disabled: let it in first with {_see(f'people enable {name}')}",
+        "disabled": f"{name} is disabled: let it in first with {see(f'people enable {name}')}",
     }
     return told.get(reason, f"{name}: {reason}")
 
 
-def _role_state(data: _Data) -> str:
+def _role_state(data: Data) -> str:
     where = "there" if data.get("school_id") is not None else "everywhere"
     return f"the account has the role {data.get('role')} {where} already"
 
 
-def _profile_state(data: _Data) -> str:
+def _profile_state(data: Data) -> str:
     name, reason = data.get("name"), str(data.get("reason"))
     if "no draft" in reason:
-        return f"{name} has no draft to publish: bring a changed one in with {_see('profiles import FILE')}"
+        return f"{name} has no draft to publish: bring a changed one in with {see('profiles import FILE')}"
     return f"{name} has nothing new to publish: {reason}"
 
 
-def _import_state(data: _Data) -> str:
+def _import_state(data: Data) -> str:
     used = data.get("used_by") or {}
     by = f" ({', '.join(f'{table} {count}' for table, count in used.items())})" if isinstance(used, Mapping) else ""
     return f"import {data.get('id')} cannot be taken back: {data.get('reason')}{by if used else ''}"
@@ -190,7 +179,7 @@ def _import_state(data: _Data) -> str:
 # -- what is not acceptable --------------------------------------------------------------------------------------------
 
 
-def _bad_ticket(data: _Data) -> str:
+def _bad_ticket(data: Data) -> str:
     reason, expected = data.get("reason"), str(data.get("expected"))
     if reason == "expiry":
         return f"a ticket's expiry must lie {expected}"
@@ -201,30 +190,24 @@ def _bad_ticket(data: _Data) -> str:
     return f"this ticket cannot be: {reason}"
 
 
-def _bad_account(data: _Data) -> str:
+def _bad_account(data: Data) -> str:
     what = {"username": "an account's user name", "name": "an account's name"}.get(str(data.get("reason")), "this")
     return f"{what} must have {data.get('expected')}" if what != "this" else f"choose one of {data.get('expected')}"
 
 
-def _bad_role(data: _Data) -> str:
+def _bad_role(data: Data) -> str:
     role, reason = data.get("role"), str(data.get("reason"))
     remedy = "add --school NAME" if "needs" in reason else "leave --school out"
     return f"the role {role} {reason}: {remedy}"
 
 
-def _bad_order(data: _Data) -> str:
-    if data.get("reason") == "text":
-        return f"a message needs a text of {data.get('expected')}: --text"
-    return f"{data.get('reason')}: leave --text out"
-
-
-def _bad_assignment(data: _Data) -> str:
+def _bad_assignment(data: Data) -> str:
     if "ends" in str(data.get("reason")):
         return "the assignment would end before it starts, or has ended already: look at --from and --until"
     return str(data.get("reason"))
 
 
-def _bad_password(data: _Data) -> str:
+def _bad_password(data: Data) -> str:
     told = {
         "too-short": f"the password needs at least {data.get('minimum')} characters",
         "too-long": f"the password may have at most {data.get('maximum')} characters",
@@ -238,14 +221,14 @@ def _bad_password(data: _Data) -> str:
 # -- the rest ----------------------------------------------------------------------------------------------------------
 
 
-def _braked(data: _Data) -> str:
+def _braked(data: Data) -> str:
     if "max_removed_percent" in data:
         remedy = "look at --dry-run, then repeat with --allow-removals if it is right"
         return f"this import would remove {share(data)}: {remedy}"
     return "so much would change at once that it waits for an explicit yes: look at --dry-run first"
 
 
-def _moves(data: _Data) -> str:
+def _moves(data: Data) -> str:
     serials, moves = data.get("serials") or (), data.get("moves")
     more = ", …" if isinstance(moves, int) and moves > len(serials) else ""
     which = f" ({', '.join(serials)}{more})" if serials else ""
@@ -253,19 +236,20 @@ def _moves(data: _Data) -> str:
     return f"this list would move {moves} tablet(s) in use{which}: {remedy}"
 
 
-def _outdated(data: _Data) -> str:
-    do = f"run {_see('database upgrade')}"
+def _outdated(data: Data) -> str:
+    do = f"run {see('database upgrade')}"
     if data.get("found") == "no tables":
         return f"the database has no tables yet: {do}"
     return f"the database is at {data.get('found')}, this program needs {data.get('expected')}: {do}"
 
 
-def _sequence(what: str) -> _Words:
+def _sequence(what: str) -> Words:
     return lambda data: f"the report's number {what} the last one ({data.get('last_sequence')})"
 
 
-BY_CODE: Mapping[str, _Words] = MappingProxyType(
+BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
+        **refusals_orders.BY_CODE,
         "error": _anything,
         "invalid": _anything,
         "not-found": _anything,
@@ -275,38 +259,39 @@ BY_CODE: Mapping[str, _Words] = MappingProxyType(
         "braked-moves": _moves,
         "config": lambda data: f"{data.get('variable')} is {data.get('found')!r}: it must be {data.get('expected')}",
         "database-outdated": _outdated,
-        "invalid-file": _always("the file has faults; nothing was changed"),
-        "order-closed": lambda data: f"order {data.get('id')} has ended already",
-        "stale-epoch": _always("another server runs the jobs by now"),
+        "invalid-file": always("the file has faults; nothing was changed"),
+        "stale-epoch": always("another server runs the jobs by now"),
         # Tablets at the gate; staff see these in tests and simulators only.
-        "enrolment-refused": _always("the tablet is not taken in"),
+        "enrolment-refused": always("the tablet is not taken in"),
         "ticket-mistyped": lambda data: f"this is no ticket's code: it must be {data.get('expected')}",
-        "ticket-unknown": _always("no ticket has this code: compare it with the sheet"),
-        "ticket-expired": _always(f"the ticket has expired: make a new one with {_see('tickets create')}"),
-        "ticket-exhausted": _always(f"the ticket is used up: make a new one with {_see('tickets create')}"),
-        "ticket-revoked": _always(f"the ticket was revoked: make a new one with {_see('tickets create')}"),
-        "ticket-foreign": _always("the delivery list has this tablet at another school than the ticket's"),
-        "serial-not-listed": _always("the ticket takes tablets of the delivery list only, and this is none of them"),
-        "device-lost": _always(f"the tablet is reported lost: {_see('devices found SERIAL')} if it is back"),
-        "device-retired": _always(f"the tablet is retired: {_see('devices reinstate SERIAL')} takes it into use"),
-        "device-in-use": _always(
-            f"a tablet of this serial was heard from a moment ago: wait, or {_see('devices revoke SERIAL')} first"
+        "ticket-unknown": always("no ticket has this code: compare it with the sheet"),
+        "ticket-expired": always(f"the ticket has expired: make a new one with {see('tickets create')}"),
+        "ticket-exhausted": always(f"the ticket is used up: make a new one with {see('tickets create')}"),
+        "ticket-revoked": always(f"the ticket was revoked: make a new one with {see('tickets create')}"),
+        "ticket-foreign": always("the delivery list has this tablet at another school than the ticket's"),
+        "serial-not-listed": always("the ticket takes tablets of the delivery list only, and this is none of them"),
+        "device-lost": always(f"the tablet is reported lost: {see('devices found SERIAL')} if it is back"),
+        "device-retired": always(f"the tablet is retired: {see('devices reinstate SERIAL')} takes it into use"),
+        "device-in-use": always(
+            f"a tablet of this serial was heard from a moment ago: wait, or {see('devices revoke SERIAL')} first"
         ),
-        "revoked": _always("the tablet's key does not count any more: it has to enrol again with a ticket"),
+        "revoked": always("the tablet's key does not count any more: it has to enrol again with a ticket"),
         "replay": _sequence("is not above"),
         "malformed": _sequence("is too far above"),
-        "report-conflict": _always("another report came with this id before"),
+        "report-conflict": always("another report came with this id before"),
         # Signing in.
         "password-weak": _bad_password,
-        "password-wrong": _always("the present password is another one"),
-        "link-invalid": _always(f"the link is used, expired or unknown: {_see('people link NAME')} makes a new one"),
+        "password-wrong": always("the present password is another one"),
+        "link-invalid": always(f"the link is used, expired or unknown: {see('people link NAME')} makes a new one"),
         "too-many-failures": lambda data: f"too many failed attempts: wait {data.get('retry_after_s')} seconds",
-        "sign-in-refused": _always("wrong user name or password"),
+        "sign-in-refused": always("wrong user name or password"),
     }
 )
 
-BY_KIND: Mapping[tuple[str, str], _Words] = MappingProxyType(
+BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
     {
+        **refusals_orders.BY_KIND,
+        **refusals_lessons.BY_KIND,
         ("not-found", "school"): _no_school,
         ("not-found", "class"): _no_class,
         ("not-found", "pupil"): _no_pupil,
@@ -325,8 +310,7 @@ BY_KIND: Mapping[tuple[str, str], _Words] = MappingProxyType(
         ("not-found", "job"): _no_job,
         ("not-found", "ticket"): _no_number("ticket", "tickets list"),
         ("not-found", "assignment"): _no_number("assignment", "assignments list"),
-        ("not-found", "order"): _no_number("order", "devices orders SERIAL"),
-        ("not-found", "roster-import"): _always("no roster was imported yet: there is nothing to take back"),
+        ("not-found", "roster-import"): always("no roster was imported yet: there is nothing to take back"),
         ("conflict", "tablet"): _tablet_state,
         ("conflict", "account"): _account_state,
         ("conflict", "role"): _role_state,
@@ -342,7 +326,6 @@ BY_KIND: Mapping[tuple[str, str], _Words] = MappingProxyType(
         ("invalid", "ticket"): _bad_ticket,
         ("invalid", "account"): _bad_account,
         ("invalid", "role"): _bad_role,
-        ("invalid", "order"): _bad_order,
         ("invalid", "assignment"): _bad_assignment,
         ("invalid", "language"): lambda data: f"choose one of {data.get('expected')}",
         ("invalid", "calendar day"): lambda data: f"{data.get('on')} cannot be set: give {data.get('expected')}",

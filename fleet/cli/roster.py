@@ -9,7 +9,8 @@ import click
 from fleet import clock
 from fleet.access import Principal
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
-from fleet.cli.refusals import COMMAND, share
+from fleet.cli.refusals import share
+from fleet.cli.wording import COMMAND
 from fleet.devices import queries as devices
 from fleet.schools.roster import apply
 from fleet.schools.roster.plan import DEFAULT_MAX_REMOVED_PERCENT, Plan, over_brake

@@ -3,7 +3,7 @@
 import click
 
 from fleet.access import Principal
-from fleet.cli import schools_calendar
+from fleet.cli import schools_calendar, schools_deciding
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.schools import queries
 
@@ -15,7 +15,8 @@ def group() -> None:
     """Look at schools."""
 
 
-group.add_command(schools_calendar.group)
+for command in (schools_calendar.group, schools_deciding.networks, schools_deciding.longest_lesson):
+    group.add_command(command)
 
 
 @group.command("list")

@@ -1,20 +1,22 @@
 """One-off wishes to tablets, with a life. See the modules; what other areas and doors need of them is offered here."""
 
-from fleet.orders.models import Order, OrderClosedError, OrderKind, OrderState
+from fleet.orders.kinds import GENTLE, MAX_TEXT, PRIVILEGED, Wish
+from fleet.orders.models import OPEN, Order, OrderClosedError, OrderKind, OrderState
+from fleet.orders.queries import Filter, listed
 from fleet.orders.queueing import (
-    MAX_TEXT,
-    expire,
-    finish,
-    follow_changes,
-    forget,
-    mark_sent,
-    of_device,
-    pending,
+    DEFAULT_LIFE,
+    NotCarriedError,
+    SamePersonError,
+    approve,
+    decline,
+    find,
     queue,
     withdraw,
 )
+from fleet.orders.travelling import expire, finish, follow_changes, forget, mark_sent, pending
 
 __all__ = [
-    "MAX_TEXT", "Order", "OrderClosedError", "OrderKind", "OrderState", "expire", "finish", "follow_changes", "forget",
-    "mark_sent", "of_device", "pending", "queue", "withdraw",
+    "DEFAULT_LIFE", "GENTLE", "MAX_TEXT", "OPEN", "PRIVILEGED", "Filter", "NotCarriedError", "Order",
+    "OrderClosedError", "OrderKind", "OrderState", "SamePersonError", "Wish", "approve", "decline", "expire", "find",
+    "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "withdraw",
 ]  # fmt: skip

@@ -1,205 +1,312 @@
-"""One-off wishes to a tablet, with a life: queued, sent, done, failed, refused, expired, withdrawn.
+"""What people do with orders: queue them, say yes or no to another's, take them back.
 
-Orders travel in the tablet's configuration; queuing one raises its version, so that the next poll fetches it. Only
-gentle ones exist here: what cannot be undone needs signatures that this server does not hold. Tablets' rows are taken
-before orders' rows, always, so that nobody waits for each other in a circle.
+Invariants: every order that waits for a tablet was wished by somebody who may, of a tablet that can carry it out; what
+needs a second person travels to no tablet before another one said yes. Each tablet has one queue, in the order of
+queuing, and what waits in it twice stands there once. Tablets' rows are taken before orders' rows, always, so that
+nobody waits for each other in a circle.
 """
 
+import json
 import secrets
-from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import Integer, Select, bindparam, cast, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 
-from fleet import audit
+from fleet import audit, outbox
 from fleet.access import Permission, Principal
-from fleet.db import db, follow, id_set
+from fleet.db import db, id_set
 from fleet.devices import states
-from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
-from fleet.devices.queries import in_own_classes
+from fleet.devices.models import Device, DeviceLife, Enrolment
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
-from fleet.orders.models import Order, OrderClosedError, OrderKind, OrderState
+from fleet.orders import kinds
+from fleet.orders.kinds import Wish
+from fleet.orders.models import OPEN, TRAVELLING, Order, OrderClosedError, OrderKind, OrderState
+from fleet.orders.travelling import raise_version
+from fleet.schools import deciding
 
-MAX_TEXT = 500
 DEFAULT_LIFE = timedelta(hours=24)
+SHORTEST_LIFE, LONGEST_LIFE = timedelta(minutes=1), timedelta(days=7)
+SUPERSEDED = "superseded"
+_NAMED = 5  # serials that a refusal of many tablets names
 
 
-_OPEN = (OrderState.QUEUED, OrderState.SENT)
-_WITH_TEXT = (OrderKind.MESSAGE, OrderKind.LOCK_MESSAGE)
+class NotCarriedError(ConflictError):
+    """The tablet's channel cannot carry out such an order, so it would wait for ever.
+
+    Data: ``order_kind``, ``channel`` (None: the tablet may not speak, as its enrolment has ended), ``carries`` (the
+    kinds that the channel has), ``serials`` (the first of them) and ``count``.
+    """
+
+    code = "order-not-carried"
+
+
+class SamePersonError(ForbiddenError):
+    """An order that needs a second person was to be approved by the one who asked for it. Data: ``id``, ``by``."""
+
+    code = "same-person"
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A tablet as an order looks at it; ``channel`` None: it may not speak."""
+
+    id: int
+    serial: str
+    school_id: int | None
+    life: DeviceLife
+    channel: str | None
 
 
 def queue(
     devices: Sequence[Device],
-    kind: OrderKind,
+    wish: Wish,
     *,
-    message: str | None = None,
     life: timedelta = DEFAULT_LIFE,
+    allowed: Collection[int] = frozenset(),
     by: Principal,
     now: datetime,
 ) -> list[Order]:
-    """Queue an order for tablets. The same order still waiting for a tablet is not queued twice.
+    """Queue an order for tablets; returns those that are new, as what waits for a tablet already is not queued twice.
+
+    A newer lock message takes the place of one that no tablet has fetched yet. What needs a second person is asked for
+    only. A number of statements that does not grow with the tablets.
 
     Args:
-        devices: enrolled tablets.
-        kind: what is wished.
-        message: the text of a message.
+        devices: which tablets; one, where the kind is privileged.
+        wish: what is wished.
         life: how long it may wait.
+        allowed: ids of tablets for which the caller has shown that ``by`` may use gentle kinds.
         by: who wishes.
         now: the instant.
 
     Raises:
         ForbiddenError: ``by`` may not order tablets of a school among them.
-        InvalidError: a message without a text, a text where none belongs, or one too long.
-        ConflictError: a tablet is not enrolled.
+        InvalidError: the wish is not whole or not sound, its life too short or long, or it is for one tablet only.
+        ConflictError: a tablet is not enrolled, or (to be located) not reported lost.
+        NotCarriedError: a tablet's channel does not carry such an order.
     """
-    payload = _payload(kind, message)
-    states.lock(id_set(device.id for device in devices))  # so that two who wish the same at once queue it once
-    own = in_own_classes([device.id for device in devices], by=by)
-    for device in devices:
-        if not _may_order(device, own, by):
-            raise ForbiddenError(permission=Permission.ORDER_GENTLE.value)
-        if device.life is not DeviceLife.ENROLLED:
-            raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value)
-    waiting = pending([device.id for device in devices], now=now)
-    rows: list[dict[str, Any]] = [
-        {
-            "uid": secrets.token_hex(16), "device_id": device.id, "kind": kind, "payload": payload,
-            "state": OrderState.QUEUED, "wished_by": f"{by.kind}:{by.id}", "queued_at": now, "expires_at": now + life,
-        }
-        for device in devices
-        if not any(one.kind is kind and one.payload == payload for one in waiting.get(device.id, ()))
-    ]  # fmt: skip
-    if not rows:
+    payload = wish.payload()
+    _check_bounds(wish.kind, devices, life)
+    ids = {device.id for device in devices}
+    states.lock(id_set(ids))  # so that two who wish the same at once queue it once
+    standings = _standings(ids)
+    for one in standings:
+        if not _may(one.school_id, wish.kind, by) and not (wish.kind in kinds.GENTLE and one.id in allowed):
+            raise ForbiddenError(permission=kinds.permission(wish.kind).value)
+    _check_reach(standings, wish.kind)
+    ids -= _waiting(ids, wish.kind, payload, now)
+    if not ids:
         return []
-    _raise_version([row["device_id"] for row in rows])
-    fresh = sorted(db.session.scalars(insert(Order).returning(Order), rows), key=lambda order: order.id)
+    needs_another = wish.kind in kinds.NEED_SECOND_PERSON and deciding.is_second_person_needed()
+    if wish.kind in kinds.NEWEST_COUNTS:
+        _supersede(ids, wish.kind, now)
+    columns = {
+        Order.kind: wish.kind, Order.payload: payload, Order.reason: wish.reason,
+        Order.state: OrderState.ASKED if needs_another else OrderState.QUEUED,
+        Order.wished_by: by.name, Order.queued_at: now, Order.expires_at: now + life,
+    }  # fmt: skip
+    fresh = _insert(ids, columns)
+    if not needs_another:
+        _tell(ids)
+    serials = {"serial": standings[0].serial} if wish.kind in kinds.PRIVILEGED else {}
     audit.record(
-        by, "orders.queued", subject=f"order:{fresh[0].id}", now=now, order_kind=kind.value, count=len(fresh)
+        by, "orders.asked" if needs_another else "orders.queued", subject=f"order:{fresh[0].id}", now=now,
+        order_kind=wish.kind.value, count=len(fresh), **serials,
     )  # fmt: skip
     return fresh
 
 
-def _may_order(device: Device, own: Collection[int], by: Principal) -> bool:
-    """Whether ``by`` may order a tablet, as school IT or as the teacher of its class or of its pupil."""
-    class_id = next(iter(by.own_class_ids)) if device.id in own else device.class_id
-    return by.may(Permission.ORDER_GENTLE, school_id=device.school_id, class_id=class_id)
+def _check_bounds(kind: OrderKind, devices: Sequence[Device], life: timedelta) -> None:
+    if kind in kinds.PRIVILEGED and len(devices) > 1:
+        raise InvalidError(kind="order", order_kind=kind.value, field="tablets", expected="one tablet at a time")
+    if not SHORTEST_LIFE <= life <= LONGEST_LIFE:
+        expected = f"{SHORTEST_LIFE // timedelta(minutes=1)} to {LONGEST_LIFE // timedelta(minutes=1)} minutes"
+        raise InvalidError(kind="order", order_kind=kind.value, field="life", expected=expected)
 
 
-def _payload(kind: OrderKind, message: str | None) -> dict[str, Any]:
-    if kind in _WITH_TEXT:
-        if not message or len(message) > MAX_TEXT or not message.replace("\n", "").isprintable():
-            raise InvalidError(kind="order", reason="text", expected=f"1 to {MAX_TEXT} printable characters")
-        return {"text": message}
-    if message is not None:
-        raise InvalidError(kind="order", reason=f"{kind.value} has no text")
-    return {}
-
-
-def _raise_version(device_ids: Collection[int]) -> None:
-    """Have tablets fetch anew; the caller holds their rows."""
-    db.session.execute(
-        update(DeviceState)
-        .where(DeviceState.device_id.in_(id_set(device_ids)))
-        .values(config_version=DeviceState.config_version + 1)
-        .execution_options(synchronize_session=False)
+def _standings(ids: Collection[int]) -> list[_Standing]:
+    """Return how tablets stand now, whatever their rows said when they were read; the caller holds them."""
+    query = (
+        select(Device.id, Device.serial, Device.school_id, Device.life, Enrolment.channel)
+        .outerjoin(Enrolment, (Enrolment.device_id == Device.id) & Enrolment.ended_at.is_(None))
+        .where(Device.id.in_(id_set(ids)))
+        .order_by(Device.serial)
     )
-    db.session.expire_all()
+    return [_Standing(*row) for row in db.session.execute(query)]
 
 
-def pending(device_ids: Collection[int], *, now: datetime) -> dict[int, list[Order]]:
-    """Return the orders that wait, by tablet and in order; one statement."""
-    query = select(Order).where(Order.device_id.in_(id_set(device_ids)), Order.state.in_(_OPEN), Order.expires_at > now)
-    found: dict[int, list[Order]] = defaultdict(list)
-    for order in db.session.scalars(query.order_by(Order.id)):
-        found[order.device_id].append(order)
-    return dict(found)
+def _may(school_id: int | None, kind: OrderKind, by: Principal) -> bool:
+    return by.may(kinds.permission(kind), school_id=school_id)
 
 
-def mark_sent(order_ids: Collection[int], *, now: datetime) -> None:
-    """Note that orders were handed to their tablets; one statement."""
-    query = update(Order).where(Order.id.in_(id_set(order_ids)), Order.state == OrderState.QUEUED)
-    db.session.execute(query.values(state=OrderState.SENT, sent_at=now).execution_options(synchronize_session=False))
+def _check_reach(standings: Sequence[_Standing], kind: OrderKind) -> None:
+    """Refuse what would reach a tablet never."""
+    deaf = [one for one in standings if one.channel is not None and kind not in kinds.CARRIES.get(one.channel, ())]
+    if not deaf:
+        _check_lives(standings, kind)
+        deaf = [one for one in standings if one.channel is None]
+    if deaf:
+        channel = deaf[0].channel
+        carries = sorted(one.value for one in kinds.CARRIES.get(channel or "", ()))
+        serials = [one.serial for one in deaf[:_NAMED]]
+        raise NotCarriedError(
+            kind="order", order_kind=kind.value, channel=channel, carries=carries, serials=serials, count=len(deaf)
+        )
 
 
-def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: datetime) -> None:
-    """Take a tablet's word on how an order ended.
+def _check_lives(standings: Sequence[_Standing], kind: OrderKind) -> None:
+    """Refuse to locate what is not reported lost, and everything else of what is not enrolled."""
+    for one in standings:
+        if kind is OrderKind.LOCATE and one.life is not DeviceLife.LOST:
+            raise ConflictError(kind="tablet to locate", serial=one.serial, state=one.life.value)
+        if kind is not OrderKind.LOCATE and one.life is not DeviceLife.ENROLLED:
+            raise ConflictError(kind="tablet", serial=one.serial, state=one.life.value)
+
+
+def _waiting(ids: Collection[int], kind: OrderKind, payload: dict[str, Any], now: datetime) -> set[int]:
+    """Return the tablets for which the same waits already; where the newest counts, it has to be that one."""
+    query = select(Order.device_id, Order.payload).where(
+        Order.device_id.in_(id_set(ids)), Order.kind == kind, Order.state.in_(OPEN), Order.expires_at > now
+    )
+    found: set[int] = set()
+    for device_id, told in db.session.execute(query.order_by(Order.queued_at, Order.id)):
+        if told == payload:
+            found.add(device_id)
+        elif kind in kinds.NEWEST_COUNTS:
+            found.discard(device_id)
+    return found
+
+
+def _supersede(ids: Collection[int], kind: OrderKind, now: datetime) -> None:
+    db.session.execute(
+        update(Order)
+        .where(Order.device_id.in_(id_set(ids)), Order.kind == kind, Order.state == OrderState.QUEUED)
+        .values(state=OrderState.WITHDRAWN, ended_at=now, detail=SUPERSEDED)
+    )
+
+
+def _insert(ids: Collection[int], columns: dict[Any, Any]) -> list[Order]:
+    """Store an order for each tablet, in one statement; returns them in the tablets' order."""
+    tablets = _with_uids(ids).subquery()
+    names = [Order.device_id, Order.uid, *columns]
+    values = [literal(value, column.type) for column, value in columns.items()]
+    rows = select(tablets.c.device_id, tablets.c.uid, *values).order_by(tablets.c.device_id)
+    stored = insert(Order).from_select([name.key for name in names], rows).returning(Order)
+    return sorted(db.session.scalars(stored), key=lambda order: order.device_id)
+
+
+def _with_uids(ids: Collection[int]) -> Select[Any]:
+    """Return a query that gives each tablet a new random name for its order: one parameter however many."""
+    told: Any = bindparam(None, json.dumps({device_id: secrets.token_hex(16) for device_id in ids}))
+    if db.session.get_bind().dialect.name == "postgresql":
+        pairs: Any = func.jsonb_each_text(cast(told, JSONB)).table_valued("key", "value")
+    else:
+        pairs = func.json_each(told).table_valued("key", "value")
+    return select(cast(pairs.c.key, Integer).label("device_id"), pairs.c.value.label("uid"))
+
+
+def _tell(device_ids: Collection[int]) -> None:
+    """Have tablets fetch anew, at once where they wait; the caller holds their rows."""
+    raise_version(device_ids)
+    outbox.wake(device_ids)
+
+
+# -- one order ---------------------------------------------------------------------------------------------------------
+
+
+def find(order_id: int, *, by: Principal) -> Order:
+    """Return an order that ``by`` has wished, or may wish.
 
     Raises:
-        NotFoundError: the tablet has no such order.
-        OrderClosedError: it has ended before.
-    """
-    states.lock(id_set([device_id]))
-    query = select(Order).where(Order.uid == uid, Order.device_id == device_id)
-    order = db.session.scalars(query.with_for_update().execution_options(populate_existing=True)).first()
-    if order is None:
-        raise NotFoundError(kind="order", name=uid)
-    if order.state not in _OPEN:
-        raise OrderClosedError(kind="order", id=order.id)
-    order.state, order.ended_at, order.detail = state, now, detail[:255] or None
-    db.session.flush()
-    _raise_version([device_id])
-
-
-def withdraw(order_id: int, *, by: Principal, now: datetime) -> None:
-    """Take back an order that has not ended.
-
-    Raises:
-        NotFoundError: there is none, or ``by`` may not order that tablet.
-        OrderClosedError: it has ended.
+        NotFoundError: there is none, or not for ``by``.
     """
     order = db.session.get(Order, order_id)
-    device = db.session.get(Device, order.device_id) if order is not None else None
-    if order is None or device is None or not _may_order(device, in_own_classes([device.id], by=by), by):
+    if order is None or not (order.wished_by == by.name or _may(order.device.school_id, order.kind, by)):
         raise NotFoundError(kind="order", name=str(order_id))
-    states.lock(id_set([device.id]))
-    order = db.session.get_one(Order, order_id, with_for_update=True, populate_existing=True)
-    if order.state not in _OPEN:
-        raise OrderClosedError(kind="order", id=order_id)
-    order.state, order.ended_at = OrderState.WITHDRAWN, now
+    return order
+
+
+def _hold(order_id: int, *, by: Principal) -> Order:
+    """Return an order as it stands, with its tablet's row and its own held until the transaction ends."""
+    order = find(order_id, by=by)
+    states.lock(id_set([order.device_id]))
+    return db.session.get_one(Order, order_id, with_for_update=True, populate_existing=True)
+
+
+def _hold_asked(order_id: int, *, by: Principal, now: datetime) -> Order:
+    """Return an order that waits for a second person's word, held.
+
+    Raises:
+        NotFoundError: there is none, or ``by`` may not wish the like.
+        OrderClosedError: it does not wait for that, or not any more.
+    """
+    order = _hold(order_id, by=by)
+    if not _may(order.device.school_id, order.kind, by):
+        raise NotFoundError(kind="order", name=str(order_id))
+    if order.state is not OrderState.ASKED or order.expires_at <= now:
+        raise OrderClosedError(kind="order", id=order.id, state=order.state.value)
+    return order
+
+
+def approve(order_id: int, *, by: Principal, now: datetime) -> Order:
+    """Say yes to what another person asked for: it is queued, and may wait as long as was asked for from now on.
+
+    Raises:
+        NotFoundError: there is no such order, or ``by`` may not wish the like.
+        SamePersonError: ``by`` asked for it.
+        OrderClosedError: it does not wait for a yes, or not any more.
+        ConflictError: the tablet's life has changed, so the order would not reach it any more.
+    """
+    order = _hold_asked(order_id, by=by, now=now)
+    if order.wished_by == by.name:
+        raise SamePersonError(permission=Permission.ORDER_PRIVILEGED.value, id=order.id, by=by.kind)
+    _check_reach(_standings([order.device_id]), order.kind)
+    order.step(OrderState.QUEUED)
+    order.answered_by = by.name
+    order.queued_at, order.expires_at = now, now + (order.expires_at - order.queued_at)
+    _record(order, "orders.approved", by=by, now=now)
+    _tell([order.device_id])
+    return order
+
+
+def decline(order_id: int, *, by: Principal, now: datetime) -> Order:
+    """Say no to what another person asked for.
+
+    Raises:
+        NotFoundError: there is no such order, or ``by`` may not wish the like.
+        OrderClosedError: it does not wait for an answer, or not any more.
+    """
+    order = _hold_asked(order_id, by=by, now=now)
+    order.step(OrderState.DECLINED)
+    order.answered_by, order.ended_at = by.name, now
+    _record(order, "orders.declined", by=by, now=now)
+    return order
+
+
+def withdraw(order_id: int, *, by: Principal, now: datetime) -> Order:
+    """Take back an order that has not ended: who wished it may, and whoever may wish the like.
+
+    Raises:
+        NotFoundError: there is none, or not for ``by``.
+        OrderClosedError: it has ended.
+    """
+    order = _hold(order_id, by=by)
+    travelled = order.state in TRAVELLING
+    order.step(OrderState.WITHDRAWN)
+    order.ended_at = now
+    _record(order, "orders.withdrawn", by=by, now=now)
+    if travelled:
+        _tell([order.device_id])
+    return order
+
+
+def _record(order: Order, action: str, *, by: Principal, now: datetime) -> None:
     db.session.flush()
-    _raise_version([order.device_id])
-    audit.record(by, "orders.withdrawn", subject=f"order:{order_id}", now=now, order_id=order_id)
-
-
-def _follow_devices(ids: frozenset[int], now: datetime) -> None:
-    """Take back what was wished of tablets before they left, or came anew: the wish was for who had them then."""
-    still_there = exists().where(
-        Enrolment.device_id == Order.device_id, Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at
-    )
-    closing = update(Order).where(Order.device_id.in_(id_set(ids)), Order.state.in_(_OPEN), ~still_there)
-    db.session.execute(
-        closing.values(state=OrderState.WITHDRAWN, ended_at=now).execution_options(synchronize_session=False)
-    )
-
-
-def follow_changes() -> None:
-    """Have orders follow where tablets go; the application calls this once."""
-    follow("device", _follow_devices)
-
-
-def expire(now: datetime) -> int:
-    """Close the orders whose time is over; returns how many. For a job."""
-    is_over = (Order.state.in_(_OPEN), Order.expires_at <= now)
-    device_ids = set(db.session.scalars(select(Order.device_id).where(*is_over).distinct()))
-    if not device_ids:
-        return 0
-    states.lock(id_set(device_ids))
-    _raise_version(device_ids)
-    closing = update(Order).where(*is_over).values(state=OrderState.EXPIRED, ended_at=now)
-    result = db.session.execute(closing.execution_options(synchronize_session=False))
-    return int(result.rowcount)  # type: ignore[attr-defined]
-
-
-def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
-    """Remove orders that ended longer ago than that, at most so many at once; returns how many. For a job."""
-    old = select(Order.id).where(Order.ended_at < now - older_than).limit(at_most)
-    query = delete(Order).where(Order.id.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
-
-
-def of_device(device_id: int, limit: int = 50) -> Sequence[Order]:
-    """Return a tablet's orders, newest first."""
-    query = select(Order).where(Order.device_id == device_id).order_by(Order.id.desc())
-    return db.session.scalars(query.limit(limit)).all()
+    audit.record(
+        by, action, subject=f"order:{order.id}", now=now,
+        order_id=order.id, order_kind=order.kind.value, serial=order.device.serial,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from fleet.db import db, reading, transaction
 from fleet.devices import life, queries
 from fleet.devices.models import Device, DeviceLife
 from fleet.errors import ConflictError
-from fleet.orders import Order, OrderKind
+from fleet.orders import Order, OrderKind, Wish
 from tests import factories
 from tests.conftest import NOW
 from tests.races import together
@@ -56,7 +56,7 @@ def test_a_step_that_many_take_at_once_is_taken_once(own_app: Flask) -> None:
 def test_the_same_order_wished_by_many_at_once_is_queued_once(own_app: Flask) -> None:
     enrolled(own_app, "AB12")
     results = together(
-        own_app, [lambda: len(orders.queue([found("AB12")], OrderKind.RING, by=CLI, now=NOW)) for _ in range(6)]
+        own_app, [lambda: len(orders.queue([found("AB12")], Wish(OrderKind.RING), by=CLI, now=NOW)) for _ in range(6)]
     )
     assert sorted(map(str, results)) == ["0"] * 5 + ["1"]
     with own_app.app_context(), reading():

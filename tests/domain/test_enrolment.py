@@ -18,7 +18,7 @@ from fleet.db import db, transaction
 from fleet.devices import codes, enrolment, life, queries, tickets
 from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform, Ticket
-from fleet.orders import OrderKind, OrderState
+from fleet.orders import OrderKind, OrderState, Wish
 from fleet.schools.models import School
 from tests import factories, rosters
 from tests.conftest import NOW
@@ -124,10 +124,10 @@ def test_what_was_wished_of_a_tablet_before_it_was_wiped_does_not_reach_the_next
     code = ticket(school, max_enrolments=2)
     device = db.session.get_one(Device, taken_in(request(code, "WIPED1")).device_id)
     with transaction():
-        (old,) = orders.queue([device], OrderKind.MESSAGE, message="Kom til kontoret", by=CLI, now=NOW)
+        (old,) = orders.queue([device], Wish(OrderKind.MESSAGE, "Kom til kontoret"), by=CLI, now=NOW)
     taken_in(request(code, "WIPED1"), now=LATER)
     with transaction():
-        (new,) = orders.queue([device], OrderKind.RING, by=CLI, now=LATER)
+        (new,) = orders.queue([device], Wish(OrderKind.RING), by=CLI, now=LATER)
     assert orders.pending([device.id], now=LATER) == {device.id: [new]}
     assert (old.state, old.ended_at) == (OrderState.WITHDRAWN, LATER)
 

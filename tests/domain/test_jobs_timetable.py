@@ -24,7 +24,7 @@ from fleet.job_runs import JobOutcome
 from fleet.jobs import timetable
 from fleet.jobs.runner import Result, run_now
 from fleet.jobs.timetable import TIMETABLE
-from fleet.orders import Order, OrderKind, OrderState
+from fleet.orders import Order, OrderKind, OrderState, Wish
 from fleet.people.models import SignInFailure
 from fleet.schools.models import MembershipRole
 from tests import factories
@@ -187,9 +187,9 @@ def test_tickets_that_end_soon_are_those_with_places_that_one_may_see(app: Flask
     assert tickets.expiring(timedelta(days=1), by=CLI, now=NOW) == [there]
 
 
-def make_order(*, message: str = "Hei") -> Order:
-    tablet = factories.device(factories.school())
-    return orders.queue([tablet], OrderKind.MESSAGE, message=message, by=CLI, now=NOW)[0]
+def make_order(*, text: str = "Hei") -> Order:
+    tablet = factories.enrolled(factories.school())
+    return orders.queue([tablet], Wish(OrderKind.MESSAGE, text), by=CLI, now=NOW)[0]
 
 
 def test_orders_that_no_tablet_fetched_in_time_are_closed(app: Flask) -> None:
@@ -226,7 +226,7 @@ def test_retention_removes_what_is_no_longer_needed_and_nothing_else(app: Flask)
         tablet = factories.device(factories.school())
         check_in(tablet, 1, NOW)
         factories.assign(factories.published(), Place.device(tablet), ends_at=NOW + DAY)
-        waiting, ended = make_order(), make_order(message="Ha det")
+        waiting, ended = make_order(), make_order(text="Ha det")
         waiting.expires_at = NOW + 3000 * DAY
         orders.withdraw(ended.id, by=CLI, now=NOW)
         for closed_at in (NOW - 366 * DAY, NOW - 200 * DAY, None):

@@ -14,6 +14,7 @@ from fleet.cli.refusals import BY_CODE, BY_KIND, describe
 from fleet.config import ConfigError
 from fleet.devices.delivery_plan import MovesError
 from fleet.errors import BrakedError, ConflictError, FleetError, ForbiddenError, InvalidError, NotFoundError, Problem
+from fleet.orders import NotCarriedError, OrderClosedError, SamePersonError
 from fleet.people.passwords import PasswordWeakError
 
 SOURCES = Path(fleet.__file__).parent
@@ -102,8 +103,22 @@ TABLET = {"kind": "tablet", "serial": "TAB0001"}
         (InvalidError(kind="ticket", reason="number", found=6000, expected="1 to 5000"), "a ticket takes in 1 to 5000 tablets, not 6000 (--max)"),
         (InvalidError(kind="role", role="teacher", reason="needs a school"), "the role teacher needs a school: add --school NAME"),
         (InvalidError(kind="role", role="municipal-admin", reason="is for the whole municipality"), "the role municipal-admin is for the whole municipality: leave --school out"),
-        (InvalidError(kind="order", reason="ring has no text"), "ring has no text: leave --text out"),
-        (InvalidError(kind="order", reason="text", expected="1 to 500 printable characters"), "a message needs a text of 1 to 500 printable characters: --text"),
+        (InvalidError(kind="order", order_kind="ring", field="text", expected=None), "ring has no text: leave --text out"),
+        (InvalidError(kind="order", order_kind="message", field="text", expected="a text of 1 to 500 printable characters"), "message needs a text of 1 to 500 printable characters: --text"),
+        (InvalidError(kind="order", order_kind="wipe", field="tablets", expected="one tablet at a time"), "wipe is for one tablet at a time: --device SERIAL"),
+        (InvalidError(kind="order", order_kind="ring", field="life", expected="1 to 10080 minutes"), "an order may wait for 1 to 10080 minutes: --life"),
+        (ConflictError(kind="tablet to locate", serial="TAB1", state="enrolled"), "tablet TAB1 is not lost (enrolled), and only a lost one is located: `scripts/fleet devices lost TAB1`"),
+        (NotCarriedError(kind="order", order_kind="wipe", channel="native", carries=["message", "ring"], serials=["TAB1"], count=1), "tablet TAB1: the channel native cannot carry wipe; it carries message, ring"),
+        (NotCarriedError(kind="order", order_kind="ring", channel="apple", carries=["wipe"], serials=["A", "B"], count=7), "7 tablets (A, B, …): the channel apple cannot carry ring; it carries wipe"),
+        (NotCarriedError(kind="order", order_kind="locate", channel=None, carries=[], serials=["TAB1"], count=1), "tablet TAB1 may not speak to this server any more, as its enrolment has ended: locate would never reach it"),
+        (SamePersonError(permission="order-privileged", id=7, by="cli"), "order 7 was asked for from the command line, which counts as one person: another one has to say yes (`scripts/fleet orders second-person show`)"),
+        (SamePersonError(permission="order-privileged", id=7, by="account"), "order 7 was asked for by the same person: another one has to say yes (`scripts/fleet orders second-person show`)"),
+        (OrderClosedError(kind="order", id=7, state="done"), "order 7 has ended already (done)"),
+        (OrderClosedError(kind="order", id=7, state="sent"), "order 7 is sent: it does not wait for another person's yes"),
+        (OrderClosedError(kind="order", id=7, state="asked"), "order 7 was asked for too long ago: its time is over"),
+        (InvalidError(kind="network", found="0.0.0.0/0", expected="a school's own range: /8 or narrower for IPv4"), "0.0.0.0/0 cannot be a school's network: give a school's own range: /8 or narrower for IPv4"),
+        (InvalidError(kind="networks", found=65, expected="1 to 64 ranges, or none at all"), "a school's networks are 1 to 64 ranges, or none at all, not 65"),
+        (InvalidError(kind="longest lesson", found=5, expected="15 to 480 minutes"), "the longest lesson of a school is 15 to 480 minutes, not 5"),
         (InvalidError(kind="account", reason="name", expected="1 to 120 characters"), "an account's name must have 1 to 120 characters"),
         (PasswordWeakError(reason="too-short", minimum=15, maximum=200), "the password needs at least 15 characters"),
         (ConflictError(kind="roster-import", id=3, reason="what it added is in use; move or end that first", used_by={"device": 2}), "import 3 cannot be taken back: what it added is in use; move or end that first (device 2)"),

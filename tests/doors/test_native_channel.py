@@ -30,7 +30,7 @@ from fleet.checkins.models import CheckIn
 from fleet.db import db
 from fleet.devices import life
 from fleet.devices.models import Device, DeviceState, Enrolment
-from fleet.orders import Order, OrderKind, OrderState
+from fleet.orders import Order, OrderKind, OrderState, Wish
 from tests import factories as make
 from tests.conftest import NOW
 from tests.gate import AUTHORITY, Door, Tablet, door, problem, report_body, ticket
@@ -50,7 +50,7 @@ def test_a_real_agent_enrols_applies_reports_obeys_and_switches_with_the_server_
         base, lesson = make.published(), make.published("time", **{"bluetooth.allowed": False})
         make.assign(base, Place.device(device), now=now)
         make.assign(lesson, Place.device(device), ends_at=now + timedelta(minutes=10), now=now)
-        orders.queue([device], OrderKind.MESSAGE, message="Hei", by=BY, now=now)
+        orders.queue([device], Wish(OrderKind.MESSAGE, "Hei"), by=BY, now=now)
     session.step(server, now)
     assert simulated.applied is not None
     assert simulated.applied[1] == {"camera.allowed": False, "bluetooth.allowed": False}
@@ -104,7 +104,7 @@ def test_what_a_configuration_cannot_hold_follows_later(tablet: Tablet) -> None:
         device = device_of(tablet)
         for number in range(52):  # as large as they come: four bytes a sign, and a microsecond in each instant
             text = f"melding {number}".ljust(orders.MAX_TEXT, "😀")
-            orders.queue([device], OrderKind.LOCK_MESSAGE, message=text, by=BY, now=now)
+            orders.queue([device], Wish(OrderKind.MESSAGE, text), by=BY, now=now)
         entries = [
             {"from": None if not n else (moment + n * timedelta(hours=1)).isoformat(),
              "until": None if n == 299 else (moment + (n + 1) * timedelta(hours=1)).isoformat(),

@@ -90,8 +90,8 @@ class World:
             place = assigning.Place.device(self.device())
             begin = self.now + timedelta(minutes=15)
             factories.assign(version, place, starts_at=begin, ends_at=begin + timedelta(minutes=45), now=self.now)
-            text = "Ta fram matteboka."
-            (order,) = orders.queue([self.device()], orders.OrderKind.MESSAGE, message=text, by=self.by, now=self.now)
+            wish = orders.Wish(orders.OrderKind.MESSAGE, text="Ta fram matteboka.")
+            (order,) = orders.queue([self.device()], wish, by=self.by, now=self.now)
             order.uid = ORDER_ID
 
 

@@ -1,0 +1,48 @@
+"""Reading orders: a fixed number of statements however many there are."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
+
+from fleet.access import Permission, Principal
+from fleet.db import db
+from fleet.devices import queries as devices
+from fleet.devices.models import Device
+from fleet.orders.kinds import GENTLE
+from fleet.orders.models import Order, OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which orders: of a tablet, of a class and its pupils, of a school; in some states."""
+
+    device_id: int | None = None
+    class_id: int | None = None
+    school_id: int | None = None
+    states: Collection[OrderState] | None = None
+
+
+def listed(given: Filter, *, by: Principal, limit: int | None = None) -> Sequence[Order]:
+    """Return the orders of tablets that ``by`` may see, newest first, with their tablets; one statement.
+
+    Privileged ones only where ``by`` may wish the like: their reasons are not for everybody.
+    """
+    tablets = devices.Filter(school_id=given.school_id, class_id=given.class_id)
+    query = (
+        select(Order)
+        .options(joinedload(Order.device))
+        .where(Order.device_id.in_(devices.matching(tablets, by=by)))
+        .order_by(Order.id.desc())
+        .limit(limit)
+    )
+    privileged_at = by.school_ids(Permission.ORDER_PRIVILEGED)
+    if privileged_at is not None:
+        there = select(Device.id).where(Device.school_id.in_(privileged_at))
+        query = query.where(or_(Order.kind.in_(GENTLE), Order.device_id.in_(there)))
+    if given.device_id is not None:
+        query = query.where(Order.device_id == given.device_id)
+    if given.states is not None:
+        query = query.where(Order.state.in_(given.states))
+    return db.session.scalars(query).all()

@@ -1,0 +1,116 @@
+"""What a municipality and its schools have decided about lessons and orders, and who may decide it.
+
+Deciding the same again changes nothing and leaves no audit line. Each decision holds the row that it is about, so that
+two at once are two in a row.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.db import db
+from fleet.errors import InvalidError, NotFoundError
+from fleet.schools.models import Municipality, School
+
+MAX_NETWORKS = 64
+SHORTEST_LESSON_MIN, LONGEST_LESSON_MIN = 15, 480
+_WIDEST = {4: 8, 6: 16}  # prefix lengths: what is wider is no school's network, but a slip of the finger
+_FOUND_SHOWN = 64
+
+
+def is_second_person_needed() -> bool:
+    """Whether an order that cannot be undone, or tells where a child is, needs another person's yes."""
+    found = db.session.get(Municipality, 1)
+    return found is None or found.second_person
+
+
+def set_second_person(*, needed: bool, by: Principal, now: datetime) -> None:
+    """Decide whether such orders need a second person. What was asked for before still does.
+
+    Raises:
+        ForbiddenError: ``by`` may not decide for the municipality.
+        NotFoundError: there is no municipality yet.
+    """
+    require(by, Permission.EDIT_SCHOOL)
+    municipality = db.session.get(Municipality, 1, with_for_update=True, populate_existing=True)
+    if municipality is None:
+        raise NotFoundError(kind="municipality")
+    if municipality.second_person == needed:
+        return
+    municipality.second_person = needed
+    action = "orders.second-person-on" if needed else "orders.second-person-off"
+    audit.record(by, action, subject="municipality:1", now=now)
+    db.session.flush()
+
+
+def set_networks(school: School, ranges: Sequence[str] | None, *, by: Principal, now: datetime) -> None:
+    """Decide which address ranges are a school's networks; a tablet that asks from elsewhere is not at school.
+
+    Args:
+        school: the school.
+        ranges: in CIDR notation, IPv4 or IPv6; an address alone is a range of one. None: nobody says.
+        by: who decides.
+        now: the instant.
+
+    Raises:
+        ForbiddenError: ``by`` may not decide for the school.
+        InvalidError: one is no range, or much too wide; or there are none or too many. Data: ``found``, ``expected``.
+    """
+    require(by, Permission.EDIT_SCHOOL, school_id=school.id)
+    networks = None if ranges is None else list(dict.fromkeys(str(_network(told)) for told in ranges))
+    if networks is not None and not 1 <= len(networks) <= MAX_NETWORKS:
+        raise InvalidError(kind="networks", found=len(networks), expected=f"1 to {MAX_NETWORKS} ranges, or none at all")
+    school = _hold(school)
+    if school.networks == networks:
+        return
+    school.networks = networks
+    _record(by, "schools.networks-set", school, now, ranges=networks)
+
+
+def set_longest_lesson(school: School, minutes: int, *, by: Principal, now: datetime) -> None:
+    """Decide how long a lesson of a school may be at most.
+
+    Raises:
+        ForbiddenError: ``by`` may not decide for the school.
+        InvalidError: shorter than a quarter of an hour, or longer than a working day.
+    """
+    require(by, Permission.EDIT_SCHOOL, school_id=school.id)
+    if not SHORTEST_LESSON_MIN <= minutes <= LONGEST_LESSON_MIN:
+        expected = f"{SHORTEST_LESSON_MIN} to {LONGEST_LESSON_MIN} minutes"
+        raise InvalidError(kind="longest lesson", found=minutes, expected=expected)
+    school = _hold(school)
+    if school.longest_lesson_min == minutes:
+        return
+    school.longest_lesson_min = minutes
+    _record(by, "schools.longest-lesson-set", school, now, minutes=minutes)
+
+
+def _network(told: str) -> IPv4Network | IPv6Network:
+    """Return the range that was told; one of IPv4 addresses written as IPv6 ones is the former."""
+    found = told.strip()[:_FOUND_SHOWN]
+    try:
+        network = ip_network(told.strip(), strict=False)
+    except ValueError:
+        raise InvalidError(
+            kind="network", found=found, expected="a range such as 10.20.0.0/16 or 2001:db8::/48"
+        ) from None
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        mapped = network.network_address.ipv4_mapped
+        # /96 is where the IPv4 address begins; a wider one ends up as /0, and is refused below.
+        network = IPv4Network((mapped, max(network.prefixlen - 96, 0)), strict=False)
+    widest = _WIDEST[network.version]
+    if network.prefixlen < widest:
+        expected = f"a school's own range: /{widest} or narrower for IPv{network.version}"
+        raise InvalidError(kind="network", found=found, expected=expected)
+    return network
+
+
+def _hold(school: School) -> School:
+    return db.session.get_one(School, school.id, with_for_update=True, populate_existing=True)
+
+
+def _record(by: Principal, action: str, school: School, now: datetime, **fields: object) -> None:
+    audit.record(by, action, subject=f"school:{school.id}", now=now, school_id=school.id, **fields)
+    db.session.flush()

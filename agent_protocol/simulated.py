@@ -4,11 +4,14 @@ For tests, demonstrations and load. Invariant: everything a simulated tablet doe
 what the server says, so that a run can be repeated.
 """
 
+import contextlib
 import heapq
 import json
 import random
+import resource
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,10 +26,12 @@ from agent_protocol.session import RefusedError, Session
 from agent_protocol.states import AgentState
 from agent_protocol.store import MemoryStore, write_whole
 from agent_protocol.transport import HttpTransport, Transport, UnreachableError, authority_of
+from agent_protocol.waiting import OpenWaits
 
 _GIB = 2**30
 _ENROL_RETRY = timedelta(seconds=5)
 _IN_USE_RETRY = timedelta(minutes=1)
+_OTHER_FILES = 256  # besides the tablets' connections
 
 
 class SimulatedDevice:
@@ -62,6 +67,7 @@ class SimulatedDevice:
         self._battery = self._dice.uniform(30, 100)
         self.applied: tuple[str, Mapping[str, Any]] | None = None
         self.messages: list[str] = []
+        self.opened: list[str] = []
 
     def identity(self) -> Identity:
         """Return who the tablet is."""
@@ -97,9 +103,11 @@ class SimulatedDevice:
         return [Failure(key, "rejected") for key in sorted(settings) if self._dice.random() < self._failing]
 
     def obey(self, order: Order) -> tuple[OrderState, str]:
-        """Obey; messages are kept to be looked at."""
+        """Obey; messages, and what was opened, are kept to be looked at."""
         if order.kind in {"message", "lock-message"}:
             self.messages.append(str(order.payload.get("text", "")))
+        elif order.kind in {"open-url", "open-app"}:
+            self.opened.append(str(order.payload.get("url" if order.kind == "open-url" else "app", "")))
         return OrderState.DONE, ""
 
 
@@ -139,16 +147,44 @@ class SimulatedTablet:
                 self.refused = refusal.code
                 return None
         session.step(transport, now)
-        return max(session.next_step_at(now), now + timedelta(milliseconds=50))
+        return self._again(now)
+
+    def _again(self, now: datetime) -> datetime:
+        return max(self.session.next_step_at(now), now + timedelta(milliseconds=50))
+
+    def begin_wait(self, line: HttpTransport, now: datetime) -> bool:
+        """Send the poll that is due for the server to hold, on a line of the tablet's own; returns whether it was."""
+        wait = self.session.waiting(now)
+        if wait is None:
+            return False
+        try:
+            line.begin(wait.method, wait.target, wait.headers, None, within_s=wait.within_s)
+        except UnreachableError:
+            self.session.unanswered(now)
+            return False
+        return True
+
+    def end_wait(self, line: HttpTransport, transport: Transport, now: datetime) -> datetime:
+        """Take what became of the wait that was begun on ``line``; returns when to come back."""
+        try:
+            response = line.finish()
+        except UnreachableError:
+            self.session.unanswered(now)
+        else:
+            self.session.answered(transport, response, now)
+        return self._again(now)
 
 
 class SimulatedFleet:
-    """Many simulated tablets against one server, each when it is due, over a few kept connections.
+    """Many simulated tablets against one server, each when it is due.
+
+    A tablet that waits has a connection of its own and no thread; all else goes over the threads' kept connections.
 
     Args:
         server: the server's address.
         tablets: the tablets.
-        threads: connections to the server.
+        threads: how many tablets may do something at once.
+        waits: whether polls wait at the server for news; only where time has its real pace.
         now: the clock; give another one to run faster than life.
         first_within_s: the tablets' first steps are spread over this many seconds.
     """
@@ -159,19 +195,29 @@ class SimulatedFleet:
         tablets: Sequence[SimulatedTablet],
         *,
         threads: int = 8,
+        waits: bool = True,
         now: Callable[[], datetime] = clock.now,
         first_within_s: float = 10,
     ) -> None:
         self._server = server
         self.tablets = tablets
+        for tablet in tablets:
+            tablet.session.waits = waits
         self._threads = threads
         self._now = now
         self._lock = threading.Condition()
         self._stopping = False
+        self._lines = [HttpTransport(server) for _ in tablets]
+        self._open: set[int] = set()
         begin = now()
         spread = first_within_s / max(1, len(tablets))
         self._due = [(begin + timedelta(seconds=number * spread), number) for number in range(len(tablets))]
         self.steps = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many tablets wait at the server."""
+        return len(self._open)
 
     def stop(self) -> None:
         """Have :meth:`run` return after the steps that are under way."""
@@ -185,32 +231,57 @@ class SimulatedFleet:
         Raises:
             Exception: whatever a tablet's step raised that it should not have.
         """
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="tablets") as pool:
-            running = [pool.submit(self._work) for _ in range(self._threads)]
-            for future in running:
-                future.result()
+        _allow_files(len(self.tablets) + _OTHER_FILES)
+        waits = OpenWaits(lambda number: self._come_back(number, self._now()))
+        with ThreadPoolExecutor(self._threads + 1, thread_name_prefix="tablets") as pool:
+            watching = pool.submit(self._whole, waits.run)
+            working = [pool.submit(self._whole, lambda: self._work(waits)) for _ in range(self._threads)]
+            futures.wait(working)
+            waits.stop()
+        for line in self._lines:
+            line.close()
+        for future in [watching, *working]:
+            future.result()
 
-    def _work(self) -> None:
-        transport = HttpTransport(self._server)
+    def _whole(self, act: Callable[[], None]) -> None:
+        """End everything where one part fails."""
         try:
-            while (number := self._next()) is not None:
-                again = self.tablets[number].step(transport, self._now())
-                with self._lock:
-                    self.steps += 1
-                    if again is not None:
-                        heapq.heappush(self._due, (again, number))
-                        self._lock.notify()
+            act()
         except BaseException:
             self.stop()
             raise
-        finally:
-            transport.close()
+
+    def _work(self, waits: OpenWaits) -> None:
+        with contextlib.closing(HttpTransport(self._server)) as transport:
+            while (number := self._next()) is not None:
+                self._serve(number, transport, waits)
+
+    def _serve(self, number: int, transport: Transport, waits: OpenWaits) -> None:
+        tablet, line = self.tablets[number], self._lines[number]
+        if number in self._open:
+            self._open.remove(number)
+            again: datetime | None = tablet.end_wait(line, transport, self._now())
+        else:
+            again = tablet.step(transport, self._now())
+        if again is None:
+            return
+        if tablet.begin_wait(line, self._now()):
+            self._open.add(number)
+            waits.add(number, line)
+        else:
+            self._come_back(number, again)
+
+    def _come_back(self, number: int, at: datetime) -> None:
+        with self._lock:
+            heapq.heappush(self._due, (at, number))
+            self._lock.notify()
 
     def _next(self) -> int | None:
         with self._lock:
             while not self._stopping:
                 pause = (self._due[0][0] - self._now()).total_seconds() if self._due else 1.0
                 if self._due and pause <= 0:
+                    self.steps += 1
                     return heapq.heappop(self._due)[1]
                 self._lock.wait(min(pause, 1.0))
             return None
@@ -219,6 +290,15 @@ class SimulatedFleet:
         """Keep all tablets' keys and memories in a file, owner-only, so that :func:`restore` can go on with them."""
         content = {tablet.device.identity().serial: tablet.store.export() for tablet in self.tablets}
         write_whole(path, json.dumps(content).encode())
+
+
+def _allow_files(count: int) -> None:
+    """Let this process have that many files open, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (count if hard == resource.RLIM_INFINITY else min(count, hard), hard)
+        )
 
 
 def restore(path: Path) -> dict[str, MemoryStore]:

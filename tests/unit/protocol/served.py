@@ -13,7 +13,17 @@ class Served:
 
     def __init__(self) -> None:
         self.small = SmallServer(datetime.now(UTC))
-        lock = threading.Lock()
+        lock = threading.Condition()
+        newest = [0]  # number of the newest request to be held
+
+        def hold(seconds: int, etag: str) -> None:
+            newest[0] += 1
+            mine, end = newest[0], time.monotonic() + seconds
+            while self.small.etag == etag and newest[0] == mine and time.monotonic() < end:
+                lock.wait(0.01)
+            self.small.now = datetime.now(UTC)
+
+        self.small.hold_poll = hold
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"

@@ -1,7 +1,7 @@
 """A server in a few lines that speaks the protocol, made from the library's own parts: the other side for the agent's tests.
 
 It is a transport: requests go in, answers come out, no socket. It verifies signatures and sequences as a real server
-must, can be switched off, and can be told to answer anything.
+must, can be switched off, can be told to answer anything, and holds polls where it is told to.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from agent_protocol.errors import STATUS, TYPE_PREFIX, Code, ProtocolError
 from agent_protocol.messages import (
     CONFIG_TYPE,
     ROOT_TYPE,
+    ConfigAnswer,
     ConfigDocument,
     EnrolmentAnswer,
     EnrolmentRequest,
@@ -57,6 +58,10 @@ class SmallServer:
         self.results: dict[str, OrderResult] = {}
         self.requests: list[str] = []
         self.within: list[float | None] = []
+        self.waits: list[int] = []  # seconds that polls asked to be held
+        self.holds_s = 0  # how long it is ready to hold one
+        self.hold_poll: Callable[[int, str], None] = lambda _seconds, _etag: None  # lets time go by until there is news
+        self.beside: dict[str, str] = {}  # bodies to send along with configurations
         self.refusals: list[Code] = []
         self.hold({})
 
@@ -147,14 +152,9 @@ class SmallServer:
         )
 
     def _serve(self, target: str, headers: dict[str, str], body: bytes | None) -> Response:
-        etag = f'"{self.version}-0"'
+        etag = self.etag
         if target == "/agent/v1/config":
-            fresh = {"etag": etag, "cache-control": "private, max-age=60"}
-            return (
-                Response(304, fresh, b"")
-                if headers.get("if-none-match") == etag
-                else Response(200, fresh, self._config())
-            )
+            return self._poll(headers)
         if target.startswith("/agent/v1/profiles/"):
             found = self.bodies.get(target.rpartition("/")[2])
             if found is None:
@@ -172,10 +172,29 @@ class SmallServer:
         self.results[order_id] = decode(OrderResult, body or b"")
         return Response(204, {}, b"")
 
+    @property
+    def etag(self) -> str:
+        """What the tablet shall have now."""
+        return f'"{self.version}-0"'
+
+    def _poll(self, headers: dict[str, str]) -> Response:
+        known, fresh = headers.get("if-none-match", ""), {"cache-control": "private, max-age=60"}
+        if "prefer" in headers:
+            asked = int(headers["prefer"].removeprefix("wait="))
+            self.waits.append(asked)
+            ready = min(asked, self.holds_s)
+            if ready:
+                fresh = {"cache-control": "private, max-age=1", "preference-applied": f"wait={ready}"}
+            if ready and known == self.etag:
+                self.hold_poll(ready, known)
+        fresh["etag"] = self.etag
+        return Response(304, fresh, b"") if known == self.etag else Response(200, fresh, self._config())
+
     def _config(self) -> bytes:
         whole: dict[str, Any] = {
             "spec": "1.0", "role": Role.ASSIGNMENT, "device_id": "tablet-1", "key_thumbprint": list(self.enrolments)[-1],
             "version": self.version, "issued_at": self.now, "expires_at": self.now + timedelta(days=21), "min_agent": "1.0",
             "schedule": self.schedule, "orders": self.orders, "report_s": 900,
         }  # fmt: skip
-        return encode(envelopes.sign(CONFIG_TYPE, encode(ConfigDocument(**(whole | self.changes))), [key(self.signer)]))
+        signed = envelopes.sign(CONFIG_TYPE, encode(ConfigDocument(**(whole | self.changes))), [key(self.signer)])
+        return encode(ConfigAnswer(signed.payload_type, signed.payload, signed.signatures, self.beside))

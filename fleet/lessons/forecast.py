@@ -25,13 +25,14 @@ import enum
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
 from fleet.db import db, id_set
 from fleet.devices.models import DevicePresence
+from fleet.lessons import members
 from fleet.lessons.models import ArrivalHabit, ArrivalRecord
 
 FORECAST_S = 15  # arrived means: within so many seconds of the start
@@ -104,19 +105,16 @@ _SURE = 0.01  # nothing is surer than this
 
 # What is expected before anything has been counted.
 _EXPECTED: Mapping[str, float] = {
-    Kind.WAITING: 0.93, Kind.SOON: 0.85, Kind.LATER: 0.05, Kind.LATE: 0.35, Kind.ASLEEP: 0.15, Kind.SILENT: 0.05,
+    Kind.WAITING: 0.93, Kind.SOON: 0.85, Kind.LATER: 0.05, Kind.LATE: 0.3, Kind.ASLEEP: 0.15, Kind.SILENT: 0.05,
     Kind.NOT_TODAY: 0.03, Kind.NEVER: 0.02, Kind.ELSEWHERE: 0.02,
 }  # fmt: skip
 _LEANS = 20.0  # tries that what is expected is worth beside all schools' record, and the others' beside a school's own
 
-# A question is noted some seconds after it came; and while nothing changes, one a minute is noted at most.
-_NOTED_AFTER = timedelta(seconds=6)
-_NOTED_EVERY = timedelta(seconds=60)
+_NOTED_AFTER = timedelta(seconds=6)  # from when a tablet was to ask until that it did is written down
 _LATE_FOR = timedelta(minutes=3)
 _ASLEEP_FOR = timedelta(hours=1)
 _ON_THE_WAY = timedelta(seconds=3)  # from a tablet's question to the news that it has what it got
 _HORIZON = timedelta(seconds=FORECAST_S)
-_SHORTEST = timedelta(seconds=1)
 
 
 def kind_of(contact: Contact, *, now: datetime, today_began_at: datetime) -> str:
@@ -132,17 +130,15 @@ def kind_of(contact: Contact, *, now: datetime, today_began_at: datetime) -> str
         return Kind.NEVER
     if contact.polled_at < today_began_at:
         return Kind.NOT_TODAY
-    interval = max(contact.due_at - contact.polled_at, _SHORTEST)
-    left = min(contact.polled_at, now) + interval - now
-    overdue = -left - _NOTED_AFTER - (_NOTED_EVERY if interval < _NOTED_EVERY else timedelta(0))
+    left = min(contact.polled_at, now) + max(contact.due_at - contact.polled_at, timedelta(0)) - now
+    overdue = -left - _NOTED_AFTER
     if overdue > timedelta(0):
         return Kind.LATE if overdue <= _LATE_FOR else Kind.ASLEEP if overdue <= _ASLEEP_FOR else Kind.SILENT
     if contact.is_at_school is False:
         return Kind.ELSEWHERE
     if contact.waits:
         return Kind.WAITING
-    # Where the last question may be one that is not noted, it asks on in the same rhythm.
-    return Kind.SOON if left % interval <= _HORIZON - _ON_THE_WAY else Kind.LATER
+    return Kind.SOON if left <= _HORIZON - _ON_THE_WAY else Kind.LATER
 
 
 def forecasts(device_ids: Collection[int], *, school_id: int, now: datetime, timezone: ZoneInfo) -> dict[int, Forecast]:
@@ -154,7 +150,7 @@ def forecasts(device_ids: Collection[int], *, school_id: int, now: datetime, tim
         now: the instant.
         timezone: the schools' local time.
     """
-    today_began_at = datetime.combine(now.astimezone(timezone).date(), time(), timezone)
+    today_began_at = members.day_began_at(now, timezone)
     contacts, done, here = _contacts(device_ids), habits(device_ids), known(records(), school_id)
     found = {}
     for device_id in device_ids:

@@ -6,7 +6,7 @@ set's words come to (:mod:`fleet.lessons.contents`), sharing sets (:mod:`fleet.l
 """
 
 import difflib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -220,8 +220,9 @@ def _ordered(school_class: SchoolClass, known: Mapping[int, LessonSet], given: S
     shared = sorted((one for one in here if one.shared), key=lambda one: (one.school_id is None, one.title.casefold()))
     fitting = [(fit, one) for one in here if (fit := fits(one, school_class)) is not None]
     usable_here = {one.id: one for one in here}
+    given_here = [one for one in given if one.set_id in usable_here]  # one that is withdrawn takes no other's place
     told = {
-        "last-used": [usable_here[one] for one in _last_used(school_class, given) if one in usable_here],
+        "last-used": [usable_here[one] for one in _last_used(school_class, given_here)],
         "suggested": [one for _fit, one in sorted(fitting, key=lambda pair: (-pair[0], pair[1].title.casefold()))],
         "shared": shared,
         "own": sorted((one for one in here if not one.shared), key=lambda one: -one.id),

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import joinedload
 
 from fleet.access import Permission, Principal, require
 from fleet.db import db
@@ -127,6 +128,28 @@ def find_pupil(name: str) -> Person:
     if len(found) == 1:
         return db.session.get_one(Person, found[0])
     raise NotFoundError(kind="pupil", reason="several have this user name" if found else "no such user name or id")
+
+
+def taught_class(class_id: int, *, by: Principal) -> SchoolClass:
+    """Return the class of this number with its school, if ``by`` may teach it.
+
+    Raises:
+        NotFoundError: none, or not for ``by``.
+    """
+    found = next(iter(_with_school([class_id])), None)
+    if found is None or not by.may(Permission.TEACH, school_id=found.school_id, class_id=found.id):
+        raise NotFoundError(kind="class", name=str(class_id))
+    return found
+
+
+def own_classes(by: Principal) -> Sequence[SchoolClass]:
+    """Return the classes that ``by`` teaches itself, with their schools, by title; none is no statement."""
+    return _with_school(by.own_class_ids) if by.own_class_ids else []
+
+
+def _with_school(class_ids: Collection[int]) -> Sequence[SchoolClass]:
+    query = select(SchoolClass).where(SchoolClass.id.in_(class_ids), SchoolClass.ended_at.is_(None))
+    return db.session.scalars(query.options(joinedload(SchoolClass.school)).order_by(SchoolClass.title)).all()
 
 
 def schools(by: Principal) -> list[dict[str, Any]]:

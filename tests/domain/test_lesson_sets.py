@@ -264,6 +264,24 @@ def test_the_offer_begins_with_what_was_used_last_and_names_each_once(
         ]  # fmt: skip
 
 
+def test_offers_of_several_classes_are_those_of_each_in_as_many_statements(
+    maths: SchoolClass, school: School, kari: Principal, statements: list[str]
+) -> None:
+    with transaction():
+        other_school = factories.school("Naboskolen")
+        far = factories.school_class(other_school, "5C")
+        share("Bare her", school), share("Bare der", other_school), share("Alle")
+        gave(maths, quick(maths, kari, hosts=["a.example"]), kari)
+        statements.clear()
+        found = sets.offers([maths, far], by=CLI, now=NOW)
+        assert len(statements) == 2
+        assert found == {one.id: sets.offered(one, by=CLI, now=NOW) for one in (maths, far)}
+        assert [one.set.title for one in found[far.id]] == ["Bare der", "Alle"]
+        assert sets.offers([], by=CLI, now=NOW) == {}
+        with pytest.raises(ForbiddenError):
+            sets.offers([maths, far], by=kari, now=NOW)
+
+
 @pytest.mark.parametrize(
     ("subject_code", "grades", "fit"),
     [

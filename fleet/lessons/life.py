@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from fleet import audit
 from fleet.access import Permission, Principal, Role, require
@@ -77,7 +77,7 @@ def start(
     """
     require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
     calendars = calendar.load(timezone)
-    _require_times(school_class, now, until, by=by, calendars=calendars)
+    require_times(school_class, now, until, by=by, calendars=calendars)
     lesson = _create(
         school_class, given, holder_id=_account_id(by), starts_at=now, ends_at=until, takes_unseen=takes_unseen, now=now
     )
@@ -133,9 +133,14 @@ def cancel_planned(plan_id: int, starts_at: datetime, *, by: Principal, now: dat
         _end(lesson, by=by, now=now)
 
 
-def _require_times(
+def require_times(
     school_class: SchoolClass, starts_at: datetime, until: datetime, *, by: Principal, calendars: Calendars
 ) -> None:
+    """Refuse times at which ``by`` may not hold a lesson of the class.
+
+    Raises:
+        OutsideSchoolHoursError, TooLongError, InvalidError: as for :func:`start`.
+    """
     if until.tzinfo is None:
         raise ValueError("naive datetime: instants are aware UTC")
     if until <= starts_at:
@@ -216,15 +221,17 @@ def _gather(lesson: Lesson, *, absent: Collection[int], calendars: Calendars, ti
     coming = [device_id for device_id, part in parts.items() if part is Part.IN]
     told = forecast.forecasts(coming, school_id=lesson.school_class.school_id, now=now, timezone=timezone)
     granting.hold(parts)
-    db.session.add_all(
-        LessonTablet(
-            lesson_id=lesson.id, device_id=one.device_id, person_id=one.person_id, part=parts[one.device_id],
-            part_since=now, forecast_percent=told[one.device_id].percent if one.device_id in told else None,
-            forecast_kind=told[one.device_id].kind if one.device_id in told else None,
-        )
+    rows = [
+        {
+            "lesson_id": lesson.id, "device_id": one.device_id, "person_id": one.person_id,
+            "part": parts[one.device_id], "part_since": now,
+            "forecast_percent": told[one.device_id].percent if one.device_id in told else None,
+            "forecast_kind": told[one.device_id].kind if one.device_id in told else None,
+        }
         for one in found
-    )  # fmt: skip
-    db.session.flush()
+    ]  # fmt: skip
+    if rows:
+        db.session.execute(insert(LessonTablet), rows)
     settle(granting.give(lesson, coming, calendars=calendars, now=now), now=now)
     return len(found)
 
@@ -284,7 +291,7 @@ def extend(lesson_id: int, *, until: datetime, by: Principal, now: datetime, tim
     calendars = calendar.load(timezone)
     if until <= now:
         raise InvalidError(kind="lesson", reason="it would end before now: end it instead", until=until)
-    _require_times(lesson.school_class, lesson.starts_at, until, by=by, calendars=calendars)
+    require_times(lesson.school_class, lesson.starts_at, until, by=by, calendars=calendars)
     device_ids = granting.in_lesson(lesson.id)
     granting.hold(device_ids)
     lesson.ends_at = until.astimezone(UTC)

@@ -26,4 +26,5 @@ def forget(*, older_than: timedelta, now: datetime, at_most: int = 500) -> int:
         delete(Lesson).where(Lesson.id.in_(lesson_ids)),
     ):
         db.session.execute(statement.execution_options(synchronize_session=False))
+    db.session.expire_all()
     return len(lesson_ids)

@@ -7,6 +7,7 @@ late, and only when what is noted is no longer true.
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from flask import Flask
 from sqlalchemy import delete, func, insert, select
 
 from fleet.access import Grant, Principal, Role
-from fleet.db import db, id_set
+from fleet.db import db, id_set, transaction
 from fleet.devices.models import DevicePresence
 from fleet.errors import ForbiddenError
 from fleet.lessons import calibration, forecast
@@ -25,6 +26,7 @@ from fleet.lessons.models import ArrivalHabit, ArrivalRecord, Lesson, LessonTabl
 from fleet.schools.models import School
 from tests import factories
 from tests.conftest import NOW
+from tests.races import together
 
 OSLO = ZoneInfo("Europe/Oslo")
 MIDNIGHT = NOW.replace(hour=0, minute=0) - timedelta(hours=2)  # Monday's, in Oslo
@@ -323,6 +325,36 @@ def test_outcomes_are_counted_once_their_time_is_over_and_only_once(app: Flask) 
     assert (record.tried, record.arrived) == (2, 1)
     habit = forecast.habits([tablet.device_id])[tablet.device_id, forecast.Kind.WAITING]
     assert (habit.tried, habit.arrived) == (1, 1)
+
+
+def test_two_that_count_together_count_once(own_app: Flask) -> None:
+    with own_app.app_context(), transaction():
+        here = factories.school()
+        for _ in range(20):
+            _forecast(here, arrived_at=after(2))
+        school_id = here.id
+    counted = together(own_app, [lambda: calibration.note_outcomes(now=after(60))] * 4)
+    assert sorted(map(str, counted)) == ["0", "0", "0", "20"]
+    with own_app.app_context():
+        assert forecast.records()[school_id, forecast.Kind.WAITING].tried == 20
+
+
+def test_a_row_that_somebody_holds_is_counted_next_time(own_app: Flask) -> None:
+    """Counting does not wait, so that it can neither deadlock with check-ins nor stand behind them."""
+    with own_app.app_context():
+        with transaction():
+            here = factories.school()
+            held, _free = _forecast(here), _forecast(here)
+            held_id = held.id
+        with transaction(), ThreadPoolExecutor(1) as pool:
+            is_alone = db.engine.dialect.name == "sqlite"  # whoever writes there is alone
+            if not is_alone:
+                db.session.execute(select(LessonTablet.id).where(LessonTablet.id == held_id).with_for_update())
+                assert pool.submit(together, own_app, [lambda: calibration.note_outcomes(now=after(60))]).result() == [
+                    1
+                ]
+        with transaction():
+            assert calibration.note_outcomes(now=after(60)) == (2 if is_alone else 1)
 
 
 def test_a_tablet_without_a_forecast_is_not_counted(app: Flask) -> None:

@@ -22,7 +22,7 @@ from fleet.lessons.models import Lesson, LessonPlan
 from fleet.schools import calendar
 
 AHEAD = timedelta(minutes=20)  # tablets fetch what a lesson needs before it begins, without hurry
-_AT_ONCE = 20  # lessons made in one transaction: who starts one by hand at 08:15 waits for no more than these
+AT_ONCE = 20  # lessons made in one transaction: who starts one by hand at 08:15 waits for no more than these
 
 
 def skip(plan_id: int, on: date, *, by: Principal, now: datetime, timezone: ZoneInfo) -> LessonPlan:
@@ -116,7 +116,7 @@ def begin_due(*, now: datetime, timezone: ZoneInfo, ahead: timedelta = AHEAD) ->
     granting.begin_turn()
     made = 0
     for one in _due(now, timezone, ahead):
-        if made == _AT_ONCE:
+        if made == AT_ONCE:
             break
         if one.plan.holder_id is None or plans.may_hold(
             one.plan.holder, one.plan.school_class, on=one.starts_at.astimezone(timezone).date()

@@ -68,17 +68,12 @@ def plan(
         ConflictError: the class has another plan that can meet it; data has its number.
     """
     require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
-    if not _is_well_formed(on=on, weekday=weekday, first_on=first_on, last_on=last_on):
-        raise InvalidError(
-            kind="lesson plan", reason="day", expected="a date, or a weekday with its first and last date"
-        )
-    if starts_at >= ends_at:
-        raise InvalidError(kind="lesson plan", reason="times", expected="an end later on the same day")
     made = LessonPlan(
         class_id=school_class.id, set_id=found_set.id, holder_id=holder_id if holder_id is not None else by.account_id,
         on=on, weekday=weekday, first_on=first_on, last_on=last_on, starts_at=starts_at, ends_at=ends_at, skipped=[],
         created_at=now,
     )  # fmt: skip
+    _require_well_formed(made)
     school_calendar = calendar.load(timezone)[school_class.school_id]
     first = _first_lesson(made, school_calendar, now)
     may_any_time = by.may(Permission.TEACH_ANY_TIME, school_id=school_class.school_id, class_id=school_class.id)
@@ -95,10 +90,18 @@ def plan(
     return made
 
 
-def _is_well_formed(*, on: date | None, weekday: int | None, first_on: date | None, last_on: date | None) -> bool:
-    if on is not None:
-        return weekday is None and first_on is None and last_on is None
-    return weekday in range(7) and (first_on is None or last_on is None or first_on <= last_on)
+def _require_well_formed(made: LessonPlan) -> None:
+    if made.on is not None:
+        is_when = made.weekday is None and made.first_on is None and made.last_on is None
+    else:
+        is_in_order = made.first_on is None or made.last_on is None or made.first_on <= made.last_on
+        is_when = made.weekday in range(7) and is_in_order
+    if not is_when:
+        raise InvalidError(
+            kind="lesson plan", reason="day", expected="a date, or a weekday with its first and last date"
+        )
+    if made.starts_at >= made.ends_at:
+        raise InvalidError(kind="lesson plan", reason="times", expected="an end later on the same day")
 
 
 def _first_lesson(made: LessonPlan, school_calendar: Calendar, now: datetime) -> Span:

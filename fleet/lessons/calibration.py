@@ -1,7 +1,7 @@
 """Forecasts against what came: outcomes are counted, learned from and shown.
 
-Invariants: an outcome is counted once; one that could not tell whether the forecast was right (a lesson ended at once,
-a pupil who was absent) is marked as seen and counts for nothing.
+Invariants: an outcome is counted once; one that cannot tell whether the forecast was right (a planned lesson, one
+ended at once, a pupil who was absent) is marked as seen and counts for nothing.
 """
 
 import math
@@ -133,7 +133,7 @@ def _uncounted(now: datetime) -> Sequence[Any]:
         select(
             LessonTablet.id, LessonTablet.device_id, LessonTablet.forecast_kind, LessonTablet.part,
             LessonTablet.part_since, LessonTablet.granted_at, LessonTablet.arrived_at, LessonTablet.freed_at,
-            Lesson.starts_at, Lesson.ends_at, SchoolClass.school_id,
+            Lesson.created_at, Lesson.starts_at, Lesson.ends_at, SchoolClass.school_id,
         )
         .join(Lesson, Lesson.id == LessonTablet.lesson_id)
         .join(SchoolClass, SchoolClass.id == Lesson.class_id)
@@ -152,6 +152,8 @@ def _uncounted(now: datetime) -> Sequence[Any]:
 
 def _outcome(row: Any) -> bool | None:
     """Return whether a tablet arrived in time; None where the forecast had no fair chance to be right or wrong."""
+    if row.created_at < row.starts_at:  # planned: tablets were told before, and stood otherwise by the time it began
+        return None
     if row.granted_at is None:
         return None if row.part in _NOT_MEANT else False
     came_later = row.part is Part.IN and row.part_since > row.starts_at

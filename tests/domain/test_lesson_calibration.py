@@ -285,7 +285,6 @@ def after(seconds: float) -> datetime:
         ({"arrived_at": after(16)}, False),
         ({"arrived_at": None}, False),
         ({"arrived_at": after(-2)}, True),  # noted by a server whose clock is behind
-        ({"granted_at": after(-600), "arrived_at": after(3)}, True),  # planned, and handed out before
         ({"granted_at": after(60), "arrived_at": after(70)}, True),  # another set was given meanwhile
         ({"part_since": after(60), "granted_at": after(60), "arrived_at": after(61)}, False),  # came in later
         ({"part": Part.UNSEEN, "granted_at": None}, False),
@@ -302,9 +301,13 @@ def test_an_outcome_is_what_came_within_the_time(app: Flask, columns: dict[str, 
     assert (tablet.is_in_time, tablet.counted_at) == (expected, after(120))
 
 
-def test_a_lesson_that_was_ended_at_once_says_nothing(app: Flask) -> None:
+@pytest.mark.parametrize(
+    "column", [{"ends_at": after(5)}, {"created_at": after(-600)}], ids=["ended at once", "planned"]
+)
+def test_a_lesson_that_says_nothing_of_its_forecast_is_not_learned_from(app: Flask, column: dict[str, Any]) -> None:
     tablet = _forecast(factories.school())
-    tablet.lesson.ends_at = after(5)
+    for name, value in column.items():
+        setattr(tablet.lesson, name, value)
     db.session.flush()
     calibration.note_outcomes(now=after(120))
     db.session.refresh(tablet)

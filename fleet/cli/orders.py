@@ -85,6 +85,8 @@ def queue(
     if device is None and class_title is None and school is None:
         raise click.UsageError("say which tablets: --device, --class or --school")
     _check_place(device, class_title, school)
+    if device is None and OrderKind(kind) in orders.PRIVILEGED:
+        raise click.UsageError(f"{kind} is for one tablet at a time: --device SERIAL")
     by = Principal.command_line()
     wish = Wish(OrderKind(kind), text=message, url=url, app=app, reason=reason)
     with application(writes=True):

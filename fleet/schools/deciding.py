@@ -17,6 +17,7 @@ from fleet.schools.models import Municipality, School
 MAX_NETWORKS = 64
 SHORTEST_LESSON_MIN, LONGEST_LESSON_MIN = 15, 480
 _WIDEST = {4: 8, 6: 16}  # prefix lengths: what is wider is no school's network, but a slip of the finger
+_MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 addresses written as IPv6 ones. Source: RFC 4291, section 2.5.5.2
 _FOUND_SHOWN = 64
 
 
@@ -91,20 +92,24 @@ def _network(told: str) -> IPv4Network | IPv6Network:
     """Return the range that was told; one of IPv4 addresses written as IPv6 ones is the former."""
     found = told.strip()[:_FOUND_SHOWN]
     try:
-        network = ip_network(told.strip(), strict=False)
+        network = ip_network(told.strip().replace("%", "/"), strict=False)  # a zone (fe80::1%eth0) is no range's
     except ValueError:
         raise InvalidError(
             kind="network", found=found, expected="a range such as 10.20.0.0/16 or 2001:db8::/48"
         ) from None
-    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
-        mapped = network.network_address.ipv4_mapped
-        # /96 is where the IPv4 address begins; a wider one ends up as /0, and is refused below.
-        network = IPv4Network((mapped, max(network.prefixlen - 96, 0)), strict=False)
+    _check_width(network, found)
+    if isinstance(network, IPv6Network) and network.overlaps(_MAPPED):  # one with more than these ends up as /0
+        inside = int(network.network_address) % 2**32, max(network.prefixlen - _MAPPED.prefixlen, 0)
+        network = IPv4Network(inside, strict=False)
+        _check_width(network, found)
+    return network
+
+
+def _check_width(network: IPv4Network | IPv6Network, found: str) -> None:
     widest = _WIDEST[network.version]
     if network.prefixlen < widest:
         expected = f"a school's own range: /{widest} or narrower for IPv{network.version}"
         raise InvalidError(kind="network", found=found, expected=expected)
-    return network
 
 
 def _hold(school: School) -> School:

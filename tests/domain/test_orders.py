@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -36,6 +37,10 @@ def lock_message(text: str) -> Wish:
 
 def finish(order: Order, state: OrderState = OrderState.DONE, detail: str = "") -> None:
     orders.finish(order.uid, device_id=order.device_id, state=state, detail=detail, now=NOW + HOUR)
+
+
+def finished(order_id: int) -> None:
+    finish(db.session.get_one(Order, order_id))
 
 
 def of(device: Device) -> list[Order]:
@@ -378,8 +383,8 @@ def test_of_a_result_and_a_withdrawal_at_once_one_wins_and_the_other_is_told(own
         results = together(
             own_app,
             [
-                lambda order_id=order_id: finish(db.session.get_one(Order, order_id)),  # type: ignore[misc]
-                lambda order_id=order_id: orders.withdraw(order_id, by=BY, now=NOW),  # type: ignore[misc]
+                partial(finished, order_id),
+                partial(orders.withdraw, order_id, by=BY, now=NOW),
             ],
         )
         with own_app.app_context():
@@ -391,11 +396,11 @@ def test_of_a_result_and_a_withdrawal_at_once_one_wins_and_the_other_is_told(own
 def test_of_many_lock_messages_at_once_one_waits_in_the_end(own_app: Flask) -> None:
     with own_app.app_context(), transaction():
         device_id = make.enrolled(make.school()).id
-    tasks = [
-        lambda text=text: queued(db.session.get_one(Device, device_id), wish=lock_message(text))  # type: ignore[misc]
-        for text in "abcdef"
-    ]
-    together(own_app, tasks)
+
+    def wish(text: str) -> None:
+        queued(db.session.get_one(Device, device_id), wish=lock_message(text))
+
+    assert together(own_app, [partial(wish, text) for text in "abcdef"]) == [None] * 6
     with own_app.app_context():
         states = sorted(db.session.scalars(select(Order.state)))
     assert states == ["queued"] + ["withdrawn"] * 5

@@ -1,4 +1,4 @@
-"""``fleet assignments`` and what tablets are told: giving profiles, explaining them, and orders."""
+"""``fleet assignments`` and what tablets are told: giving profiles, and explaining them."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from fleet import orders
 from fleet.access import Principal
 from fleet.assignments.assigning import Place
-from fleet.db import db, transaction
+from fleet.db import transaction
 from fleet.devices import queries
 from fleet.devices.models import DeviceLife
 from fleet.schools import queries as schools
@@ -220,25 +219,6 @@ def test_values_are_told_as_text(app: Flask, school: None) -> None:
         "  won   municipality: alt version 1 (#",
     ):
         assert line in told
-
-
-def test_an_order_is_queued_once_and_listed(app: Flask, school: None) -> None:
-    assert run(app, "devices", "order", "AB1", "message", "--text", "Hei").output == "AB1: message is queued\n"
-    assert (
-        run(app, "devices", "order", "AB1", "message", "--text", "Hei").output == "AB1: message was waiting already\n"
-    )
-    assert run(app, "devices", "order", "AB1", "ring", "--text", "Hei").exit_code == 1
-    assert run(app, "devices", "order", "AB1", "wipe").exit_code == 2
-    assert run(app, "devices", "order", "AB9", "ring").exit_code == 3
-    (row,) = json.loads(run(app, "devices", "orders", "AB1", "--json").output)
-    assert (row["kind"], row["state"], row["ended_at"]) == ("message", "queued", None)
-    with transaction():
-        (order,) = orders.of_device(queries.find_device("AB1", by=Principal.command_line()).id)
-        order.state, order.detail = orders.OrderState.FAILED, "\x1b[31mrød"
-        db.session.flush()
-    shown = run(app, "devices", "orders", "AB1").output
-    assert "\\x1b[31mrød" in shown
-    assert "\x1b" not in shown
 
 
 def test_no_command_needs_more_than_its_words(app: Flask, tmp_path: Path) -> None:

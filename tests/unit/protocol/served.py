@@ -1,5 +1,6 @@
 """The small server behind a real socket, for agents in processes and threads of their own."""
 
+import contextlib
 import threading
 import time
 from datetime import UTC, datetime
@@ -34,12 +35,13 @@ class Served:
                 with lock:
                     self.small.now = datetime.now(UTC)
                     response = self.small.send(handler.command, handler.path, dict(handler.headers), body)
-                handler.send_response(response.status)
-                for name, value in response.headers.items():
-                    handler.send_header(name, value)
-                handler.send_header("Content-Length", str(len(response.body)))
-                handler.end_headers()
-                handler.wfile.write(response.body)
+                with contextlib.suppress(ConnectionError):  # who asked was killed meanwhile
+                    handler.send_response(response.status)
+                    for name, value in response.headers.items():
+                        handler.send_header(name, value)
+                    handler.send_header("Content-Length", str(len(response.body)))
+                    handler.end_headers()
+                    handler.wfile.write(response.body)
 
             do_GET = do_POST = answer  # noqa: N815 (the library's names)
 

@@ -128,10 +128,28 @@ def test_a_profile_becomes_one_file_per_area_and_leaves_none_behind(tmp_path: Pa
     assert sorted(path.name for path in applied.glob("*.json")) == ["camera.json", "profile.json"]
 
 
-@pytest.mark.parametrize(("kind", "state"), [("message", "done"), ("report-now", "done"), ("wipe", "refused")])
-def test_orders_are_carried_out_where_the_machine_can(tmp_path: Path, kind: str, state: str) -> None:
-    assert LinuxTablet(tmp_path, serial="S1").obey(Order("o", kind, {"text": "Hei"}, NOW))[0] == state
-    assert (tmp_path / "applied" / "message.txt").exists() == (kind == "message")
+@pytest.mark.parametrize(
+    ("kind", "payload", "state", "file"),
+    [
+        ("message", {"text": "Hei"}, "done", "message.txt"),
+        ("lock-message", {"text": "Hei"}, "done", "message.txt"),
+        ("report-now", {}, "done", None),
+        ("open-url", {"url": "https://ndla.no/emne?a=1"}, "done", "open-url.txt"),
+        ("open-url", {"url": "file:///etc/passwd"}, "failed", None),
+        ("open-url", {"url": "https://x.no/\nhttps://y.no"}, "failed", None),
+        ("open-url", {"url": "https://[x"}, "failed", None),
+        ("open-url", {}, "failed", None),
+        ("open-app", {"app": "org.geogebra.calculator"}, "done", "open-app.txt"),
+        ("open-app", {}, "failed", None),
+        ("wipe", {}, "refused", None),
+    ],
+)
+def test_orders_are_carried_out_where_the_machine_can(
+    tmp_path: Path, kind: str, payload: dict[str, str], state: str, file: str | None
+) -> None:
+    assert LinuxTablet(tmp_path, serial="S1").obey(Order("o", kind, payload, NOW))[0] == state
+    written = {path.name: path.read_text() for path in (tmp_path / "applied").iterdir()}
+    assert written == ({file: next(iter(payload.values()))} if file is not None else {})
 
 
 # -- addresses ----------------------------------------------------------------------------------------------------------------
@@ -407,6 +425,9 @@ def test_a_simulated_tablet_lives_by_its_seed() -> None:
         device.apply("d", {"apps.required": ["no.app"]})
         device.obey(Order("o", "message", {"text": "Hei"}, NOW))
         device.obey(Order("o", "ring", {}, NOW))
+        device.obey(Order("o", "open-url", {"url": "https://ndla.no"}, NOW))
+        device.obey(Order("o", "open-app", {"app": "no.app"}, NOW))
+        assert device.opened == ["https://ndla.no", "no.app"]
         return [device.inventory() for _ in range(400)] + list(device.messages)
 
     assert life(1) == life(1) != life(2)

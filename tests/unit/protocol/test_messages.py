@@ -16,6 +16,7 @@ from agent_protocol.messages import (
     MAX_BODY_BYTES,
     App,
     Applied,
+    ConfigAnswer,
     ConfigDocument,
     EnrolmentRequest,
     Envelope,
@@ -32,7 +33,9 @@ from agent_protocol.states import REACTIONS
 
 MOMENT = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)
 REPORT_ID = "0b3e8f0e-54a2-4c1e-9a39-3f6c29b4bb01"
-KINDS: list[Any] = [Report, ConfigDocument, RootDocument, Envelope, EnrolmentRequest, OrderResult, Problem, NonceAnswer]
+KINDS: list[Any] = [
+    Report, ConfigDocument, RootDocument, Envelope, ConfigAnswer, EnrolmentRequest, OrderResult, Problem, NonceAnswer,
+]  # fmt: skip
 
 
 def report(**changes: Any) -> Report:
@@ -60,6 +63,15 @@ def test_unknown_fields_are_tolerated_at_every_depth() -> None:
     told["future"] = {"more": [1, {"x": None}]}
     told["applied"]["future"] = True
     assert decode(Report, json.dumps(told).encode()) == report()
+
+
+def test_bodies_beside_a_configuration_are_nothing_new_to_who_knows_only_envelopes() -> None:
+    plain = Envelope("type", "payload", [])
+    answer = ConfigAnswer("type", "payload", [], {"a" * 64: '{"camera.allowed":false}'})
+    assert decode(Envelope, encode(answer)) == plain
+    assert decode(ConfigAnswer, encode(answer)) == answer
+    assert encode(ConfigAnswer("type", "payload", [])) == encode(plain)
+    refused(ConfigAnswer, encode(ConfigAnswer("type", "payload", [], {"A" * 64: "{}"})))
 
 
 @pytest.mark.parametrize(

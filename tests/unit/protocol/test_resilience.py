@@ -211,6 +211,16 @@ def test_who_owns_the_server_cannot_order_what_cannot_be_undone(kind: str) -> No
     assert world.server.results["o1"].state == "refused"
 
 
+@pytest.mark.parametrize("kind", ["open-url", "open-app"])
+def test_what_a_tablet_shall_open_is_as_gentle_as_a_message(kind: str) -> None:
+    world = World().enrolled()
+    world.server.orders = [Order("o1", kind, {}, NOW + timedelta(hours=1))]
+    world.server.version += 1
+    world.step(60)
+    assert world.tablet.obeyed == ["o1"]
+    assert world.server.results["o1"].state == "done"
+
+
 def test_a_server_that_asks_for_a_newer_agent_is_followed_and_told() -> None:
     world = World().enrolled()
     world.server.hold({"camera.allowed": False})

@@ -79,7 +79,7 @@ def start(
     calendars = calendar.load(timezone)
     require_times(school_class, now, until, by=by, calendars=calendars)
     lesson = _create(
-        school_class, given, holder_id=_account_id(by), starts_at=now, ends_at=until, takes_unseen=takes_unseen, now=now
+        school_class, given, holder_id=by.account_id, starts_at=now, ends_at=until, takes_unseen=takes_unseen, now=now
     )
     count = _gather(lesson, absent=absent, calendars=calendars, timezone=timezone, now=now)
     if not count:
@@ -107,7 +107,7 @@ def begin_planned(
     """Make a plan's lesson shortly before it begins, so that tablets know of it by then.
 
     Returns:
-        The lesson; None where nobody could hold it: the class has ended or has no tablet.
+        The lesson, which may have no tablet yet: one may be taken from a cart. None where the class has ended.
     """
     if plan.school_class.ended_at is not None:
         return None
@@ -167,10 +167,6 @@ def allowed_until(
         longest=timedelta(minutes=school_class.school.longest_lesson_min),
         may_any_time=by.may(Permission.TEACH_ANY_TIME, school_id=school_class.school_id, class_id=school_class.id),
     )
-
-
-def _account_id(by: Principal) -> int | None:
-    return int(by.id) if by.kind == "account" else None
 
 
 def _create(

@@ -122,6 +122,17 @@ def test_what_a_configuration_cannot_hold_follows_later(tablet: Tablet) -> None:
     assert (len(later), later[-1].payload["text"].rstrip("😀")) == (50, "melding 50")
 
 
+def test_orders_that_have_expired_are_not_handed_out_and_hold_up_none_behind_them(tablet: Tablet) -> None:
+    with tablet.door.database():
+        device, now = device_of(tablet), clock.now()
+        for number in range(50):
+            early = now - timedelta(hours=2)
+            orders.queue([device], Wish(OrderKind.MESSAGE, f"{number}"), life=timedelta(hours=1), by=BY, now=early)
+        fresh = orders.queue([device], Wish(OrderKind.OPEN_URL, url="https://nrk.no/skole"), by=BY, now=now)[0].uid
+    (told,) = config_of(tablet).orders
+    assert (told.id, told.kind, told.payload) == (fresh, "open-url", {"url": "https://nrk.no/skole"})
+
+
 def test_a_profile_is_fetched_only_by_a_tablet_whose_own_schedule_names_it(server: Door, tablet: Tablet) -> None:
     other = Tablet(server)
     other.enrol(ticket(server, name="Naboskolen"), "SN0002")

@@ -215,7 +215,9 @@ def _gather(lesson: Lesson, *, absent: Collection[int], calendars: Calendars, ti
         for one in found
     }
     coming = [device_id for device_id, part in parts.items() if part is Part.IN]
-    told = forecast.forecasts(coming, school_id=lesson.school_class.school_id, now=now, timezone=timezone)
+    told = {}
+    if lesson.starts_at <= now:  # of one that is planned nothing is foreseen: tablets are told long before
+        told = forecast.forecasts(coming, school_id=lesson.school_class.school_id, now=now, timezone=timezone)
     granting.hold(parts)
     rows = [
         {

@@ -18,6 +18,7 @@ NOUNS = {
     "database": "create and upgrade the database",
     "devices": "tablets",
     "jobs": "scheduled work",
+    "lessons": "a class has a set for a while",
     "orders": "one-off wishes to tablets",
     "people": "accounts and roles",
     "profiles": "apps, restrictions and settings",

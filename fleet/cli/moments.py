@@ -1,7 +1,7 @@
 """Dates and times as people type them: Norwegian (01.12.2026 14:30) or ISO 8601 (2026-12-01T14:30)."""
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -63,6 +63,22 @@ class Day(click.ParamType[date]):
                 param, ctx,
             )  # fmt: skip
         return found.date()
+
+
+class Clock(click.ParamType[time]):
+    """A local time of day."""
+
+    name = "HH:MM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> time:
+        """Return the time of day."""
+        if isinstance(value, time):
+            return value
+        found = _CLOCK.fullmatch(str(value).strip())
+        hour, minute = (int(found[1]), int(found[2])) if found is not None else (24, 0)
+        if hour >= 24 or minute >= 60:
+            self.fail(f"{value!r} is no time of day: write one such as 10:15", param, ctx)
+        return time(hour, minute)
 
 
 def instant(moment: datetime | None, timezone: ZoneInfo) -> datetime | None:

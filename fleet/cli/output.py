@@ -12,6 +12,7 @@ from typing import Any
 import click
 from flask import Flask
 
+from fleet.cli.local_time import moment, show_in
 from fleet.cli.refusals import describe, printable
 from fleet.config import Config
 from fleet.db import OperationalError, newest_revision, reading, schema_revision, transaction
@@ -19,7 +20,6 @@ from fleet.errors import BrakedError, FleetError, InvalidFileError, NotFoundErro
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_BRAKED, EXIT_INVALID_FILE = 1, 2, 3, 4, 5
 EXIT_INTERRUPTED, EXIT_UNREAD = 130, 141  # as shells say of a program that SIGINT or SIGPIPE ended
-_TIMEZONE = "fleet.timezone"
 
 
 def exit_code(error: FleetError) -> int:
@@ -104,7 +104,7 @@ def ready_app() -> Flask:
         found, wanted = schema_revision(), newest_revision()
         if found != wanted:
             raise DatabaseOutdatedError(found=found or "no tables", expected=wanted)
-    click.get_current_context().meta[_TIMEZONE] = app.extensions["fleet_config"].timezone
+    show_in(app.extensions["fleet_config"].timezone)
     return app
 
 
@@ -178,10 +178,3 @@ def text(value: Any) -> str:
     if isinstance(value, datetime):
         return moment(value)
     return "" if value is None else printable(str(value))
-
-
-def moment(instant: datetime) -> str:
-    """Return an instant as the schools' clocks show it, to the minute and as it can be typed."""
-    context = click.get_current_context(silent=True)
-    timezone = context.meta.get(_TIMEZONE) if context is not None else None
-    return instant.astimezone(timezone).strftime("%Y-%m-%d %H:%M")

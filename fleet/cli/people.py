@@ -8,7 +8,8 @@ import click
 
 from fleet import clock
 from fleet.access import Principal, Role
-from fleet.cli.output import ErrorsAsLines, application, json_option, moment, show_json, show_table
+from fleet.cli.local_time import moment
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.config import Config
 from fleet.errors import ConflictError
 from fleet.people import accounts, passwords

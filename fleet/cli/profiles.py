@@ -11,7 +11,8 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.assignments import places, publishing
 from fleet.assignments.models import ProfileVersion, Scope
-from fleet.cli.output import ErrorsAsLines, application, json_option, moment, show_json, show_table
+from fleet.cli.local_time import moment
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.cli.refusals import printable
 from fleet.cli.wording import COMMAND
 from profiles import catalogue

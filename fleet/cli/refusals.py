@@ -250,6 +250,7 @@ def _sequence(what: str) -> Words:
 BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
         **refusals_orders.BY_CODE,
+        **refusals_lessons.BY_CODE,
         "error": _anything,
         "invalid": _anything,
         "not-found": _anything,

@@ -1,6 +1,6 @@
 """One pupil or some in a lesson: absent after all, here after all, let go, handed from one lesson to another."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,10 +10,46 @@ from fleet import audit
 from fleet.access import Principal
 from fleet.assignments.materialise import settle
 from fleet.db import db, id_set
+from fleet.devices.models import Device
 from fleet.errors import InvalidError, NotFoundError
 from fleet.lessons import granting, life
 from fleet.lessons.models import Lesson, LessonTablet, Part
 from fleet.schools import calendar
+from fleet.schools.models import Person
+
+
+def named(lesson_id: int, names: Sequence[str], *, by: Principal) -> list[int]:
+    """Return the tablets of a lesson that are meant: by serial, asset tag, or user name of whose they are.
+
+    Raises:
+        NotFoundError: there is no such lesson for ``by``; or a name means none of its tablets, or an asset tag several.
+            Data has the name's ``place`` among the names, from 1, and does not repeat it: it may be a person's.
+    """
+    lesson = life.get(lesson_id, by=by)
+    query = (
+        select(LessonTablet.device_id, Device.serial, Device.asset_tag, Person.username)
+        .join(LessonTablet.device)
+        .outerjoin(Person, Person.id == LessonTablet.person_id)
+        .where(LessonTablet.lesson_id == lesson.id, LessonTablet.part != Part.GONE)
+    )
+    rows = db.session.execute(query).all()
+    found: list[int] = []
+    for place, name in enumerate(names, start=1):
+        wanted = _folded(name)
+        serial = [row.device_id for row in rows if _folded(row.serial) == wanted]
+        tag = [row.device_id for row in rows if _folded(row.asset_tag) == wanted]
+        pupil = [row.device_id for row in rows if _folded(row.username) == wanted]
+        meant = serial or tag or pupil  # a pupil may have two
+        if not meant or (not serial and len(tag) > 1):
+            reason = "several" if meant else "none"
+            raise NotFoundError(kind="tablet in the lesson", lesson_id=lesson_id, place=place, reason=reason)
+        found += meant
+    return found
+
+
+def _folded(name: str | None) -> str | None:
+    """Return a name as it is compared: here, as databases differ on what is one letter in two cases."""
+    return name.strip().casefold() if name is not None else None
 
 
 def leave_out(lesson_id: int, device_ids: Collection[int], part: Part, *, by: Principal, now: datetime) -> Lesson:
@@ -80,7 +116,7 @@ def hand_to(
     granting.begin_turn()
     mine = life.running(lesson_id, by=by, now=now)
     if any(part is not Part.IN for part in _parts(mine, device_ids).values()):
-        raise NotFoundError(kind="tablet in the lesson", name=str(lesson_id))
+        raise NotFoundError(kind="tablet in the lesson", lesson_id=lesson_id)
     other = db.session.get(Lesson, other_id, populate_existing=True)
     if other is None:
         raise NotFoundError(kind="lesson", name=str(other_id))
@@ -111,5 +147,6 @@ def _parts(lesson: Lesson, device_ids: Collection[int]) -> dict[int, Part]:
     found = {row.device_id: row.part for row in db.session.execute(query)}
     missing = set(device_ids) - found.keys()
     if missing or not found:
-        raise NotFoundError(kind="tablet in the lesson", name=", ".join(str(one) for one in sorted(missing)))
+        names = ", ".join(str(one) for one in sorted(missing))
+        raise NotFoundError(kind="tablet in the lesson", name=names, lesson_id=lesson.id)
     return found

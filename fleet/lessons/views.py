@@ -5,7 +5,7 @@ Only reading. Names of pupils are here, for those who may teach the class; no ot
 
 import enum
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -225,9 +225,17 @@ class Preview:
 
 
 def preview(
-    school_class: SchoolClass, *, takes_unseen: bool = False, by: Principal, now: datetime, timezone: ZoneInfo
+    school_class: SchoolClass,
+    *,
+    absent: Collection[int] = (),
+    takes_unseen: bool = False,
+    by: Principal,
+    now: datetime,
+    timezone: ZoneInfo,
 ) -> Preview:
     """Return what a lesson started now would reach; a bounded number of statements.
+
+    Args: as for :func:`fleet.lessons.life.start`.
 
     Raises:
         ForbiddenError: ``by`` may not teach this class.
@@ -249,7 +257,7 @@ def preview(
     for one in found:
         row = rows[one.device_id]
         part = part_of(
-            one.presence, is_absent=False, takes_unseen=takes_unseen, lesson_starts_at=now,
+            one.presence, is_absent=one.person_id in absent, takes_unseen=takes_unseen, lesson_starts_at=now,
             day_began_at=members.day_began_at(now, timezone),
         )  # fmt: skip
         pupil = f"{row.given_name} {row.family_name}" if row.given_name is not None else None
@@ -264,7 +272,13 @@ def preview(
 
 
 def listed(
-    *, by: Principal, now: datetime, school_class: SchoolClass | None = None, with_over: bool = False, limit: int = 100
+    *,
+    by: Principal,
+    now: datetime,
+    school_id: int | None = None,
+    school_class: SchoolClass | None = None,
+    with_over: bool = False,
+    limit: int = 100,
 ) -> Sequence[Lesson]:
     """Return the lessons ``by`` may act in: those that run first, then planned ones, then with ``with_over`` the past.
 
@@ -282,6 +296,8 @@ def listed(
         if by.kind == "account":
             mine.append(Lesson.holder_id == int(by.id))
         query = query.where(or_(*mine))
+    if school_id is not None:
+        query = query.where(Lesson.class_id.in_(select(SchoolClass.id).where(SchoolClass.school_id == school_id)))
     if school_class is not None:
         query = query.where(Lesson.class_id == school_class.id)
     if not with_over:

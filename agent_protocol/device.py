@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from agent_protocol.messages import App, Failure, Order, OrderState
 
-AGENT_VERSION = "1.0"
+AGENT_VERSION = "1.1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def record(url: str, data_dir: Path) -> list[Example]:
         for step in STORY:
             step.before(world)
             asked = step.ask(world, answers)
-            answer = world.door.send(asked.method, asked.target, asked.headers, asked.body)
+            answer = world.send(asked, step.meanwhile)
             answers[step.name] = answer
             headers = {name: value for name, value in answer.headers.items() if name not in _LEFT_OUT}
             found.append(

@@ -46,6 +46,7 @@ class Step:
         about: what it shows.
         ask: makes the request from the world and the answers so far, by name.
         before: what happens at the server first.
+        meanwhile: what happens while the server holds the request.
         key: the tablet's test key; None where nothing is signed.
         is_verifiable: whether the signature holds.
     """
@@ -54,6 +55,7 @@ class Step:
     about: str
     ask: Callable[[World, dict[str, Response]], Request]
     before: Callable[[World], object] = lambda _world: None
+    meanwhile: Callable[[World], object] | None = None
     key: int | None = TABLET
     is_verifiable: bool = True
 
@@ -124,12 +126,12 @@ def _report(sequence: int, **changes: Any) -> Callable[[World, dict[str, Respons
     return ask
 
 
-def _get(path: str, *, etag_of: str | None = None, tablet: int = TABLET, late_s: int = 0) -> Any:
+def _get(path: str, *, etag_of: str | None = None, tablet: int = TABLET, late_s: int = 0, **headers: str) -> Any:
     def ask(world: World, answers: dict[str, Response]) -> Request:
         told = path.format(*([_profile(answers)] if "config" in answers else []))
         made = signed(tablet, "GET", told, at=world.at - late_s)
         known = {"If-None-Match": answers[etag_of].headers["etag"]} if etag_of is not None else {}
-        return replace(made, headers=made.headers | known)
+        return replace(made, headers=made.headers | known | headers)
 
     return ask
 
@@ -209,6 +211,8 @@ STORY: Sequence[Step] = (
     Step("config-unchanged", "Nothing new", _get(f"{V1}/config", etag_of="config")),
     Step("report-again", "The same report under a new number, as the first answer was lost: stored once", _report(2)),
     Step("config-with-lesson", "A lesson in a quarter of an hour, and a message", _get(f"{V1}/config", etag_of="config"), before=World.start_lesson),
+    Step("config-held", "A poll that the server holds, and answers when the teacher opens a page", _get(f"{V1}/config", etag_of="config-with-lesson", Prefer="wait=20"), meanwhile=World.open_page),
+    Step("config-held-unchanged", "A poll that the server holds until its time is over", _get(f"{V1}/config", etag_of="config-held", Prefer="wait=1")),
     Step("order-result", "The message was shown", _post(ORDER, DONE, 3)),
     Step("order-closed", "The same again: the order has ended", _post(ORDER, DONE, 4)),
     Step("replay", "A number that was used", _report(4, report_id="7d1b6a52-2a63-4c6e-8e0b-55a6c2f1d902")),

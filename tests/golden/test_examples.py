@@ -1,5 +1,6 @@
 """The examples of the specification, replayed against our own parts and against libraries that others wrote."""
 
+import hashlib
 import json
 import re
 from datetime import timedelta
@@ -17,6 +18,7 @@ from agent_protocol.messages import (
     CONFIG_TYPE,
     MAX_BODY_BYTES,
     ROOT_TYPE,
+    ConfigAnswer,
     ConfigDocument,
     EnrolmentAnswer,
     EnrolmentRequest,
@@ -104,7 +106,7 @@ def test_the_verifier_accepts_at_the_recorded_time_and_names_a_wrong_clock(examp
 
 REQUESTS: dict[str, Any] = {"enrolments": EnrolmentRequest, "reports": Report, "result": OrderResult}
 ANSWERS: dict[str, Any] = {
-    "nonce": NonceAnswer, "enrolments": EnrolmentAnswer, "reports": ReportAnswer, "config": Envelope,
+    "nonce": NonceAnswer, "enrolments": EnrolmentAnswer, "reports": ReportAnswer, "config": ConfigAnswer,
 }  # fmt: skip
 NO_MESSAGES = {"malformed", "too-large", "method-not-allowed"}
 
@@ -163,7 +165,7 @@ def test_a_tablet_follows_the_examples_from_the_root_it_pinned() -> None:
     taken_in = decode(EnrolmentAnswer, named("enrol").body)
     root = TrustedRoot.pin(taken_in.root, now=NOW)
     newest = None
-    for name in ("config", "config-with-lesson"):
+    for name in ("config", "config-with-lesson", "config-held"):
         newest = root.accept_config(
             decode(Envelope, named(name).body),
             device_id=taken_in.device_id,
@@ -173,7 +175,25 @@ def test_a_tablet_follows_the_examples_from_the_root_it_pinned() -> None:
     assert newest is not None
     lesson = newest.schedule[1]
     assert (lesson.from_, lesson.until) == (NOW + timedelta(minutes=15), NOW + timedelta(minutes=60))
-    assert [order.kind for order in newest.orders] == ["message"]
+    assert [order.kind for order in newest.orders] == ["message", "open-url"]
+
+
+def test_bodies_that_come_along_are_those_that_the_configuration_names() -> None:
+    answer = decode(ConfigAnswer, named("config-with-lesson").body)
+    document = decode(ConfigDocument, envelopes.payload_of(answer))
+    lengths = {entry.profile: entry.length for entry in document.schedule}
+    assert answer.profiles
+    for digest, text in answer.profiles.items():
+        assert hashlib.sha256(text.encode()).hexdigest() == digest
+        assert lengths[digest] == len(text.encode())
+
+
+def test_a_poll_that_was_held_says_so_and_comes_again_soon() -> None:
+    for name in ("config-held", "config-held-unchanged"):
+        told = named(name).headers
+        assert re.fullmatch(r"wait=\d+", told["preference-applied"])
+        assert told["cache-control"] == "private, max-age=1"
+    assert named("config-held-unchanged").headers["etag"] == named("config-held").headers["etag"]
 
 
 # -- the specification itself --------------------------------------------------------------------------------------------
@@ -223,7 +243,7 @@ def test_the_specification_names_every_refusal_with_its_status() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [NonceAnswer, EnrolmentRequest, EnrolmentAnswer, Report, ReportAnswer, OrderResult, Problem, Envelope, RootDocument, ConfigDocument],
+    [NonceAnswer, EnrolmentRequest, EnrolmentAnswer, Report, ReportAnswer, OrderResult, Problem, ConfigAnswer, RootDocument, ConfigDocument],
 )  # fmt: skip
 def test_the_specification_names_every_field(kind: Any) -> None:
     text = README.read_text(encoding="utf-8")

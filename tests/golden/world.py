@@ -4,7 +4,9 @@ That is its clock, keys, ticket codes, names, dice, and the random numbers of EC
 """
 
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from sqlalchemy import select
 
 from agent_protocol import signing
+from agent_protocol.transport import Response
 from fleet import clock, orders
 from fleet.access import Principal
 from fleet.assignments import assigning
@@ -28,10 +31,11 @@ from fleet.schools.models import School
 from tests import factories
 from tests.conftest import NOW
 from tests.gate import Door, door
+from tests.golden.examples import Request
 from tests.unit.protocol.keys import key, repeatable
 
 DEVICE_ID = "de11ce00000000000000000000000001"
-ORDER_ID = "5e1f0000000000000000000000000001"
+ORDER_ID, LATER_ORDER_ID = "5e1f0000000000000000000000000001", "5e1f0000000000000000000000000002"
 ASSIGNMENT_KEY, ROOT_KEYS = 104, (101, 102, 103)
 
 
@@ -93,6 +97,29 @@ class World:
             wish = orders.Wish(orders.OrderKind.MESSAGE, text="Ta fram matteboka.")
             (order,) = orders.queue([self.device()], wish, by=self.by, now=self.now)
             order.uid = ORDER_ID
+
+    def open_page(self) -> None:
+        """Have the tablet open a page."""
+        with self.door.database():
+            wish = orders.Wish(orders.OrderKind.OPEN_URL, url="https://ndla.no/")
+            (order,) = orders.queue([self.device()], wish, by=self.by, now=self.now)
+            order.uid = LATER_ORDER_ID
+
+    def send(self, asked: Request, meanwhile: "Callable[[World], object] | None") -> Response:
+        """Send a request; where something happens ``meanwhile``, the server must be holding it."""
+
+        def send() -> Response:
+            return self.door.send(asked.method, asked.target, asked.headers, asked.body)
+
+        if meanwhile is None:
+            return send()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(send)
+            while not self.channel.waiting.held():
+                assert not answer.done(), answer.result()
+                time.sleep(0.01)
+            meanwhile(self)
+            return answer.result()
 
 
 def _key_files(secrets_dir: Path) -> None:

@@ -224,7 +224,7 @@ def test_what_a_tablet_shall_open_is_as_gentle_as_a_message(kind: str) -> None:
 def test_a_server_that_asks_for_a_newer_agent_is_followed_and_told() -> None:
     world = World().enrolled()
     world.server.hold({"camera.allowed": False})
-    world.server.changes = {"min_agent": "1.1"}
+    world.server.changes = {"min_agent": "1.10"}
     world.step(60)
     assert world.in_force() == {"camera.allowed": False}
     assert world.server.reports[-1].flags == ["agent-too-old"]

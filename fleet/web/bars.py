@@ -1,9 +1,10 @@
 """The small bar that shows how tablets stand: parts of a whole, always beside the same in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.devices.queries import Figures
+from fleet.lessons.views import State
 from fleet.web.texts import translated as _
 
 WIDTH = 1000  # of the drawing, in its own units
@@ -15,7 +16,7 @@ class Part:
     """One stretch of the bar.
 
     Args:
-        kind: its name in the style sheet: ``ready``, ``waiting``, ``quiet``, ``expected`` or ``lost``.
+        kind: its name in the style sheet, such as ``ready`` or ``waiting``.
         words: what it stands for.
         count: how many tablets.
         start: where it begins, of ``WIDTH``.
@@ -30,9 +31,28 @@ class Part:
 
 
 def parts(figures: Figures) -> list[Part]:
+    """Return the parts of a bar of tablets and their profiles."""
+    return _filled(_shares(figures))
+
+
+def lesson_parts(counts: Mapping[State, int]) -> list[Part]:
+    """Return the parts of a bar of tablets and a lesson: how it arrives, and once it is over how they come back."""
+    told = (
+        ("ready", _("have it"), State.APPLIED),
+        ("fetched", _("have fetched it"), State.FETCHED),
+        ("waiting", _("wait for it"), State.WAITING),
+        ("failed", _("have it, but not all of it"), State.FAILED),
+        ("ready", _("are back"), State.BACK),
+        ("waiting", _("are not back yet"), State.STRAGGLER),
+    )
+    return _filled([(kind, words, counts.get(state, 0)) for kind, words, state in told])
+
+
+def _filled(told: Sequence[tuple[str, str, int]]) -> list[Part]:
     """Return the bar's parts, without those that are empty; together they fill it, and none is too short to be seen."""
-    shares = [(kind, words, count) for kind, words, count in _shares(figures) if count]
-    lengths = [max(_SHORTEST, WIDTH * count // figures.total) for _kind, _words, count in shares]
+    shares = [(kind, words, count) for kind, words, count in told if count]
+    total = sum(count for _kind, _words, count in shares)
+    lengths = [max(_SHORTEST, WIDTH * count // total) for _kind, _words, count in shares]
     if lengths:
         longest = lengths.index(max(lengths))
         lengths[longest] += WIDTH - sum(lengths)

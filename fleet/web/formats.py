@@ -18,7 +18,7 @@ _JUST_NOW_S = 60
 def install(app: Flask) -> None:
     """Give templates these formats as filters."""
     app.jinja_env.filters.update(ago=ago, instant=instant, iso=iso, number=number)
-    app.jinja_env.filters.update(gigabytes=gigabytes, percent=percent, clock_time=clock_time)
+    app.jinja_env.filters.update(gigabytes=gigabytes, percent=percent, clock_time=clock_time, hour=hour)
 
 
 def ago(moment: datetime) -> str:
@@ -44,6 +44,12 @@ def clock_time(moment: datetime) -> str:
     """Return the time of day, local, with seconds."""
     config: Config = current_app.extensions["fleet_config"]
     return dates.format_time(moment, "medium", tzinfo=config.timezone, locale=locale())
+
+
+def hour(moment: datetime) -> str:
+    """Return the time of day, local, without seconds."""
+    config: Config = current_app.extensions["fleet_config"]
+    return dates.format_time(moment, "short", tzinfo=config.timezone, locale=locale())
 
 
 def iso(moment: datetime) -> str:

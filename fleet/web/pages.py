@@ -20,11 +20,12 @@ def show(name: str, **values: Any) -> str:
 
     Args:
         name: of the template, without its ending.
-        values: what the template needs.
+        values: what the template needs; ``own_address`` and ``refresh_s`` where the living part is to be asked for
+            elsewhere or more often.
     """
     template = f"{name}_live.html" if is_refresh() else f"{name}.html"
-    own_address = request.full_path.rstrip("?")
-    return render_template(template, **values, now=clock.now(), own_address=own_address, refresh_s=REFRESH_S)
+    usual = {"own_address": request.full_path.rstrip("?"), "refresh_s": REFRESH_S}
+    return render_template(template, **{**usual, **values}, now=clock.now())
 
 
 def whole(told: str | None) -> int | None:

@@ -7,9 +7,17 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 from werkzeug.urls import iri_to_uri
 
+from fleet.access import Role
+from fleet.people.models import Account
 from fleet.web.blueprint import web
 
 _NOT_PLACES = frozenset({f"{web.name}.static_file", f"{web.name}.sign_in"})
+
+
+def start_page(account: Account) -> str:
+    """Return the address of the page that an account starts with: a teacher's lessons, or the overview."""
+    is_teacher = any(grant.role is Role.TEACHER for grant in account.grants)
+    return url_for("web.lessons" if is_teacher else "web.overview")
 
 
 def own_page(told: str | None) -> str:

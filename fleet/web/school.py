@@ -10,11 +10,13 @@ from typing import Any
 from flask import request
 
 from fleet import clock
+from fleet.access import Permission
 from fleet.compliance import queries as compliance
 from fleet.compliance.models import FindingKind
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife
 from fleet.devices.queries import Figures, Filter
+from fleet.lessons import finding
 from fleet.schools import queries as schools
 from fleet.web import signed_in
 from fleet.web.blueprint import web
@@ -79,6 +81,8 @@ def school(school_id: int) -> str:
         school=found,
         figures=devices.totals(by=by, now=now, school_id=school_id),
         classes=[(row, by_class.get(row["id"], Figures())) for row in classes],
+        lessons=finding.by_class(school_id, by=by, now=now),
+        taught=_taught(classes, school_id),
         without_class=by_class.get(None),
         devices=shown,
         findings=_kinds(shown, school_id),
@@ -87,6 +91,12 @@ def school(school_id: int) -> str:
         count=count,
         pages=page_count(count),
     )
+
+
+def _taught(classes: Sequence[dict[str, Any]], school_id: int) -> set[int]:
+    """Return the classes for which one may start a lesson."""
+    may = signed_in.by().may
+    return {row["id"] for row in classes if may(Permission.TEACH, school_id=school_id, class_id=row["id"])}
 
 
 def _order(row: dict[str, Any]) -> tuple[bool, list[tuple[int, str]]]:

@@ -8,11 +8,12 @@ from fleet.db import reading, transaction
 from fleet.errors import FleetError
 from fleet.people import signing_in
 from fleet.people.limits import TooManyFailuresError
+from fleet.people.models import Account
 from fleet.people.signing_in import Refused, SignedIn
 from fleet.web import signed_in
 from fleet.web.blueprint import public, web
 from fleet.web.formats import duration
-from fleet.web.places import own_page
+from fleet.web.places import own_page, start_page
 from fleet.web.texts import translated as _
 
 _MAX_TYPED = 1024  # longer than any name or password can be
@@ -22,8 +23,9 @@ _MAX_TYPED = 1024  # longer than any name or password can be
 @public
 def sign_in() -> str | Response:
     """Show the form; whoever is signed in goes on."""
-    if signed_in.account() is not None:
-        return redirect(own_page(request.args.get("next")))
+    account = signed_in.account()
+    if account is not None:
+        return redirect(_first_page(request.args.get("next"), account))
     return _form(request.args.get("next"))
 
 
@@ -36,9 +38,15 @@ def sign_in_now() -> Response | tuple[str, int, dict[str, str]]:
     outcome = _attempt(username, password)
     if isinstance(outcome, SignedIn):
         signed_in.begin(outcome.token)
-        return redirect(own_page(request.form.get("next")), 303)
+        found = signing_in.current(outcome.token, now=clock.now())
+        return redirect(_first_page(request.form.get("next"), found.account if found is not None else None), 303)
     words, status, headers = _refusal(outcome.error)
     return _form(request.form.get("next"), username=username, problem=words), status, headers
+
+
+def _first_page(told: str | None, account: Account | None) -> str:
+    """Return where to go on after the sign-in: to the page one wanted, else to the account's own first one."""
+    return own_page(told) if told or account is None else start_page(account)
 
 
 def _attempt(username: str, password: str) -> SignedIn | Refused:

@@ -5,6 +5,8 @@ ended or a role that was taken away is gone with the next request on every serve
 count as use: a forgotten browser is signed out.
 """
 
+from zoneinfo import ZoneInfo
+
 from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask import session as cookie
 from flask_login import LoginManager, current_user, login_user, logout_user
@@ -88,9 +90,14 @@ def by() -> Principal:
         found = account()
         if found is None:
             raise LookupError("nobody is signed in")
-        config: Config = current_app.extensions["fleet_config"]
-        g.principal = accounts.principal(found, today=clock.now().astimezone(config.timezone).date())
+        g.principal = accounts.principal(found, today=clock.now().astimezone(timezone()).date())
     return g.principal  # type: ignore[no-any-return]
+
+
+def timezone() -> ZoneInfo:
+    """Return the schools' local time."""
+    config: Config = current_app.extensions["fleet_config"]
+    return config.timezone
 
 
 def begin(new_token: str) -> None:

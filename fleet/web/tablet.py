@@ -8,6 +8,7 @@ from fleet.assignments.reasons import Source
 from fleet.checkins import queries as checkins
 from fleet.compliance import queries as compliance
 from fleet.devices import queries as devices
+from fleet.lessons import finding
 from fleet.web import signed_in, words
 from fleet.web.blueprint import web
 from fleet.web.pages import show
@@ -28,6 +29,7 @@ def tablet(serial: str) -> str:
         findings=compliance.open_findings(compliance.Filter(device_id=device.id), by=by),
         failures=device.state.failures or [],
         check_ins=checkins.latest(device, limit=_CHECK_INS_SHOWN),
+        lesson=finding.of_tablet(device.id, by=by, now=now),
         settings=_settings(reasons.why(device, at=now)),
     )
 

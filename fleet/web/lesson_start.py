@@ -1,0 +1,194 @@
+"""Starting a lesson for a class: what it would reach, until when, and the sets as large buttons.
+
+The page of the class was the first tap, a set is the second. Everything else has a sensible answer already.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import redirect, request, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from fleet import clock
+from fleet.access import Principal
+from fleet.db import transaction
+from fleet.errors import FleetError, NotFoundError
+from fleet.lessons import endings, finding, life, sets, views
+from fleet.lessons.endings import Endings
+from fleet.lessons.forecast import FORECAST_S
+from fleet.lessons.models import LessonSet, Part, SetKind
+from fleet.lessons.sets import Offer
+from fleet.lessons.views import Candidate
+from fleet.schools import queries as schools
+from fleet.schools.models import SchoolClass
+from fleet.web import refusals_lessons, signed_in
+from fleet.web.blueprint import web
+from fleet.web.pages import show, whole
+
+_QUICK = (SetKind.EYES, SetKind.APPS, SetKind.WEB, SetKind.EXAM)
+_KINDS = {kind.value: kind for kind in _QUICK}
+_MAX_TYPED = 2_000
+_BETWEEN = re.compile(r"[\s,;]+")
+_SOME_TIME = timedelta(minutes=45)  # where no end can be chosen, the start is refused and says why
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What the form says; what makes no sense there counts as nothing told."""
+
+    form: "MultiDict[str, str]"
+
+    @property
+    def set_id(self) -> int | None:
+        """The set that was chosen."""
+        return whole(self.form.get("set_id"))
+
+    @property
+    def kind(self) -> SetKind | None:
+        """The quick set that was chosen."""
+        return _KINDS.get(self.form.get("quick", ""))
+
+    @property
+    def until(self) -> datetime | None:
+        """The end that was chosen."""
+        try:
+            found = datetime.fromisoformat(self.form.get("until", ""))
+        except ValueError:
+            return None
+        return found if found.tzinfo is not None else None
+
+    @property
+    def absent(self) -> frozenset[int]:
+        """The pupils that are ticked as absent."""
+        return frozenset(one for one in map(whole, self.form.getlist("absent")) if one is not None)
+
+    @property
+    def everybody(self) -> bool:
+        """Whether everybody is here."""
+        return "everybody" in self.form
+
+    def text(self, name: str) -> str:
+        """Return what was typed in a field."""
+        return self.form.get(name, "")[:_MAX_TYPED]
+
+    def listed(self, name: str) -> list[str]:
+        """Return what was ticked in a list and typed beneath it, each a word."""
+        ticked = [one[:_MAX_TYPED] for one in self.form.getlist(f"{name}_ticked")]
+        return [*ticked, *(one for one in _BETWEEN.split(self.text(name)) if one)]
+
+    def given(self, school_class: SchoolClass, *, by: Principal, now: datetime) -> LessonSet:
+        """Return the set that is meant; a quick one is made.
+
+        Raises:
+            NotFoundError: nothing was chosen, or nothing that there is.
+            InvalidError: what was typed makes no set.
+        """
+        kind = self.kind
+        if kind is None:
+            return chosen_set(self.set_id, school_class, by=by)
+        return sets.quick(
+            kind,
+            school_class=school_class,
+            apps=self.listed(f"{kind.value}_apps") if kind in {SetKind.APPS, SetKind.EXAM} else (),
+            hosts=self.listed(f"{kind.value}_hosts") if kind in {SetKind.WEB, SetKind.EXAM} else (),
+            text=self.text("eyes_text") if kind is SetKind.EYES else None,
+            locked=f"{kind.value}_locked" in self.form and kind in {SetKind.APPS, SetKind.EXAM},
+            by=by,
+            now=now,
+        )
+
+
+def chosen_set(set_id: int | None, school_class: SchoolClass, *, by: Principal) -> LessonSet:
+    """Return the set that a form names.
+
+    Raises:
+        NotFoundError: it names none, or none for this class.
+    """
+    if set_id is None:
+        raise NotFoundError(kind="lesson set", name="")
+    return sets.get(set_id, school_class=school_class, by=by)
+
+
+@web.get("/classes/<int(max=2147483647):class_id>/lesson")
+def lesson_start(class_id: int) -> str:
+    """Show what a lesson of a class would reach, and what to start one with."""
+    return _page(class_id, Typed(MultiDict()))
+
+
+@web.post("/classes/<int(max=2147483647):class_id>/lesson")
+def lesson_start_now(class_id: int) -> Response | tuple[str, int]:
+    """Start a lesson."""
+    by, now, typed = signed_in.by(), clock.now(), Typed(request.form)
+    try:
+        with transaction():
+            school_class = schools.taught_class(class_id, by=by)
+            given = typed.given(school_class, by=by, now=now)
+            lesson = life.start(
+                school_class,
+                given,
+                until=typed.until or _usual_end(school_class, by, now),
+                absent=typed.absent,
+                takes_unseen=typed.everybody,
+                by=by,
+                now=now,
+                timezone=signed_in.timezone(),
+            )
+            lesson_id = lesson.id
+    except FleetError as error:
+        problem = refusals_lessons.told(error)
+        if problem is None:
+            raise
+        return _page(class_id, typed, problem=problem), refusals_lessons.status(error)
+    return redirect(url_for("web.lesson", lesson_id=lesson_id), 303)
+
+
+def _usual_end(school_class: SchoolClass, by: Principal, now: datetime) -> datetime:
+    found = endings.endings(school_class, by=by, now=now, timezone=signed_in.timezone()).default
+    return found.until if found is not None else now + _SOME_TIME
+
+
+def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str:
+    by, now, timezone = signed_in.by(), clock.now(), signed_in.timezone()
+    school_class = schools.taught_class(class_id, by=by)
+    preview = views.preview(school_class, takes_unseen=typed.everybody, by=by, now=now, timezone=timezone)
+    ends = endings.endings(school_class, by=by, now=now, timezone=timezone)
+    running = finding.of_class(class_id, by=by, now=now)
+    living = {
+        "school_class": school_class,
+        "preview": preview,
+        "forecast_s": FORECAST_S,
+        "left_out": [(part, _of(part, preview.candidates)) for part in (Part.UNSEEN, Part.ELSEWHERE)],
+        "ends": ends,
+        "chosen": _chosen(ends, typed),
+        "outside": None if ends.choices else refusals_lessons.outside_hours(_hours(ends)),
+        "running": running,
+    }
+    if signed_in.is_refresh():
+        return show("lesson_start", **living)
+    offers = _first(sets.offered(school_class, by=by, now=now), whole(request.args.get("set")))
+    apps = finding.apps_on([one.device_id for one in preview.candidates])
+    return show("lesson_start", **living, offers=offers, apps=apps, typed=typed, problem=problem)
+
+
+def _of(part: Part, candidates: Sequence[Candidate]) -> list[Candidate]:
+    return [one for one in candidates if one.part is part]
+
+
+def _chosen(ends: Endings, typed: Typed) -> datetime | None:
+    """Return the end that is marked: the one that was told where it still is there, else the usual one."""
+    if any(one.until == typed.until for one in ends.choices):
+        return typed.until
+    return ends.default.until if ends.default is not None else None
+
+
+def _hours(ends: Endings) -> dict[str, object]:
+    begins, stops = ends.hours if ends.hours is not None else (None, None)
+    return {"begins_at": begins, "ends_at": stops}
+
+
+def _first(offers: Sequence[Offer], set_id: int | None) -> list[Offer]:
+    """Return the sets with the one first that the last page led here for."""
+    return sorted(offers, key=lambda one: one.set.id != set_id)

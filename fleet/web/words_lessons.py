@@ -1,0 +1,152 @@
+"""What our words for lessons are called on a page. Each table is total over its enumeration."""
+
+from collections.abc import Sequence
+
+from fleet.lessons.endings import Ending
+from fleet.lessons.forecast import Kind
+from fleet.lessons.models import LessonSet, Part, SetKind
+from fleet.lessons.views import Candidate, Row, Stage, State
+from fleet.web.formats import NOTHING, ago, hour
+from fleet.web.texts import translated as _
+from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failure_reason, setting_name
+
+_NAMED = 3
+
+
+def stage(one: Stage) -> Told:
+    """Say where a lesson is in its life."""
+    return {
+        Stage.PLANNED: Told(_("Planned"), NEUTRAL),
+        Stage.RUNNING: Told(_("Running"), GOOD),
+        Stage.OVER: Told(_("Over"), NEUTRAL),
+        Stage.CANCELLED: Told(_("Cancelled"), NEUTRAL),
+    }[one]
+
+
+def state(one: State) -> Told:
+    """Say how a tablet stands in a lesson."""
+    return {
+        State.WAITING: Told(_("Waiting for it"), WAITING),
+        State.FETCHED: Told(_("Has fetched it"), NEUTRAL),
+        State.APPLIED: Told(_("Has it"), GOOD),
+        State.FAILED: Told(_("Has it, but not all of it"), BAD),
+        State.ABSENT: Told(_("Absent"), NEUTRAL),
+        State.UNSEEN: Told(_("Not heard from today"), WAITING),
+        State.ELSEWHERE: Told(_("Not on the school's network"), WAITING),
+        State.TAKEN: Told(_("In another lesson"), WAITING),
+        State.RELEASED: Told(_("Let go"), NEUTRAL),
+        State.GONE: Told(_("No longer the class's tablet"), NEUTRAL),
+        State.BACK: Told(_("Back"), GOOD),
+        State.STRAGGLER: Told(_("Not back yet"), WAITING),
+        State.UNTOUCHED: Told(_("Untouched"), NEUTRAL),
+    }[one]
+
+
+def explained(row: Row) -> str:
+    """Say more of a tablet in a lesson: why, since when, and what it means; empty where its state says it all."""
+    since = hour(row.since) if row.since is not None else ""
+    other = row.other
+    if row.state is State.FAILED:
+        return "; ".join(f"{setting_name(one['key'])}: {failure_reason(one['reason'])}" for one in row.failures)
+    if row.state is State.TAKEN and other is not None:
+        return _taken(other.class_title, other.holder)
+    last_seen = ago(row.last_seen_at) if row.last_seen_at is not None else _("never")
+    return {
+        State.WAITING: _("last heard from %(when)s", when=last_seen),
+        State.UNSEEN: _("Last heard from %(when)s. Bring it in if the pupil is here.", when=last_seen),
+        State.ELSEWHERE: _("It asks from outside the school, so it is left alone. Bring it in if the pupil is here."),
+        State.ABSENT: _("since %(time)s", time=since),
+        State.RELEASED: _("since %(time)s", time=since),
+        State.BACK: _("at %(time)s", time=since),
+        State.STRAGGLER: _(
+            "It goes back by its own clock; we wait to hear it. Last heard from %(when)s.", when=last_seen
+        ),
+    }.get(row.state, "")
+
+
+def _taken(class_title: str, holder: str | None) -> str:
+    if holder is None:
+        return _("%(title)s has the pupil.", title=class_title)
+    return _("%(title)s with %(teacher)s has the pupil.", title=class_title, teacher=holder)
+
+
+def set_title(one: LessonSet) -> str:
+    """Name a set as its teacher did; one of which nothing was told by its kind."""
+    return set_kind(one.kind) if one.title == one.kind.value else one.title
+
+
+def set_kind(one: SetKind) -> str:
+    """Say what a set of this kind does."""
+    return {
+        SetKind.PROFILE: _("The school's profile"),
+        SetKind.APPS: _("Only these apps"),
+        SetKind.WEB: _("Only these web addresses"),
+        SetKind.EYES: _("Eyes on me"),
+        SetKind.EXAM: _("Exam"),
+    }[one]
+
+
+def offer_reason(why: str) -> str:
+    """Say why a set is offered."""
+    return {
+        "last-used": _("used last"),
+        "suggested": _("suits the class"),
+        "shared": _("from the school"),
+        "own": _("your own"),
+    }[why]
+
+
+def ending(one: Ending) -> str:
+    """Say what an end is."""
+    return {
+        "usual": _("the usual end"),
+        "minutes": _("%(number)s min", number=one.minutes),
+        "school-day": _("end of the school day"),
+        "longest": _("the longest allowed"),
+    }[one.why]
+
+
+def part(one: Candidate) -> str:
+    """Say whether a pupil's tablet will be in a lesson, or why not."""
+    return {
+        Part.IN: _("ready"),
+        Part.UNSEEN: _("last heard from %(when)s", when=ago(one.polled_at)) if one.polled_at else _("never heard from"),
+        Part.ELSEWHERE: _("not on the school's network"),
+    }.get(one.part, "")
+
+
+def group(name: str) -> str:
+    """Name tablets that stand alike."""
+    return {
+        "needs": _("Needs a look"),
+        "others": _("Pupils"),
+        "back": _("Back"),
+        "untouched": _("Untouched by the lesson"),
+    }[name]
+
+
+def band(name: str) -> str:
+    """Name a band of forecasts, such as ``70-79``."""
+    return f"{name.replace('-', NOTHING)} %"
+
+
+def pupils(ones: Sequence[Candidate]) -> str:
+    """Return the first of some pupils, when each was last heard from, and how many more there are."""
+    told = ", ".join(f"{one.pupil or one.serial} ({part(one)})" for one in ones[:_NAMED])
+    more = len(ones) - _NAMED
+    return _("%(names)s and %(number)s more", names=told, number=more) if more > 0 else told
+
+
+def forecast_kind(name: str) -> str:
+    """Say how tablets stood when a lesson began."""
+    return {
+        Kind.WAITING: _("waited for news"),
+        Kind.SOON: _("were to ask soon"),
+        Kind.LATER: _("were to ask later"),
+        Kind.LATE: _("some moments late"),
+        Kind.ASLEEP: _("asleep for some minutes"),
+        Kind.SILENT: _("silent for long"),
+        Kind.NOT_TODAY: _("not heard from today"),
+        Kind.NEVER: _("never heard from"),
+        Kind.ELSEWHERE: _("not on the school's network"),
+    }[Kind(name)]

@@ -20,7 +20,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
+    ARRAY,
     JSON,
+    ColumnElement,
     DateTime,
     Dialect,
     Engine,
@@ -30,6 +32,7 @@ from sqlalchemy import (
     Select,
     String,
     TextClause,
+    any_,
     bindparam,
     cast,
     event,
@@ -40,7 +43,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError as OperationalError  # doors may not import the library
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 # Named so that migrations can drop and alter them on both databases.
@@ -201,6 +204,17 @@ def id_set(ids: Iterable[int]) -> Select[Any]:
     if db.session.get_bind().dialect.name == "postgresql":
         return select(cast(func.jsonb_array_elements_text(cast(told, JSONB)), Integer))
     return select(func.json_each(told).table_valued("value").c.value)
+
+
+def among(column: ColumnElement[int] | InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+    """Whether ``column`` is one of ``ids``: one parameter however many they are, for queries with other conditions too.
+
+    Where those let the planner expect few rows and there are many, PostgreSQL compares each with each of an
+    :func:`id_set` (7,000 tablets took 6 s), but looks them up in a hashed array (0.03 s).
+    """
+    if db.session.get_bind().dialect.name == "postgresql":
+        return column == any_(bindparam(None, sorted(ids), type_=ARRAY(Integer)))
+    return column.in_(id_set(ids))
 
 
 def after_commit(function: Callable[[], None]) -> None:

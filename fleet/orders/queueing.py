@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from fleet import audit, outbox
 from fleet.access import Permission, Principal
-from fleet.db import db, id_set
+from fleet.db import among, db, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, Enrolment
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -170,7 +170,7 @@ def _check_lives(standings: Sequence[_Standing], kind: OrderKind) -> None:
 def _waiting(ids: Collection[int], kind: OrderKind, payload: dict[str, Any], now: datetime) -> set[int]:
     """Return the tablets for which the same waits already; where the newest counts, it has to be that one."""
     query = select(Order.device_id, Order.payload).where(
-        Order.device_id.in_(id_set(ids)), Order.kind == kind, Order.state.in_(OPEN), Order.expires_at > now
+        among(Order.device_id, ids), Order.kind == kind, Order.state.in_(OPEN), Order.expires_at > now
     )
     found: set[int] = set()
     for device_id, told in db.session.execute(query.order_by(Order.queued_at, Order.id)):
@@ -184,7 +184,7 @@ def _waiting(ids: Collection[int], kind: OrderKind, payload: dict[str, Any], now
 def _supersede(ids: Collection[int], kind: OrderKind, now: datetime) -> None:
     db.session.execute(
         update(Order)
-        .where(Order.device_id.in_(id_set(ids)), Order.kind == kind, Order.state == OrderState.QUEUED)
+        .where(among(Order.device_id, ids), Order.kind == kind, Order.state == OrderState.QUEUED)
         .values(state=OrderState.WITHDRAWN, ended_at=now, detail=SUPERSEDED)
     )
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm.util import identity_key
 
-from fleet.db import db, follow, id_set
+from fleet.db import among, db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import DeviceState, Enrolment
 from fleet.errors import NotFoundError
@@ -33,9 +33,7 @@ def raise_version(device_ids: Collection[int]) -> None:
 
 def pending(device_ids: Collection[int], *, now: datetime) -> dict[int, list[Order]]:
     """Return the orders that tablets shall fetch, by tablet and in the order of queuing; one statement."""
-    query = select(Order).where(
-        Order.device_id.in_(id_set(device_ids)), Order.state.in_(TRAVELLING), Order.expires_at > now
-    )
+    query = select(Order).where(among(Order.device_id, device_ids), Order.state.in_(TRAVELLING), Order.expires_at > now)
     found: dict[int, list[Order]] = defaultdict(list)
     for order in db.session.scalars(query.order_by(Order.queued_at, Order.id)):
         found[order.device_id].append(order)
@@ -44,7 +42,7 @@ def pending(device_ids: Collection[int], *, now: datetime) -> dict[int, list[Ord
 
 def mark_sent(order_ids: Collection[int], *, now: datetime) -> None:
     """Note that orders were handed to their tablets; one statement."""
-    query = update(Order).where(Order.id.in_(id_set(order_ids)), Order.state == OrderState.QUEUED)
+    query = update(Order).where(among(Order.id, order_ids), Order.state == OrderState.QUEUED)
     db.session.execute(query.values(state=OrderState.SENT, sent_at=now).execution_options(synchronize_session=False))
 
 
@@ -71,7 +69,7 @@ def _follow_devices(ids: frozenset[int], now: datetime) -> None:
     still_there = exists().where(
         Enrolment.device_id == Order.device_id, Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at
     )
-    closing = update(Order).where(Order.device_id.in_(id_set(ids)), Order.state.in_(OPEN), ~still_there)
+    closing = update(Order).where(among(Order.device_id, ids), Order.state.in_(OPEN), ~still_there)
     db.session.execute(
         closing.values(state=OrderState.WITHDRAWN, ended_at=now).execution_options(synchronize_session=False)
     )
@@ -89,7 +87,7 @@ def expire(now: datetime) -> int:
     if not device_ids:
         return 0
     states.lock(id_set(device_ids))
-    closing = update(Order).where(*is_over, Order.device_id.in_(id_set(device_ids)))
+    closing = update(Order).where(*is_over, among(Order.device_id, device_ids))
     closing = closing.values(state=OrderState.EXPIRED, ended_at=now).execution_options(synchronize_session=False)
     result = db.session.execute(closing)
     raise_version(device_ids)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import structlog
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
 
 _log = structlog.get_logger("repeating")
 
@@ -15,7 +14,7 @@ class Repeating:
 
     Args:
         app: the application, in whose context it is done.
-        work: what to do; where the database refuses it, the next time tries again.
+        work: what to do; where that fails, the next time tries again.
         every_s: how often.
         name: of the thread, and for the log.
     """
@@ -43,7 +42,7 @@ class Repeating:
                 with self._app.app_context():
                     self._work()
                 self._is_failing = False
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 (most often the database is away; whatever it is, all depend on us)
                 if not self._is_failing:  # said once, not several times a second
                     _log.warning("not done", work=self._name, kind=type(error).__name__)
                 self._is_failing = True

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -190,6 +190,75 @@ def test_polls_without_the_desired_profile_are_counted_until_it_is_there(app: Fl
         take(report(device_id, sequence, applied=applied))
         counts.append(state(device_id).polls_pending)
     assert counts == [1, 2, 3, 0, 0]
+
+
+def test_a_report_is_held_against_what_the_schedule_says_now_not_what_a_job_noted(
+    app: Flask, statements: list[str]
+) -> None:
+    with transaction():
+        device = make.device(make.school())
+        make.known_key(device)
+        make.assign(make.published(), Place.device(device))
+        base = device.state.desired_digest
+        lesson = make.published("time", **{"bluetooth.allowed": False})
+        make.assign(lesson, Place.device(device), starts_at=NOW + HOUR, ends_at=NOW + 2 * HOUR)
+        device_id = device.id
+    assert state(device_id).next_switch_at == NOW + HOUR
+
+    def told(sequence: int, now: datetime, applied: str | None) -> tuple[Any, ...]:
+        with transaction():
+            statements.clear()
+            (answer,) = receive.receive([report(device_id, sequence, applied=applied)], now=now)
+        assert isinstance(answer, Answer)
+        seen = state(device_id)
+        assert answer.next_switch_at == seen.next_switch_at
+        return seen.desired_digest, seen.desired_at, seen.polls_pending, seen.next_switch_at
+
+    assert told(1, NOW, base) == (base, NOW, 0, NOW + HOUR)
+    ordinary = len([one for one in statements if "desired_at" in one])
+    began = NOW + HOUR
+    given, *rest = told(2, began, base)  # it has not switched yet
+    assert given not in {base, None}
+    assert rest == [began, 1, NOW + 2 * HOUR]
+    assert len([one for one in statements if "desired_at" in one]) == ordinary + 1
+    assert told(3, began + HOUR / 2, given) == (given, began, 0, NOW + 2 * HOUR)
+    over = NOW + 2 * HOUR
+    assert told(4, over, base) == (base, over, 0, None)  # it switched by its own clock, before anybody looked
+
+
+def test_a_schedule_that_went_there_and_back_unseen_leaves_what_is_desired_as_it_was(app: Flask) -> None:
+    with transaction():
+        device = make.device(make.school())
+        make.known_key(device)
+        make.assign(make.published(), Place.device(device))
+        lesson = make.published("time", **{"bluetooth.allowed": False})
+        make.assign(lesson, Place.device(device), starts_at=NOW + HOUR, ends_at=NOW + 2 * HOUR)
+        device_id, base = device.id, device.state.desired_digest
+    take(report(device_id, 1))
+    with transaction():
+        receive.receive([report(device_id, 2)], now=NOW + 3 * HOUR)
+    seen = state(device_id)
+    assert (seen.desired_digest, seen.desired_at, seen.polls_pending, seen.next_switch_at) == (base, NOW, 2, None)
+
+
+def test_only_rows_whose_schedule_moved_on_are_moved_and_their_findings_are_reviewed(
+    app: Flask, reviewed: list[set[int]]
+) -> None:
+    with transaction():
+        at = make.school()
+        one, other = make.device(at), make.device(at)
+        for device in (one, other):
+            make.known_key(device)
+        make.assign(make.published(), Place.school(at))
+        lesson = make.published("time", **{"bluetooth.allowed": False})
+        make.assign(lesson, Place.device(one), starts_at=NOW + HOUR)
+        ids, base = [one.id, other.id], one.state.desired_digest
+    take(*(report(device_id, 1, applied=base) for device_id in ids))
+    del reviewed[:]
+    with transaction():
+        receive.receive([report(device_id, 2, applied=base) for device_id in ids], now=NOW + HOUR)
+    assert [state(device_id).desired_digest == base for device_id in ids] == [False, True]
+    assert reviewed == [{ids[0]}]
 
 
 @pytest.fixture

@@ -125,16 +125,17 @@ class Server:
 
 
 @contextmanager
-def serving(url: str, data_dir: Path, *, jobs: str = "on", **environ: str) -> Iterator[Server]:
+def serving(url: str, data_dir: Path, *, jobs: str = "on", port: int | None = None, **environ: str) -> Iterator[Server]:
     """Run a server on a database; it is killed at the end where it still lives.
 
     Args:
         url: of a migrated database.
         data_dir: its data directory.
         jobs: whether it runs the timetable.
+        port: of loopback; any that is free where none is told.
         environ: more settings.
     """
-    server = Server(url, data_dir, {"FLEET_JOBS": jobs, **environ})
+    server = Server(url, data_dir, {"FLEET_JOBS": jobs, **environ}, free_port() if port is None else port)
     try:
         server.start()
         yield server

@@ -4,12 +4,13 @@ import contextlib
 import json
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from flask import Flask
 from sqlalchemy import insert, select
 
 from agent_protocol import signing
@@ -36,16 +37,17 @@ class Tablet:
 
     device_id: int
     key: ec.EllipticCurvePrivateKey
-    desired: str
+    authority: str = AUTHORITY
+    desired: str = ""
     sequence: int = 1
 
     def poll(self, etag: str) -> bytes:
         """Return a signed poll; good for five minutes, as often as one likes."""
         path = "/agent/v1/config"
-        return load.request("GET", path, {**self._signed("GET", path, None, signing.SAFE_NONCE), "If-None-Match": etag})
+        return load.request("GET", path, {**self.signed("GET", path, None, signing.SAFE_NONCE), "If-None-Match": etag})
 
     def report(self) -> bytes:
-        """Return a signed report of about 600 bytes with the next sequence."""
+        """Return a signed report of about 600 bytes with the next sequence, which says that what is desired is so."""
         path, now = "/agent/v1/reports", clock.now()
         report_id = f"{self.device_id:08x}-0000-4000-8000-{self.sequence:012x}"
         told = {
@@ -63,17 +65,25 @@ class Tablet:
         }
         body = json.dumps(told).encode()
         nonce, self.sequence = str(self.sequence), self.sequence + 1
-        headers = self._signed("POST", path, body, nonce)
+        headers = self.signed("POST", path, body, nonce)
         return load.request(
             "POST", path, {**headers, "Content-Type": "application/json", "Idempotency-Key": report_id}, body
         )
 
-    def _signed(self, method: str, path: str, body: bytes | None, nonce: str) -> dict[str, str]:
+    def signed(self, method: str, path: str, body: bytes | None, nonce: str) -> dict[str, str]:
+        """Return the headers of a signed request."""
         created = int(clock.now().timestamp())
         told = signing.sign_request(
-            self.key, method=method, authority=AUTHORITY, path=path, query="", body=body, created=created, nonce=nonce
+            self.key,
+            method=method,
+            authority=self.authority,
+            path=path,
+            query="",
+            body=body,
+            created=created,
+            nonce=nonce,
         )
-        return {"Host": AUTHORITY, **told}
+        return {"Host": self.authority, **told}
 
 
 @dataclass
@@ -86,59 +96,73 @@ class Bench:
     conninfo: str | None
 
 
-def _enrol(url: str, folder: Path, count: int) -> list[Tablet]:
-    environ = {"FLEET_DATABASE_URL": url, "FLEET_DATA_DIR": str(folder), "FLEET_PUBLIC_URL": f"http://{AUTHORITY}"}
-    app = create_app(environ=environ)
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(count)]
+def insert_tablets(rows: Sequence[Mapping[str, object]], *, authority: str = AUTHORITY) -> list[Tablet]:
+    """Write enrolled tablets, one statement a table, and return them with their keys; what they shall have is missing.
+
+    Args:
+        rows: columns of each that are not the same for all, with a serial each, in rising order of it.
+        authority: the server's host and port, as requests are signed for it.
+    """
+    now = clock.now()
+    same = {"platform": Platform.LINUX, "life": DeviceLife.ENROLLED, "created_at": now}
+    db.session.execute(insert(Device), [{"uid": secrets.token_hex(16), **same, **row} for row in rows])
+    serials = [row["serial"] for row in rows]
+    known = select(Device.id).where(Device.serial.between(serials[0], serials[-1])).order_by(Device.serial)
+    tablets = [Tablet(one, ec.generate_private_key(ec.SECP256R1()), authority) for one in db.session.scalars(known)]
+    names = [signing.thumbprint(one.key.public_key()) for one in tablets]
+    db.session.execute(
+        insert(DeviceState),
+        [{"device_id": one.device_id, "key_thumbprint": name} for one, name in zip(tablets, names, strict=True)],
+    )
+    spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    enrolments = [
+        {
+            "device_id": one.device_id, "channel": "native", "key_thumbprint": name, "enrolled_at": now,
+            "public_key": one.key.public_key().public_bytes(*spki),
+        }
+        for one, name in zip(tablets, names, strict=True)
+    ]  # fmt: skip
+    db.session.execute(insert(Enrolment), enrolments)
+    return tablets
+
+
+def _enrol(app: Flask, count: int) -> list[Tablet]:
     now, by = clock.now(), Principal.command_line()
-    with app.app_context():
-        upgrade()
     with app.app_context(), transaction():
         school = School(name="Benkeskolen")
         db.session.add(school)
         db.session.flush()
-        db.session.execute(
-            insert(Device),
-            [
-                {
-                    "uid": secrets.token_hex(16), "serial": f"BENCH{number:07}", "platform": Platform.LINUX,
-                    "life": DeviceLife.ENROLLED, "school_id": school.id, "created_at": now,
-                }
-                for number in range(count)
-            ],
-        )  # fmt: skip
-        ids = list(db.session.scalars(select(Device.id).order_by(Device.serial)))
-        names = [signing.thumbprint(key.public_key()) for key in keys]
-        spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        db.session.execute(
-            insert(DeviceState), [{"device_id": i, "key_thumbprint": name} for i, name in zip(ids, names, strict=True)]
-        )
-        db.session.execute(
-            insert(Enrolment),
-            [
-                {
-                    "device_id": i, "channel": "native", "key_thumbprint": name, "enrolled_at": now,
-                    "public_key": key.public_key().public_bytes(*spki),
-                }
-                for i, name, key in zip(ids, names, keys, strict=True)
-            ],
-        )  # fmt: skip
+        rows = [{"serial": f"BENCH{number:07}", "school_id": school.id} for number in range(count)]
+        tablets = insert_tablets(rows)
         base = next(one for one in catalogue.load() if one.name == "barneskole")
         version = publishing.publish(publishing.save_draft(base, by=by, now=now).profile, by=by, now=now)
         assigning.assign(version, Place.municipality(), by=by, now=now)
     with app.app_context():
-        desired = db.session.scalar(select(DeviceState.desired_digest).limit(1))
+        desired = db.session.scalar(select(DeviceState.desired_digest).limit(1)) or ""
         db.engine.dispose()
-    return [Tablet(i, key, desired or "") for i, key in zip(ids, keys, strict=True)]
+    for tablet in tablets:
+        tablet.desired = desired
+    return tablets
+
+
+@dataclass
+class Ground:
+    """A migrated durable database of its own and the application on it; see :class:`Bench` for the rest."""
+
+    app: Flask
+    url: str
+    data_dir: Path
+    database_pid: int | None
+    conninfo: str | None
 
 
 @contextlib.contextmanager
-def running(kind: str, tablets: int) -> Iterator[Bench]:
-    """Run a server on a durable database of its own, with enrolled tablets.
+def ground(kind: str, **environ: str) -> Iterator[Ground]:
+    """Make a database, empty but for its tables.
 
     Args:
         kind: ``sqlite`` or ``postgresql``.
-        tablets: how many.
+        environ: settings of the application.
     """
     with tempfile.TemporaryDirectory(prefix="fleetbench-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
@@ -150,8 +174,24 @@ def running(kind: str, tablets: int) -> Iterator[Bench]:
             url, conninfo, pid = database.url(made), database.conninfo(made), database.pid
         else:
             url = f"sqlite:///{folder / 'bench.sqlite3'}"
-        enrolled = _enrol(url, folder / "data", tablets)
-        server = stack.enter_context(
-            serving(url, folder / "data", jobs="off", FLEET_PUBLIC_URL=f"http://{AUTHORITY}", FLEET_QUEUE_LIMIT="5000")
-        )
-        yield Bench(server, enrolled, pid, conninfo)
+        data_dir = folder / "data"
+        told = {"FLEET_DATABASE_URL": url, "FLEET_DATA_DIR": str(data_dir), **environ}
+        app = create_app(environ=told)
+        with app.app_context():
+            upgrade()
+        yield Ground(app, url, data_dir, pid, conninfo)
+
+
+@contextlib.contextmanager
+def running(kind: str, tablets: int) -> Iterator[Bench]:
+    """Run a server on a durable database of its own, with enrolled tablets.
+
+    Args:
+        kind: ``sqlite`` or ``postgresql``.
+        tablets: how many.
+    """
+    public = f"http://{AUTHORITY}"
+    with ground(kind, FLEET_PUBLIC_URL=public) as made:
+        enrolled = _enrol(made.app, tablets)
+        with serving(made.url, made.data_dir, jobs="off", FLEET_QUEUE_LIMIT="5000", FLEET_PUBLIC_URL=public) as server:
+            yield Bench(server, enrolled, made.database_pid, made.conninfo)

@@ -85,7 +85,7 @@ def summed_up(found: View) -> str:
         back = f"{found.counts.get(State.BACK, 0)} of {some(found.touched)} back at base{late}"
         return f"{back}; {never}" if never else back
     if found.stage is Stage.PLANNED:
-        told = f"{some(found.meant)} will have it, {found.arrived} already"
+        told = f"{some(found.meant)} will have it"
     else:
         told = f"{found.arrived} of {some(found.meant)} have it"
     parts = (_counted(found, (*_ON_THE_WAY, State.FAILED)), _counted(found, _OUT))

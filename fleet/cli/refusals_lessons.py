@@ -5,7 +5,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from fleet.cli.local_time import moment
-from fleet.cli.wording import Data, Words, see
+from fleet.cli.wording import Data, Words, always, see
 
 # What a set is told, by the options that tell it.
 _OPTIONS = {"apps": "--apps or --exam", "hosts": "--web", "text": "a text after --eyes", "locked": "--locked"}
@@ -137,5 +137,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("invalid", "lesson"): _bad_lesson,
         ("invalid", "lesson set"): _bad_set,
         ("invalid", "lesson plan"): _bad_plan,
+        # Of the pages only: a form that was not filled in on them.
+        ("invalid", "form"): always("what the form says cannot be read: open the page again"),
     }
 )

@@ -21,14 +21,15 @@ _ORDER = (
     State.FAILED, State.STRAGGLER, State.TAKEN, State.UNSEEN, State.ELSEWHERE, State.WAITING, State.FETCHED,
     State.APPLIED, State.BACK, State.ABSENT, State.RELEASED, State.GONE, State.UNTOUCHED,
 )  # fmt: skip
-_NEEDS = frozenset({State.FAILED, State.STRAGGLER, State.TAKEN, State.UNSEEN, State.ELSEWHERE})
+_GROUPS = ("needs", "others", "stragglers", "back", "untouched")
+_NEEDS = frozenset({State.FAILED, State.TAKEN, State.UNSEEN, State.ELSEWHERE})
 INSIDE = frozenset({State.WAITING, State.FETCHED, State.APPLIED, State.FAILED})
 _OUTSIDE = frozenset({State.ABSENT, State.UNSEEN, State.ELSEWHERE, State.TAKEN, State.RELEASED})
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tablets that stand alike, under the name of a heading: ``needs``, ``others``, ``back`` or ``untouched``."""
+    """Tablets that stand alike, under the name of a heading."""
 
     name: str
     rows: list[Row]
@@ -71,13 +72,13 @@ def _groups(found: View, now: datetime) -> list[Group]:
     """Return the tablets, those first that need something."""
     rows = sorted(found.rows, key=lambda row: _ORDER.index(row.state))
     if found.stage in {Stage.OVER, Stage.CANCELLED}:
-        named = {State.STRAGGLER: "needs", State.BACK: "back", State.UNTOUCHED: "untouched"}
+        named = {State.STRAGGLER: "stragglers", State.BACK: "back", State.UNTOUCHED: "untouched"}
     else:
         named = {}
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(named.get(row.state) or ("needs" if _needs(row, now) else "others"), []).append(row)
-    return [Group(name, groups[name]) for name in ("needs", "others", "back", "untouched") if name in groups]
+    return [Group(name, groups[name]) for name in _GROUPS if name in groups]
 
 
 def _needs(row: Row, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """What our words for lessons are called on a page. Each table is total over its enumeration."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from fleet.lessons.endings import Ending
 from fleet.lessons.forecast import Kind
@@ -50,18 +51,20 @@ def explained(row: Row) -> str:
         return "; ".join(f"{setting_name(one['key'])}: {failure_reason(one['reason'])}" for one in row.failures)
     if row.state is State.TAKEN and other is not None:
         return _taken(other.class_title, other.holder)
-    last_seen = ago(row.last_seen_at) if row.last_seen_at is not None else _("never")
+    heard = _heard(row.last_seen_at)
     return {
-        State.WAITING: _("last heard from %(when)s", when=last_seen),
-        State.UNSEEN: _("Last heard from %(when)s. Bring it in if the pupil is here.", when=last_seen),
-        State.ELSEWHERE: _("It asks from outside the school, so it is left alone. Bring it in if the pupil is here."),
+        State.WAITING: heard,
+        State.UNSEEN: _("%(heard)s; bring it in if the pupil is here", heard=heard),
+        State.ELSEWHERE: _("it asks from outside the school and is left alone; bring it in if the pupil is here"),
         State.ABSENT: _("since %(time)s", time=since),
         State.RELEASED: _("since %(time)s", time=since),
         State.BACK: _("at %(time)s", time=since),
-        State.STRAGGLER: _(
-            "It goes back by its own clock; we wait to hear it. Last heard from %(when)s.", when=last_seen
-        ),
+        State.STRAGGLER: heard,
     }.get(row.state, "")
+
+
+def _heard(at: datetime | None) -> str:
+    return _("last heard from %(when)s", when=ago(at)) if at is not None else _("never heard from")
 
 
 def _taken(class_title: str, holder: str | None) -> str:
@@ -110,7 +113,7 @@ def part(one: Candidate) -> str:
     """Say whether a pupil's tablet will be in a lesson, or why not."""
     return {
         Part.IN: _("ready"),
-        Part.UNSEEN: _("last heard from %(when)s", when=ago(one.polled_at)) if one.polled_at else _("never heard from"),
+        Part.UNSEEN: _heard(one.polled_at),
         Part.ELSEWHERE: _("not on the school's network"),
     }.get(one.part, "")
 
@@ -120,6 +123,7 @@ def group(name: str) -> str:
     return {
         "needs": _("Needs a look"),
         "others": _("Pupils"),
+        "stragglers": _("Not back yet"),
         "back": _("Back"),
         "untouched": _("Untouched by the lesson"),
     }[name]
@@ -130,9 +134,14 @@ def band(name: str) -> str:
     return f"{name.replace('-', NOTHING)} %"
 
 
+def _pupil(one: Candidate) -> str:
+    name = one.pupil or one.serial
+    return f"{name} ({_heard(one.polled_at)})" if one.part is Part.UNSEEN else name
+
+
 def pupils(ones: Sequence[Candidate]) -> str:
-    """Return the first of some pupils, when each was last heard from, and how many more there are."""
-    told = ", ".join(f"{one.pupil or one.serial} ({part(one)})" for one in ones[:_NAMED])
+    """Name the first of some pupils that are left out, and say how many more there are."""
+    told = ", ".join(_pupil(one) for one in ones[:_NAMED])
     more = len(ones) - _NAMED
     return _("%(names)s and %(number)s more", names=told, number=more) if more > 0 else told
 

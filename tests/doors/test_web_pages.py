@@ -40,6 +40,7 @@ def admin(app: Flask, world: World) -> Visitor:
 ROLES = ("stranger", *visiting.ROLES)
 _ANYONE = (200,) * 7
 _SIGNED_IN = (302, 200, 200, 200, 200, 200, 200)
+_NOWHERE = (302, 404, 404, 404, 404, 404, 404)
 POLICY: dict[str, list[tuple[str, tuple[int, ...]]]] = {
     "web.overview": [("/", _SIGNED_IN)],
     "web.school": [
@@ -58,6 +59,14 @@ POLICY: dict[str, list[tuple[str, tuple[int, ...]]]] = {
         ("/findings", _SIGNED_IN),
         ("/findings?school_id={w.other_school.id}&kind=app-blocked&page=2", _SIGNED_IN),  # what is shown: tested there
     ],
+    "web.lessons": [("/lessons", _SIGNED_IN)],
+    "web.lesson_start": [
+        ("/classes/{w.own_class.id}/lesson", (302, 200, 200, 404, 200, 404, 404)),
+        ("/classes/{w.next_class.id}/lesson", (302, 200, 200, 404, 404, 200, 404)),
+        ("/classes/2147483647/lesson", (302, 404, 404, 404, 404, 404, 404)),
+    ],
+    "web.lesson": [("/lessons/2147483647", _NOWHERE)],  # of one that there is: see test_web_lessons
+    "web.lesson_calibration": [("/lessons/calibration", (302, 200, 200, 200, 403, 403, 403))],
     "web.enrol": [("/enrol", _ANYONE)],
     "web.sign_in": [("/sign-in", (200, 302, 302, 302, 302, 302, 302))],
     "web.choose_password": [("/password/unknown", (404,) * 7)],
@@ -66,6 +75,13 @@ POLICY: dict[str, list[tuple[str, tuple[int, ...]]]] = {
     "web.sign_in_now": [("POST /sign-in", (401,) * 7)],
     "web.sign_out": [("POST /sign-out", (303,) * 7)],
     "web.choose_language": [("POST /language", (302,) * 7)],
+    "web.lesson_start_now": [("POST /classes/2147483647/lesson", _NOWHERE)],
+    "web.lesson_end": [("POST /lessons/2147483647/end", _NOWHERE)],
+    "web.lesson_set": [("POST /lessons/2147483647/set", _NOWHERE)],
+    "web.lesson_hand_over": [("POST /lessons/2147483647/hand-over", _NOWHERE)],
+    "web.lesson_message": [("POST /lessons/2147483647/message", _NOWHERE)],
+    "web.lesson_extend": [("POST /lessons/2147483647/extend", (302, 400, 400, 400, 400, 400, 400))],
+    "web.lesson_tablets": [("POST /lessons/2147483647/tablets", (302, 400, 400, 400, 400, 400, 400))],
     "web.choose_password_now": [("POST /password/unknown", (404,) * 7)],
 }
 

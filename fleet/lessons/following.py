@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Select, func, literal, or_, select, update
 
 from fleet.assignments import schedules
 from fleet.assignments.materialise import settle
@@ -31,6 +31,7 @@ SOUGHT_FOR = timedelta(days=21)
 
 def _follow_fetched(ids: frozenset[int], now: datetime) -> None:
     """Note that tablets have fetched what lessons gave them."""
+    touched = LessonTablet.touched_at
     query = (
         update(LessonTablet)
         .where(
@@ -40,7 +41,7 @@ def _follow_fetched(ids: frozenset[int], now: datetime) -> None:
             LessonTablet.part == Part.IN,
             LessonTablet.lesson_id.in_(select(Lesson.id).where(Lesson.ends_at > now)),
         )
-        .values(fetched_at=now)
+        .values(fetched_at=now, touched_at=func.coalesce(touched, literal(now, touched.type)))
     )
     db.session.execute(query.execution_options(synchronize_session=False))
 
@@ -98,7 +99,7 @@ def _note(row: Any, *, heard_at: datetime | None, now: datetime) -> bool:
         if one.arrived_at is not None or one.part is not Part.IN:
             return False
         one.arrived_at, one.failures = now, row.failures
-        one.fetched_at = one.fetched_at or now
+        one.fetched_at, one.touched_at = one.fetched_at or now, one.touched_at or now
         return True
     if one.back_at is not None or heard_at < freed_at:
         return False

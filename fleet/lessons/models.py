@@ -150,9 +150,10 @@ class LessonTablet(Base):
     """A tablet that a lesson meant, and what became of it.
 
     ``granted_at`` is when the lesson last gave it something; ``fetched_at``, ``arrived_at`` and ``failures`` are of
-    that. ``freed_at`` is when the lesson ended for it, None while it is in; ``back_at`` when it was seen back at its
-    base since. ``forecast_percent`` was told when the lesson began (``lessons.forecast``). ``counted_at`` is when that
-    was compared with what came, and ``is_in_time`` what came, None where it says nothing about the forecast.
+    that. ``touched_at`` is when it first had anything of the lesson, whatever the lesson gave since. ``freed_at`` is
+    when the lesson ended for it, None while it is in; ``back_at`` when it was seen back at its base since.
+    ``forecast_percent`` was told when the lesson began (``lessons.forecast``). ``counted_at`` is when that was compared
+    with what came, and ``is_in_time`` what came, None where it says nothing about the forecast.
     """
 
     __tablename__ = "lesson_tablet"
@@ -187,6 +188,7 @@ class LessonTablet(Base):
     granted_at: Mapped[datetime | None]
     fetched_at: Mapped[datetime | None]
     arrived_at: Mapped[datetime | None]
+    touched_at: Mapped[datetime | None]
     failures: Mapped[list[Any] | None]
     freed_at: Mapped[datetime | None]
     back_at: Mapped[datetime | None]

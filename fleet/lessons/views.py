@@ -169,7 +169,7 @@ def _row(found: Any, lesson: Lesson, stage: Stage, others: Mapping[int, Other]) 
 
 def _state(one: LessonTablet, lesson: Lesson, stage: Stage) -> tuple[State, datetime | None]:
     if stage in {Stage.OVER, Stage.CANCELLED}:
-        if one.fetched_at is None and one.arrived_at is None:
+        if one.touched_at is None:
             return State.UNTOUCHED, None
         if one.back_at is not None:
             return State.BACK, one.back_at

@@ -97,6 +97,20 @@ def test_after_a_lesson_the_receipt_names_who_is_back_and_who_is_not(app: Flask)
         assert back.since == UNTIL + MINUTE
 
 
+def test_who_had_an_earlier_set_of_the_lesson_is_a_straggler_until_it_is_back(app: Flask) -> None:
+    with transaction():
+        room = lessons.room(count=2)
+        lesson = room.start()
+        obeyed(room.ids[:1], now=NOW + MINUTE)
+        other = sets.quick(SetKind.EYES, school_class=room.of, by=room.teacher, now=NOW)
+        life.change_set(lesson.id, other, by=room.teacher, now=NOW + 5 * MINUTE, timezone=OSLO)
+        assert states(lesson, room.teacher, NOW + 5 * MINUTE) == {State.WAITING: 2}, "of what it gives now"
+        life.end(lesson.id, by=room.teacher, now=NOW + 6 * MINUTE)
+        assert states(lesson, room.teacher, NOW + 6 * MINUTE) == {State.STRAGGLER: 1, State.UNTOUCHED: 1}
+        obeyed(room.ids, now=NOW + 7 * MINUTE)
+        assert states(lesson, room.teacher, NOW + 7 * MINUTE) == {State.BACK: 1, State.UNTOUCHED: 1}
+
+
 def test_a_report_of_the_lessons_profile_after_its_end_is_no_receipt(app: Flask) -> None:
     with transaction():
         room = lessons.room(count=1)

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-25 00:44:09.373182
+Create Date: 2026-11-25 01:07:38.333661
 """
 
 import sqlalchemy as sa
@@ -597,6 +597,7 @@ def upgrade() -> None:
     sa.Column('granted_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('fetched_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('arrived_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('touched_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('failures', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('freed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('back_at', sa.DateTime(timezone=True), nullable=True),

@@ -73,3 +73,16 @@ def test_a_changed_calendar_counts_after_some_minutes(served: Flask) -> None:
         )
     assert settled(asked, SUNDAY + timedelta(minutes=6), expected=True)
     asked.finish()
+
+
+def test_school_is_near_three_quarters_of_an_hour_before_the_first_bell_and_until_the_last(served: Flask) -> None:
+    asked = SchoolTime(served)
+    assert settled(asked, SUNDAY, expected=False)
+    near = {
+        told: asked.is_near(datetime.fromisoformat(f"2026-09-14T{told}:00+02:00"))
+        for told in ("07:29", "07:31", "08:14", "08:15", "14:29", "14:31", "18:00")
+    }
+    assert near == {
+        "07:29": False, "07:31": True, "08:14": True, "08:15": True, "14:29": True, "14:31": False, "18:00": False,
+    }  # fmt: skip
+    asked.finish()

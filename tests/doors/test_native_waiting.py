@@ -13,8 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from sqlalchemy import event, select, update
+from sqlalchemy import event, update
 
 from agent_protocol.messages import BASE_PATH, ConfigAnswer, decode
 from agent_protocol.transport import Response
@@ -28,6 +27,7 @@ from fleet.devices.models import DevicePresence, DeviceState
 from tests import factories as make
 from tests.gate import Door, Tablet, door, problem, ticket
 from tests.native import BY, CONFIG, config_of, device_of, order_for, state_of
+from tests.waiting import take_in
 
 
 def channel(server: Door) -> NativeChannel:
@@ -267,29 +267,22 @@ def test_no_change_slips_between_the_first_look_and_the_wait(
     assert time.monotonic() - rung_at < 0.25 + 2
 
 
-def taken_in(server: Door, number: int) -> list[Tablet]:
-    """Have so many tablets in the database, as if they had enrolled."""
-    tablets = [Tablet(server) for _ in range(number)]
-    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    with server.database():
-        for one, device in zip(tablets, make.tablets(make.school(), number), strict=True):
-            make.enrolment(device, key=one.keyid).public_key = one.key.public_key().public_bytes(*form)
-        make.assign(make.published(), Place.municipality(), now=clock.now())
-    return tablets
+def all_wait(server: Door, number: int) -> None:
+    until(lambda: len(channel(server).waiting.held()) == number)
 
 
 def test_all_who_are_rung_at_once_are_answered_however_small_the_queue(fresh_url: str, tmp_path: Path) -> None:
     number = 200
     with door(fresh_url, tmp_path, FLEET_QUEUE_LIMIT="20") as server:
         open_school(server)
-        tablets, asked = taken_in(server, number), []
+        tablets, asked = [Tablet(server) for _ in range(number)], []
+        ids = take_in(server.app, tablets)
         for start in range(0, number, 10):
             few = tablets[start : start + 10]
             etags = [one.result(10).headers["etag"] for one in [ask(tablet, '"old"', wait="") for tablet in few]]
             asked += [ask(one, etag, wait="wait=50") for one, etag in zip(few, etags, strict=True)]
-            until(lambda n=len(asked): len(channel(server).waiting.held()) == n)  # type: ignore[misc]
+            all_wait(server, len(asked))
         with server.database():
-            ids = db.session.scalars(select(DeviceState.device_id)).all()
             db.session.execute(update(DeviceState).values(config_version=DeviceState.config_version + 1))
             outbox.wake(ids)
         assert Counter(one.result(30).status for one in asked) == {200: number}

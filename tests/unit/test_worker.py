@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from fleet.app import worker
 from fleet.app.worker import MAX_PIPELINED, LimitedHttp
+from fleet.channels.gate import STOPPING
 from tests.serving import ROOT
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -115,6 +116,39 @@ def test_a_connection_too_many_is_hung_up_on_and_the_others_are_served() -> None
             return served, beyond
 
     assert asyncio.run(ask()) == (b"HTTP/1.1 200 OK\r\n", b"")
+
+
+def test_who_holds_requests_is_told_of_a_stop_before_the_server_waits_for_their_answers() -> None:
+    told: list[str] = []
+
+    async def answer(_scope: Any, _receive: Any, _send: Any) -> None:
+        raise NotImplementedError
+
+    async def stop() -> None:
+        config = Config(answer, log_config=None, ws="none")
+        config.load()
+        state: dict[str, Any] = {}
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: LimitedHttp(config=config, server_state=servers, app_state=state), "127.0.0.1", 0
+        )
+        port = server.sockets[0].getsockname()[1]
+        clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        for connection in list(servers.connections)[:1]:
+            connection.shutdown()  # an application that said nothing is told nothing
+        state[STOPPING] = lambda: told.append("stopping")
+        for connection in list(servers.connections):
+            connection.shutdown()
+        for _, writer in clients:
+            writer.close()
+        server.close()
+        await until_alone(servers)
+
+    servers = ServerState()
+    asyncio.run(stop())
+    assert told
+    assert set(told) == {"stopping"}
 
 
 @pytest.mark.parametrize(

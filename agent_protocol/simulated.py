@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,7 @@ class SimulatedFleet:
         waits: whether polls wait at the server for news; only where time has its real pace.
         now: the clock; give another one to run faster than life.
         first_within_s: the tablets' first steps are spread over this many seconds.
+        connect: makes a connection to the server.
     """
 
     def __init__(
@@ -198,8 +200,9 @@ class SimulatedFleet:
         waits: bool = True,
         now: Callable[[], datetime] = clock.now,
         first_within_s: float = 10,
+        connect: Callable[[str], HttpTransport] = HttpTransport,
     ) -> None:
-        self._server = server
+        self._connect = partial(connect, server)
         self.tablets = tablets
         for tablet in tablets:
             tablet.session.waits = waits
@@ -207,7 +210,7 @@ class SimulatedFleet:
         self._now = now
         self._lock = threading.Condition()
         self._stopping = False
-        self._lines = [HttpTransport(server) for _ in tablets]
+        self._lines = [self._connect() for _ in tablets]
         self._open: set[int] = set()
         begin = now()
         spread = first_within_s / max(1, len(tablets))
@@ -252,7 +255,7 @@ class SimulatedFleet:
             raise
 
     def _work(self, waits: OpenWaits) -> None:
-        with contextlib.closing(HttpTransport(self._server)) as transport:
+        with contextlib.closing(self._connect()) as transport:
             while (number := self._next()) is not None:
                 self._serve(number, transport, waits)
 

@@ -4,59 +4,22 @@ Everything is a process of its own as in life: the server, the command line, the
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serving import ROOT, Server, serving
+from tests.agents import AgentProcess, eventually
+from tests.serving import Server, serving
 from tests.small_school import write_delivery_list, write_roster
 
 pytestmark = pytest.mark.serves
 
 SERIAL = "JOURNEY001"
-
-
-class AgentProcess:
-    """``python -m agent_protocol`` on a state directory."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.folder = folder
-        self._arguments = arguments
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.folder.parent / "agent.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent_protocol", "--state", str(self.folder), *self._arguments],
-                env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=log, stderr=log, cwd=self.folder.parent,
-            )  # fmt: skip
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        assert self._process is not None
-        self._process.send_signal(how)
-        return self._process.wait(20)
-
-    def applied(self, area: str) -> dict[str, Any]:
-        path = self.folder / "applied" / f"{area}.json"
-        try:
-            return dict(json.loads(path.read_text()))
-        except FileNotFoundError:
-            return {}
-
-
-def eventually(what: Callable[[], bool], *, within_s: float = 120, why: str = "") -> None:
-    deadline = time.monotonic() + within_s
-    while not what():
-        assert time.monotonic() < deadline, why or "did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -82,7 +45,7 @@ def agent(server: Server, tmp_path: Path) -> Iterator[AgentProcess]:
     assert (tmp_path / "ticket.pdf").read_bytes().startswith(b"%PDF")
     made = AgentProcess(tmp_path / "state", "--qr", ticket["qr"], "--serial", SERIAL)
     yield made
-    if made._process is not None and made._process.poll() is None:
+    if made.is_running:
         made.stop(signal.SIGKILL)
 
 

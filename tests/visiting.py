@@ -42,7 +42,9 @@ class Visitor:
         """Ask for the living part of a page, as its script does."""
         return self.get(path, headers={"HX-Request": "true"})
 
-    def post(self, path: str, *, page: str = "/sign-in", token: str | None = None, **form: str) -> TestResponse:
+    def post(
+        self, path: str, *, page: str = "/sign-in", token: str | None = None, **form: str | list[str]
+    ) -> TestResponse:
         """Send a form with the token that ``page`` holds, or with ``token``."""
         sent = token if token is not None else self.token(page)
         with self._app.app_context():
@@ -86,7 +88,8 @@ def build(app: Flask) -> World:
 
 
 @functools.cache
-def _hash() -> str:
+def password_hash() -> str:
+    """Return the stored form of :data:`PASSWORD`, made once."""
     return passwords.make_hash(PASSWORD)
 
 
@@ -112,7 +115,7 @@ def _fill() -> World:
         factories.membership(person, taught, role=MembershipRole.TEACHER)
         factories.account(username, (Role.TEACHER, school), of=person)
     for account in db.session.query(Account):
-        account.password_hash = _hash()
+        account.password_hash = password_hash()
     return World(school, other, own, near, tablet, near_tablet, far_tablet)
 
 

@@ -229,7 +229,8 @@ def _gather(lesson: Lesson, *, absent: Collection[int], calendars: Calendars, ti
         for one in found
     ]  # fmt: skip
     if rows:
-        db.session.execute(insert(LessonTablet), rows)
+        # render_nulls: else rows with and without a forecast are statements of their own, as often as they take turns
+        db.session.execute(insert(LessonTablet).execution_options(render_nulls=True), rows)
     settle(granting.give(lesson, coming, calendars=calendars, now=now), now=now)
     return len(found)
 

@@ -307,7 +307,7 @@ def visiting_text(page: str) -> str:
     return " ".join(reader.words)
 
 
-def _markup(page: str) -> Iterator[str]:
+def runnable(page: str) -> Iterator[str]:
     """Return what in a page could run: each finding is a fault."""
     reader = Reader()
     reader.feed(page)
@@ -350,13 +350,13 @@ def test_whatever_a_tablet_or_a_file_tells_is_shown_as_text(
     ):
         page = admin.get(path)
         assert page.status_code == 200
-        assert list(_markup(page.text)) == []
+        assert list(runnable(page.text)) == []
     if "/" not in text:  # real serials are letters, digits and hyphens
         with app.test_request_context():
             path = app.url_for("web.tablet", serial=f"S{text.upper()}"[:64])
         page = admin.get(path)
         assert page.status_code == 200
-        assert list(_markup(page.text)) == []
+        assert list(runnable(page.text)) == []
         assert visiting_text(page.text).count(text) >= 6
 
 

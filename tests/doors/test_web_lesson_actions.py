@@ -1,0 +1,181 @@
+"""What a teacher does in a lesson, each a plain form: it happens, or the page says in words why not."""
+
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from fleet.db import db, transaction
+from fleet.lessons.models import Part, SetKind
+from fleet.orders.models import Order, OrderKind
+from fleet.people import accounts
+from tests import factories, teaching
+from tests.conftest import NOW
+from tests.lessons import MINUTE
+from tests.teaching import Teaching, words
+from tests.visiting import Visitor
+
+
+@pytest.fixture
+def school(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Teaching:
+    return teaching.build(app, monkeypatch)
+
+
+@pytest.fixture
+def kari(school: Teaching) -> Visitor:
+    return school.visitor()
+
+
+@pytest.fixture
+def address(school: Teaching, kari: Visitor) -> str:
+    return school.start(kari, everybody="yes")
+
+
+def told(kari: Visitor, address: str, action: str, **form: str) -> str:
+    """Do something and return the page one is led to."""
+    answer = kari.post(f"{address}/{action}", page=address, **form)
+    assert answer.status_code == 303, words(answer.text)
+    return words(kari.get(answer.location).text)
+
+
+def test_the_end_moves_by_five_and_ten_minutes(school: Teaching, kari: Visitor, address: str) -> None:
+    assert "til 11:05 50 minutter igjen" in told(kari, address, "extend", minutes="5")
+    assert "til 11:15 60 minutter igjen" in told(kari, address, "extend", minutes="10")
+    assert kari.post(f"{address}/extend", page=address, minutes="600").status_code == 400
+
+
+def test_an_end_that_the_school_does_not_allow_is_refused_in_words(school: Teaching, kari: Visitor) -> None:
+    school.at(datetime(2026, 9, 14, 12, 10, tzinfo=UTC))
+    address = school.start(kari)  # until 14:30, when school ends
+    page = told(kari, address, "extend", minutes="10")
+    assert "Skoledagen slutter 14:30, og økten med den." in page
+    assert "til 14:30" in page
+
+
+def test_a_lesson_is_ended(school: Teaching, kari: Visitor, address: str) -> None:
+    page = told(kari, address, "end")
+    assert "Ferdig" in page
+    assert "Avslutt økten" not in page
+
+
+@pytest.mark.parametrize(
+    ("action", "form"),
+    [
+        ("extend", {"minutes": "5"}), ("end", {}), ("set", {"eyes": "yes"}), ("hand-over", {"account_id": "1"}),
+        ("message", {"text": "Hei"}), ("tablets", {"absent": "{0}"}), ("tablets", {"bring": "{0}"}),
+    ],
+)  # fmt: skip
+def test_a_lesson_that_the_clock_ended_meanwhile_says_so(
+    school: Teaching, kari: Visitor, address: str, action: str, form: dict[str, str]
+) -> None:
+    token = kari.token(address)
+    school.at(NOW + 46 * MINUTE)
+    filled = {name: value.format(school.tablets[0].id) for name, value in form.items()}
+    answer = kari.post(f"{address}/{action}", token=token, **filled)
+    assert (answer.status_code, answer.location) == (303, address)
+    page = kari.get(address).text
+    assert "Økten sluttet 11:00, så ingenting ble endret." in page
+    assert 'data-color="danger" role="alert"' in page
+    assert "ingenting ble endret" not in kari.get(address).text  # said once
+
+
+def test_all_eyes_on_the_teacher_and_back_to_a_set(school: Teaching, kari: Visitor, address: str) -> None:
+    page = told(kari, address, "set", eyes="yes")
+    assert "Pågår Blikket på meg Prøve kari" in page
+    with school.app.app_context():
+        assert school.lesson().given[-1].set.kind is SetKind.EYES
+    assert "Pågår Bare leksikon Prøve kari" in told(kari, address, "set", set_id=str(school.web.id))
+    assert "Dette opplegget finnes ikke lenger." in told(kari, address, "set", set_id="2147483")
+    assert "Dette opplegget finnes ikke lenger." in told(kari, address, "set")
+
+
+def test_a_lesson_is_handed_over_to_a_colleague_of_the_school_only(
+    school: Teaching, kari: Visitor, address: str
+) -> None:
+    with school.app.app_context(), transaction():
+        far = factories.teacher("far", factories.school_class(factories.school("Naboskolen"))).id
+        ola = accounts.find("ola").id
+    page = kari.get(address).text
+    assert f'<option value="{ola}">Prøve ola</option>' in page
+    assert f'<option value="{far}">' not in page
+    for nobody in (str(far), "", "nonsense"):
+        assert "Kollegaen finnes ikke lenger." in told(kari, address, "hand-over", account_id=nobody)
+    answer = kari.post(f"{address}/hand-over", page=address, account_id=str(ola))
+    assert answer.location == "/lessons"
+    assert "Økten er overlatt." in kari.get("/lessons").text
+    substitute = school.visitor("ola")
+    assert "Prøve ola" in words(substitute.get(address).text)
+    assert "Gi et annet opplegg" not in substitute.get(address).text  # sets are for the class's own teachers
+    assert "8B Prøveskolen Prøve ola Lesing 11:00" in words(substitute.get("/lessons").text)
+
+
+def test_one_tap_leaves_a_pupil_out_and_one_brings_in(school: Teaching, kari: Visitor, address: str) -> None:
+    number = str(school.tablets[0].id)
+    for action, part in (("absent", Part.ABSENT), ("bring", Part.IN), ("released", Part.RELEASED), ("bring", Part.IN)):
+        page = kari.get(address).text
+        assert f'name="{action}" value="{number}"' in page
+        answer = kari.post(f"{address}/tablets", page=address, **{action: number})
+        assert answer.location == f"{address}#tablet-{number}"
+        assert school.part(0) is part
+
+
+def test_a_tablet_that_is_not_in_the_lesson_is_refused_in_words(school: Teaching, kari: Visitor, address: str) -> None:
+    assert "Nettbrettet er ikke med i økten lenger." in told(kari, address, "tablets", absent="2147483")
+    for form in ({}, {"absent": "x"}, {"give": "1"}, {"bring": ""}):
+        assert kari.post(f"{address}/tablets", page=address, **form).status_code == 400
+
+
+def test_a_pupil_of_two_lessons_is_taken_back_and_given_over(school: Teaching, kari: Visitor, address: str) -> None:
+    ola = school.visitor("ola")
+    school.at(NOW + MINUTE)
+    theirs = ola.post(
+        f"/classes/{school.other.id}/lesson", page="/lessons", set_id=str(school.web.id), everybody="yes"
+    ).location
+    both = str(school.tablets[-1].id)
+    page = words(kari.get(address).text)
+    assert "Elev3 Prøve I en annen økt 9A med Prøve ola har eleven. Ta eleven tilbake" in page
+    assert "Gi til 8B" in words(ola.get(theirs).text)
+    told(kari, address, "tablets", bring=both)
+    assert "Elev3 Prøve I en annen økt 8B med Prøve kari har eleven." in words(ola.get(theirs).text)
+    number = theirs.rpartition("/")[2]
+    assert f'name="give" value="{both}:{number}"' in kari.get(address).text
+    told(kari, address, "tablets", give=f"{both}:{number}")
+    assert "Elev3 Prøve I en annen økt 9A" in words(kari.get(address).text)
+    ola.post(f"{theirs}/end", page=theirs)
+    told(kari, address, "tablets", bring=both)
+    assert "Gi til 9A" not in words(kari.get(address).text)  # which is over
+    assert "Økten sluttet 10:16" in told(kari, address, "tablets", give=f"{both}:{number}")
+
+
+def test_a_message_goes_to_all_or_to_one(school: Teaching, kari: Visitor, address: str) -> None:
+    assert "Meldingen er sendt." in told(kari, address, "message", text="Legg bort\r\nnettbrettet ")
+    assert "Meldingen er sendt." in told(kari, address, "message", text="Kom hit", device_id=str(school.tablets[1].id))
+    with school.app.app_context():
+        sent = db.session.scalars(select(Order).order_by(Order.id)).all()
+        assert [one.payload for one in sent] == [{"text": "Legg bort\nnettbrettet"}] * 4 + [{"text": "Kom hit"}]
+        assert {one.kind for one in sent} == {OrderKind.MESSAGE}
+        assert sent[-1].device_id == school.tablets[1].id
+
+
+def test_a_message_that_cannot_be_sent_says_why(school: Teaching, kari: Visitor, address: str) -> None:
+    for text in (" ", "x" * 501):
+        assert "En melding har 1 til 500 tegn." in told(kari, address, "message", text=text)
+    told(kari, address, "tablets", absent=str(school.tablets[0].id))
+    gone = told(kari, address, "message", text="Hei", device_id=str(school.tablets[0].id))
+    assert "Nettbrettet er ikke med i økten lenger." in gone
+    with school.app.app_context():
+        assert db.session.scalars(select(Order)).all() == []
+
+
+def test_a_message_that_a_channel_cannot_carry_is_refused(school: Teaching, kari: Visitor, address: str) -> None:
+    with school.app.app_context(), transaction():
+        factories.enrolments_end(db.session.merge(school.tablets[0]))
+    assert "1 av disse nettbrettene kan ikke det" in told(kari, address, "message", text="Hei")
+
+
+def test_forms_need_the_token_of_this_session(school: Teaching, kari: Visitor, address: str) -> None:
+    for action in ("end", "extend", "set", "hand-over", "tablets", "message"):
+        assert kari.post(f"{address}/{action}", token="forged", minutes="5").status_code == 400
+    assert kari.post(f"/classes/{school.own.id}/lesson", token="forged", set_id="1").status_code == 400
+    assert "Pågår" in words(kari.get(address).text)

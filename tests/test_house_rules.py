@@ -15,7 +15,12 @@ CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "ti
 MAY_READ_CLOCK = {"fleet/clock.py", "agent_protocol/clock.py"}
 MAY_COMMIT = {"fleet/db.py"}
 # Last resorts: a job that fails must not end the runner, nor a request the process; both are logged and answered.
-MAY_CATCH_ALL = {"fleet/jobs/runner.py", "fleet/channels/gate.py", "fleet/channels/batching.py"}
+MAY_CATCH_ALL = {
+    "fleet/jobs/runner.py",
+    "fleet/channels/gate.py",
+    "fleet/channels/batching.py",
+    "fleet/app/repeating.py",
+}
 
 
 def sources() -> list[Path]:

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 from fleet import clock
 from fleet.access import Principal
 from fleet.db import transaction
-from fleet.errors import FleetError, NotFoundError
+from fleet.errors import FleetError, InvalidError
 from fleet.lessons import endings, finding, life, sets, views
 from fleet.lessons.endings import Endings
 from fleet.lessons.forecast import FORECAST_S
@@ -83,8 +83,8 @@ class Typed:
         """Return the set that is meant; a quick one is made.
 
         Raises:
-            NotFoundError: nothing was chosen, or nothing that there is.
-            InvalidError: what was typed makes no set.
+            NotFoundError: what was chosen is not there.
+            InvalidError: nothing was chosen, or what was typed makes no set.
         """
         kind = self.kind
         if kind is None:
@@ -105,10 +105,11 @@ def chosen_set(set_id: int | None, school_class: SchoolClass, *, by: Principal) 
     """Return the set that a form names.
 
     Raises:
-        NotFoundError: it names none, or none for this class.
+        InvalidError: it names none.
+        NotFoundError: it names none that there is for this class.
     """
     if set_id is None:
-        raise NotFoundError(kind="lesson set", name="")
+        raise InvalidError(kind="lesson set", reason="none chosen")
     return sets.get(set_id, school_class=school_class, by=by)
 
 

@@ -106,6 +106,7 @@ def _of_set(data: Data) -> str:
         "app": _("“%(found)s” is no app's id. It looks like no.school.app.", found=found),
         "address": _("“%(found)s” is no web address. It looks like nrk.no.", found=found),
         "text": _("The text is too long, or has signs that a tablet cannot show."),
+        "none chosen": _("Choose what to start with."),
         "lock": _("Tablets can be locked to one app only. Choose one."),
     }
     if data["reason"] == "missing":

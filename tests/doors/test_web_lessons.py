@@ -150,7 +150,7 @@ def test_quick_sets_are_made_of_what_was_ticked_and_typed(
 @pytest.mark.parametrize(
     ("form", "status", "told"),
     [
-        ({"set_id": ""}, 409, "Dette opplegget finnes ikke lenger."),
+        ({"set_id": ""}, 400, "Velg hva du vil starte med."),
         ({"set_id": "2147483"}, 409, "Dette opplegget finnes ikke lenger."),
         ({"until": "2026-09-14T08:00:00+00:00"}, 400, "Den slutten er passert."),
         ({"until": "2026-09-14T12:45:00+00:00"}, 400, "Økten kan vare til 12:15"),

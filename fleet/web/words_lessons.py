@@ -89,6 +89,11 @@ def set_kind(one: SetKind) -> str:
     }[one]
 
 
+def source(profile: str, version: int | None) -> str:
+    """Name where a setting comes from: a profile as it is called, a quick set (it has no version) by its kind."""
+    return profile if version is not None else set_kind(SetKind(profile))
+
+
 def offer_reason(why: str) -> str:
     """Say why a set is offered."""
     return {

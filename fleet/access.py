@@ -134,6 +134,10 @@ class Principal:
             return True
         return False
 
+    def is_at(self, school_id: int) -> bool:
+        """Whether this one has a role at a school, or everywhere."""
+        return any(one.school_id in {None, school_id} for one in self.grants)
+
     def school_ids(self, permission: Permission) -> frozenset[int] | None:
         """Return the schools where this one has ``permission`` for everything in them; None means all schools."""
         found: set[int] = set()

@@ -248,10 +248,10 @@ def get(lesson_id: int, *, by: Principal) -> Lesson:
 
 
 def may_hold(lesson: Lesson, by: Principal) -> bool:
-    """Whether ``by`` may act in the lesson: its holder, or who may teach the class."""
-    is_holder = lesson.holder_id is not None and by.kind == "account" and by.id == str(lesson.holder_id)
+    """Whether ``by`` may act in the lesson: its holder, while at the school, or who may teach the class."""
     at = lesson.school_class
-    return (is_holder and bool(by.grants)) or by.may(Permission.TEACH, school_id=at.school_id, class_id=at.id)
+    is_holder = lesson.holder_id is not None and lesson.holder_id == by.account_id
+    return (is_holder and by.is_at(at.school_id)) or by.may(Permission.TEACH, school_id=at.school_id, class_id=at.id)
 
 
 def running(lesson_id: int, *, by: Principal, now: datetime) -> Lesson:

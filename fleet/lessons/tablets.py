@@ -120,6 +120,7 @@ def hand_to(
     other = db.session.get(Lesson, other_id, populate_existing=True)
     if other is None:
         raise NotFoundError(kind="lesson", name=str(other_id))
+    _parts(other, device_ids)  # first: when a lesson ends that never meant them is nobody's business here
     life.require_running(other, now=now)
     _bring(other, device_ids, by=by, now=now, timezone=timezone)
     return other

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from fleet.access import Permission, Principal, require
@@ -291,13 +291,10 @@ def listed(
     )
     visible = by.school_ids(Permission.TEACH)
     if visible is not None:
-        mine: list[ColumnElement[bool]] = [Lesson.class_id.in_(by.own_class_ids)]
-        mine.append(Lesson.class_id.in_(select(SchoolClass.id).where(SchoolClass.school_id.in_(visible))))
-        if by.kind == "account":
-            mine.append(Lesson.holder_id == int(by.id))
-        query = query.where(or_(*mine))
+        is_held = and_(Lesson.holder_id == by.account_id, _is_at({grant.school_id for grant in by.grants}))
+        query = query.where(or_(is_held, Lesson.class_id.in_(by.own_class_ids), _is_at(visible)))
     if school_id is not None:
-        query = query.where(Lesson.class_id.in_(select(SchoolClass.id).where(SchoolClass.school_id == school_id)))
+        query = query.where(_is_at({school_id}))
     if school_class is not None:
         query = query.where(Lesson.class_id == school_class.id)
     if not with_over:
@@ -305,6 +302,11 @@ def listed(
     found = db.session.scalars(query.order_by(Lesson.starts_at.desc(), Lesson.id.desc()).limit(limit)).unique().all()
     order = {Stage.RUNNING: 0, Stage.PLANNED: 1, Stage.OVER: 2, Stage.CANCELLED: 2}
     return sorted(found, key=lambda one: order[stage_of(one, now)])
+
+
+def _is_at(school_ids: Collection[int | None]) -> ColumnElement[bool]:
+    """Return the condition that a lesson's class is of one of these schools."""
+    return Lesson.class_id.in_(select(SchoolClass.id).where(SchoolClass.school_id.in_(school_ids)))
 
 
 def counts(lesson_ids: Sequence[int]) -> dict[int, tuple[int, int]]:

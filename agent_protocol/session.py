@@ -345,6 +345,7 @@ class Session:
     # -- reports -------------------------------------------------------------------------------------------------
 
     def _report(self, transport: Transport, now: datetime) -> None:
+        is_old = self._pending is not None
         report = self._pending or self._news(now)
         if report is None:
             return
@@ -366,6 +367,8 @@ class Session:
         self._correct_clock(answer.server_time, now)
         if answer.config != self.memory.etag:
             self.timing.poll_at = now
+        if is_old:  # what has changed since it was written
+            self._report(transport, now)
 
     def _send_report(self, transport: Transport, now: datetime, report: Pending) -> Response:
         return self._client.send(transport, now, "POST", "/reports", report.body, Idempotency_Key=report.report_id)

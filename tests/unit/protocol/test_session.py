@@ -334,6 +334,22 @@ def test_a_lost_answer_sends_the_same_report_again_and_it_is_stored_once() -> No
     assert [app.id for app in world.server.reports[-1].apps] == ["no.app"]
 
 
+def test_what_changed_while_a_report_could_not_be_sent_is_told_with_it() -> None:
+    world = World()
+    end = NOW + timedelta(minutes=10)
+    world.server.hold({"camera.allowed": False}, (end, {}))
+    world.enrolled()
+    world.server.away = True
+    world.tablet.apps = [App("no.app")]
+    world.step(300)  # a report is written, and stays
+    world.step(900)
+    assert world.in_force() == {}
+    world.server.away, before = False, len(world.server.reports)
+    world.step(900)
+    assert len(world.server.reports) > before, "heard again in one step"
+    assert world.server.reports[-1].applied.profile == world.server.schedule[1].profile
+
+
 def test_a_sequence_behind_the_servers_is_raised_and_the_report_sent_again() -> None:
     world = World().enrolled()
     world.server.sequence = 5_000

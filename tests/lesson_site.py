@@ -31,14 +31,14 @@ from fleet.lessons import life, sets, views
 from fleet.lessons.models import Lesson, SetKind
 from fleet.lessons.views import Row, Stage, State
 from fleet.people import accounts, passwords
-from fleet.schools import calendar_editing
+from fleet.schools import calendar_editing, deciding
 from fleet.schools.models import Person, School, SchoolClass
 from tests import factories as make
 from tests.agents import AgentProcess, LiveTablet, eventually
 from tests.serving import Answer, Server, serving
 
 BY = Principal.command_line()
-HERE = "127.0.0.0/8"  # the networks that the tablets ask from
+HERE, BEHIND_PROXY = "127.0.0.0/8", "10.1.0.0/16"  # networks of schools
 WITHIN_S = 5.0  # that a tablet may take to begin a lesson, through the request that waits, or to end one
 PRESENT_WITHIN_S = 30.0
 _COARSE_S = 0.1  # a file's time is read off a clock that stands still for some milliseconds
@@ -92,10 +92,11 @@ class Room:
     code: str = ""
     tablets: list[LiveTablet] = field(default_factory=list)
 
-    def have_agent(self, agent: AgentProcess) -> None:
-        """Start a real agent as the first pupil's tablet."""
-        agent.tell("--server", self.site.server.address, "--code", self.code, "--serial", self.pupils[0].serial)
-        agent.start()
+    def have_agents(self, *agents: AgentProcess) -> None:
+        """Start real agents as the first pupils' tablets."""
+        for pupil, agent in zip(self.pupils, agents, strict=False):
+            agent.tell("--server", self.site.server.address, "--code", self.code, "--serial", pupil.serial)
+            agent.start()
 
     def await_present(
         self, count: int | None = None, *, since: datetime | None = None, within_s: float = PRESENT_WITHIN_S
@@ -204,11 +205,13 @@ class Site:
         server: the server.
         app: an application on the same database, as another process has it.
         ending: what is switched off at the end.
+        networked: schools by the networks that they have told.
     """
 
     server: Server
     app: Flask
     ending: ExitStack
+    networked: dict[str, int] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
@@ -231,11 +234,25 @@ class Site:
             calendar_editing.set_day(today, school_id=None, is_school_day=True, title="Prøvedag", by=BY, now=now)
             calendar_editing.set_hours(today.weekday(), all_day, school_id=None, by=BY, now=now)
 
-    def room(self, count: int = 2, *, networks: Sequence[str] | None = None, is_present: bool = True) -> Room:
-        """Make a school with a class, its teacher, and a tablet for each pupil, on and present where nothing else is told."""
+    def tell_networks(self, *networks: str) -> None:
+        """Make a school for each range; before a tablet asks, as the server looks only now and then what schools told."""
+        for told_range in networks:
+            with self.database():
+                school = make.school(f"Skole {next(_number)}")
+                deciding.set_networks(school, [told_range], by=BY, now=clock.now())
+                self.networked[told_range] = school.id
+
+    def room(self, count: int = 2, *, network: str | None = None, is_present: bool = True) -> Room:
+        """Make a class, its teacher, and a tablet for each pupil, on and present where nothing else is told.
+
+        Args:
+            count: how many pupils.
+            network: of the school, where one was told; else it is a new school that has told none.
+            is_present: whether the tablets are on.
+        """
         with self.database():
-            school = make.school(f"Skole {next(_number)}")
-            school.networks = list(networks) if networks is not None else None
+            known = self.networked.get(network or "")
+            school = make.school(f"Skole {next(_number)}") if known is None else db.session.get_one(School, known)
             of = make.school_class(school, f"{next(_number)}A")
             make.assign(make.published(f"base-{of.id}", **{"camera.allowed": False}), Place.school_class(of))
             room = self._room(of, [self._pupil(of) for _ in range(count)])

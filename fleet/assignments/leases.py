@@ -15,7 +15,7 @@ from sqlalchemy import Select, delete, insert, select, update
 
 from fleet.assignments.models import Lease, LeasedTablet
 from fleet.assignments.timeline import Timed
-from fleet.db import db, id_set
+from fleet.db import db, id_set, read_again
 from profiles.layering import Layer, Level
 
 
@@ -76,7 +76,7 @@ def grant(told: Iterable[Held]) -> None:
         if one.ends_at > one.starts_at
     ]
     if rows:
-        db.session.execute(insert(LeasedTablet), rows)
+        db.session.execute(insert(LeasedTablet).returning(LeasedTablet.id), rows)  # so that all go in one statement
 
 
 def cut(device_ids: Collection[int], *, at: datetime, lease_ids: Collection[int] | None = None) -> None:
@@ -94,7 +94,7 @@ def cut(device_ids: Collection[int], *, at: datetime, lease_ids: Collection[int]
     running = update(LeasedTablet).where(*mine).values(ends_at=at)
     for statement in (later, running):
         db.session.execute(statement.execution_options(synchronize_session=False))
-    db.session.expire_all()
+    read_again(LeasedTablet)
 
 
 def layers(given: Select[Any], now: datetime) -> tuple[dict[int, tuple[Held, ...]], dict[Held, Timed]]:

@@ -19,9 +19,9 @@ from fleet.assignments import leases, schedules, timeline
 from fleet.assignments.leases import Held
 from fleet.assignments.models import Assignment, Profile, ProfileVersion, Scope
 from fleet.assignments.timeline import Segment, Timed
-from fleet.db import changed, db, follow, id_set, take_turn
+from fleet.db import changed, db, follow, id_set, read_again, take_turn
 from fleet.devices import states
-from fleet.devices.models import Device
+from fleet.devices.models import Device, DeviceState
 from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
 from fleet.schools.queries import holding
 from profiles.digest import digest
@@ -84,6 +84,10 @@ _KEEP_SCHEDULES = {
 }
 
 
+_KEPT = 4_096
+_known_settings: dict[str, Mapping[str, Any]] = {}  # by digest: what a digest names never changes
+
+
 @dataclass(frozen=True, slots=True)
 class Applicable:
     """An assignment with what layering needs of it and what a reason tells of it."""
@@ -104,9 +108,16 @@ def layer_name(assignment_id: int) -> str:
 
 
 def standing(now: datetime) -> list[Applicable]:
-    """Return all assignments that apply now or will, none of schools and classes that are no more; one statement."""
+    """Return all assignments that apply now or will, none of schools and classes that are no more.
+
+    One statement, and another where settings are not known yet.
+    """
+    one = Assignment
     query = (
-        select(Assignment, ProfileVersion.settings, Profile.name, ProfileVersion.number)
+        select(
+            one.id, one.scope, one.school_id, one.class_id, one.device_id, one.starts_at, one.ends_at, one.created_at,
+            Profile.name, ProfileVersion.number, ProfileVersion.digest,
+        )
         .join(Assignment.profile_version)
         .join(ProfileVersion.profile)
         .outerjoin(School, School.id == Assignment.school_id)
@@ -114,14 +125,29 @@ def standing(now: datetime) -> list[Applicable]:
         .where(Assignment.withdrawn_at.is_(None), or_(Assignment.ends_at.is_(None), Assignment.ends_at > now))
         .where(School.ended_at.is_(None), SchoolClass.ended_at.is_(None))
         .order_by(Assignment.id)
-    )
+    )  # fmt: skip
+    rows = db.session.execute(query).all()
+    settings = _settings({row.digest for row in rows})
     found = []
-    for one, settings, profile, number in db.session.execute(query):
-        since = one.starts_at or one.created_at
-        layer = Layer(_LEVELS[one.scope], layer_name(one.id), since, settings)
-        timed = Timed(layer, one.starts_at, one.ends_at)
-        place = (one.school_id, one.class_id, one.device_id)
-        found.append(Applicable(one.id, one.scope, *place, timed, profile, number))
+    for row in rows:
+        layer = Layer(_LEVELS[row.scope], layer_name(row.id), row.starts_at or row.created_at, settings[row.digest])
+        timed = Timed(layer, row.starts_at, row.ends_at)
+        place = (row.school_id, row.class_id, row.device_id)
+        found.append(Applicable(row.id, row.scope, *place, timed, row.name, row.number))
+    return found
+
+
+def _settings(digests: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    """Return settings of profiles' versions by digest; at most one statement."""
+    found = {digest: settings for digest in digests if (settings := _known_settings.get(digest)) is not None}
+    missing = set(digests) - found.keys()
+    if missing:
+        query = select(ProfileVersion.digest, ProfileVersion.settings).where(ProfileVersion.digest.in_(missing))
+        read = {row.digest: row.settings for row in db.session.execute(query)}
+        if len(_known_settings) + len(read) > _KEPT:  # threads share it: what is needed here is in ``found``
+            _known_settings.clear()
+        _known_settings.update(read)
+        found |= read
     return found
 
 
@@ -211,7 +237,7 @@ def _work_out(given: Select[Any], now: datetime) -> frozenset[int]:
     ]
     states.lock(given)
     moved = frozenset(row[0] for row in _run(_UPDATE, rows, now))
-    db.session.expire_all()
+    read_again(DeviceState)
     return moved
 
 

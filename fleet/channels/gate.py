@@ -12,9 +12,9 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import structlog
@@ -208,7 +208,13 @@ class Gate:
         await send({"type": "http.response.body", "body": response.body})
 
     def _date(self) -> bytes:
-        return format_datetime(self._now(), usegmt=True).encode()
+        return _date(int(self._now().timestamp()))
+
+
+@lru_cache(maxsize=4)
+def _date(second: int) -> bytes:
+    """Return a second since 1970 as HTTP writes it; thousands of answers share one."""
+    return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True).encode()
 
 
 class _Room:
@@ -246,7 +252,8 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, take: Calla
     headers = _headers(scope["headers"])
     if _length(headers) > max_body_bytes:
         raise TooLargeError
-    body = await _body(receive, max_body_bytes, take)
+    is_bare = scope["method"] == "GET" and "content-length" not in headers and "transfer-encoding" not in headers
+    body = b"" if is_bare else await _body(receive, max_body_bytes, take)
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     query = scope["query_string"].decode("latin-1")

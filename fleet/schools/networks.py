@@ -34,10 +34,12 @@ def _range(told: str) -> Range:
 
 def is_inside(address: str | None, ranges: Ranges) -> bool | None:
     """Whether an address is in one of the ranges; None where there are none, or the address cannot be read."""
+    if not ranges:
+        return None
     try:
         found = ipaddress.ip_address(address or "")
     except ValueError:
         return None
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
-    return any(found in one for one in ranges) if ranges else None
+    return any(found in one for one in ranges)

@@ -7,6 +7,7 @@ the tablet has the signed configuration and the profile; their reports are part 
 
 import resource
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,10 @@ class _Watched(SimulatedDevice):
         return found
 
 
+def _say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
 def _until(is_so: Callable[[], bool], what: str, *, within_s: float = _WITHIN_S, step_s: float = 0.02) -> None:
     ends_at = time.perf_counter() + within_s
     while not is_so():
@@ -84,17 +89,17 @@ def _lesson(
     digest, base = town.classes[0].expected[name], devices[0].applied
     for one in devices:
         one.applied_at.clear()
-    sent = _started(teachers.start(town.sets[name]))[0]
+    sent = _taken(teachers.start(town.sets[name]))[0]
     _until(lambda: all(digest in one.applied_at for one in devices), "that all of a class apply the lesson")
-    teachers.end(sent.lesson_id or 0)
+    _taken([teachers.end(sent.lesson_id or 0)])
     _until(lambda: all(base is not None and base[0] in one.applied_at for one in devices), "that all are back")
     return [one.applied_at[digest] - sent.sent_at for one in devices]
 
 
-def _started(sent: list[Sent]) -> list[Sent]:
+def _taken(sent: list[Sent]) -> list[Sent]:
     for one in sent:
         if one.status != 303:
-            raise SystemExit(f"bench: a start was answered {one.status}")
+            raise SystemExit(f"bench: a teacher's form was answered {one.status}")
     return sent
 
 
@@ -128,6 +133,7 @@ def _everybody(made: Ground, server: Server, town: Municipality, tablets: int) -
     pairs = [(tablet, one.expected[name]) for one in classes for tablet in one.tablets][:tablets]
     keys = authority.load(made.data_dir / "secrets", now=clock.now())
     meter, begun = _Meter(made, server), clock.now()
+    _say(f"{tablets} tablets sign their requests and begin to wait")
     generator = Generator(pairs, keys.assignment.public_key())
     try:
         memory, earlier = [meter.memory_mib()], municipality.waiting_as_noted(made.app)
@@ -135,6 +141,7 @@ def _everybody(made: Ground, server: Server, town: Municipality, tablets: int) -
             wanted = earlier + generator.open(count)
             _until(partial(_are_noted, made, wanted), "that all wait", step_s=0.5)
             memory.append(meter.memory_mib())
+        _say(f"{tablets} tablets wait; {len(classes)} teachers open their pages")
         teachers = Teachers(server.port, classes)
         teachers.open_pages()
         time.sleep(1.0)
@@ -225,6 +232,7 @@ def run(*, kind: str, quick: bool) -> dict[str, Any]:
         port = free_port()
         town = municipality.fill(made.app, classes=classes, authority=f"127.0.0.1:{port}")
         with serving(made.url, made.data_dir, jobs="off", port=port) as server:
+            _say(f"one class of {ONE_CLASS} tablets")
             taken = _one_class(made, server, town, QUICK_ROUNDS if quick else ROUNDS)
             found = _everybody(made, server, town, tablets)
     return {

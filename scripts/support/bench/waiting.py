@@ -172,8 +172,13 @@ class _Line(asyncio.Protocol):
         if status == 304 or self.news:
             asyncio.get_running_loop().call_later(_AGAIN_S, self._wait)
             return
-        self.news = body
-        if self.expected.encode() in body:  # the schedule is in base64, so this is the name of a body that came along
+        # The schedule is in base64, so what stands in clear is the name of a body that came along.
+        if (comes_along := self.expected.encode() in body) or self.expected in _profiles(body):
+            self.news = body
+        else:  # news of another kind: once a week a configuration is renewed
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._wait)
+            return
+        if comes_along:
             self._has_all()
         else:
             self.arrival.was_fetched = True
@@ -203,14 +208,19 @@ async def connect(line: _Line) -> None:
         asyncio.get_running_loop().call_later(1.0, lambda: asyncio.ensure_future(connect(line)))
 
 
+def _profiles(news: bytes) -> set[str]:
+    """Return the profiles of a configuration's schedule."""
+    payload = json.loads(base64.b64decode(json.loads(news)["payload"]))
+    return {entry["profile"] for entry in payload["schedule"]}
+
+
 def _check(line: _Line, key: ec.EllipticCurvePublicKey | None) -> bool:
     """Whether what a tablet got has the lesson's profile now, signed by the server's key where it is given."""
     if not line.news:
         return False
-    told = json.loads(line.news)
-    payload = base64.b64decode(told["payload"])
     if key is not None:
-        kind = CONFIG_TYPE.encode()
+        told, kind = json.loads(line.news), CONFIG_TYPE.encode()
+        payload = base64.b64decode(told["payload"])
         try:
             key.verify(
                 base64.b64decode(told["signatures"][0]["sig"]),
@@ -219,7 +229,7 @@ def _check(line: _Line, key: ec.EllipticCurvePublicKey | None) -> bool:
             )
         except InvalidSignature:
             return False
-    return any(entry["profile"] == line.expected for entry in json.loads(payload)["schedule"])
+    return line.expected in _profiles(line.news)
 
 
 class _Crowd:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from fleet.access import Grant, Principal, Role
 from fleet.assignments import leases, schedules
 from fleet.assignments.assigning import Place
+from fleet.checkins import polls
 from fleet.db import changed, db, run_followers
 from fleet.devices.models import Device, DevicePresence, DeviceState
 from fleet.lessons import life, sets
@@ -83,10 +84,15 @@ def seen(device_ids: Sequence[int], *, at: datetime, now: datetime, is_at_school
     run_followers()
 
 
+def fetched(device_ids: Sequence[int], *, now: datetime) -> None:
+    """Have tablets fetched their configuration as it stands."""
+    polls.note_fetched({one: db.session.get_one(DeviceState, one).config_version for one in device_ids}, now=now)
+    run_followers()
+
+
 def obeyed(device_ids: Sequence[int], *, now: datetime, failures: Sequence[dict[str, str]] = ()) -> None:
     """Have tablets fetched, and reported to have, what they shall have now."""
-    changed("fetched", device_ids, now=now)
-    run_followers()
+    fetched(device_ids, now=now)
     for device_id in device_ids:
         state = db.session.get_one(DeviceState, device_id)
         state.applied_digest, state.failures = due(device_id, now)["profile"], list(failures) or None

@@ -209,7 +209,7 @@ def list_lessons(class_title: str | None, school: str | None, *, over: bool, as_
                 school_class=find_class(class_title, school) if class_title is not None else None,
             )
         )  # fmt: skip
-        counts = views.counts([one.id for one in found])
+        counts = views.counts([one.id for one in found], now=now)
         rows = [
             plain(one, now) | dict(zip(("meant", "arrived"), counts.get(one.id, (0, 0)), strict=True)) for one in found
         ]

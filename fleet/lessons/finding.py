@@ -14,7 +14,7 @@ from fleet.db import db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import NotFoundError
 from fleet.lessons import life, plans
-from fleet.lessons.models import Lesson, LessonPlan, LessonTablet, Part
+from fleet.lessons.models import Lesson, LessonPlan, LessonTablet
 from fleet.people.models import Account, AccountGrant
 from fleet.schools import calendar
 from fleet.schools.models import SchoolClass
@@ -24,7 +24,7 @@ _APPS = 24  # as many as one can look through
 
 def of_tablet(device_id: int, *, by: Principal, now: datetime) -> Lesson | None:
     """Return the lesson that a tablet is in now, if ``by`` may act in it; one statement."""
-    is_in = (LessonTablet.device_id == device_id, LessonTablet.part == Part.IN)
+    is_in = (LessonTablet.device_id == device_id, LessonTablet.is_in(now))
     query = _running(now).join(LessonTablet, LessonTablet.lesson_id == Lesson.id).where(*is_in)
     return _newest(query, by)
 

@@ -2,7 +2,7 @@
 
 Each follower is called before the commit of the transaction in which it happened, with all tablets it happened to, and
 costs one statement where none of them is in a lesson. What a report or a fetch says is only noted: that transaction
-holds tablets' rows and takes no turn. What changes who is in takes the turn and settles.
+holds tablets' rows and takes no turn. What changes who is in takes the turn first, and settles.
 """
 
 from collections import defaultdict
@@ -12,11 +12,12 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, func, literal, or_, select, update
+from sqlalchemy import Select, func, label, literal, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, contains_eager
 
 from fleet.assignments import schedules
 from fleet.assignments.materialise import settle
-from fleet.db import db, follow, id_set
+from fleet.db import db, follow, id_set, read_again
 from fleet.devices.models import Device, DeviceState
 from fleet.lessons import granting, members
 from fleet.lessons.models import Lesson, LessonTablet, Part
@@ -25,23 +26,26 @@ from fleet.schools import calendar
 from fleet.schools.models import Membership, MembershipRole
 from fleet.schools.queries import holding
 
-# How long stragglers are looked for: a tablet may lie in a bag over the holidays, and its lesson's row is kept as long.
+# How long stragglers are looked for: a tablet may lie in a bag over the holidays.
 SOUGHT_FOR = timedelta(days=21)
 
 
 def _follow_fetched(ids: frozenset[int], now: datetime) -> None:
     """Note that tablets have fetched what lessons gave them."""
-    touched = LessonTablet.touched_at
     query = (
         update(LessonTablet)
         .where(
             LessonTablet.device_id.in_(id_set(ids)),
             LessonTablet.granted_at.is_not(None),
             LessonTablet.fetched_at.is_(None),
-            LessonTablet.part == Part.IN,
+            LessonTablet.is_in(now),
             LessonTablet.lesson_id.in_(select(Lesson.id).where(Lesson.ends_at > now)),
+            # What was handed out may be older than what a lesson has given since.
+            LessonTablet.device_id.in_(
+                select(DeviceState.device_id).where(DeviceState.fetched_version == DeviceState.config_version)
+            ),
         )
-        .values(fetched_at=now, touched_at=func.coalesce(touched, literal(now, touched.type)))
+        .values(fetched_at=now, touched_at=_first(LessonTablet.touched_at, now))
     )
     db.session.execute(query.execution_options(synchronize_session=False))
 
@@ -54,17 +58,36 @@ def note_arrivals(device_ids: Collection[int] | None, *, now: datetime) -> int:
     """Note which tablets have what their lesson gave, and which are back at what they shall have after one.
 
     Args:
-        device_ids: these, which have just reported; None: all that are not back yet, for a job, which finds those whose
-            profile was no other in the lesson than outside.
+        device_ids: these, which have just reported, so that their rows are held; None: all that are not back yet, for
+            a job, which finds those whose profile was no other in the lesson than outside.
         now: the instant.
 
     Returns:
         How many rows were noted.
     """
+    arrived, back = _news(device_ids, now)
+    if device_ids is None and (arrived or back):
+        held = {one.device_id for one in (*arrived, *back)}
+        granting.hold(held)
+        arrived, back = _news(held, now)  # as it is now that nobody else writes them
+    _write(
+        arrived,
+        arrived_at=now,
+        failures=_of_tablet(DeviceState.failures),
+        fetched_at=_first(LessonTablet.fetched_at, now),
+        touched_at=_first(LessonTablet.touched_at, now),
+    )
+    _write(back, back_at=_of_tablet(DeviceState.last_seen_at))
+    return len(arrived) + len(back)
+
+
+def _news(device_ids: Collection[int] | None, now: datetime) -> tuple[list[Any], list[Any]]:
+    """Return the rows of tablets that have what their lesson gave, and of those that are back, not noted yet."""
+    one = LessonTablet
     query = (
         select(
-            LessonTablet, Lesson.starts_at, Lesson.ends_at, DeviceState.schedule_digest, DeviceState.applied_digest,
-            DeviceState.failures, DeviceState.last_seen_at,
+            one.id, one.device_id, label("is_in", one.is_in(now)), one.freed_at, one.arrived_at, Lesson.ends_at,
+            DeviceState.schedule_digest, DeviceState.applied_digest, DeviceState.last_seen_at,
         )
         .join(LessonTablet.lesson)
         .join(DeviceState, DeviceState.device_id == LessonTablet.device_id)
@@ -73,38 +96,42 @@ def note_arrivals(device_ids: Collection[int] | None, *, now: datetime) -> int:
             LessonTablet.back_at.is_(None),
             Lesson.ends_at > now - SOUGHT_FOR,
             Lesson.starts_at <= now,
+            or_(one.arrived_at.is_(None), one.freed_at <= now, Lesson.ends_at <= now),
         )
     )  # fmt: skip
     if device_ids is not None:
         query = query.where(LessonTablet.device_id.in_(id_set(device_ids)))
     rows = db.session.execute(query).all()
     known = schedules.load({row.schedule_digest for row in rows if row.schedule_digest is not None})
-    count = 0
+    arrived: list[Any] = []
+    back: list[Any] = []
     for row in rows:
-        entries = known.get(row.schedule_digest)
+        entries, freed_at = known.get(row.schedule_digest), row.freed_at or row.ends_at
         if entries is None or schedules.entry_at(entries, now)["profile"] != row.applied_digest:
             continue
-        count += _note(row, heard_at=now if device_ids is not None else row.last_seen_at, now=now)
-    db.session.flush()
-    return count
+        if freed_at > now:
+            arrived += [row] if row.is_in and row.arrived_at is None else []
+        elif row.last_seen_at is not None and row.last_seen_at >= freed_at:
+            back.append(row)
+    return arrived, back
 
 
-def _note(row: Any, *, heard_at: datetime | None, now: datetime) -> bool:
-    """Note what a tablet that has what it shall have says about a lesson; returns whether it says anything new."""
-    one: LessonTablet = row.LessonTablet
-    freed_at = one.freed_at or (row.ends_at if row.ends_at <= now else None)
-    if heard_at is None:
-        return False
-    if freed_at is None:
-        if one.arrived_at is not None or one.part is not Part.IN:
-            return False
-        one.arrived_at, one.failures = now, row.failures
-        one.fetched_at, one.touched_at = one.fetched_at or now, one.touched_at or now
-        return True
-    if one.back_at is not None or heard_at < freed_at:
-        return False
-    one.back_at = heard_at
-    return True
+def _first(column: InstrumentedAttribute[datetime | None], now: datetime) -> Any:
+    """Return what stands there already, else now."""
+    return func.coalesce(column, literal(now, column.type))
+
+
+def _of_tablet(column: InstrumentedAttribute[Any]) -> Any:
+    """Select what the row of the tablet says."""
+    return select(column).where(DeviceState.device_id == LessonTablet.device_id).scalar_subquery()
+
+
+def _write(rows: Collection[Any], **values: Any) -> None:
+    """Set columns of lessons' tablets; one statement."""
+    if rows:
+        query = update(LessonTablet).where(LessonTablet.id.in_(id_set(row.id for row in rows))).values(**values)
+        db.session.execute(query.execution_options(synchronize_session=False))
+        read_again(LessonTablet)
 
 
 class Follower:
@@ -119,11 +146,10 @@ class Follower:
 
     def follow_presence(self, ids: frozenset[int], now: datetime) -> None:
         """Let tablets join or leave lessons as they come or are heard of elsewhere."""
-        rows = _open(ids, (Part.IN, Part.UNSEEN, Part.ELSEWHERE), now)
-        if not rows:
-            return
+        # First the turn: a lesson that is being started has looked for these tablets before they came, and is not to
+        # be seen yet.
         granting.begin_turn()
-        rows = _open(ids, (Part.IN, Part.UNSEEN, Part.ELSEWHERE), now)  # others have moved them meanwhile
+        rows = _open(ids, (Part.UNSEEN, Part.ELSEWHERE), now)
         known = members.presences([one.device_id for one in rows])
         moves: dict[tuple[int, Part], list[int]] = defaultdict(list)
         lessons = {one.lesson_id: one.lesson for one in rows}
@@ -135,8 +161,9 @@ class Follower:
                 lesson_starts_at=one.lesson.starts_at,
                 day_began_at=members.day_began_at(now, self._timezone),
             )
+            before = Part.IN if one.is_in(now) else one.part
             # Who is in stays in until heard of elsewhere: the teacher may have said so.
-            if part is not one.part and not (one.part is Part.IN and part is Part.UNSEEN):
+            if part is not before and not (before is Part.IN and part is Part.UNSEEN):
                 moves[one.lesson_id, part].append(one.device_id)
         self._move(moves, lessons, now)
 
@@ -146,23 +173,24 @@ class Follower:
         granting.hold({device_id for ones in moves.values() for device_id in ones})
         calendars = calendar.load(self._timezone)
         moved: frozenset[int] = frozenset()
-        for (lesson_id, part), device_ids in moves.items():
+        # First who leaves: a lesson that a tablet has left has no say in which other one has it.
+        for (lesson_id, part), device_ids in sorted(moves.items(), key=lambda move: move[0][1] is Part.IN):
             lesson = lessons[lesson_id]
             if part is Part.IN:
                 moved |= granting.give(lesson, device_ids, calendars=calendars, now=now)
             else:
-                inside = set(granting.in_lesson(lesson_id)) & set(device_ids)
+                inside = set(granting.in_lesson(lesson_id, now=now)) & set(device_ids)
                 moved |= granting.take_back(lesson, inside, part, now=now)
                 granting.write(lesson_id, set(device_ids) - inside, part=part, part_since=now)
         settle(moved, now=now)
 
     def follow_devices(self, ids: frozenset[int], now: datetime) -> None:
         """Let tablets that changed hands join the lessons of their new pupil's classes, and leave the others."""
+        granting.begin_turn()
         today = now.astimezone(self._timezone).date()
         lessons = {one.id: one for one in db.session.scalars(_concerned(ids, today, now))}
         if not lessons:
             return
-        granting.begin_turn()
         rows = {(one.lesson_id, one.device_id): one for one in _open(ids, tuple(Part), now)}
         moves: dict[tuple[int, Part], list[int]] = defaultdict(list)
         for lesson in lessons.values():
@@ -209,13 +237,14 @@ def _concerned(device_ids: Collection[int], today: date, now: datetime) -> Selec
 
 
 def _open(device_ids: Collection[int], parts: tuple[Part, ...], now: datetime) -> list[LessonTablet]:
-    """Return the tablets' rows in lessons that are not over."""
+    """Return the tablets' rows in lessons that are not over: those that are in, and those of these parts."""
     query = (
         select(LessonTablet)
         .join(LessonTablet.lesson)
+        .options(contains_eager(LessonTablet.lesson))
         .where(
             LessonTablet.device_id.in_(id_set(device_ids)),
-            LessonTablet.part.in_(parts),
+            or_(LessonTablet.is_in(now), LessonTablet.part.in_(parts)),
             Lesson.ends_at > now,
             Lesson.ended_at.is_(None),
         )

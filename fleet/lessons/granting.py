@@ -6,16 +6,16 @@ meanwhile, and write a tablet's row before its lessons' rows, too. Afterwards it
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, case, select, update
 
 from fleet.assignments import leases
 from fleet.assignments.leases import Held
-from fleet.db import db, id_set, take_turn
+from fleet.db import db, id_set, read_again, take_turn
 from fleet.devices import states
 from fleet.lessons import plans
 from fleet.lessons.models import Lesson, LessonGift, LessonTablet, Part
@@ -33,9 +33,9 @@ class Holder:
     is_planned: bool
 
 
-def hold(device_ids: Collection[int]) -> None:
-    """Take the tablets' rows, before any row of a lesson is written."""
-    states.lock(id_set(device_ids))
+def hold(device_ids: Collection[int] | Select[Any]) -> None:
+    """Take the tablets' rows, before any row of a lesson is written; all that a transaction will write, at once."""
+    states.lock(device_ids if isinstance(device_ids, Select) else id_set(device_ids))
 
 
 def begin_turn() -> None:
@@ -129,25 +129,23 @@ def _give_way(settled: Mapping[int, Settled], holders: Mapping[int, Holder], *, 
 
 
 def _note(lesson: Lesson, settled: Mapping[int, Settled], *, is_longer: bool, now: datetime) -> None:
-    """Note in the lesson who is in, from whom it was taken, and who went to another lesson."""
-    groups: dict[tuple[Part, int | None, bool], list[int]] = defaultdict(list)
+    """Note in the lesson who is in, from whom it was taken, and who went, or will go, to another lesson."""
+    groups: dict[Settled, list[int]] = defaultdict(list)
     for device_id, one in settled.items():
-        if one.is_granted and is_longer:
-            continue
-        if one.is_granted:
-            other = one.yields[0] if one.yields else None
-            groups[Part.IN, other, True].append(device_id)
-        else:
-            groups[Part.TAKEN, one.taken_by, False].append(device_id)
-    for (part, other, is_granted), device_ids in groups.items():
-        values: dict[str, Any] = {"part": part, "part_since": now, "other_lesson_id": other}
-        if is_granted:
+        groups[one].append(device_id)
+    for one, device_ids in groups.items():
+        values: dict[str, Any] = {}
+        if one.is_granted and not is_longer:
             values |= {
-                "granted_at": now, "fetched_at": None, "arrived_at": None, "failures": None, "freed_at": None,
-                "back_at": None,
+                "granted_at": now, "fetched_at": None, "arrived_at": None, "failures": None, "back_at": None,
+                "other_lesson_id": one.yields[0] if one.yields else None,
             }  # fmt: skip
+        if one.taken_by is None:
+            since = case((LessonTablet.part == Part.IN, LessonTablet.part_since), else_=now)
+            values |= {"part": Part.IN, "part_since": since, "freed_at": None}
         else:
-            values |= {"freed_at": now}
+            until = one.ends_at if one.is_granted else now
+            values |= {"part": Part.TAKEN, "part_since": until, "other_lesson_id": one.taken_by, "freed_at": until}
         write(lesson.id, device_ids, **values)
 
 
@@ -155,7 +153,7 @@ def write(lesson_id: int, device_ids: Collection[int], **values: Any) -> None:
     """Set columns of a lesson's tablets; one statement."""
     mine = (LessonTablet.lesson_id == lesson_id, LessonTablet.device_id.in_(id_set(device_ids)))
     db.session.execute(update(LessonTablet).where(*mine).values(**values).execution_options(synchronize_session=False))
-    db.session.expire_all()
+    read_again(LessonTablet)
 
 
 def take_back(lesson: Lesson, device_ids: Collection[int], part: Part, *, now: datetime) -> frozenset[int]:
@@ -170,9 +168,7 @@ def take_back(lesson: Lesson, device_ids: Collection[int], part: Part, *, now: d
     return frozenset(device_ids)
 
 
-def in_lesson(lesson_id: int, parts: Iterable[Part] = (Part.IN,)) -> list[int]:
-    """Return the tablets of a lesson that are in it, or have one of these parts."""
-    query = select(LessonTablet.device_id).where(
-        LessonTablet.lesson_id == lesson_id, LessonTablet.part.in_(list(parts))
-    )
+def in_lesson(lesson_id: int, *, now: datetime) -> list[int]:
+    """Return the tablets that are in a lesson."""
+    query = select(LessonTablet.device_id).where(LessonTablet.lesson_id == lesson_id, LessonTablet.is_in(now))
     return list(db.session.scalars(query.order_by(LessonTablet.device_id)))

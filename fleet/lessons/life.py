@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import insert, select
 
 from fleet import audit
-from fleet.access import Permission, Principal, Role, require
+from fleet.access import Permission, Principal, require
 from fleet.assignments import leases
 from fleet.assignments.materialise import settle
 from fleet.db import db
@@ -19,7 +19,7 @@ from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundEr
 from fleet.lessons import forecast, granting, members, sets
 from fleet.lessons.models import Lesson, LessonGift, LessonPlan, LessonSet, LessonTablet, Part
 from fleet.lessons.rules import Limits, limits, part_of
-from fleet.people.models import Account, AccountGrant
+from fleet.people.models import Account
 from fleet.schools import calendar
 from fleet.schools.calendar import Calendar
 from fleet.schools.models import SchoolClass
@@ -97,20 +97,17 @@ def _end_emptied(lesson: Lesson, *, by: Principal, now: datetime) -> None:
     running = (Lesson.starts_at <= now, Lesson.ends_at > now, Lesson.ended_at.is_(None))
     query = select(Lesson).where(Lesson.class_id == lesson.class_id, Lesson.id != lesson.id, *running)
     for earlier in db.session.scalars(query).all():
-        if not granting.in_lesson(earlier.id):
+        if not granting.in_lesson(earlier.id, now=now):
             _end(earlier, by=by, now=now)
 
 
 def begin_planned(
     plan: LessonPlan, *, starts_at: datetime, ends_at: datetime, now: datetime, timezone: ZoneInfo
-) -> Lesson | None:
+) -> Lesson:
     """Make a plan's lesson shortly before it begins, so that tablets know of it by then.
 
-    Returns:
-        The lesson, which may have no tablet yet: one may be taken from a cart. None where the class has ended.
+    It may have no tablet yet: one may be taken from a cart. The caller has seen that it may be held.
     """
-    if plan.school_class.ended_at is not None:
-        return None
     lesson = _create(
         plan.school_class, plan.set, holder_id=plan.holder_id, plan_id=plan.id, starts_at=starts_at, ends_at=ends_at,
         takes_unseen=False, now=now,
@@ -229,8 +226,10 @@ def _gather(lesson: Lesson, *, absent: Collection[int], calendars: Calendars, ti
         for one in found
     ]  # fmt: skip
     if rows:
-        # render_nulls: else rows with and without a forecast are statements of their own, as often as they take turns
-        db.session.execute(insert(LessonTablet).execution_options(render_nulls=True), rows)
+        # render_nulls: else rows with and without a forecast are statements of their own, as often as they take turns.
+        # returning: all rows go in one statement.
+        query = insert(LessonTablet).returning(LessonTablet.id).execution_options(render_nulls=True)
+        db.session.execute(query, rows)
     settle(granting.give(lesson, coming, calendars=calendars, now=now), now=now)
     return len(found)
 
@@ -290,8 +289,9 @@ def extend(lesson_id: int, *, until: datetime, by: Principal, now: datetime, tim
     calendars = calendar.load(timezone)
     if until <= now:
         raise InvalidError(kind="lesson", reason="it would end before now: end it instead", until=until)
-    require_times(lesson.school_class, lesson.starts_at, until, by=by, calendars=calendars)
-    device_ids = granting.in_lesson(lesson.id)
+    if not lesson.starts_at < until <= lesson.ends_at:  # whatever may be, a shorter one may
+        require_times(lesson.school_class, lesson.starts_at, until, by=by, calendars=calendars)
+    device_ids = granting.in_lesson(lesson.id, now=now)
     granting.hold(device_ids)
     lesson.ends_at = until.astimezone(UTC)
     db.session.flush()
@@ -313,12 +313,11 @@ def end(lesson_id: int, *, by: Principal, now: datetime) -> Lesson:
 
 
 def _end(lesson: Lesson, *, by: Principal, now: datetime) -> None:
-    device_ids = granting.in_lesson(lesson.id, list(Part))
+    device_ids = granting.in_lesson(lesson.id, now=now)
     granting.hold(device_ids)
-    at = max(now, lesson.starts_at)
-    lesson.ends_at, lesson.ended_at = at, now
+    lesson.ends_at, lesson.ended_at = max(now, lesson.starts_at), now
     leases.cut(device_ids, at=now, lease_ids=[gift.lease_id for gift in lesson.given])
-    granting.write(lesson.id, granting.in_lesson(lesson.id), freed_at=now)
+    granting.write(lesson.id, device_ids, freed_at=now)
     settle(device_ids, now=now)
     audit.record(by, "lessons.ended", subject=f"lesson:{lesson.id}", now=now, count=len(device_ids))
 
@@ -331,7 +330,7 @@ def change_set(lesson_id: int, given: LessonSet, *, by: Principal, now: datetime
         LessonOverError: it is over.
     """
     lesson = running(lesson_id, by=by, now=now)
-    device_ids = granting.in_lesson(lesson.id)
+    device_ids = granting.in_lesson(lesson.id, now=now)
     granting.hold(device_ids)
     _give_set(lesson, given, now)
     db.session.expire(lesson, ["given"])
@@ -349,14 +348,12 @@ def hand_over(lesson_id: int, to: Account, *, by: Principal, now: datetime) -> L
         InvalidError: the colleague has no role at the school, or may not sign in.
     """
     lesson = running(lesson_id, by=by, now=now)
-    if to.disabled_at is not None or not any(_teaches_at(grant, lesson) for grant in to.grants):
+    if to.disabled_at is not None or all(
+        one.school_id not in {None, lesson.school_class.school_id} for one in to.grants
+    ):
         raise InvalidError(kind="lesson", reason="the colleague has no role at this school", account=to.username)
     lesson.holder_id = to.id
     db.session.flush()
     db.session.expire(lesson, ["holder"])
     audit.record(by, "lessons.handed-over", subject=f"lesson:{lesson.id}", now=now, account_id=to.id)
     return lesson
-
-
-def _teaches_at(grant: AccountGrant, lesson: Lesson) -> bool:
-    return grant.role in set(Role) and grant.school_id in {None, lesson.school_class.school_id}

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 
 from fleet.db import db, id_set
 from fleet.devices.models import Device, DeviceLife, DevicePresence
@@ -47,6 +48,14 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
     return [
         Member(row.id, row.person_id, Presence(row.polled_at, row.is_at_school)) for row in db.session.execute(query)
     ]
+
+
+def ever(class_ids: Collection[int]) -> Select[Any]:
+    """Select the tablets that a lesson of these classes could mean, on whatever day and in whatever state."""
+    pupils = select(Membership.person_id).where(
+        Membership.class_id.in_(id_set(class_ids)), Membership.role == MembershipRole.PUPIL
+    )
+    return select(Device.id).where(or_(Device.class_id.in_(id_set(class_ids)), Device.person_id.in_(pupils)))
 
 
 def presences(device_ids: Collection[int]) -> dict[int, Presence]:

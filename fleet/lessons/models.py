@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.ext.hybrid import hybrid_method
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.assignments.models import Lease, Profile
@@ -36,7 +37,7 @@ class Part(enum.StrEnum):
     ABSENT = "absent"  # the teacher says so
     UNSEEN = "unseen"  # not heard from today; comes in when it is
     ELSEWHERE = "elsewhere"  # asks from outside the school's networks
-    TAKEN = "taken"  # another lesson has it
+    TAKEN = "taken"  # another lesson has it, or will from ``part_since`` on
     RELEASED = "released"  # the teacher let it go
     GONE = "gone"  # not this class's tablet any more, or out of use
 
@@ -149,9 +150,11 @@ class LessonGift(Base):
 class LessonTablet(Base):
     """A tablet that a lesson meant, and what became of it.
 
+    ``part_since`` is in the future where a lesson that is still to come will have the tablet; until then it is in.
     ``granted_at`` is when the lesson last gave it something; ``fetched_at``, ``arrived_at`` and ``failures`` are of
     that. ``touched_at`` is when it first had anything of the lesson, whatever the lesson gave since. ``freed_at`` is
-    when the lesson ended for it, None while it is in; ``back_at`` when it was seen back at its base since.
+    when the lesson ended for it, or will for another's sake, else None while it is in; ``back_at`` when it
+    was seen back at its base since.
     ``forecast_percent`` was told when the lesson began (``lessons.forecast``). ``counted_at`` is when that was compared
     with what came, and ``is_in_time`` what came, None where it says nothing about the forecast.
     """
@@ -160,6 +163,12 @@ class LessonTablet(Base):
     __table_args__ = (
         UniqueConstraint("lesson_id", "device_id"),
         Index("ix_lesson_tablet_device_id", "device_id"),
+        Index(
+            "ix_lesson_tablet_other_lesson_id",  # few, and each lesson that is forgotten is looked for among them
+            "other_lesson_id",
+            sqlite_where=text("other_lesson_id IS NOT NULL"),
+            postgresql_where=text("other_lesson_id IS NOT NULL"),
+        ),
         Index(
             "ix_lesson_tablet_sought",  # not seen back yet: few, of all that ever were
             "device_id",
@@ -196,6 +205,11 @@ class LessonTablet(Base):
     lesson: Mapped[Lesson] = relationship(foreign_keys=[lesson_id])
     device: Mapped[Device] = relationship()
     person: Mapped[Person | None] = relationship()
+
+    @hybrid_method
+    def is_in(self, now: datetime) -> bool:
+        """Whether the tablet is in the lesson, as long as that runs: a value of a row, and a condition of a query."""
+        return (self.part == Part.IN) | ((self.part == Part.TAKEN) & (self.part_since > now))
 
 
 class ArrivalRecord(Base):

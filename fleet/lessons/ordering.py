@@ -1,6 +1,6 @@
 """Gentle orders in a lesson: a teacher may wish something of the tablets that are in it, while it runs.
 
-What is wished does not outlive the lesson: a message that comes when everybody is at home would be nobody's.
+What is wished outlives the lesson by a minute at most: one that comes when everybody is at home would be nobody's.
 """
 
 from collections.abc import Collection
@@ -41,7 +41,7 @@ def order(
     life.require_running(lesson, now=now)
     if wish.kind not in orders.GENTLE or lesson.starts_at > now:
         raise ForbiddenError(permission=Permission.ORDER_PRIVILEGED.value)
-    inside = set(granting.in_lesson(lesson.id))
+    inside = set(granting.in_lesson(lesson.id, now=now))
     wanted = inside if device_ids is None else set(device_ids)
     if not wanted or not wanted <= inside:
         missing = sorted(wanted - inside)

@@ -64,7 +64,8 @@ def plan(
 
     Raises:
         ForbiddenError: ``by`` does not teach the class.
-        InvalidError: there is no such lesson, or the school's hours or its longest lesson forbid it. Data: ``reason``.
+        InvalidError: there is no such lesson, or its holder may not hold it, as the school's hours or its longest
+            lesson forbid it. Data: ``reason``.
         ConflictError: the class has another plan that can meet it; data has its number.
     """
     require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
@@ -76,9 +77,12 @@ def plan(
     _require_well_formed(made)
     school_calendar = calendar.load(timezone)[school_class.school_id]
     first = _first_lesson(made, school_calendar, now)
-    may_any_time = by.may(Permission.TEACH_ANY_TIME, school_id=school_class.school_id, class_id=school_class.id)
+    holder = _holder(made, school_class, on=first[0].astimezone(timezone).date())
+    may_any_time = all(
+        who.may(Permission.TEACH_ANY_TIME, school_id=school_class.school_id, class_id=school_class.id)
+        for who in (by, holder)
+    )
     _require_allowed(first, school_class, school_calendar, may_any_time=may_any_time)
-    _require_holder(made, school_class, on=first[0].astimezone(timezone).date())
     require_alone(made, today=now.astimezone(timezone).date())
     db.session.add(made)
     db.session.flush()
@@ -128,17 +132,14 @@ def _require_allowed(first: Span, school_class: SchoolClass, school_calendar: Ca
     )  # fmt: skip
 
 
-def _require_holder(made: LessonPlan, school_class: SchoolClass, *, on: date) -> None:
-    if made.holder_id is not None and not may_hold(db.session.get(Account, made.holder_id), school_class, on=on):
+def _holder(made: LessonPlan, school_class: SchoolClass, *, on: date) -> Principal:
+    if made.holder_id is None:
+        return Principal.command_line()
+    account = db.session.get(Account, made.holder_id)
+    who = accounts.principal(account, today=on) if account is not None else None
+    if who is None or not who.may(Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id):
         raise InvalidError(kind="lesson plan", reason="holder", account_id=made.holder_id)
-
-
-def may_hold(holder: Account | None, school_class: SchoolClass, *, on: date) -> bool:
-    """Whether an account may teach a class on a local date."""
-    if holder is None:
-        return False
-    who = accounts.principal(holder, today=on)
-    return who.may(Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
+    return who
 
 
 def require_alone(wanted: LessonPlan, *, today: date) -> None:

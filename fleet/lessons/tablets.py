@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import label, select
 
 from fleet import audit
 from fleet.access import Principal
@@ -69,7 +69,7 @@ def leave_out(lesson_id: int, device_ids: Collection[int], part: Part, *, by: Pr
     if part not in {Part.ABSENT, Part.RELEASED}:
         raise InvalidError(kind="lesson", reason="tablets are left out as absent or released", found=part.value)
     lesson = life.running(lesson_id, by=by, now=now)
-    parts = _parts(lesson, device_ids)
+    parts = _parts(lesson, device_ids, now)
     granting.hold(device_ids)
     inside = [device_id for device_id, one in parts.items() if one is Part.IN]
     moved = granting.take_back(lesson, inside, part, now=now)
@@ -115,37 +115,37 @@ def hand_to(
     """
     granting.begin_turn()
     mine = life.running(lesson_id, by=by, now=now)
-    if any(part is not Part.IN for part in _parts(mine, device_ids).values()):
+    if any(part is not Part.IN for part in _parts(mine, device_ids, now).values()):
         raise NotFoundError(kind="tablet in the lesson", lesson_id=lesson_id)
     other = db.session.get(Lesson, other_id, populate_existing=True)
     if other is None:
         raise NotFoundError(kind="lesson", name=str(other_id))
-    _parts(other, device_ids)  # first: when a lesson ends that never meant them is nobody's business here
+    _parts(other, device_ids, now)  # first: when a lesson ends that never meant them is nobody's business here
     life.require_running(other, now=now)
     _bring(other, device_ids, by=by, now=now, timezone=timezone)
     return other
 
 
 def _bring(lesson: Lesson, device_ids: Collection[int], *, by: Principal, now: datetime, timezone: ZoneInfo) -> None:
-    parts = _parts(lesson, device_ids)
+    parts = _parts(lesson, device_ids, now)
     granting.hold(device_ids)
     moved = granting.give(lesson, parts, calendars=calendar.load(timezone), by_hand=True, now=now)
     settle(moved, now=now)
     audit.record(by, "lessons.brought-in", subject=f"lesson:{lesson.id}", now=now, count=len(parts))
 
 
-def _parts(lesson: Lesson, device_ids: Collection[int]) -> dict[int, Part]:
-    """Return what tablets are in a lesson.
+def _parts(lesson: Lesson, device_ids: Collection[int], now: datetime) -> dict[int, Part]:
+    """Return what tablets are in a lesson now.
 
     Raises:
         NotFoundError: one of them is none of the lesson's.
     """
-    query = select(LessonTablet.device_id, LessonTablet.part).where(
+    query = select(LessonTablet.device_id, LessonTablet.part, label("is_in", LessonTablet.is_in(now))).where(
         LessonTablet.lesson_id == lesson.id,
         LessonTablet.device_id.in_(id_set(device_ids)),
         LessonTablet.part != Part.GONE,
     )
-    found = {row.device_id: row.part for row in db.session.execute(query)}
+    found = {row.device_id: Part.IN if row.is_in else row.part for row in db.session.execute(query)}
     missing = set(device_ids) - found.keys()
     if missing or not found:
         names = ", ".join(str(one) for one in sorted(missing))

@@ -6,19 +6,21 @@ made in the very minute in which its plan is withdrawn is either not made or tak
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from fleet import audit
-from fleet.access import Principal
+from fleet.access import Permission, Principal
 from fleet.db import db, id_set
 from fleet.errors import ConflictError, InvalidError
-from fleet.lessons import granting, life, plans
+from fleet.lessons import granting, life, members, plans
 from fleet.lessons.models import Lesson, LessonPlan
+from fleet.people import accounts
 from fleet.schools import calendar
 
 AHEAD = timedelta(minutes=20)  # tablets fetch what a lesson needs before it begins, without hurry
@@ -109,23 +111,34 @@ class _Due:
 def begin_due(*, now: datetime, timezone: ZoneInfo, ahead: timedelta = AHEAD) -> int:
     """Make lessons that begin soon, or have begun meanwhile; returns how many, a few at once: repeat until none is.
 
-    A plan gives none while its class, school or set is gone, or its holder may not teach the class (any more).
+    A plan gives none while its class, school or set is gone, or its holder may not teach the class (any more), or not
+    then: the school's hours may be others by now. A lesson that would last too long by now is made shorter.
     """
     if not _due(now, timezone, ahead):
         return 0
     granting.begin_turn()
-    made = 0
-    for one in _due(now, timezone, ahead):
-        if made == AT_ONCE:
-            break
-        if one.plan.holder_id is None or plans.may_hold(
-            one.plan.holder, one.plan.school_class, on=one.starts_at.astimezone(timezone).date()
-        ):
-            lesson = life.begin_planned(
-                one.plan, starts_at=one.starts_at, ends_at=one.ends_at, now=now, timezone=timezone
-            )
-            made += lesson is not None
-    return made
+    calendars = calendar.load(timezone)
+    due = _due(now, timezone, ahead)
+    allowed = (
+        one for one in (_allowed(each, calendars, timezone) for each in due) if one is not None and one.ends_at > now
+    )
+    making = list(islice(allowed, AT_ONCE))
+    # All at once and in their one order: check-ins take the same rows, of several classes too.
+    granting.hold(members.ever({one.plan.class_id for one in making}))
+    for one in making:
+        life.begin_planned(one.plan, starts_at=one.starts_at, ends_at=one.ends_at, now=now, timezone=timezone)
+    return len(making)
+
+
+def _allowed(due: _Due, calendars: life.Calendars, timezone: ZoneInfo) -> _Due | None:
+    """Return a lesson as far as its holder may hold it; None where not at all."""
+    at, who = due.plan.school_class, Principal.command_line()
+    if due.plan.holder is not None:
+        who = accounts.principal(due.plan.holder, today=due.starts_at.astimezone(timezone).date())
+    if not who.may(Permission.TEACH, school_id=at.school_id, class_id=at.id):
+        return None
+    limits = life.allowed_until(at, due.starts_at, by=who, calendars=calendars)
+    return replace(due, ends_at=min(due.ends_at, limits.latest)) if limits is not None else None
 
 
 def _due(now: datetime, timezone: ZoneInfo, ahead: timedelta) -> list[_Due]:

@@ -74,7 +74,8 @@ class Row:
         state: how it stands.
         since: since when, as far as it is known.
         last_seen_at: when it last reported.
-        other: the other lesson, where one has it or had it.
+        other: the other lesson, where one has it, had it or will have it.
+        leaves_at: when ``other`` will have it, where that lesson is still to come.
         failures: settings it could not put into force: key and reason.
         forecast_percent: what was foreseen for it.
     """
@@ -87,6 +88,7 @@ class Row:
     since: datetime | None
     last_seen_at: datetime | None
     other: Other | None
+    leaves_at: datetime | None
     failures: Sequence[Mapping[str, Any]]
     forecast_percent: int | None
 
@@ -143,16 +145,16 @@ def view(lesson_id: int, *, by: Principal, now: datetime) -> View:
         .execution_options(populate_existing=True)
     ).all()
     others = _others({one.LessonTablet.other_lesson_id for one in found} - {None}, now)
-    rows = [_row(one, lesson, stage, others) for one in found]
+    rows = [_row(one, lesson, others, now) for one in found]
     rows.sort(key=lambda row: (row.pupil or "", row.serial))
     expected = sum(one.LessonTablet.forecast_percent or 0 for one in found)
     return View(lesson, stage, rows, Counter(row.state for row in rows), round(expected / 100))
 
 
-def _row(found: Any, lesson: Lesson, stage: Stage, others: Mapping[int, Other]) -> Row:
+def _row(found: Any, lesson: Lesson, others: Mapping[int, Other], now: datetime) -> Row:
     one: LessonTablet = found.LessonTablet
     person: Person | None = found.Person
-    state, since = _state(one, lesson, stage)
+    state, since = _state(one, lesson, now)
     return Row(
         device_id=one.device_id,
         serial=found.Device.serial,
@@ -162,19 +164,20 @@ def _row(found: Any, lesson: Lesson, stage: Stage, others: Mapping[int, Other]) 
         since=since,
         last_seen_at=found.last_seen_at,
         other=others.get(one.other_lesson_id) if one.other_lesson_id is not None else None,
+        leaves_at=one.part_since if one.part is Part.TAKEN and one.is_in(now) else None,
         failures=one.failures or (),
         forecast_percent=one.forecast_percent,
     )
 
 
-def _state(one: LessonTablet, lesson: Lesson, stage: Stage) -> tuple[State, datetime | None]:
-    if stage in {Stage.OVER, Stage.CANCELLED}:
+def _state(one: LessonTablet, lesson: Lesson, now: datetime) -> tuple[State, datetime | None]:
+    if stage_of(lesson, now) in {Stage.OVER, Stage.CANCELLED}:
         if one.touched_at is None:
             return State.UNTOUCHED, None
         if one.back_at is not None:
             return State.BACK, one.back_at
         return State.STRAGGLER, one.freed_at or lesson.ends_at
-    if one.part is not Part.IN:
+    if not one.is_in(now):
         return State(one.part.value), one.part_since
     if one.arrived_at is not None:
         return (State.FAILED if one.failures else State.APPLIED), one.arrived_at
@@ -309,11 +312,11 @@ def _is_at(school_ids: Collection[int | None]) -> ColumnElement[bool]:
     return Lesson.class_id.in_(select(SchoolClass.id).where(SchoolClass.school_id.in_(school_ids)))
 
 
-def counts(lesson_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+def counts(lesson_ids: Sequence[int], *, now: datetime) -> dict[int, tuple[int, int]]:
     """Return for lessons how many tablets are in and how many of those have the set; one statement."""
     query = (
         select(LessonTablet.lesson_id, func.count(), func.count(LessonTablet.arrived_at))
-        .where(LessonTablet.lesson_id.in_(id_set(lesson_ids)), LessonTablet.part == Part.IN)
+        .where(LessonTablet.lesson_id.in_(id_set(lesson_ids)), LessonTablet.is_in(now))
         .group_by(LessonTablet.lesson_id)
     )
     return {row[0]: (row[1], row[2]) for row in db.session.execute(query)}

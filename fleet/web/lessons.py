@@ -42,7 +42,7 @@ def lessons() -> str:
     """Show own classes and the lessons one may act in."""
     by, now = signed_in.by(), clock.now()
     found = views.listed(by=by, now=now)
-    counts = views.counts([one.id for one in found])
+    counts = views.counts([one.id for one in found], now=now)
     shown = [Shown(one, views.stage_of(one, now), *counts.get(one.id, (0, 0))) for one in found]
     own = schools.own_classes(by)
     offers = sets.offers(own, by=by, now=now)

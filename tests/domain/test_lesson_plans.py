@@ -19,7 +19,7 @@ from fleet.lessons import plans, sets, timetable
 from fleet.lessons.models import Lesson, LessonPlan, LessonSet, SetKind
 from fleet.people import accounts
 from fleet.people.models import Account
-from fleet.schools import calendar
+from fleet.schools import calendar, calendar_editing
 from fleet.schools.models import CalendarDay, School, SchoolClass
 from tests import factories, races
 from tests.conftest import NOW
@@ -388,6 +388,35 @@ def test_no_lesson_comes_of_a_plan_that_does_not_stand(
         db.session.flush()
         assert begin(STARTS - 10 * MINUTE) == begin(STARTS) == 0
         assert lessons_of(found) == []
+
+
+def test_a_lesson_ends_with_a_school_day_that_has_become_shorter(
+    school: School, of: SchoolClass, kari: Principal
+) -> None:
+    with transaction():
+        cut = plan(of, holder_id=kari.account_id)
+        off = plan(of, holder_id=kari.account_id, starts_at=time(12), ends_at=time(13))
+        hours = (time(8, 15), time(11, 20))
+        calendar_editing.set_hours(TODAY.weekday(), hours, school_id=school.id, by=CLI, now=NOW)
+        assert begin(STARTS - 10 * MINUTE) == 1
+        assert [one.ends_at for one in lessons_of(cut)] == [STARTS + 20 * MINUTE]
+        assert begin(STARTS + 50 * MINUTE) == begin(STARTS + 65 * MINUTE) == 0
+        assert lessons_of(off) == []
+
+
+def test_a_lesson_is_no_longer_than_the_school_allows_by_now(school: School, of: SchoolClass, kari: Principal) -> None:
+    with transaction():
+        found = plan(of, holder_id=kari.account_id)
+        school.longest_lesson_min = 30
+        assert begin(STARTS) == 1
+        assert [one.ends_at for one in lessons_of(found)] == [STARTS + 30 * MINUTE]
+
+
+def test_outside_school_hours_only_who_may_hold_a_lesson_then_is_planned_for_it(
+    of: SchoolClass, kari: Principal
+) -> None:
+    with transaction(), pytest.raises(InvalidError, match="outside school hours"):
+        plan(of, starts_at=time(18), ends_at=time(19), holder_id=kari.account_id, by=CLI)
 
 
 @pytest.mark.parametrize("change", [plan_withdrawn, date_left_out])

@@ -10,6 +10,7 @@ from fleet import outbox
 from fleet.access import Grant, Principal, Role
 from fleet.assignments.assigning import Place
 from fleet.assignments.models import LeasedTablet
+from fleet.checkins import polls
 from fleet.db import changed, db, run_followers, transaction
 from fleet.devices.models import DeviceState
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -69,9 +70,13 @@ def test_a_lesson_that_was_started_is_seen_to_arrive_tablet_by_tablet(app: Flask
         room = lessons.room()
         lesson = room.start()
         assert states(lesson, room.teacher, NOW) == {State.WAITING: 3}
-        outbox_of = room.ids
-        changed("fetched", outbox_of[:2], now=NOW)
+        older = dict.fromkeys(room.ids[:2], 1)
+        polls.note_fetched(older, now=NOW)
         run_followers()
+        assert states(lesson, room.teacher, NOW) == {State.WAITING: 3}, (
+            "what was fetched before the lesson is not of it"
+        )
+        lessons.fetched(room.ids[:2], now=NOW)
         assert states(lesson, room.teacher, NOW) == {State.WAITING: 1, State.FETCHED: 2}
         obeyed(room.ids[:1], now=NOW + MINUTE)
         obeyed(room.ids[1:2], now=NOW + MINUTE, failures=[{"key": "web.allowed", "reason": "rejected"}])

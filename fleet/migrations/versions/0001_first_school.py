@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-25 01:07:38.333661
+Create Date: 2026-11-25 01:36:06.160595
 """
 
 import sqlalchemy as sa
@@ -610,6 +610,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('lesson_tablet', schema=None) as batch_op:
         batch_op.create_index('ix_lesson_tablet_device_id', ['device_id'], unique=False)
+        batch_op.create_index('ix_lesson_tablet_other_lesson_id', ['other_lesson_id'], unique=False, sqlite_where=sa.text('other_lesson_id IS NOT NULL'), postgresql_where=sa.text('other_lesson_id IS NOT NULL'))
         batch_op.create_index(batch_op.f('ix_lesson_tablet_person_id'), ['person_id'], unique=False)
         batch_op.create_index('ix_lesson_tablet_sought', ['device_id'], unique=False, sqlite_where=sa.text('granted_at IS NOT NULL AND back_at IS NULL'), postgresql_where=sa.text('granted_at IS NOT NULL AND back_at IS NULL'))
         batch_op.create_index('ix_lesson_tablet_uncounted', ['lesson_id'], unique=False, sqlite_where=sa.text('forecast_kind IS NOT NULL AND counted_at IS NULL'), postgresql_where=sa.text('forecast_kind IS NOT NULL AND counted_at IS NULL'))
@@ -623,6 +624,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_lesson_tablet_uncounted', sqlite_where=sa.text('forecast_kind IS NOT NULL AND counted_at IS NULL'), postgresql_where=sa.text('forecast_kind IS NOT NULL AND counted_at IS NULL'))
         batch_op.drop_index('ix_lesson_tablet_sought', sqlite_where=sa.text('granted_at IS NOT NULL AND back_at IS NULL'), postgresql_where=sa.text('granted_at IS NOT NULL AND back_at IS NULL'))
         batch_op.drop_index(batch_op.f('ix_lesson_tablet_person_id'))
+        batch_op.drop_index('ix_lesson_tablet_other_lesson_id', sqlite_where=sa.text('other_lesson_id IS NOT NULL'), postgresql_where=sa.text('other_lesson_id IS NOT NULL'))
         batch_op.drop_index('ix_lesson_tablet_device_id')
 
     op.drop_table('lesson_tablet')

@@ -137,9 +137,8 @@ def _note(row: Row, day: date) -> str | None:
         heard = clock_time(row.last_seen_at, day) if row.last_seen_at is not None else "never"
         return f"last report {heard}"
     if row.state in {State.FETCHED, State.APPLIED} and row.other is not None:
-        if row.leaves_at is not None:
-            return f"goes to {_lesson(row)} at {clock_time(row.leaves_at, day)}"
-        return f"came from {_lesson(row)}"
+        leaves = f"goes at {clock_time(row.leaves_at, day)} to" if row.leaves_at is not None else None
+        return f"{leaves or 'came from'} {_lesson(row)}"
     return None
 
 

@@ -78,11 +78,7 @@ def plan(
     school_calendar = calendar.load(timezone)[school_class.school_id]
     first = _first_lesson(made, school_calendar, now)
     holder = _holder(made, school_class, on=first[0].astimezone(timezone).date())
-    may_any_time = all(
-        who.may(Permission.TEACH_ANY_TIME, school_id=school_class.school_id, class_id=school_class.id)
-        for who in (by, holder)
-    )
-    _require_allowed(first, school_class, school_calendar, may_any_time=may_any_time)
+    _require_allowed(first, school_class, school_calendar, by=(by, holder))
     require_alone(made, today=now.astimezone(timezone).date())
     db.session.add(made)
     db.session.flush()
@@ -118,7 +114,11 @@ def _first_lesson(made: LessonPlan, school_calendar: Calendar, now: datetime) ->
     raise InvalidError(kind="lesson plan", reason="never", expected=f"a day with school until {until:%Y-%m-%d}")
 
 
-def _require_allowed(first: Span, school_class: SchoolClass, school_calendar: Calendar, *, may_any_time: bool) -> None:
+def _require_allowed(
+    first: Span, school_class: SchoolClass, school_calendar: Calendar, *, by: Sequence[Principal]
+) -> None:
+    at = {"school_id": school_class.school_id, "class_id": school_class.id}
+    may_any_time = all(one.may(Permission.TEACH_ANY_TIME, **at) for one in by)
     longest = timedelta(minutes=school_class.school.longest_lesson_min)
     allowed = limits(first[0], calendar=school_calendar, longest=longest, may_any_time=may_any_time)
     if allowed is not None and first[1] <= allowed.latest:

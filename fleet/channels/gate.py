@@ -26,10 +26,12 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 Probe = Callable[[], Awaitable[Response]]
+_ReadBody = Callable[[Receive, int], Awaitable[bytes]]  # from there, so many bytes at most
 
 _log = structlog.get_logger("gate")
 
 BODY_TIMEOUT_S = 30.0
+STOPPING_TIMEOUT_S = 2.0  # the same once the server stops: who sends half a body shall not keep it from starting again
 MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses the same in its own words
 # Of all bodies that are being read or worked on: who sends a quarter of a mebibyte and then waits shall not, a thousand
 # times, take the machine's memory.
@@ -102,7 +104,7 @@ class Gate:
         self._probes = probes
         self._on_start = on_start
         self._now = now
-        self._room = _Room(MAX_HELD_BYTES)
+        self._bodies = _Bodies(MAX_HELD_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
@@ -123,7 +125,11 @@ class Gate:
             await self._serve_staff(scope, receive, send, request_id)
 
     def release(self) -> None:
-        """Answer those who are held: the server is stopping. It waits for open requests before it says so itself."""
+        """Answer those who are held, and wait for no body any more: the server is stopping.
+
+        It waits for open requests before it says so itself.
+        """
+        self._bodies.hurry()
         for channel in self._channels:
             channel.release()
 
@@ -141,8 +147,8 @@ class Gate:
     async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
         begun = time.perf_counter()
         try:
-            with self._room.share() as share:
-                request = await _read(scope, receive, channel.max_body_bytes, share)
+            with self._bodies.share() as read_body:
+                request = await _read(scope, receive, channel.max_body_bytes, read_body)
                 response = await channel.handle(request)
         except TooLargeError:
             response = channel.too_large()
@@ -170,11 +176,11 @@ class Gate:
 
     async def _serve_staff(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Hand a request to the staff's application once all of it is here."""
-        with self._room.share() as share:
+        with self._bodies.share() as read_body:
             try:
                 length = _length(_headers(scope["headers"]))
                 # One that is said to be too large is refused there, unread and in the reader's language.
-                body = b"" if length > MAX_STAFF_BODY_BYTES else await _body(receive, MAX_STAFF_BODY_BYTES, share)
+                body = b"" if length > MAX_STAFF_BODY_BYTES else await read_body(receive, MAX_STAFF_BODY_BYTES)
             except TooLargeError:
                 refusal = Response(413, {"connection": "close"})
             except AbandonedError:
@@ -217,15 +223,17 @@ def _date(second: int) -> bytes:
     return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True).encode()
 
 
-class _Room:
-    """What all bodies together may hold."""
+class _Bodies:
+    """The bodies that are being read or worked on: what they hold together, and how long each may take to come."""
 
     def __init__(self, size: int) -> None:
         self._left = size
+        self._is_hurried = False
+        self._clocks: set[asyncio.Timeout] = set()
 
     @contextmanager
-    def share(self) -> Iterator[Callable[[int], None]]:
-        """Give one request its share: a function that takes so many bytes more; all are given back at the end."""
+    def share(self) -> Iterator[_ReadBody]:
+        """Give one request its share: a function that reads its body; what that holds is given back at the end."""
         taken = 0
 
         def take(size: int) -> None:
@@ -236,12 +244,43 @@ class _Room:
             taken += size
 
         try:
-            yield take
+            yield partial(self._read, take)
         finally:
             self._left += taken
 
+    async def _read(self, take: Callable[[int], None], receive: Receive, at_most: int) -> bytes:
+        chunks, size, more = [], 0, True
+        try:
+            async with asyncio.timeout(STOPPING_TIMEOUT_S if self._is_hurried else BODY_TIMEOUT_S) as clock:
+                self._clocks.add(clock)
+                while more:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise AbandonedError
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > at_most:
+                        raise TooLargeError
+                    take(len(chunk))
+                    chunks.append(chunk)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise AbandonedError from None
+        finally:
+            self._clocks.discard(clock)
+        return b"".join(chunks)
 
-async def _read(scope: Scope, receive: Receive, max_body_bytes: int, take: Callable[[int], None]) -> Request:
+    def hurry(self) -> None:
+        """Wait only a moment longer for what has not come yet; once for ever, so it may be called often."""
+        if self._is_hurried:
+            return
+        self._is_hurried = True
+        latest = asyncio.get_running_loop().time() + STOPPING_TIMEOUT_S
+        for clock in self._clocks:
+            clock.reschedule(min(latest, clock.when() or latest))
+
+
+async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: _ReadBody) -> Request:
     """Read a request whole.
 
     Raises:
@@ -253,7 +292,7 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, take: Calla
     if _length(headers) > max_body_bytes:
         raise TooLargeError
     is_bare = scope["method"] == "GET" and "content-length" not in headers and "transfer-encoding" not in headers
-    body = b"" if is_bare else await _body(receive, max_body_bytes, take)
+    body = b"" if is_bare else await read_body(receive, max_body_bytes)
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     query = scope["query_string"].decode("latin-1")
@@ -290,26 +329,6 @@ def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         told, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers[told] = f"{headers[told]}, {text}" if told in headers else text
     return headers
-
-
-async def _body(receive: Receive, at_most: int, take: Callable[[int], None]) -> bytes:
-    chunks, size, more = [], 0, True
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while more:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise AbandonedError
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > at_most:
-                    raise TooLargeError
-                take(len(chunk))
-                chunks.append(chunk)
-                more = message.get("more_body", False)
-    except TimeoutError:
-        raise AbandonedError from None
-    return b"".join(chunks)
 
 
 def _fault(error: BaseException) -> dict[str, Any]:

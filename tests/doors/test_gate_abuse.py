@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import secrets
+import signal
 import socket
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,19 @@ def test_who_sends_a_form_slowly_holds_no_thread_of_the_pages(fresh_url: str, tm
         assert server.get("/sign-in").status == 200
         for connection in held:
             connection.close()
+
+
+@pytest.mark.parametrize("path", ["/agent/v1/reports", "/sign-in"])
+def test_who_sends_half_a_body_keeps_no_server_from_stopping(fresh_url: str, tmp_path: Path, path: str) -> None:
+    with serving(fresh_url, tmp_path / "data", jobs="off") as server:
+        with socket.create_connection((server.host, server.port), timeout=30) as half:
+            half.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\na=".encode())
+            time.sleep(0.5)
+            begun = time.monotonic()
+            assert server.stop(signal.SIGTERM) == 0
+            assert time.monotonic() - begun < gate_module.STOPPING_TIMEOUT_S + 8
+            assert half.recv(100).startswith(b"HTTP/1.1 408")
+        assert "Traceback" not in server.log
 
 
 def test_a_form_that_does_not_come_is_given_up(fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

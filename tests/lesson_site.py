@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -31,11 +31,12 @@ from fleet.lessons import life, sets, views
 from fleet.lessons.models import Lesson, SetKind
 from fleet.lessons.views import Row, Stage, State
 from fleet.people import accounts, passwords
-from fleet.schools import calendar_editing, deciding
+from fleet.schools import deciding
 from fleet.schools.models import Person, School, SchoolClass
 from tests import factories as make
 from tests.agents import AgentProcess, LiveTablet, eventually
 from tests.serving import Answer, Server, serving
+from tests.waiting import open_all_day
 
 BY = Principal.command_line()
 HERE, BEHIND_PROXY = "127.0.0.0/8", "10.1.0.0/16"  # networks of schools
@@ -225,15 +226,6 @@ class Site:
         with self.app.app_context(), transaction():
             yield
 
-    def have_school_all_day(self) -> None:
-        """Decide that there is school today, from midnight to midnight."""
-        now = clock.now()
-        today = now.astimezone(self.config.timezone).date()
-        all_day = time(), time(23, 59)
-        with self.database():
-            calendar_editing.set_day(today, school_id=None, is_school_day=True, title="Prøvedag", by=BY, now=now)
-            calendar_editing.set_hours(today.weekday(), all_day, school_id=None, by=BY, now=now)
-
     def tell_networks(self, *networks: str) -> None:
         """Make a school for each range; before a tablet asks, as the server looks only now and then what schools told."""
         for told_range in networks:
@@ -303,7 +295,7 @@ def site(url: str, data_dir: Path, *, proxies: str = "") -> Iterator[Site]:
     zone = noon_zone(clock.now())
     with serving(url, data_dir, FLEET_TIMEZONE=zone, FLEET_PROXIES=proxies) as server, ExitStack() as ending:
         made = Site(server, create_app(environ=server.full_environ(), with_pages=False), ending)
-        made.have_school_all_day()
+        open_all_day(made.app)
         try:
             yield made
         finally:

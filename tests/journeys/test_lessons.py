@@ -98,7 +98,7 @@ def test_a_lesson_started_on_the_page_arrives_within_seconds_and_the_page_says_s
 def test_an_extended_lesson_goes_on_past_its_first_end(shared: Site) -> None:
     room = shared.room()
     browser = Browser(shared.server).sign_in(room.username)
-    lesson_id = room.start(for_s=SOON_S)
+    lesson_id = room.start(for_s=SOON_S - 1)
     first_end = room.times(lesson_id)[1]
     page = f"/lessons/{lesson_id}"
     assert browser.post(f"{page}/extend", page=page, minutes="5").status == 303
@@ -130,11 +130,11 @@ def test_a_lesson_ends_by_the_clock_with_the_server_dead_and_the_receipt_follows
     room.have_agents(agent)
     room.tablets[1].on()
     room.await_present()
-    lesson_id = room.start(for_s=1.5 * SOON_S)
+    lesson_id = room.start(for_s=SOON_S + 1)
     room.arrives(lesson_id, agent, room.tablets[1])
     room.shows(lesson_id, State.APPLIED)
     ends_at = room.times(lesson_id)[1]
-    sleep_until(ends_at, more_s=-2)  # the first time they try again is ten seconds after this
+    sleep_until(ends_at, more_s=-1.5)  # the first time they try again is ten seconds after this
     own.server.stop(signal.SIGKILL)
     assert clock.now() < ends_at, "too late to show anything"
     room.ends(lesson_id, agent, room.tablets[1])

@@ -1,6 +1,6 @@
 """Several at the same time: each task in a thread and a transaction of its own, on a database that ``own_app`` has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -10,7 +10,7 @@ from fleet.db import transaction
 from fleet.errors import FleetError
 
 
-def together(app: Flask, tasks: list[Callable[[], object]]) -> list[object]:
+def together(app: Flask, tasks: Sequence[Callable[[], object]]) -> list[object]:
     """Run each task in a thread and transaction of its own, all starting at once; an error of the domain is a result."""
     start = Barrier(len(tasks))
 

@@ -180,7 +180,17 @@ def _own(by: Principal) -> ColumnElement[bool]:
 
 
 def _require_to_teach(school_class: SchoolClass, by: Principal) -> None:
-    require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
+    """Refuse who neither teaches the class nor holds a lesson of it: a colleague who was handed one may change its set.
+
+    Raises:
+        ForbiddenError: ``by`` does neither.
+    """
+    is_held = select(Lesson.id).where(Lesson.class_id == school_class.id, Lesson.holder_id == by.account_id).limit(1)
+    at = {"school_id": school_class.school_id, "class_id": school_class.id}
+    if not by.may(Permission.TEACH, **at) and (
+        by.account_id is None or not by.is_at(school_class.school_id) or db.session.scalar(is_held) is None
+    ):
+        require(by, Permission.TEACH, **at)
 
 
 def offered(school_class: SchoolClass, *, by: Principal, now: datetime) -> list[Offer]:

@@ -104,7 +104,7 @@ def hand_to(
     Args:
         lesson_id: the lesson that has them.
         device_ids: the tablets.
-        other_id: the lesson that shall have them; it meant them when it began.
+        other_id: the lesson that shall have them; it means them, and its teacher has not left them out.
         by: the teacher of the lesson that has them.
         now: the instant.
         timezone: the schools' local time.
@@ -120,7 +120,9 @@ def hand_to(
     other = db.session.get(Lesson, other_id, populate_existing=True)
     if other is None:
         raise NotFoundError(kind="lesson", name=str(other_id))
-    _parts(other, device_ids, now)  # first: when a lesson ends that never meant them is nobody's business here
+    # First: when a lesson ends that does not mean them is nobody's business here.
+    if not {Part.ABSENT, Part.RELEASED}.isdisjoint(_parts(other, device_ids, now).values()):
+        raise NotFoundError(kind="tablet in the lesson", lesson_id=other_id)
     life.require_running(other, now=now)
     _bring(other, device_ids, by=by, now=now, timezone=timezone)
     return other

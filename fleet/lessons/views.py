@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from fleet.access import Permission, Principal, require
@@ -302,9 +302,10 @@ def listed(
         query = query.where(Lesson.class_id == school_class.id)
     if not with_over:
         query = query.where(Lesson.ends_at > now, Lesson.ended_at.is_(None))
-    found = db.session.scalars(query.order_by(Lesson.starts_at.desc(), Lesson.id.desc()).limit(limit)).unique().all()
-    order = {Stage.RUNNING: 0, Stage.PLANNED: 1, Stage.OVER: 2, Stage.CANCELLED: 2}
-    return sorted(found, key=lambda one: order[stage_of(one, now)])
+    is_over = or_(Lesson.ended_at.is_not(None), Lesson.ends_at <= now)
+    stage = case((is_over, 2), (Lesson.starts_at > now, 1), else_=0)
+    query = query.order_by(stage, Lesson.starts_at.desc(), Lesson.id.desc()).limit(limit)
+    return db.session.scalars(query).unique().all()
 
 
 def _is_at(school_ids: Collection[int | None]) -> ColumnElement[bool]:

@@ -62,7 +62,7 @@ def lesson(lesson_id: int) -> str | Response:
     return show(
         "lesson",
         **living,
-        offers=sets.offered(at, by=by, now=now) if may_teach else [],
+        offers=sets.offered(at, by=by, now=now),
         colleagues=finding.colleagues(found.lesson),
         max_text=MAX_TEXT,
     )

@@ -227,10 +227,10 @@ def test_withdrawing_is_for_the_owner_and_of_shared_ones_for_who_may_share(
 
 def test_a_set_is_found_by_title_or_number(maths: SchoolClass, school: School) -> None:
     with transaction():
-        reading, numbered = share("Lesestund", school), share("7", school)
+        reading, numbered = share("Lesestund", school), share("70000", school)
         assert sets.find(" lesestund", school_class=maths, by=CLI) is reading
         assert sets.find(str(reading.id), school_class=maths, by=CLI) is reading
-        assert sets.find("7", school_class=maths, by=CLI) is numbered
+        assert sets.find("70000", school_class=maths, by=CLI) is numbered
         with pytest.raises(NotFoundError) as refused:
             sets.find("lesestunn", school_class=maths, by=CLI)
         assert refused.value.data["nearest"] == ["Lesestund"]

@@ -198,6 +198,20 @@ def test_one_tap_hands_a_pupil_over_from_either_side(app: Flask) -> None:
             tablets.hand_to(second.id, [two.id], other_id=first.id, by=teacher, now=NOW + 12 * MINUTE, timezone=OSLO)
 
 
+@pytest.mark.parametrize("why", [Part.ABSENT, Part.RELEASED])
+def test_nobody_hands_a_pupil_to_a_lesson_whose_teacher_has_left_it_out(app: Flask, why: Part) -> None:
+    with transaction():
+        room, at = lessons.room(), NOW + MINUTE
+        first = room.start()
+        maths, teacher = group(room)
+        one = room.ids[0]
+        tablets.leave_out(first.id, [one], why, by=room.teacher, now=NOW)
+        second = begin(maths, teacher, "*.udir.no", now=at)
+        with pytest.raises(NotFoundError):
+            tablets.hand_to(second.id, [one], other_id=first.id, by=teacher, now=at, timezone=OSLO)
+        assert hosts(one, at) == ["*.udir.no"]
+
+
 def test_no_tablet_is_ever_under_two_leases(app: Flask) -> None:
     with transaction():
         room = lessons.room()

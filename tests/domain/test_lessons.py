@@ -23,6 +23,7 @@ from tests import lessons
 from tests.conftest import NOW
 from tests.lessons import MINUTE, OSLO, UNTIL, hosts, obeyed, part, seen, stretches
 
+CLI = Principal.command_line()
 ONLY_NB = ["*.nb.no"]
 
 
@@ -179,7 +180,12 @@ def test_a_colleague_who_takes_over_may_act_although_the_class_is_anothers(app: 
         colleague = Principal("account", str(account.id), (Grant(Role.TEACHER, room.school.id),))
         with pytest.raises(NotFoundError):
             life.end(lesson.id, by=colleague, now=NOW)
+        with pytest.raises(ForbiddenError):
+            sets.quick(SetKind.EYES, school_class=room.of, by=colleague, now=NOW)
         life.hand_over(lesson.id, account, by=room.teacher, now=NOW)
+        eyes = sets.quick(SetKind.EYES, school_class=room.of, by=colleague, now=NOW)
+        life.change_set(lesson.id, eyes, by=colleague, now=NOW, timezone=OSLO)
+        assert eyes.id in {one.set.id for one in sets.offered(room.of, by=colleague, now=NOW)}
         life.end(lesson.id, by=colleague, now=NOW + MINUTE)
         stranger = make.account("fremmed", (Role.TEACHER, make.school("Annen skole")))
         with pytest.raises(LessonOverError):
@@ -213,6 +219,32 @@ def test_a_teacher_of_another_class_can_do_nothing(app: Flask) -> None:
                 act()
         assert views.listed(by=stranger, now=NOW) == []
         assert [one.id for one in views.listed(by=room.teacher, now=NOW)] == [lesson.id]
+
+
+def test_whoever_may_not_extend_a_lesson_may_shorten_it(app: Flask) -> None:
+    with transaction():
+        room = lessons.room(count=1)
+        lesson = room.start()
+        room.school.longest_lesson_min = 15
+        with pytest.raises(TooLongError):
+            life.extend(lesson.id, until=UNTIL + MINUTE, by=room.teacher, now=NOW, timezone=OSLO)
+        life.extend(lesson.id, until=UNTIL - MINUTE, by=room.teacher, now=NOW, timezone=OSLO)
+        assert stretches(room.devices[0]) == [(NOW, UNTIL - MINUTE)]
+
+
+def test_lessons_that_run_are_listed_first_however_many_are_planned(app: Flask) -> None:
+    with transaction():
+        room = lessons.room(count=1)
+        runs, over = room.start(), lessons.room("8C", school=room.school, count=1).start()
+        life.end(over.id, by=CLI, now=NOW)
+        for number in range(2):
+            given = lessons.room(f"9{number}", school=room.school, count=1)
+            later = life.start(given.of, given.given, until=UNTIL, by=CLI, now=NOW, timezone=OSLO)
+            later.starts_at += MINUTE
+        db.session.flush()
+        found = views.listed(by=CLI, now=NOW, with_over=True)
+        assert [views.stage_of(one, NOW) for one in found] == [Stage.RUNNING, *[Stage.PLANNED] * 2, Stage.OVER]
+        assert list(views.listed(by=CLI, now=NOW, limit=1)) == [runs]
 
 
 def test_no_lesson_outside_school_hours_without_the_right_to(app: Flask) -> None:

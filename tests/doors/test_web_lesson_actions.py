@@ -106,8 +106,9 @@ def test_a_lesson_is_handed_over_to_a_colleague_of_the_school_only(
     assert "Økten er overlatt." in kari.get("/lessons").text
     substitute = school.visitor("ola")
     assert "Prøve ola" in words(substitute.get(address).text)
-    assert "Gi et annet opplegg" not in substitute.get(address).text  # sets are for the class's own teachers
-    assert "8B Prøveskolen Prøve ola Lesing 11:00" in words(substitute.get("/lessons").text)
+    assert "Gi et annet opplegg" in substitute.get(address).text
+    assert substitute.post(f"{address}/set", page=address, eyes="yes").location.startswith(address)
+    assert "8B Prøveskolen Prøve ola Blikket på meg 11:00" in words(substitute.get("/lessons").text)
 
 
 def test_one_tap_leaves_a_pupil_out_and_one_brings_in(school: Teaching, kari: Visitor, address: str) -> None:
@@ -194,6 +195,22 @@ def test_a_message_that_a_channel_cannot_carry_is_refused(school: Teaching, kari
     with school.app.app_context(), transaction():
         factories.enrolments_end(db.session.merge(school.tablets[0]))
     assert "1 av disse nettbrettene kan ikke det" in told(kari, address, "message", text="Hei")
+
+
+def test_an_account_that_sends_forms_without_end_is_turned_away_and_its_neighbour_is_not(
+    school: Teaching, kari: Visitor, address: str
+) -> None:
+    token = kari.token(address)
+    answers = [kari.post(f"{address}/extend", token=token, minutes="1") for _ in range(FORMS_AT_ONCE)]
+    turned_away = answers[-1]
+    assert (turned_away.status_code, turned_away.headers["Retry-After"]) == (429, "2")
+    assert "Vent litt" in turned_away.text
+    assert kari.get(address).status_code == 200
+    assert "Meldingen er sendt" not in kari.get(address).text
+    ola = school.visitor("ola")
+    assert ola.post(f"/classes/{school.other.id}/lesson", page="/lessons", quick="eyes").status_code == 303
+    school.at(NOW + timedelta(seconds=FORM_EVERY_S))
+    assert kari.post(f"{address}/end", token=token).status_code == 303
 
 
 def test_forms_need_the_token_of_this_session(school: Teaching, kari: Visitor, address: str) -> None:

@@ -116,6 +116,7 @@ def shared_app(make_database: MakeUrl, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def app(shared_app: Flask) -> Iterator[Flask]:
     """Return the application inside a context and an outer transaction that is rolled back after the test."""
+    shared_app.extensions["fleet_forms"].clear()  # accounts of other tests had the same numbers
     with shared_app.app_context():
         engine = db.engine
         connection = engine.connect()

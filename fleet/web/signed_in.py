@@ -10,15 +10,22 @@ from zoneinfo import ZoneInfo
 from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask import session as cookie
 from flask_login import LoginManager, current_user, login_user, logout_user
+from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response as AnyResponse
 
 from fleet import clock
 from fleet.access import Principal, Role
+from fleet.allowance import Allowance
 from fleet.config import Config
 from fleet.db import transaction
 from fleet.people import accounts, signing_in
 from fleet.people.models import Account
 from fleet.web.blueprint import is_public, web
+
+# Of each account: many more forms than anybody fills in, and far fewer than would be felt by the others. Each may move
+# a class and adds rows, and all who move tablets wait for the same turn.
+FORMS_AT_ONCE, FORM_EVERY_S = 200, 2.0
+_ACCOUNTS_KEPT = 10_000
 
 
 class Visitor:
@@ -43,6 +50,7 @@ def install(app: Flask) -> None:
     # What it would compare is the browser's address and name, which change with the network and prove nothing.
     manager.session_protection = None
     manager.user_loader(_find)
+    app.extensions["fleet_forms"] = Allowance(FORMS_AT_ONCE, FORM_EVERY_S, kept=_ACCOUNTS_KEPT)
     app.context_processor(lambda: {"account": account(), "is_municipal_admin": is_municipal_admin()})
 
 
@@ -125,3 +133,12 @@ def require_sign_in() -> AnyResponse | None:
     if request.method != "GET" or request.path == "/":
         return redirect(url_for("web.sign_in"))
     return redirect(url_for("web.sign_in", next=request.full_path.rstrip("?")))
+
+
+@web.before_request
+def require_measure() -> None:
+    """Turn away an account that sends forms without end."""
+    found = account() if request.method == "POST" else None
+    forms: Allowance = current_app.extensions["fleet_forms"]
+    if found is not None and not forms.take(found.id, clock.now()):
+        raise TooManyRequests(retry_after=round(FORM_EVERY_S))

@@ -1,8 +1,8 @@
-"""What one tablet may write in this process."""
+"""What one tablet or account may send to this process."""
 
 from datetime import timedelta
 
-from fleet.channels.native.allowance import Allowance
+from fleet.allowance import Allowance
 from tests.conftest import NOW
 
 

@@ -35,9 +35,9 @@ from agent_protocol.messages import (
     encode,
 )
 from agent_protocol.signing import SignedRequest
+from fleet.allowance import Allowance
 from fleet.channels.batching import Batcher, FullError
 from fleet.channels.http import Request, Response, preferred_wait_s
-from fleet.channels.native.allowance import Allowance
 from fleet.channels.native.authority import Authority
 from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Config, PollItem, ResultItem, Work, etag_of, to_report

@@ -14,26 +14,21 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 
 import demo_data
+import demo_lessons
 import demo_seed
 from flask import Flask
 
 from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet, restore
 from fleet import clock
 from fleet.app import create_app
-from fleet.assignments.assigning import Place
 from fleet.config import Config
-from fleet.db import transaction, upgrade
-from fleet.errors import FleetError
-from fleet.schools import queries
+from fleet.db import upgrade
 
 ROOT = Path(__file__).parents[2]
 IN_A_DRAWER = 5  # tablets that nobody has taken out of their box
-LESSON = timedelta(seconds=60)
-_BETWEEN_LESSONS_S = 45.0
 _SAVE_EVERY_S = 10.0
 
 
@@ -107,24 +102,6 @@ def _wait(process: subprocess.Popen[bytes], config: Config) -> None:
     raise SystemExit("\n".join(["demo: the server did not start:", *told]))
 
 
-def _lessons(app: Flask, stopping: threading.Event) -> None:
-    """Give one class after the other a profile for a minute, so that there is something to watch."""
-    kjenn = demo_data.SCHOOLS[0]
-    number = 0
-    while not stopping.wait(_BETWEEN_LESSONS_S):
-        title, profile = kjenn.classes[number % len(kjenn.classes)], ("lesing", "matematikk", "eksamen")[number % 3]
-        number += 1
-        now = clock.now()
-        try:
-            with app.app_context(), transaction():
-                place = Place.school_class(queries.find_class(title, school_id=queries.find_school(kjenn.name).id))
-                count = demo_seed.give(profile, place, now, ends_at=now + LESSON)
-        except FleetError as error:  # somebody who watches has moved the class meanwhile
-            _say(f"no lesson for {title}: {error}")
-            continue
-        _say(f"{title} gets «{profile}» for a minute, on {count} tablets; it ends by itself")
-
-
 def _watch(app: Flask, fleet: SimulatedFleet, path: Path, stopping: threading.Event) -> None:
     """Say how enrolment goes, and keep the tablets' keys for the next start."""
     told, most = -1, len(fleet.tablets)
@@ -156,7 +133,7 @@ def main() -> int:
         helpers = [
             threading.Thread(target=fleet.run, name="fleet"),
             threading.Thread(target=_watch, args=(app, fleet, saved, stopping), name="watch"),
-            threading.Thread(target=_lessons, args=(app, stopping), name="lessons"),
+            threading.Thread(target=demo_lessons.hold, args=(app, stopping, _say), name="lessons"),
         ]
         for helper in helpers:
             helper.start()

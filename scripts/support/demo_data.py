@@ -43,6 +43,11 @@ def pupil_id(school: DemoSchool, title: str, number: int) -> str:
     return f"elev-{school.slug}-{title.lower()}-{number:02d}"
 
 
+def teacher_id(school: DemoSchool, title: str) -> str:
+    """Return a class's teacher's id, also the user name."""
+    return f"laerer-{school.slug}-{title.lower()}"
+
+
 def serial(school: DemoSchool, title: str, number: int) -> str:
     """Return the serial of a pupil's tablet."""
     return f"DEMO{school.slug[:3].upper()}{title}{number:02d}"
@@ -77,7 +82,7 @@ def _enrolments() -> list[tuple[str, str, str, str]]:
     rows = []
     for school, class_id, title, _ in _classes():
         base = title.removeprefix("MAT ")
-        rows.append((class_id, school.slug, f"laerer-{school.slug}-{base.lower()}", "teacher"))
+        rows.append((class_id, school.slug, teacher_id(school, base), "teacher"))
         rows.extend(
             (class_id, school.slug, pupil_id(school, base, number), "student")
             for number in range(1, school.pupils_per_class + 1)
@@ -89,7 +94,7 @@ def _users() -> list[list[str]]:
     rows = []
     for school in SCHOOLS:
         for title in school.classes:
-            teacher = f"laerer-{school.slug}-{title.lower()}"
+            teacher = teacher_id(school, title)
             rows.append([teacher, "", "", "true", school.slug, "teacher", teacher, "", "Demolærer", f"For {title}"])
             for number in range(1, school.pupils_per_class + 1):
                 name = pupil_id(school, title, number)

@@ -4,9 +4,10 @@ import json
 import secrets
 import tempfile
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
+import always_open
 import demo_data
 from flask import Flask
 from sqlalchemy import select
@@ -15,11 +16,13 @@ from agent_protocol.store import write_whole
 from fleet.access import Principal, Role
 from fleet.assignments import assigning, publishing
 from fleet.assignments.assigning import Place
+from fleet.config import Config
 from fleet.db import db, reading, transaction
 from fleet.devices import delivery, tickets
 from fleet.devices.models import Device, DeviceLife
+from fleet.lessons import plans, sets, sharing
 from fleet.people import accounts, passwords
-from fleet.schools import queries
+from fleet.schools import deciding, queries
 from fleet.schools.roster import apply
 from profiles import catalogue
 
@@ -58,8 +61,10 @@ def fill(app: Flask, path: Path, now: datetime) -> Notes:
     One transaction for everything that counts, and the notes are on disk before it commits, so that a demo killed
     while it is set up begins anew.
     """
-    known = Notes.load(path)
-    with app.app_context(), reading():
+    known, config = Notes.load(path), app.extensions["fleet_config"]
+    with app.app_context(), transaction():
+        # Lessons need school hours, and whoever looks at the demo may do so at any time.
+        always_open.open_schools(days=14, title="Demo", by=_BY, now=now, timezone=config.timezone)
         if known is not None and queries.municipality() is not None:
             return known
     notes = Notes()
@@ -72,6 +77,7 @@ def fill(app: Flask, path: Path, now: datetime) -> Notes:
         _profiles(now)
         _tickets(notes, now)
         _accounts(notes, now)
+        _lessons(config, now)
         notes.save(path)
     return notes
 
@@ -89,10 +95,9 @@ def _profiles(now: datetime) -> None:
         give("delt-vogn", Place.device(device), now)
 
 
-def give(profile: str, place: Place, now: datetime, *, ends_at: datetime | None = None) -> int:
-    """Give a profile to a place; returns how many tablets get a new schedule."""
-    version = publishing.published(publishing.find(profile))
-    return assigning.assign(version, place, ends_at=ends_at, by=_BY, now=now)[1]
+def give(profile: str, place: Place, now: datetime) -> None:
+    """Give a profile to a place."""
+    assigning.assign(publishing.published(publishing.find(profile)), place, by=_BY, now=now)
 
 
 def _tickets(notes: Notes, now: datetime) -> None:
@@ -114,16 +119,39 @@ def _tickets(notes: Notes, now: datetime) -> None:
 
 def _accounts(notes: Notes, now: datetime) -> None:
     kjenn = queries.find_school(demo_data.SCHOOLS[0].name)
+    school = demo_data.SCHOOLS[0]
+    teachers = [
+        (demo_data.teacher_id(school, title), f"Demolærer For {title}", Role.TEACHER, kjenn.id)
+        for title in school.classes
+    ]
     for username, name, role, school_id in (
         ("it", "Demo IT, kommunen", Role.MUNICIPAL_ADMIN, None),
         ("it-kjenn", "Demo IT, Kjenn", Role.SCHOOL_IT, kjenn.id),
-        ("laerer-kjenn-8a", "Demolærer For 8A", Role.TEACHER, kjenn.id),
+        *teachers,
     ):
         account = accounts.create(username, name, by=_BY, now=now)
         accounts.grant(account, role, school_id=school_id, by=_BY, now=now)
         password = "-".join(secrets.token_hex(2) for _ in range(4))
         passwords.use_link(passwords.issue_link(account, by=_BY, now=now), password, now=now)
         notes.accounts[username] = password
+
+
+def _lessons(config: Config, now: datetime) -> None:
+    """Share the ready-made sets, tell the first school's networks, and plan a lesson each day for its first class."""
+    sharing.ensure_shipped(by=_BY, now=now)
+    school = demo_data.SCHOOLS[0]
+    kjenn = queries.find_school(school.name)
+    deciding.set_networks(kjenn, ["127.0.0.1", "::1"], by=_BY, now=now)
+    first, local = queries.find_class(school.classes[0], school_id=kjenn.id), now.astimezone(config.timezone)
+    teacher = accounts.find(demo_data.teacher_id(school, school.classes[0]))
+    by = accounts.principal(teacher, today=local.date())
+    given = sets.offered(first, by=by, now=now)[0].set
+    hour = (local.hour + 1) % 24  # soon, so that one need not wait until tomorrow
+    for weekday in range(7):
+        plans.plan(
+            first, given, weekday=weekday, starts_at=time(hour), ends_at=time(hour, 45), holder_id=None, by=by, now=now,
+            timezone=config.timezone,
+        )  # fmt: skip
 
 
 def enrolled(app: Flask) -> int:

@@ -53,11 +53,26 @@ def wait_until_seen(folder: Path, process: subprocess.Popen[bytes], schools: int
     pytest.fail(f"tablets of {schools} schools were not seen:\n{(folder / 'out').read_text()}")
 
 
+def wait_until_told(
+    folder: Path, process: subprocess.Popen[bytes], what: str, within_s: float = 120
+) -> "re.Match[str]":
+    """Return where the demo says something, a regular expression."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(what, (folder / "out").read_text())
+        if found is not None:
+            return found
+        time.sleep(0.5)
+    pytest.fail(f"nothing like {what} was told:\n{(folder / 'out').read_text()}")
+
+
 def test_the_demo_lives_stops_cleanly_and_goes_on_with_the_same_data(tmp_path: Path) -> None:
     port, database = free_port(), tmp_path / "data" / "fleet.sqlite3"
     first = start(tmp_path, port)
     try:
         wait_until_seen(tmp_path, first, schools=4)
+        told = wait_until_told(tmp_path, first, r"8A: (\d+) of 22 had it within \d+\.\d s")
+        assert int(told[1]) >= 21, "95 % of a class; how soon is never asserted"
         first.send_signal(signal.SIGTERM)
         assert first.wait(60) == 0, (tmp_path / "out").read_text()
     finally:

@@ -90,6 +90,12 @@ def test_the_newest_poll_holds_whichever_is_written_last(tablets: list[int]) -> 
     assert rows()[tablets[0]].waits is False
 
 
+def test_a_server_whose_clock_is_ahead_hides_no_later_move_from_the_others(tablets: list[int]) -> None:
+    note(poll(tablets[0], NOW + 300 * SECOND))
+    note(poll(tablets[0], NOW + 2 * SECOND, address=OUTSIDE))
+    assert rows()[tablets[0]].is_at_school is False
+
+
 def test_who_follows_hears_of_the_new_the_late_the_moved_and_those_of_another_day(
     tablets: list[int], told: list[set[int]]
 ) -> None:

@@ -6,22 +6,22 @@ holds tablets' rows and takes no turn. What changes who is in takes the turn fir
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, func, label, literal, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute, contains_eager
+from sqlalchemy import Select, func, insert, label, literal, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, selectinload
 
 from fleet.assignments import schedules
 from fleet.assignments.materialise import settle
-from fleet.db import db, follow, id_set, read_again
+from fleet.db import among, db, follow, id_set, read_again
 from fleet.devices.models import Device, DeviceState
 from fleet.lessons import granting, members
 from fleet.lessons.models import Lesson, LessonTablet, Part
-from fleet.lessons.rules import part_of
+from fleet.lessons.rules import Presence, part_of
 from fleet.schools import calendar
 from fleet.schools.models import Membership, MembershipRole
 from fleet.schools.queries import holding
@@ -35,7 +35,7 @@ def _follow_fetched(ids: frozenset[int], now: datetime) -> None:
     query = (
         update(LessonTablet)
         .where(
-            LessonTablet.device_id.in_(id_set(ids)),
+            among(LessonTablet.device_id, ids),
             LessonTablet.granted_at.is_not(None),
             LessonTablet.fetched_at.is_(None),
             LessonTablet.is_in(now),
@@ -150,22 +150,27 @@ class Follower:
         # be seen yet.
         granting.begin_turn()
         rows = _open(ids, (Part.UNSEEN, Part.ELSEWHERE), now)
+        if not rows:
+            return
+        lessons = _lessons({one.lesson_id for one in rows})
         known = members.presences([one.device_id for one in rows])
         moves: dict[tuple[int, Part], list[int]] = defaultdict(list)
-        lessons = {one.lesson_id: one.lesson for one in rows}
         for one in rows:
-            part = part_of(
-                known[one.device_id],
-                is_absent=False,
-                takes_unseen=one.lesson.takes_unseen,
-                lesson_starts_at=one.lesson.starts_at,
-                day_began_at=members.day_began_at(now, self._timezone),
-            )
-            before = Part.IN if one.is_in(now) else one.part
+            part = self._part(known[one.device_id], lessons[one.lesson_id], now)
+            before = Part.IN if one.is_in else one.part
             # Who is in stays in until heard of elsewhere: the teacher may have said so.
             if part is not before and not (before is Part.IN and part is Part.UNSEEN):
                 moves[one.lesson_id, part].append(one.device_id)
         self._move(moves, lessons, now)
+
+    def _part(self, presence: Presence, lesson: Lesson, now: datetime) -> Part:
+        return part_of(
+            presence,
+            is_absent=False,
+            takes_unseen=lesson.takes_unseen,
+            lesson_starts_at=lesson.starts_at,
+            day_began_at=members.day_began_at(now, self._timezone),
+        )
 
     def _move(self, moves: dict[tuple[int, Part], list[int]], lessons: dict[int, Lesson], now: datetime) -> None:
         if not moves:
@@ -188,46 +193,56 @@ class Follower:
         """Let tablets that changed hands join the lessons of their new pupil's classes, and leave the others."""
         granting.begin_turn()
         today = now.astimezone(self._timezone).date()
-        lessons = {one.id: one for one in db.session.scalars(_concerned(ids, today, now))}
+        lessons = _lessons(db.session.scalars(_concerned(ids, today, now)))
         if not lessons:
             return
-        rows = {(one.lesson_id, one.device_id): one for one in _open(ids, tuple(Part), now)}
+        rows: dict[int, dict[int, Any]] = defaultdict(dict)
+        for one in _open(ids, tuple(Part), now):
+            rows[one.lesson_id][one.device_id] = one
         moves: dict[tuple[int, Part], list[int]] = defaultdict(list)
         for lesson in lessons.values():
-            found = {one.device_id: one for one in members.tablets(lesson.class_id, on=today, device_ids=ids)}
-            for device_id, member in found.items():
-                row = rows.get((lesson.id, device_id))
-                if row is not None and row.part is not Part.GONE and row.person_id == member.person_id:
-                    continue
-                part = part_of(
-                    member.presence,
-                    is_absent=False,
-                    takes_unseen=lesson.takes_unseen,
-                    lesson_starts_at=lesson.starts_at,
-                    day_began_at=members.day_began_at(now, self._timezone),
-                )
-                if row is None:
-                    row = LessonTablet(lesson_id=lesson.id, device_id=device_id, part=Part.UNSEEN, part_since=now)
-                    db.session.add(row)
-                row.person_id = member.person_id
+            for device_id, part in self._changes(lesson, ids, rows[lesson.id], now):
                 moves[lesson.id, part].append(device_id)
-            for device_id in ids - found.keys():
-                if (row := rows.get((lesson.id, device_id))) is not None and row.part is not Part.GONE:
-                    moves[lesson.id, Part.GONE].append(device_id)
-        if moves:
-            granting.hold(ids)
-            db.session.flush()
+        if not moves:
+            return
+        granting.hold(ids)
+        fresh = [
+            {"lesson_id": lesson_id, "device_id": device_id, "part": Part.UNSEEN, "part_since": now}
+            for (lesson_id, _part), device_ids in moves.items()
+            for device_id in device_ids
+            if device_id not in rows[lesson_id]
+        ]
+        if fresh:
+            db.session.execute(insert(LessonTablet).returning(LessonTablet.id), fresh)
+        whose = select(Device.person_id).where(Device.id == LessonTablet.device_id).scalar_subquery()
+        for (lesson_id, part), device_ids in moves.items():
+            if part is not Part.GONE:
+                granting.write(lesson_id, device_ids, person_id=whose)
         self._move(moves, lessons, now)
+
+    def _changes(
+        self, lesson: Lesson, ids: frozenset[int], rows: Mapping[int, Any], now: datetime
+    ) -> Iterator[tuple[int, Part]]:
+        """Tell which of these tablets the lesson means newly or no more, and what they are in it now."""
+        found = members.tablets(lesson.class_id, on=now.astimezone(self._timezone).date(), device_ids=ids)
+        for one in found:
+            row = rows.get(one.device_id)
+            if row is None or row.part is Part.GONE or row.person_id != one.person_id:
+                yield one.device_id, self._part(one.presence, lesson, now)
+        for device_id in rows.keys() - {one.device_id for one in found}:
+            if rows[device_id].part is not Part.GONE:
+                yield device_id, Part.GONE
 
 
 def _concerned(device_ids: Collection[int], today: date, now: datetime) -> Select[Any]:
-    """Select the lessons that are not over of the classes that tablets belong to, or have a row in."""
-    mine = Device.id.in_(id_set(device_ids))
+    """Select the ids of lessons that are not over of the classes that tablets belong to, or have a row in."""
+    mine = among(Device.id, device_ids)
     of_pupils = select(Membership.class_id).join(Device, Device.person_id == Membership.person_id)
-    rows = select(LessonTablet.lesson_id).where(LessonTablet.device_id.in_(id_set(device_ids)))
-    return select(Lesson).where(
-        Lesson.ends_at > now,
-        Lesson.ended_at.is_(None),
+    is_open = (Lesson.ends_at > now, Lesson.ended_at.is_(None))
+    rows = select(LessonTablet.lesson_id).join(LessonTablet.lesson)
+    rows = rows.where(among(LessonTablet.device_id, device_ids), *is_open)  # of all that ever were few are
+    return select(Lesson.id).where(
+        *is_open,
         or_(
             Lesson.class_id.in_(select(Device.class_id).where(mine)),
             Lesson.class_id.in_(of_pupils.where(mine, Membership.role == MembershipRole.PUPIL, *holding(today))),
@@ -236,22 +251,28 @@ def _concerned(device_ids: Collection[int], today: date, now: datetime) -> Selec
     )
 
 
-def _open(device_ids: Collection[int], parts: tuple[Part, ...], now: datetime) -> list[LessonTablet]:
+def _lessons(lesson_ids: Iterable[int]) -> dict[int, Lesson]:
+    """Return lessons with what they gave, as they stand; two statements."""
+    query = select(Lesson).where(Lesson.id.in_(id_set(lesson_ids))).order_by(Lesson.id)
+    query = query.options(selectinload(Lesson.given)).execution_options(populate_existing=True)
+    return {one.id: one for one in db.session.scalars(query)}
+
+
+def _open(device_ids: Collection[int], parts: tuple[Part, ...], now: datetime) -> Sequence[Any]:
     """Return the tablets' rows in lessons that are not over: those that are in, and those of these parts."""
+    one = LessonTablet
     query = (
-        select(LessonTablet)
+        select(one.lesson_id, one.device_id, one.person_id, one.part, label("is_in", one.is_in(now)))
         .join(LessonTablet.lesson)
-        .options(contains_eager(LessonTablet.lesson))
         .where(
-            LessonTablet.device_id.in_(id_set(device_ids)),
+            among(LessonTablet.device_id, device_ids),
             or_(LessonTablet.is_in(now), LessonTablet.part.in_(parts)),
             Lesson.ends_at > now,
             Lesson.ended_at.is_(None),
         )
         .order_by(LessonTablet.lesson_id, LessonTablet.device_id)
-        .execution_options(populate_existing=True)
     )
-    return list(db.session.scalars(query))
+    return db.session.execute(query).all()
 
 
 @lru_cache

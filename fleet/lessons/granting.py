@@ -73,17 +73,19 @@ def give(
     if not device_ids or lesson.ends_at <= now:
         return frozenset()
     lease_id, starts_at = lease_of(lesson), max(now, lesson.starts_at)
-    own = [gift.lease_id for gift in lesson.given]
-    leases.cut(device_ids, at=starts_at, lease_ids=own)
-    others = leases.held(device_ids, since=starts_at)
-    holders = _holders({one.lease_id for ones in others.values() for one in ones}, at=starts_at, calendars=calendars)
+    own = {gift.lease_id for gift in lesson.given}
+    held = leases.held(device_ids, since=starts_at)
+    lease_ids = {one.lease_id for ones in held.values() for one in ones}
+    if own & lease_ids:
+        leases.cut(device_ids, at=starts_at, lease_ids=own)
+    holders = _holders(lease_ids - own, at=starts_at, calendars=calendars)
     favoured = lesson.plan_id is not None or (
-        bool(others) and lesson.class_id in plans.is_planned([lesson.class_id], at=starts_at, calendars=calendars)
+        bool(holders) and lesson.class_id in plans.is_planned([lesson.class_id], at=starts_at, calendars=calendars)
     )
     new = Claim(lesson.id, favoured, lesson.starts_at, starts_at, lesson.ends_at)
     settled: dict[int, Settled] = {}
     for device_id in device_ids:
-        claims = [_claim(one, holders[one.lease_id]) for one in others.get(device_id, ()) if one.lease_id in holders]
+        claims = [_claim(one, holders[one.lease_id]) for one in held.get(device_id, ()) if one.lease_id in holders]
         settled[device_id] = settle(new, claims, by_hand=by_hand)
     _give_way(settled, holders, taker=lesson.id, at=starts_at)
     granted = {device_id: one for device_id, one in settled.items() if one.is_granted}

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, select, union
 
 from fleet.db import db, id_set
 from fleet.devices.models import Device, DeviceLife, DevicePresence
@@ -34,13 +34,10 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
         on: the date.
         device_ids: only those of these.
     """
-    pupils = select(Membership.person_id).where(
-        Membership.class_id == class_id, Membership.role == MembershipRole.PUPIL, *holding(on)
-    )
     query = (
         select(Device.id, Device.person_id, DevicePresence.polled_at, DevicePresence.is_at_school)
         .outerjoin(DevicePresence, DevicePresence.device_id == Device.id)
-        .where(Device.life == DeviceLife.ENROLLED, or_(Device.class_id == class_id, Device.person_id.in_(pupils)))
+        .where(Device.life == DeviceLife.ENROLLED, Device.id.in_(_of([class_id], *holding(on))))
         .order_by(Device.id)
     )
     if device_ids is not None:
@@ -52,10 +49,17 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
 
 def ever(class_ids: Collection[int]) -> Select[Any]:
     """Select the tablets that a lesson of these classes could mean, on whatever day and in whatever state."""
-    pupils = select(Membership.person_id).where(
-        Membership.class_id.in_(id_set(class_ids)), Membership.role == MembershipRole.PUPIL
-    )
-    return select(Device.id).where(or_(Device.class_id.in_(id_set(class_ids)), Device.person_id.in_(pupils)))
+    return _of(class_ids)
+
+
+def _of(class_ids: Collection[int], *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select the tablets that stand in classes or belong to their pupils, as far as a membership meets conditions."""
+    standing = select(Device.id).where(Device.class_id.in_(id_set(class_ids)))
+    mine = (Membership.class_id.in_(id_set(class_ids)), Membership.role == MembershipRole.PUPIL, *conditions)
+    of_pupils = select(Device.id).join(Membership, Membership.person_id == Device.person_id).where(*mine)
+    return select(
+        union(standing, of_pupils).subquery().c.id
+    )  # with OR instead, all tablets there are would be looked at
 
 
 def presences(device_ids: Collection[int]) -> dict[int, Presence]:

@@ -310,6 +310,22 @@ def test_a_teacher_of_another_class_orders_nothing_there(app: Flask) -> None:
             ordering.order(lesson.id, Wish(OrderKind.RING), by=stranger, now=NOW)
 
 
+def test_tablets_of_many_lessons_that_come_together_cost_three_statements_for_each_lesson(
+    app: Flask, statements: list[str]
+) -> None:
+    with transaction():
+        school, at, counts = make.school(), NOW + MINUTE, []
+        for number in (1, 3):
+            rooms = [lessons.room(f"{number}{title}", school=school, seen_at=YESTERDAY) for title in "ABC"[:number]]
+            for one in rooms:
+                one.start()
+            db.session.flush()
+            statements.clear()
+            seen([device_id for one in rooms for device_id in one.ids], at=at, now=at)
+            counts.append(len([one for one in statements if "lease" in one or "lesson" in one]))
+        assert counts[1] - counts[0] == 2 * 3
+
+
 def test_followers_ask_little_where_no_tablet_is_in_a_lesson(app: Flask, statements: list[str]) -> None:
     with transaction():
         school = make.school()

@@ -76,7 +76,7 @@ def test_sigterm_ends_it_cleanly_and_it_starts_again_with_the_same_keys(fresh_ur
 
 def refused(url: str, data_dir: Path, **environ: str) -> str:
     """Start a server that must refuse to start; return its log."""
-    with pytest.raises(RuntimeError) as caught, serving(url, data_dir, jobs="off", **environ):
+    with pytest.raises(RuntimeError) as caught, serving(url, data_dir, jobs="off", port=None, **environ):
         pass
     return str(caught.value)
 

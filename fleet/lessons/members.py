@@ -57,9 +57,8 @@ def _of(class_ids: Collection[int], *conditions: ColumnElement[bool]) -> Select[
     standing = select(Device.id).where(Device.class_id.in_(id_set(class_ids)))
     mine = (Membership.class_id.in_(id_set(class_ids)), Membership.role == MembershipRole.PUPIL, *conditions)
     of_pupils = select(Device.id).join(Membership, Membership.person_id == Device.person_id).where(*mine)
-    return select(
-        union(standing, of_pupils).subquery().c.id
-    )  # with OR instead, all tablets there are would be looked at
+    # With OR instead, all tablets there are would be looked at.
+    return select(union(standing, of_pupils).subquery().c.id)
 
 
 def presences(device_ids: Collection[int]) -> dict[int, Presence]:

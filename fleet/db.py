@@ -190,8 +190,14 @@ def take_turn(name: str) -> None:
     Whoever changes what tablets shall have takes the turn ``assignments`` before changing tablets' rows, so that two
     such changes neither miss each other nor deadlock. SQLite's writing transaction is alone anyway.
     """
-    if db.session.get_bind().dialect.name == "postgresql":
+    if db.session.get_bind().dialect.name != "postgresql":
+        return
+    running = db.session().get_transaction()
+    noted, taken = db.session.info.get("turns", (None, frozenset()))
+    if noted is not running or name not in taken:
         db.session.execute(_lock(name))
+        running = db.session().get_transaction()  # which the statement may have begun
+        db.session.info["turns"] = (running, (taken if noted is running else frozenset()) | {name})
 
 
 def _lock(name: str) -> TextClause:

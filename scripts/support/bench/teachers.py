@@ -1,6 +1,7 @@
 """Teachers' browsers: each opens the page of its class and, when told, sends its form, all at the same time."""
 
 import asyncio
+import html
 import re
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from bench import load
 from bench.municipality import BenchClass
 
 _FORM = re.compile(rb'name="csrf_token" value="([^"]+)"')
+_UNTIL = re.compile(rb'name="until" [^>]*value="([^"]+)" checked')
 _COOKIE = re.compile(rb"\r\nset-cookie: ([^;\r]+)", re.IGNORECASE)
 _LESSON = re.compile(rb"\r\nlocation: [^\r]*/lessons/(\d+)", re.IGNORECASE)
 _AT_ONCE = 4  # pages that are opened at the same time
@@ -29,8 +31,11 @@ class Sent:
 
 @dataclass
 class _Form:
+    """What a browser has of a page: its cookie, the form's hidden token, the end that is ticked."""
+
     cookie: str
     token: str
+    until: str
 
 
 async def _ask(port: int, request: bytes) -> tuple[bytes, bytes, float]:
@@ -49,10 +54,10 @@ async def _ask(port: int, request: bytes) -> tuple[bytes, bytes, float]:
 async def _open(port: int, one: BenchClass) -> _Form:
     path = f"/classes/{one.id}/lesson"
     head, body, _ = await _ask(port, load.request("GET", path, {"Host": f"127.0.0.1:{port}", "Cookie": one.cookie}))
-    token, cookie = _FORM.search(body), _COOKIE.search(head)
-    if not head.startswith(b"HTTP/1.1 200") or token is None:
+    token, until, cookie = _FORM.search(body), _UNTIL.search(body), _COOKIE.search(head)
+    if not head.startswith(b"HTTP/1.1 200") or token is None or until is None:
         raise SystemExit(f"bench: the page of class {one.title} was answered {head[9:12].decode()}")
-    return _Form(cookie[1].decode() if cookie else one.cookie, token[1].decode())
+    return _Form(cookie[1].decode() if cookie else one.cookie, token[1].decode(), html.unescape(until[1].decode()))
 
 
 async def _post(port: int, path: str, form: _Form, **fields: str | int) -> Sent:
@@ -95,7 +100,10 @@ class Teachers:
 
         async def every() -> list[Sent]:
             pairs = zip(self._classes, self._forms, strict=True)
-            posts = (_post(self._port, f"/classes/{one.id}/lesson", form, set_id=set_id) for one, form in pairs)
+            posts = (
+                _post(self._port, f"/classes/{one.id}/lesson", form, set_id=set_id, until=form.until)
+                for one, form in pairs
+            )
             return await asyncio.gather(*posts)
 
         return asyncio.run(every())

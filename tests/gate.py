@@ -118,12 +118,13 @@ class Door:
         body: bytes | None,
         *,
         within_s: float | None = None,  # noqa: ARG002 (a transport's; here nothing hangs)
+        **scope: Any,
     ) -> Response:
         """Be the agent's transport."""
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         if body is not None:
             pairs.append((b"content-length", str(len(body)).encode()))
-        return self.wait(self.call(method, target, pairs, chunks=(body or b"",)))
+        return self.wait(self.call(method, target, pairs, chunks=(body or b"",), **scope))
 
     @contextmanager
     def database(self) -> Iterator[None]:

@@ -43,6 +43,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError as OperationalError  # doors may not import the library
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -60,6 +61,8 @@ _NAMES = {
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 BUSY_TIMEOUT_MS = 10_000
+# What is raised where the database is away, or others keep it, or its connections, for longer than one waits.
+UNAVAILABLE = (OperationalError, PoolTimeoutError)
 
 
 class UTCDateTime(TypeDecorator[datetime]):

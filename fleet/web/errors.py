@@ -10,13 +10,15 @@ from flask import Flask, g, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, TooManyRequests
 
-from fleet.db import db
+from fleet.db import UNAVAILABLE, db
 from fleet.errors import BrakedError, ConflictError, FleetError, ForbiddenError, NotFoundError
 from fleet.people.limits import TooManyFailuresError
 from fleet.web import signed_in
 from fleet.web.texts import translated as _
 
 _log = structlog.get_logger("web")
+
+_RETRY_S = "5"  # after a database that was away, or busier than one waits for
 
 _STATUS: tuple[tuple[type[FleetError], int], ...] = (
     (NotFoundError, 404),
@@ -68,6 +70,8 @@ def not_served(error: HTTPException) -> tuple[str, int, dict[str, str]]:
     if isinstance(error, InternalServerError):
         db.session.rollback()
         signed_in.forget()  # perhaps it was the database that failed: the page must not ask it again
+        if isinstance(error.original_exception, UNAVAILABLE):
+            status, headers = 503, {**headers, "Retry-After": _RETRY_S}
     if isinstance(error, TooManyRequests):
         headers.setdefault("Retry-After", "60")
     return _page(status), status, headers

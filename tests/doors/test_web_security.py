@@ -169,7 +169,7 @@ def test_own_fault_shows_the_requests_id_and_nothing_of_the_fault(
     assert "a secret of ours" in caplog.text
 
 
-def test_database_that_is_away_still_gives_a_page(
+def test_database_that_is_away_or_too_busy_still_gives_a_page_and_says_when_to_come_again(
     app: Flask, visitor: Visitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     visitor.sign_in("admin")
@@ -183,7 +183,7 @@ def test_database_that_is_away_still_gives_a_page(
         answer = visitor.get("/")
     finally:
         event.remove(engine, "before_cursor_execute", fail)
-    assert answer.status_code == 500
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "Noe gikk galt" in answer.text
     assert "away" not in answer.text
     assert visitor.get("/").status_code == 200

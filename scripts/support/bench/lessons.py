@@ -194,15 +194,13 @@ def _arrivals(sent: list[Sent], found: Found) -> dict[str, Any]:
         for place, one in enumerate(found.arrivals)
         if one.arrived_at is not None
     ]
-    turned_away = [one for one in sent if one.status == 503]
     cuts = statistics.quantiles([one.answered_at - one.sent_at for one in sent], n=100, method="inclusive")
     return {
         **_percentiles(taken, str(municipality.PUPILS * CLASSES)),
         "tablets": len(taken),
         "classes": len(sent),
-        "refused": found.refused + len(turned_away),
-        "refused_without_retry_after": found.refused_without_retry_after
-        + sum(not one.retry_after for one in turned_away),
+        "refused": found.refused + sum(one.refused for one in sent),
+        "refused_without_retry_after": found.refused_without_retry_after + sum(one.unkindly for one in sent),
         "connections_cut": found.cut,
         "bodies_fetched": sum(one.was_fetched for one in found.arrivals),
         "signatures_checked": found.checked,

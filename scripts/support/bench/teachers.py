@@ -15,18 +15,25 @@ _FORM = re.compile(rb'name="csrf_token" value="([^"]+)"')
 _UNTIL = re.compile(rb'name="until" [^>]*value="([^"]+)" checked')
 _COOKIE = re.compile(rb"\r\nset-cookie: ([^;\r]+)", re.IGNORECASE)
 _LESSON = re.compile(rb"\r\nlocation: [^\r]*/lessons/(\d+)", re.IGNORECASE)
+_RETRY = re.compile(rb"\r\nretry-after: (\d+)", re.IGNORECASE)
+_TRIES = 20
 _AT_ONCE = 4  # pages that are opened at the same time
 
 
 @dataclass
 class Sent:
-    """A form that was sent: when and when it was answered (the machine's monotonic clock), and the lesson's number."""
+    """A form that was sent: when first and when it was taken (the machine's monotonic clock), the lesson's number.
+
+    Who is turned away sends it again after Retry-After; ``refused`` counts how often that was, ``unkindly`` how often
+    it was not said when to come again.
+    """
 
     status: int
     sent_at: float
     answered_at: float
     lesson_id: int | None
-    retry_after: bool
+    refused: int
+    unkindly: int
 
 
 @dataclass
@@ -65,10 +72,16 @@ async def _post(port: int, path: str, form: _Form, **fields: str | int) -> Sent:
     headers = {
         "Host": f"127.0.0.1:{port}", "Cookie": form.cookie, "Content-Type": "application/x-www-form-urlencoded",
     }  # fmt: skip
-    head, _, sent_at = await _ask(port, load.request("POST", path, headers, body))
+    request = load.request("POST", path, headers, body)
+    head, _, sent_at = await _ask(port, request)
+    refused = unkindly = 0
+    while head[9:12] in {b"429", b"503"} and refused < _TRIES:
+        told, refused = _RETRY.search(head), refused + 1
+        unkindly += told is None
+        await asyncio.sleep(int(told[1]) if told else 5)
+        head, _, _ = await _ask(port, request)
     lesson = _LESSON.search(head)
-    retry = b"\r\nretry-after:" in head.lower()
-    return Sent(int(head[9:12]), sent_at, time.perf_counter(), int(lesson[1]) if lesson else None, retry)
+    return Sent(int(head[9:12]), sent_at, time.perf_counter(), int(lesson[1]) if lesson else None, refused, unkindly)
 
 
 class Teachers:

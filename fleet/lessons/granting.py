@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Select, case, select, update
 
+from fleet import orders
 from fleet.assignments import leases
 from fleet.assignments.leases import Held
 from fleet.db import db, id_set, read_again, take_turn
@@ -87,7 +88,7 @@ def give(
     for device_id in device_ids:
         claims = [_claim(one, holders[one.lease_id]) for one in held.get(device_id, ()) if one.lease_id in holders]
         settled[device_id] = settle(new, claims, by_hand=by_hand)
-    _give_way(settled, holders, taker=lesson.id, at=starts_at)
+    _give_way(settled, holders, taker=lesson.id, at=starts_at, now=now)
     granted = {device_id: one for device_id, one in settled.items() if one.is_granted}
     leases.grant(Held(device_id, lease_id, one.starts_at, one.ends_at) for device_id, one in granted.items())
     _note(lesson, settled, is_longer=is_longer, now=now)
@@ -118,7 +119,9 @@ def _holders(
     }
 
 
-def _give_way(settled: Mapping[int, Settled], holders: Mapping[int, Holder], *, taker: int, at: datetime) -> None:
+def _give_way(
+    settled: Mapping[int, Settled], holders: Mapping[int, Holder], *, taker: int, at: datetime, now: datetime
+) -> None:
     """End for some tablets the lessons that give way; their teachers see who has the tablet now."""
     losing: dict[int, list[int]] = defaultdict(list)
     for device_id, one in settled.items():
@@ -128,6 +131,8 @@ def _give_way(settled: Mapping[int, Settled], holders: Mapping[int, Holder], *, 
         lease_ids = [lease_id for lease_id, holder in holders.items() if holder.lesson_id == lesson_id]
         leases.cut(device_ids, at=at, lease_ids=lease_ids)
         write(lesson_id, device_ids, part=Part.TAKEN, part_since=at, other_lesson_id=taker, freed_at=at)
+        if at <= now:
+            orders.recall(order_name(lesson_id), device_ids, now=now)
 
 
 def _note(lesson: Lesson, settled: Mapping[int, Settled], *, is_longer: bool, now: datetime) -> None:
@@ -167,7 +172,13 @@ def take_back(lesson: Lesson, device_ids: Collection[int], part: Part, *, now: d
     if device_ids:
         leases.cut(device_ids, at=now, lease_ids=[gift.lease_id for gift in lesson.given])
         write(lesson.id, device_ids, part=part, part_since=now, freed_at=now)
+        orders.recall(order_name(lesson.id), device_ids, now=now)
     return frozenset(device_ids)
+
+
+def order_name(lesson_id: int) -> str:
+    """Return the name by which orders know what they were wished within."""
+    return f"lesson:{lesson_id}"
 
 
 def in_lesson(lesson_id: int, *, now: datetime) -> list[int]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
 
-from fleet import audit
+from fleet import audit, orders
 from fleet.access import Permission, Principal, require
 from fleet.assignments import leases
 from fleet.assignments.materialise import settle
@@ -318,6 +318,7 @@ def _end(lesson: Lesson, *, by: Principal, now: datetime) -> None:
     lesson.ends_at, lesson.ended_at = max(now, lesson.starts_at), now
     leases.cut(device_ids, at=now, lease_ids=[gift.lease_id for gift in lesson.given])
     granting.write(lesson.id, device_ids, freed_at=now)
+    orders.recall(granting.order_name(lesson.id), device_ids, now=now)
     settle(device_ids, now=now)
     audit.record(by, "lessons.ended", subject=f"lesson:{lesson.id}", now=now, count=len(device_ids))
 

@@ -48,4 +48,5 @@ def order(
         raise NotFoundError(kind="tablet in the lesson", name=", ".join(str(one) for one in missing))
     devices = db.session.scalars(select(Device).where(Device.id.in_(id_set(wanted)))).all()
     left = max(lesson.ends_at - now, _SHORTEST)
-    return orders.queue(devices, wish, life=left, allowed=frozenset(wanted), by=by, now=now)
+    within = granting.order_name(lesson.id)
+    return orders.queue(devices, wish, life=left, allowed=frozenset(wanted), within=within, by=by, now=now)

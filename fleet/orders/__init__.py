@@ -11,6 +11,7 @@ from fleet.orders.queueing import (
     decline,
     find,
     queue,
+    recall,
     withdraw,
 )
 from fleet.orders.travelling import expire, finish, follow_changes, forget, mark_sent, pending
@@ -18,5 +19,5 @@ from fleet.orders.travelling import expire, finish, follow_changes, forget, mark
 __all__ = [
     "DEFAULT_LIFE", "GENTLE", "MAX_TEXT", "OPEN", "PRIVILEGED", "Filter", "NotCarriedError", "Order",
     "OrderClosedError", "OrderKind", "OrderState", "SamePersonError", "Wish", "approve", "decline", "expire", "find",
-    "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "withdraw",
+    "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "recall", "withdraw",
 ]  # fmt: skip

@@ -76,7 +76,8 @@ class Order(Base):
     """One order; ``uid`` names it on the wire.
 
     It stands in its tablet's queue since ``queued_at``; where it waits for a second person, it was asked for then.
-    ``wished_by`` and ``answered_by`` (who approved or declined it) name people as ``Principal.name`` does.
+    ``wished_by`` and ``answered_by`` (who approved or declined it) name people as ``Principal.name`` does. ``within``
+    names what it was wished for, such as ``lesson:17``, and does not outlive.
     """
 
     __tablename__ = "device_order"
@@ -91,6 +92,7 @@ class Order(Base):
     state: Mapped[OrderState] = mapped_column(text_enum(OrderState))
     wished_by: Mapped[str] = mapped_column(String(80))
     answered_by: Mapped[str | None] = mapped_column(String(80))
+    within: Mapped[str | None] = mapped_column(String(32))
     queued_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

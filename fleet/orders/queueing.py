@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from fleet import audit, outbox
 from fleet.access import Permission, Principal
-from fleet.db import among, db, id_set
+from fleet.db import among, db, id_set, read_again
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, Enrolment
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -30,7 +30,7 @@ from fleet.schools import deciding
 
 DEFAULT_LIFE = timedelta(hours=24)
 SHORTEST_LIFE, LONGEST_LIFE = timedelta(minutes=1), timedelta(days=7)
-SUPERSEDED = "superseded"
+SUPERSEDED, OVER = "superseded", "what it was for is over"
 _NAMED = 5  # serials that a refusal of many tablets names
 
 
@@ -67,6 +67,7 @@ def queue(
     *,
     life: timedelta = DEFAULT_LIFE,
     allowed: Collection[int] = frozenset(),
+    within: str | None = None,
     by: Principal,
     now: datetime,
 ) -> list[Order]:
@@ -80,6 +81,7 @@ def queue(
         wish: what is wished.
         life: how long it may wait.
         allowed: ids of tablets for which the caller has shown that ``by`` may use gentle kinds.
+        within: what it is wished for, so that :func:`recall` takes it back.
         by: who wishes.
         now: the instant.
 
@@ -107,7 +109,7 @@ def queue(
     columns = {
         Order.kind: wish.kind, Order.payload: payload, Order.reason: wish.reason,
         Order.state: OrderState.ASKED if needs_another else OrderState.QUEUED,
-        Order.wished_by: by.name, Order.queued_at: now, Order.expires_at: now + life,
+        Order.wished_by: by.name, Order.within: within, Order.queued_at: now, Order.expires_at: now + life,
     }  # fmt: skip
     fresh = _insert(ids, columns)
     if not needs_another:
@@ -207,6 +209,16 @@ def _with_uids(ids: Collection[int]) -> Select[Any]:
     else:
         pairs = func.json_each(told).table_valued("key", "value")
     return select(cast(pairs.c.key, Integer).label("device_id"), pairs.c.value.label("uid"))
+
+
+def recall(within: str, device_ids: Collection[int], *, now: datetime) -> None:
+    """Take back what was wished of tablets within something that is over for them; the caller holds their rows."""
+    mine = update(Order).where(among(Order.device_id, device_ids), Order.within == within, Order.state.in_(TRAVELLING))
+    closing = mine.values(state=OrderState.WITHDRAWN, ended_at=now, detail=OVER).returning(Order.device_id)
+    told = frozenset(db.session.scalars(closing.execution_options(synchronize_session=False)))
+    read_again(Order)
+    if told:
+        _tell(told)
 
 
 def _tell(device_ids: Collection[int]) -> None:

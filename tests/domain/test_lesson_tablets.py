@@ -11,7 +11,7 @@ from fleet.access import Principal
 from fleet.assignments.assigning import Place
 from fleet.db import changed, db, run_followers, transaction
 from fleet.devices import life as devices
-from fleet.devices.models import DeviceLife
+from fleet.devices.models import DeviceLife, DeviceState
 from fleet.errors import ForbiddenError, NotFoundError
 from fleet.lessons import life, ordering, sets, tablets, views
 from fleet.lessons.life import LessonOverError
@@ -298,6 +298,28 @@ def test_a_teacher_wishes_gently_of_the_tablets_in_an_own_running_lesson(app: Fl
             ordering.order(lesson.id, ring, by=room.teacher, now=UNTIL)
         with pytest.raises(ForbiddenError):
             orders.queue(room.devices[:1], ring, by=room.teacher, now=NOW)
+
+
+def test_what_was_wished_in_a_lesson_is_taken_back_where_the_lesson_is_over_for_a_tablet(app: Flask) -> None:
+    with transaction():
+        room = lessons.room()
+        for one in room.devices:
+            make.enrolment(one)
+        lesson = room.start()
+        ordering.order(lesson.id, Wish(OrderKind.MESSAGE, text="Se hit."), by=room.teacher, now=NOW)
+        before = db.session.get_one(DeviceState, room.ids[0]).config_version
+
+        def waiting() -> set[int]:
+            return set(orders.pending(room.ids, now=NOW + MINUTE))
+
+        tablets.leave_out(lesson.id, room.ids[:1], Part.RELEASED, by=room.teacher, now=NOW + MINUTE)
+        assert waiting() == set(room.ids[1:])
+        assert db.session.get_one(DeviceState, room.ids[0]).config_version > before
+        maths, teacher = group(room)
+        begin(maths, teacher, "*.udir.no", now=NOW + MINUTE)
+        assert waiting() == {room.ids[2]}
+        life.end(lesson.id, by=room.teacher, now=NOW + MINUTE)
+        assert waiting() == set()
 
 
 def test_a_teacher_of_another_class_orders_nothing_there(app: Flask) -> None:

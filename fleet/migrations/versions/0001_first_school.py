@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-25 01:36:06.160595
+Create Date: 2026-11-25 02:10:13.005628
 """
 
 import sqlalchemy as sa
@@ -367,6 +367,7 @@ def upgrade() -> None:
     sa.Column('state', sa.Enum('asked', 'queued', 'sent', 'done', 'failed', 'refused', 'expired', 'withdrawn', 'declined', name='orderstate', native_enum=False, length=16), nullable=False),
     sa.Column('wished_by', sa.String(length=80), nullable=False),
     sa.Column('answered_by', sa.String(length=80), nullable=True),
+    sa.Column('within', sa.String(length=32), nullable=True),
     sa.Column('queued_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),

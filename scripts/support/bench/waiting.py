@@ -112,6 +112,7 @@ class _Line(asyncio.Protocol):
         self._fetch = load.request("GET", path, tablet.signed("GET", path, None, signing.SAFE_NONCE))
         self._etag = b'"none"'
         self._buffer = b""
+        self._is_away = False  # until the time that Retry-After said
         self._sent = b""
         self._then: Callable[[int, bytes, bytes], None] = self._first
         self.transport: asyncio.WriteTransport | None = None
@@ -123,8 +124,8 @@ class _Line(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Come again."""
-        self.transport = None
-        if not self._found.arrivals:  # else all is over
+        self.transport, self._buffer = None, b""
+        if not (self._is_away or self._found.arrivals):  # it comes back by itself, or all is over
             self._found.cut += 1
             asyncio.get_running_loop().call_later(1.0, lambda: asyncio.ensure_future(connect(self)))
 
@@ -154,7 +155,16 @@ class _Line(asyncio.Protocol):
             self._found.others[status] += 1
         told = _header(head, b"retry-after")
         self._found.refused_without_retry_after += status in {429, 503} and told is None
-        asyncio.get_running_loop().call_later(float(told or 5), self._send, self._sent, self._then)
+        self._is_away = True
+        asyncio.get_running_loop().call_later(float(told or 5), self._come_back)
+
+    def _come_back(self) -> None:
+        """Ask again what was turned away; the server may have ended the connection meanwhile."""
+        self._is_away = False
+        if self.transport is None:
+            self._connecting = asyncio.ensure_future(connect(self))  # kept, as a task that nobody holds may vanish
+        else:
+            self._send(self._sent, self._then)
 
     def _first(self, _status: int, head: bytes, _body: bytes) -> None:
         self._etag = _header(head, b"etag") or self._etag

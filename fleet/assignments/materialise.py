@@ -19,7 +19,7 @@ from fleet.assignments import leases, schedules, timeline
 from fleet.assignments.leases import Held
 from fleet.assignments.models import Assignment, Profile, ProfileVersion, Scope
 from fleet.assignments.timeline import Segment, Timed
-from fleet.db import changed, db, follow, id_set, read_again, take_turn
+from fleet.db import among, changed, db, follow, id_set, read_again, take_turn
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceState
 from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
@@ -177,11 +177,15 @@ def applicable_to(given: Select[Any], assignments: Iterable[Applicable], now: da
 
 def _classes_of_pupils(given: Select[Any], class_ids: Collection[int | None], now: datetime) -> dict[int, set[int]]:
     """Return the classes with assignments that the tablets' pupils are in."""
-    query = select(Membership.person_id, Membership.class_id).where(
-        Membership.class_id.in_(id_set(one for one in class_ids if one is not None)),
-        Membership.person_id.in_(select(Device.person_id).where(Device.id.in_(given))),
-        Membership.role == MembershipRole.PUPIL,
-        *holding(now.date()),
+    query = (
+        select(Membership.person_id, Membership.class_id)
+        .join(Device, Device.person_id == Membership.person_id)
+        .where(
+            Device.id.in_(given),
+            Membership.role == MembershipRole.PUPIL,
+            among(Membership.class_id, (one for one in class_ids if one is not None)),
+            *holding(now.date()),
+        )
     )
     found: dict[int, set[int]] = defaultdict(set)
     for person_id, class_id in db.session.execute(query):

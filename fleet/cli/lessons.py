@@ -64,7 +64,8 @@ def start(
     choice: Choice, everybody: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Start a lesson of a class now."""
-    if (until is None) == (minutes is None):
+    has_end = until is not None or minutes is not None
+    if (until is not None and minutes is not None) or not (has_end or dry_run):
         raise click.UsageError("say when it ends: --until HH:MM or --minutes N")
     by, now = Principal.command_line(), clock.now()
     with application(writes=not dry_run) as config:
@@ -73,7 +74,8 @@ def start(
         away = {schools.find_pupil(name).id for name in words(absent)}
         if dry_run:
             choice.check(found, by=by)
-            life.require_times(found, now, ends_at, by=by, calendars=calendar.load(zone))
+            if has_end:
+                life.require_times(found, now, ends_at, by=by, calendars=calendar.load(zone))
         given = choice.find(found, by=by, now=now) if not dry_run else None
         told = views.preview(found, absent=away, takes_unseen=everybody, by=by, now=now, timezone=zone)
         if not as_json:

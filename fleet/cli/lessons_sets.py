@@ -12,6 +12,7 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.assignments import publishing
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.cli.wording import COMMAND
 from fleet.lessons import contents, sets, sharing
 from fleet.lessons.models import LessonSet, SetKind
 from fleet.schools import queries as schools
@@ -204,8 +205,10 @@ def ship(*, as_json: bool) -> None:
         count = sharing.ensure_shipped(by=Principal.command_line(), now=clock.now())
     if as_json:
         show_json({"shared": count})
-    else:
+    elif count:
         click.echo(f"{count} ready-made set(s) are shared with all teachers")
+    else:
+        click.echo(f"nothing new to share; `{COMMAND} profiles import --catalogue --publish` publishes what there is")
 
 
 @group.command()

@@ -171,10 +171,10 @@ _answer_command("decline", "Say no to what another person asked for.", "declined
 
 
 @group.command("second-person")
-@click.argument("setting", type=click.Choice(["on", "off", "show"]))
+@click.argument("setting", type=click.Choice(["on", "off", "show"]), default="show")
 @json_option
 def second_person(setting: str, *, as_json: bool) -> None:
-    """Decide whether wipe and locate need another person's yes."""
+    """Show or decide whether wipe and locate need another person's yes."""
     with application(writes=setting != "show"):
         if setting != "show":
             deciding.set_second_person(needed=setting == "on", by=Principal.command_line(), now=clock.now())

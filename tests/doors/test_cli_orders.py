@@ -158,7 +158,7 @@ def test_the_command_line_approves_what_an_account_asked_for(app: Flask) -> None
 
 
 def test_the_second_person_is_switched_off_and_on(app: Flask) -> None:
-    assert run(app, "orders", "second-person", "show").output == "wipe and locate need a second person's yes\n"
+    assert run(app, "orders", "second-person").output == "wipe and locate need a second person's yes\n"
     assert run(app, "orders", "second-person", "off").output == "wipe and locate do not need a second person's yes\n"
     assert json.loads(run(app, "orders", "second-person", "show", "--json").output) == {"second_person": False}
     assert "is queued" in run(app, "orders", "queue", "wipe", "--device", "IPAD", *REASON).output

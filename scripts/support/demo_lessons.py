@@ -13,7 +13,7 @@ from fleet import clock
 from fleet.config import Config
 from fleet.db import db, reading, transaction
 from fleet.errors import FleetError
-from fleet.lessons import life, sets
+from fleet.lessons import life, sets, views
 from fleet.lessons.models import Lesson, LessonTablet
 from fleet.people import accounts
 from fleet.schools import queries
@@ -32,26 +32,34 @@ def hold(app: Flask, stopping: threading.Event, say: Callable[[str], None]) -> N
     while not stopping.wait(pause_s):
         title = SCHOOL.classes[number % len(SCHOOL.classes)]
         try:
-            lesson_id, words = _start(app, title, number)
+            started = _start(app, title, number)
         except FleetError as error:  # the class was moved meanwhile, or it is the last minute of the day
             say(f"no lesson for {title}: {error}")
             pause_s = _BETWEEN_S
         else:
-            say(words)
-            stopping.wait(_LOOKED_AFTER_S)
-            say(f"{title}: {_outcome(app, lesson_id)}")
-            pause_s = _BETWEEN_S - _LOOKED_AFTER_S
+            pause_s = _BETWEEN_S
+            if started is not None:
+                lesson_id, words = started
+                say(words)
+                stopping.wait(_LOOKED_AFTER_S)
+                say(f"{title}: {_outcome(app, lesson_id)}")
+                pause_s -= _LOOKED_AFTER_S
         number += 1
 
 
-def _start(app: Flask, title: str, number: int) -> tuple[int, str]:
-    """Have a class's teacher start a lesson; returns its number and what to say of it."""
+def _start(app: Flask, title: str, number: int) -> tuple[int, str] | None:
+    """Have a class's teacher start a lesson; returns its number and what to say of it.
+
+    None where the teacher has one already: somebody tries the pages, and shall keep the pupils.
+    """
     config: Config = app.extensions["fleet_config"]
     now = clock.now()
     with app.app_context(), transaction():
         school_class = queries.find_class(title, school_id=queries.find_school(SCHOOL.name).id)
         teacher = accounts.find(demo_data.teacher_id(SCHOOL, title))
         by = accounts.principal(teacher, today=now.astimezone(config.timezone).date())
+        if any(one.starts_at <= now for one in views.listed(by=by, now=now)):
+            return None
         shared = sorted((one.set for one in sets.offered(school_class, by=by, now=now)), key=lambda one: one.id)
         given = shared[number % len(shared)]
         lesson = life.start(school_class, given, until=now + LASTS, by=by, now=now, timezone=config.timezone)

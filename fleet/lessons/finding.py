@@ -14,7 +14,7 @@ from fleet.db import db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import NotFoundError
 from fleet.lessons import life, plans
-from fleet.lessons.models import Lesson, LessonPlan, LessonTablet
+from fleet.lessons.models import Lesson, LessonPlan, LessonSet, LessonTablet, SetKind
 from fleet.people.models import Account, AccountGrant
 from fleet.schools import calendar
 from fleet.schools.models import SchoolClass
@@ -52,6 +52,14 @@ def _running(now: datetime) -> Select[Lesson]:
         .options(contains_eager(Lesson.school_class))
         .order_by(Lesson.starts_at, Lesson.id)
     )
+
+
+def before_eyes(lesson: Lesson) -> LessonSet | None:
+    """Return what a lesson gave before all eyes were on the teacher; None where they are not, or always were."""
+    given = [one.set for one in lesson.given]
+    if given[-1].kind is not SetKind.EYES:
+        return None
+    return next((one for one in reversed(given) if one.kind is not SetKind.EYES), None)
 
 
 def colleagues(lesson: Lesson) -> Sequence[Account]:

@@ -42,12 +42,13 @@ def lesson(lesson_id: int) -> str | Response:
     found = views.view(lesson_id, by=by, now=now)
     if signed_in.is_refresh() and request.args.get("stage") != found.stage:
         return Response(headers={"HX-Refresh": "true"})
-    at = found.lesson.school_class
+    at, given = found.lesson.school_class, found.lesson.given[-1].set
     may_teach = by.may(Permission.TEACH, school_id=at.school_id, class_id=at.id)
     living = {
         "view": found,
         "lesson": found.lesson,
-        "given": found.lesson.given[-1].set,
+        "given": given,
+        "earlier": finding.before_eyes(found.lesson),
         "parts": bars.lesson_parts(found.counts),
         "groups": _groups(found, now),
         "left_min": max(0, -(-(found.lesson.ends_at - now) // timedelta(minutes=1))),
@@ -62,7 +63,7 @@ def lesson(lesson_id: int) -> str | Response:
     return show(
         "lesson",
         **living,
-        offers=sets.offered(at, by=by, now=now),
+        offers=[one for one in sets.offered(at, by=by, now=now) if one.set.id != given.id],
         colleagues=finding.colleagues(found.lesson),
         max_text=MAX_TEXT,
     )

@@ -44,14 +44,16 @@ def lesson_end(lesson_id: int) -> Response:
 
 @web.post(f"{_ADDRESS}/set")
 def lesson_set(lesson_id: int) -> Response:
-    """Give another set for the rest of a lesson, or have all eyes on the teacher."""
-    set_id = whole(request.form.get("set_id"))
-    is_eyes = "eyes" in request.form
+    """Give another set for the rest of a lesson, or have all eyes on the teacher, or no more."""
+    set_id, eyes = whole(request.form.get("set_id")), request.form.get("eyes")
 
     def act(by: Principal, now: datetime) -> None:
-        at = life.running(lesson_id, by=by, now=now).school_class
-        eyes = sets.quick(SetKind.EYES, school_class=at, by=by, now=now) if is_eyes else None
-        given = eyes or chosen_set(set_id, at, by=by)
+        found = life.running(lesson_id, by=by, now=now)
+        if eyes == "yes":
+            given = sets.quick(SetKind.EYES, school_class=found.school_class, by=by, now=now)
+        else:
+            earlier = finding.before_eyes(found) if eyes == "no" else None
+            given = earlier or chosen_set(set_id, found.school_class, by=by)
         life.change_set(lesson_id, given, by=by, now=now, timezone=signed_in.timezone())
 
     return _done(lesson_id, act)

@@ -171,7 +171,8 @@ def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str:
         return show("lesson_start", **living)
     offers = _first(sets.offered(school_class, by=by, now=now), whole(request.args.get("set")))
     apps = finding.apps_on([one.device_id for one in preview.candidates])
-    return show("lesson_start", **living, offers=offers, apps=apps, typed=typed, problem=problem)
+    has_eyes = any(one.set.kind is SetKind.EYES and one.set.title == SetKind.EYES.value for one in offers)
+    return show("lesson_start", **living, offers=offers, has_eyes=has_eyes, apps=apps, typed=typed, problem=problem)
 
 
 def _of(part: Part, candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from fleet.lessons.endings import Ending
 from fleet.lessons.forecast import Kind
 from fleet.lessons.models import LessonSet, Part, SetKind
-from fleet.lessons.views import Candidate, Row, Stage, State
+from fleet.lessons.views import Candidate, Other, Row, Stage, State
 from fleet.web.formats import NOTHING, ago, hour
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failure_reason, setting_name
@@ -34,8 +34,8 @@ def state(one: State) -> Told:
         State.ABSENT: Told(_("Absent"), NEUTRAL),
         State.UNSEEN: Told(_("Not heard from today"), WAITING),
         State.ELSEWHERE: Told(_("Not on the school's network"), WAITING),
-        State.TAKEN: Told(_("In another lesson"), WAITING),
-        State.RELEASED: Told(_("Let go"), NEUTRAL),
+        State.TAKEN: Told(_("Went to another lesson"), WAITING),
+        State.RELEASED: Told(_("Released"), NEUTRAL),
         State.GONE: Told(_("No longer the class's tablet"), NEUTRAL),
         State.BACK: Told(_("Back"), GOOD),
         State.STRAGGLER: Told(_("Not back yet"), WAITING),
@@ -48,9 +48,9 @@ def explained(row: Row) -> str:
     since = hour(row.since) if row.since is not None else ""
     other = row.other
     if row.state is State.FAILED:
-        return "; ".join(f"{setting_name(one['key'])}: {failure_reason(one['reason'])}" for one in row.failures)
+        return _failures(row)
     if row.state is State.TAKEN and other is not None:
-        return _taken(other.class_title, other.holder)
+        return _taken(other)
     heard = _heard(row.last_seen_at)
     return {
         State.WAITING: heard,
@@ -67,15 +67,31 @@ def _heard(at: datetime | None) -> str:
     return _("last heard from %(when)s", when=ago(at)) if at is not None else _("never heard from")
 
 
-def _taken(class_title: str, holder: str | None) -> str:
-    if holder is None:
-        return _("%(title)s has the pupil.", title=class_title)
-    return _("%(title)s with %(teacher)s has the pupil.", title=class_title, teacher=holder)
+def _failures(row: Row) -> str:
+    """Name the settings that failed, those together that failed for one reason."""
+    by_reason: dict[str, list[str]] = {}
+    for one in row.failures:
+        by_reason.setdefault(failure_reason(one["reason"]), []).append(setting_name(one["key"]))
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+
+
+def _taken(by: Other) -> str:
+    if by.is_over:
+        return _("The lesson of %(title)s is over.", title=by.class_title)
+    if by.holder is None:
+        return _("%(title)s has the pupil.", title=by.class_title)
+    return _("%(title)s with %(teacher)s has the pupil.", title=by.class_title, teacher=by.holder)
 
 
 def set_title(one: LessonSet) -> str:
     """Name a set as its teacher did; one of which nothing was told by its kind."""
     return set_kind(one.kind) if one.title == one.kind.value else one.title
+
+
+def set_about(one: LessonSet) -> str:
+    """Say what a set does where its title does not say it; that it is a profile of the school helps nobody choose."""
+    told = set_kind(one.kind)
+    return "" if one.kind is SetKind.PROFILE or told == set_title(one) else told
 
 
 def set_kind(one: SetKind) -> str:
@@ -115,9 +131,8 @@ def ending(one: Ending) -> str:
 
 
 def part(one: Candidate) -> str:
-    """Say whether a pupil's tablet will be in a lesson, or why not."""
+    """Say why a pupil's tablet will not be in a lesson; empty where it will."""
     return {
-        Part.IN: _("ready"),
         Part.UNSEEN: _heard(one.polled_at),
         Part.ELSEWHERE: _("not on the school's network"),
     }.get(one.part, "")

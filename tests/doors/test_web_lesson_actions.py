@@ -87,6 +87,12 @@ def test_all_eyes_on_the_teacher_and_back_to_a_set(school: Teaching, kari: Visit
     assert "Pågår Blikket på meg Prøve kari" in page
     with school.app.app_context():
         assert school.lesson().given[-1].set.kind is SetKind.EYES
+        before = school.lesson().given[0].set.title
+    assert f"Tilbake til {before}" in page
+    page = told(kari, address, "set", eyes="no")
+    assert f"Pågår {before} Prøve kari" in page
+    assert "Tilbake til" not in page
+    assert "Velg hva du vil starte med." in told(kari, address, "set", eyes="no")  # there is nothing to go back from
     assert "Pågår Bare leksikon Prøve kari" in told(kari, address, "set", set_id=str(school.web.id))
     assert "Dette opplegget finnes ikke lenger." in told(kari, address, "set", set_id="2147483")
     assert "Velg hva du vil starte med." in told(kari, address, "set")
@@ -121,6 +127,7 @@ def test_one_tap_leaves_a_pupil_out_and_one_brings_in(school: Teaching, kari: Vi
         answer = kari.post(f"{address}/tablets", page=address, **{action: number})
         assert answer.location == f"{address}#tablet-{number}"
         assert school.part(0) is part
+        assert ("Sluppet fri siden" in words(kari.get(address).text)) is (part is Part.RELEASED)
 
 
 def test_a_tablet_that_is_not_in_the_lesson_is_refused_in_words(school: Teaching, kari: Visitor, address: str) -> None:
@@ -137,15 +144,17 @@ def test_a_pupil_of_two_lessons_is_taken_back_and_given_over(school: Teaching, k
     ).location
     both = str(school.tablets[-1].id)
     page = words(kari.get(address).text)
-    assert "Elev3 Prøve I en annen økt 9A med Prøve ola har eleven. Ta eleven tilbake" in page
+    assert "Elev3 Prøve Gikk til en annen økt 9A med Prøve ola har eleven. Ta eleven tilbake" in page
     assert "Gi til 8B" in words(ola.get(theirs).text)
     told(kari, address, "tablets", bring=both)
-    assert "Elev3 Prøve I en annen økt 8B med Prøve kari har eleven." in words(ola.get(theirs).text)
+    assert "Elev3 Prøve Gikk til en annen økt 8B med Prøve kari har eleven." in words(ola.get(theirs).text)
     number = theirs.rpartition("/")[2]
     assert f'name="give" value="{both}:{number}"' in kari.get(address).text
     told(kari, address, "tablets", give=f"{both}:{number}")
-    assert "Elev3 Prøve I en annen økt 9A" in words(kari.get(address).text)
+    assert "Elev3 Prøve Gikk til en annen økt 9A" in words(kari.get(address).text)
     ola.post(f"{theirs}/end", page=theirs)
+    page = words(kari.get(address).text)
+    assert "Elev3 Prøve Gikk til en annen økt Økten til 9A er ferdig. Ta eleven tilbake" in page
     told(kari, address, "tablets", bring=both)
     assert "Gi til 9A" not in words(kari.get(address).text)  # which is over
     assert "Økten sluttet 10:16" in told(kari, address, "tablets", give=f"{both}:{number}")

@@ -65,7 +65,7 @@ def test_start_page_has_what_runs_and_what_is_planned_today(school: Teaching, ka
     school.start(kari)
     school.obeyed([0, 1], NOW)
     page = words(kari.get("/lessons").text)
-    assert "8B Pågår til 11:00 Lesing 2 av 3 har den Åpne økten 8B" in page
+    assert "8B Pågår til 11:00 Lesing 2 av 3 har økten Åpne økten 8B" in page
     assert "Planlagt i dag 12:00-12:45 8B Bare leksikon 13:00-13:45 8B Bare leksikon" in page
     school.at(datetime(2026, 9, 14, 10, 30, tzinfo=UTC))  # 12:30, when the first would run
     assert "12:00-12:45" not in words(kari.get("/lessons").text)
@@ -76,7 +76,7 @@ def test_it_sees_the_lessons_of_the_school_and_where_to_start_one(school: Teachi
     assert "Ingen økt pågår nå." in it.get("/lessons").text
     school.start(kari)
     page = words(it.get("/lessons").text)
-    assert "8B Prøveskolen Prøve kari Lesing 11:00 0 av 3 har den" in page
+    assert "8B Prøveskolen Prøve kari Lesing 11:00 0 av 3 har økten" in page
     assert "Start en økt for en klasse" in page
     assert "Prognoser og hva som kom" in page
 
@@ -89,9 +89,17 @@ def test_teacher_without_a_class_is_told_what_to_do(school: Teaching) -> None:
 
 def test_before_the_start_stands_what_it_will_reach_and_who_is_not_heard_from(school: Teaching, kari: Visitor) -> None:
     page = words(kari.get(start_page(school)).text)
-    assert "Omtrent 3 av 3 har den innen 15 s 1 ikke hørt fra i dag: Elev3 Prøve (sist hørt for 1 døgn siden)" in page
-    assert "Til 10:45 30 min 11:00 45 min 11:15 60 min Start med Lesing" in page
+    assert "Omtrent 3 av 3 har økten innen 15 s 1 ikke hørt fra i dag: Elev3 Prøve (sist hørt for 1 døgn siden)" in page
+    assert "Varer til 10:45 30 min 11:00 45 min 11:15 60 min Start med Lesing" in page
     assert re.search(r'value="2026-09-14T09:00:00\+00:00" checked', kari.get(start_page(school)).text)
+
+
+def test_all_eyes_on_the_teacher_is_offered_once_also_after_it_was_used(school: Teaching, kari: Visitor) -> None:
+    path = start_page(school)
+    for _again in range(2):
+        assert kari.get(path).text.count('<span class="set-title">Blikket på meg</span>') == 1
+        started = kari.post(path, page=path, quick="eyes").location
+        assert kari.post(f"{started}/end", page=started).status_code == 303
 
 
 def test_two_taps_start_a_lesson(school: Teaching, kari: Visitor) -> None:
@@ -104,7 +112,7 @@ def test_two_taps_start_a_lesson(school: Teaching, kari: Visitor) -> None:
     assert checked is not None
     assert button is not None
     address = school.start(kari, set_id=button[1], until=checked[1])
-    assert "0 av 3 har den til 11:00 45 minutter igjen" in words(kari.get(address).text)
+    assert "0 av 3 har økten til 11:00 45 minutter igjen" in words(kari.get(address).text)
 
 
 def test_the_set_that_led_to_the_class_stands_first_and_then_the_last_used(school: Teaching, kari: Visitor) -> None:
@@ -152,8 +160,8 @@ def test_quick_sets_are_made_of_what_was_ticked_and_typed(
     [
         ({"set_id": ""}, 400, "Velg hva du vil starte med."),
         ({"set_id": "2147483"}, 409, "Dette opplegget finnes ikke lenger."),
-        ({"until": "2026-09-14T08:00:00+00:00"}, 400, "Den slutten er passert."),
-        ({"until": "2026-09-14T12:45:00+00:00"}, 400, "Økten kan vare til 12:15"),
+        ({"until": "2026-09-14T08:00:00+00:00"}, 400, "Det tidspunktet er passert."),
+        ({"until": "2026-09-14T12:45:00+00:00"}, 400, "Økten kan ikke vare lenger enn til 12:15"),
         ({"quick": "apps"}, 400, "Velg minst én app."),
         ({"quick": "web", "web_hosts": " "}, 400, "Skriv minst én nettadresse."),
         ({"quick": "web", "web_hosts": "<b>x"}, 400, "«<b>x» er ingen nettadresse."),
@@ -188,7 +196,7 @@ def test_an_end_that_makes_no_sense_is_the_usual_one(school: Teaching, kari: Vis
 def test_a_lesson_never_ends_after_the_school_day(school: Teaching, kari: Visitor) -> None:
     school.at(datetime(2026, 9, 14, 12, 10, tzinfo=UTC))  # 14:10; the school day ends at 14:30
     path = start_page(school)
-    assert "Til 14:30 skoledagen slutter Start med" in words(kari.get(path).text)
+    assert "Varer til 14:30 skoledagen slutter Start med" in words(kari.get(path).text)
     answer = kari.post(path, page=path, set_id=str(school.reading.id), until="2026-09-14T12:55:00+00:00")
     assert "Skoledagen slutter 14:30, og økten med den." in answer.text
 
@@ -246,12 +254,15 @@ def test_only_who_may_teach_the_class_gets_its_lesson(school: Teaching, kari: Vi
 
 def test_a_lesson_shows_who_has_it_and_first_who_needs_something(school: Teaching, kari: Visitor) -> None:
     address = school.start(kari)
-    school.obeyed([0], NOW, [{"key": "apps.allowed", "reason": "unsupported"}])
+    failures = [{"key": key, "reason": "unsupported"} for key in ("apps.allowed", "camera.allowed")]
+    school.obeyed([0], NOW, failures)
     school.obeyed([1], NOW)
     page = words(kari.get(address).text)
-    assert "2 av 3 har den til 11:00 45 minutter igjen 1 har den 1 venter på den 1 har den, men ikke alt" in page
     assert (
-        "Bør sees på 2 Elev0 Prøve Har den, men ikke alt Bare disse appene: støttes ikke på denne typen nettbrett"
+        "2 av 3 har økten til 11:00 45 minutter igjen 1 har økten 1 venter på økten 1 har økten, men ikke alt" in page
+    )
+    assert (
+        "Bør sees på 2 Elev0 Prøve Har økten, men ikke alt Bare disse appene, Kamera: støttes ikke på denne typen nettbrett"
         in page
     )
     assert "Elev3 Prøve Ikke hørt fra i dag aldri hørt fra; ta det med hvis eleven er her Ta med Borte Elever 2" in page
@@ -334,7 +345,7 @@ def test_calibration_shows_forecasts_against_what_came(school: Teaching, kari: V
             row.forecast_percent, row.forecast_kind, row.is_in_time, row.counted_at = 93, "waiting", number > 0, NOW
     page = words(it.get(path).text)
     assert "90-100 % 3 93 % 67 %" in page
-    assert "ventet på nytt 3 93 % 67 %" in page
+    assert "ventet på beskjed 3 93 % 67 %" in page
     admin = school.visitor("admin")
     assert "90-100" in words(admin.get(path).text)
     assert "90-100" in words(admin.get(f"{path}?school_id={school.school.id}").text)

@@ -416,6 +416,8 @@ class World:
         if tablet.line.is_clean and session.timing.may_speak(shown):
             self._check_contact(tablet)
         self.check(tablet)
+        ahead_s = abs((shown - self.now).total_seconds() + session.memory.clock_offset_s)
+        assert ahead_s <= PROMISED_S + tablet.clock.unknown_at(self.now), f"tablet {tablet.number} has a wrong time"
         self._count(tablet)
         pause = tablet.clock.true_at(session.next_step_at(shown), self.now) - self.now
         self._plan(tablet, self.now + max(pause, timedelta(milliseconds=50)))
@@ -449,7 +451,11 @@ class World:
             self.later(seconds, lambda: self._switch_on(tablet))
 
     def _switch_on(self, tablet: Slate) -> None:
-        tablet.switch_on()
+        session = tablet.switch_on()
+        applied = session.memory.applied
+        assert applied in {None, tablet.device.in_force}, (
+            f"tablet {tablet.number} woke up with what it does not know of"
+        )
         self._plan(tablet, self.now)
 
     def _answered(self, tablet: Slate, target: str, response: Response) -> None:

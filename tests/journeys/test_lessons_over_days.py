@@ -413,18 +413,21 @@ class Days(RuleBasedStateMachine):
         for number in which:
             self.world.tablets[number].line.address = to
 
-    @rule(pause=PAUSE, number=NUMBER, seconds=SHORT_S, ahead_s=st.one_of(st.just(0), AHEAD_S))
-    def a_tablet_is_rebooted(self, pause: int | str, number: int, seconds: int, ahead_s: int) -> None:
-        """And its clock may be another one afterwards, which nobody notices."""
+    @rule(pause=PAUSE, which=MANY, seconds=SHORT_S, ahead_s=st.one_of(st.just(0), AHEAD_S))
+    def tablets_are_rebooted(self, pause: int | str, which: list[int], seconds: int, ahead_s: int) -> None:
+        """And their clocks may be others afterwards, which nobody notices."""
         self.let_pass(pause)
-        tablet = self.world.tablets[number]
-        self.world.switch_off(tablet, seconds)
-        tablet.clock.ahead_s += ahead_s
+        for tablet in (self.world.tablets[number] for number in which):
+            self.world.switch_off(tablet, seconds)
+            tablet.clock.ahead_s += ahead_s
+        self.world.tally["reboots"] += len(which)
 
-    @rule(pause=PAUSE, number=NUMBER, ahead_s=AHEAD_S)
-    def a_clock_is_set(self, pause: int | str, number: int, ahead_s: int) -> None:
+    @rule(pause=PAUSE, which=MANY, ahead_s=AHEAD_S)
+    def clocks_are_set(self, pause: int | str, which: list[int], ahead_s: int) -> None:
         self.let_pass(pause)
-        self.world.tablets[number].clock.ahead_s += ahead_s
+        for number in which:
+            self.world.tablets[number].clock.ahead_s += ahead_s
+        self.world.tally["clocks set"] += len(which)
 
     # -- what must hold --------------------------------------------------------------------------------------------
 

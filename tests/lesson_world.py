@@ -290,9 +290,13 @@ class World:
     def _place_of(self, tablet: Slate) -> assigning.Place:
         return assigning.Place.device(db.session.get_one(Device, tablet.device_id))
 
+    def classes_of(self, tablet: Slate) -> set[int | None]:
+        """Return the classes that a tablet belongs to: where it stands, and its pupil's."""
+        return {tablet.class_id, *self.members.get(tablet.person_id or 0, ())}
+
     def known_of(self, tablet: Slate) -> Known:
         """Return what the server should tell a tablet now: what was assigned, and the leases that stand."""
-        classes = {tablet.class_id, *self.members.get(tablet.person_id or 0, ())}
+        classes = self.classes_of(tablet)
         places: set[tuple[str, int | None]] = {("municipality", None), ("school", tablet.school_id)}
         places |= {("device", tablet.device_id)} | {("class", one) for one in classes}
         base = [one.timed for one in self._assigned if one.place in places]

@@ -457,7 +457,7 @@ class Days(RuleBasedStateMachine):
             assert not db.session.execute(select(one.id, other.id).join(other, meet)).all()
 
     def who_is_in_a_lesson_has_it_and_nobody_else(self) -> None:
-        """Until its end at the latest, and not before it begins."""
+        """Until its end at the latest, not before it begins, and only tablets of its class."""
         now = self.world.now
         query = (
             select(LeasedTablet.device_id, LeasedTablet.starts_at, LeasedTablet.ends_at, LessonGift.lesson_id)
@@ -473,8 +473,10 @@ class Days(RuleBasedStateMachine):
                 for row in views.view(lesson_id, by=Principal.command_line(), now=now).rows
             }
             for place, stretch in having.items():
+                assert place[0] in lessons, f"lesson and tablet {place}: the lesson is over"
                 lesson = lessons[place[0]]
                 assert lesson.starts_at <= stretch.starts_at < stretch.ends_at <= lesson.ends_at, place
+                assert lesson.class_id in self.world.classes_of(self.world.tablet(place[1])), place
             assert {place for place, state in seen.items() if state in IS_IN} == having.keys()
 
     def the_teacher_sees_what_is(self) -> None:

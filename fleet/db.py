@@ -187,26 +187,32 @@ def run_followers() -> None:
                 follower(frozenset(ids), now)
 
 
-def take_turn(name: str) -> None:
+def take_turn(name: str, *, shared: bool = False) -> None:
     """Wait until no other transaction has this turn, and keep it until the running one ends.
 
     Whoever changes what tablets shall have takes the turn ``assignments`` before changing tablets' rows, so that two
     such changes neither miss each other nor deadlock. SQLite's writing transaction is alone anyway.
+
+    Args:
+        name: of the turn; one that is held, shared or not, is not asked for again.
+        shared: have it together with others who share it, and nobody else: for who then takes the rows it is about,
+            and reads after that, so that those who share meet there where they meet at all.
     """
     if db.session.get_bind().dialect.name != "postgresql":
         return
     running = db.session().get_transaction()
     noted, taken = db.session.info.get("turns", (None, frozenset()))
     if noted is not running or name not in taken:
-        db.session.execute(_lock(name))
+        db.session.execute(_lock(name, shared=shared))
         running = db.session().get_transaction()  # which the statement may have begun
         db.session.info["turns"] = (running, (taken if noted is running else frozenset()) | {name})
 
 
-def _lock(name: str) -> TextClause:
+def _lock(name: str, *, shared: bool = False) -> TextClause:
     """Return PostgreSQL's statement that waits for a lock and keeps it until the transaction ends."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-    return text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=key)
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    return text(f"SELECT {function}(:key)").bindparams(key=key)
 
 
 def id_set(ids: Iterable[int]) -> Select[Any]:

@@ -270,8 +270,10 @@ def _store(plans: Iterable[_Plan], now: datetime) -> None:
     plans = list(plans)
     profiles = {segment.digest: segment.body for plan in plans for segment in plan.segments}
     unique = {plan.digest: plan.entries for plan in plans}
-    _run(_KEEP_PROFILES, [{"d": name, "b": body.decode(), "l": len(body)} for name, body in profiles.items()], now)
-    _run(_KEEP_SCHEDULES, [{"d": name, "e": entries} for name, entries in unique.items()], now)
+    # In one order, as two who keep the same wait for each other.
+    bodies = [{"d": name, "b": body.decode(), "l": len(body)} for name, body in sorted(profiles.items())]
+    _run(_KEEP_PROFILES, bodies, now)
+    _run(_KEEP_SCHEDULES, [{"d": name, "e": entries} for name, entries in sorted(unique.items())], now)
 
 
 def _run(statement: Mapping[str, str], rows: list[dict[str, Any]], now: datetime) -> Sequence[Any]:

@@ -39,9 +39,9 @@ def hold(device_ids: Collection[int] | Select[Any]) -> None:
     states.lock(device_ids if isinstance(device_ids, Select) else id_set(device_ids))
 
 
-def begin_turn() -> None:
-    """Wait until nobody else changes what tablets shall have."""
-    take_turn("assignments")
+def begin_turn(*, shared: bool = False) -> None:
+    """Wait until nobody else changes what tablets shall have; ``shared``: but for those who share, of other tablets."""
+    take_turn("assignments", shared=shared)
 
 
 def lease_of(lesson: Lesson) -> int:

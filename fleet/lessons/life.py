@@ -177,7 +177,8 @@ def _create(
     takes_unseen: bool,
     now: datetime,
 ) -> Lesson:
-    granting.begin_turn()
+    # A school's lessons begin together: they wait for each other only where they want the same tablets (hold).
+    granting.begin_turn(shared=True)
     lesson = Lesson(
         class_id=school_class.id, holder_id=holder_id, plan_id=plan_id, starts_at=starts_at.astimezone(UTC),
         ends_at=ends_at.astimezone(UTC), takes_unseen=takes_unseen, created_at=now, school_class=school_class,

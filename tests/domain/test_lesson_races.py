@@ -20,7 +20,7 @@ from fleet.devices import states
 from fleet.devices.models import Device, DeviceState
 from fleet.lessons import following, granting, life, plans, sets, timetable
 from fleet.lessons.life import LessonOverError
-from fleet.lessons.models import Lesson, LessonTablet, Part, SetKind
+from fleet.lessons.models import Lesson, LessonSet, LessonTablet, Part, SetKind
 from fleet.schools.models import ClassKind, School, SchoolClass
 from tests import factories as make
 from tests import lessons
@@ -205,3 +205,43 @@ def test_the_job_that_looks_for_arrivals_waits_for_the_tablets_rows(waiting_app:
         assert looking.result() == [0]
         with reading():
             assert db.session.scalars(select(LessonTablet.arrived_at)).all() == [None]
+
+
+def test_lessons_of_classes_without_a_pupil_in_common_start_side_by_side(waiting_app: Flask) -> None:
+    with waiting_app.app_context(), transaction():
+        first = lessons.room(count=2)
+        rooms = [(first.of.id, first.given.id)]
+        second = lessons.room("9A", school=first.school, count=2)
+        rooms.append((second.of.id, second.given.id))
+
+    def begin(class_id: int, set_id: int) -> int:
+        of, given = db.session.get_one(SchoolClass, class_id), db.session.get_one(LessonSet, set_id)
+        return life.start(of, given, until=UNTIL, by=CLI, now=NOW, timezone=OSLO).id
+
+    with waiting_app.app_context(), transaction():
+        for one in rooms:
+            begin(*one)  # keeps what both shall have: who keeps it first is waited for
+    with ThreadPoolExecutor(1) as pool, waiting_app.app_context(), transaction():
+        begin(*rooms[0])
+        other = pool.submit(together, waiting_app, [partial(begin, *rooms[1])])
+        assert isinstance(other.result(timeout=30)[0], int), "although the first is not committed"
+
+
+def test_many_who_start_at_once_for_groups_that_overlap_all_start(own_app: Flask) -> None:
+    ids = made(own_app, count=12)
+    with own_app.app_context(), transaction():
+        people = [db.session.get_one(Device, one).person for one in ids]
+        groups = []
+        for number in range(6):
+            group = make.school_class(db.session.get_one(School, 1), f"GR {number}", ClassKind.TEACHING)
+            for person in people[number : number + 7]:
+                assert person is not None
+                make.membership(person, group)
+            groups.append(group.id)
+    for second in range(ROUNDS):
+        found = together(own_app, [partial(start, one, second) for one in groups])
+        assert all(isinstance(one, int) for one in found)
+    with own_app.app_context(), reading():
+        for one in db.session.scalars(select(Device).where(Device.id.in_(ids))):
+            mine = stretches(one)
+            assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(mine))

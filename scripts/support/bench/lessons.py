@@ -5,6 +5,7 @@ classes: lean tablets (:mod:`bench.waiting`) that hold real requests over real s
 the tablet has the signed configuration and the profile; their reports are part of the load.
 """
 
+import os
 import resource
 import statistics
 import sys
@@ -226,10 +227,11 @@ def run(*, kind: str, quick: bool) -> dict[str, Any]:
     wanted = classes * municipality.PUPILS
     room = waiting.allow_files(wanted + waiting.OTHER_FILES) - waiting.OTHER_FILES
     tablets = min(wanted, room // municipality.PUPILS * municipality.PUPILS)
+    workers = 1 if kind == "sqlite" else os.cpu_count() or 1  # as README.md says
     with school.ground(kind) as made:
         port = free_port()
         town = municipality.fill(made.app, classes=classes, authority=f"127.0.0.1:{port}")
-        with serving(made.url, made.data_dir, jobs="off", port=port) as server:
+        with serving(made.url, made.data_dir, jobs="off", port=port, FLEET_WORKERS=str(workers)) as server:
             _say(f"one class of {ONE_CLASS} tablets")
             taken = _one_class(made, server, town, QUICK_ROUNDS if quick else ROUNDS)
             found = _everybody(made, server, town, tablets)
@@ -239,6 +241,7 @@ def run(*, kind: str, quick: bool) -> dict[str, Any]:
         "tablets_wanted": wanted,
         "files_allowed": room + waiting.OTHER_FILES,
         "database": kind,
+        "workers": workers,
         "load": f"{ONE_CLASS} simulated tablets, {len(taken) // ONE_CLASS} lessons; then all at once: open, "
         "one generator process, one connection a tablet, signed ahead",
     }

@@ -281,6 +281,7 @@ class Session:
                 self.timing.poll_in(DEFAULT_POLL_S, now)
             return
         answer = read(ConfigAnswer, response) if response.status == 200 else None
+        self._correct_clock(date_of(response), now)  # first: what is over by a wrong clock would not be kept
         pause = max_age(response, DEFAULT_POLL_S)
         self.timing.poll_in(pause, now)
         if self.memory.state is AgentState.REFUSED:
@@ -290,7 +291,6 @@ class Session:
             self._following.forget_flags("config-")
         elif not self._accept(transport, now, answer, response.headers.get("etag")):
             self.timing.poll_in(max(pause, DEFAULT_POLL_S), now)  # it would come again at once
-        self._correct_clock(date_of(response), now)
         self.switch(now)
 
     def _accept(self, transport: Transport, now: datetime, answer: ConfigAnswer, etag: str | None) -> bool:

@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -129,6 +130,25 @@ def test_the_tablet_switches_by_the_servers_clock_not_its_own() -> None:
     assert world.in_force() == {"camera.allowed": False}
     assert world.session.next_step_at(world.now) == world.now + timedelta(seconds=1)
     world.step(1)
+    assert world.in_force() == {}
+
+
+def test_a_clock_that_is_fast_hides_nothing_that_is_soon_over() -> None:
+    world = World().enrolled()
+    world.now += timedelta(minutes=4)  # set by somebody while the tablet was off
+    world.start()
+    world.server.hold({"camera.allowed": False}, (NOW + timedelta(minutes=3), {}))
+    send = world.server.send
+
+    def dated(*given: Any, **named: Any) -> Response:
+        response = send(*given, **named)
+        told = {"date": format_datetime(world.server.now, usegmt=True)}
+        return Response(response.status, {**response.headers, **told}, response.body)
+
+    world.server.send = dated  # type: ignore[method-assign]
+    world.step(60)
+    assert world.in_force() == {"camera.allowed": False}
+    world.step(120)
     assert world.in_force() == {}
 
 

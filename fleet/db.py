@@ -61,8 +61,8 @@ _NAMES = {
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 BUSY_TIMEOUT_MS = 10_000
-# What is raised where the database is away, or others keep it, or its connections, for longer than one waits.
-UNAVAILABLE = (OperationalError, PoolTimeoutError)
+# What SQLite calls it when others keep the database for too long, or its file cannot be had.
+_SQLITE_UNAVAILABLE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"})
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -100,6 +100,17 @@ class Base(DeclarativeBase):
         dict[str, Any]: Document,
         list[Any]: Document,
     }
+
+
+def is_unavailable(error: BaseException | None) -> bool:
+    """Whether the database is away, or others keep it, or its connections, for longer than one waits.
+
+    SQLite says "operational error" to what is wrong with a statement too: that is a fault like any other.
+    """
+    if isinstance(error, OperationalError):
+        name = getattr(error.orig, "sqlite_errorname", None)
+        return name is None or name.startswith(tuple(_SQLITE_UNAVAILABLE))
+    return isinstance(error, PoolTimeoutError)
 
 
 def text_enum(kind: type[enum.StrEnum]) -> Enum:

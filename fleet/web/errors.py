@@ -10,7 +10,7 @@ from flask import Flask, g, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, TooManyRequests
 
-from fleet.db import UNAVAILABLE, db
+from fleet.db import db, is_unavailable
 from fleet.errors import BrakedError, ConflictError, FleetError, ForbiddenError, NotFoundError
 from fleet.people.limits import TooManyFailuresError
 from fleet.web import signed_in
@@ -70,7 +70,7 @@ def not_served(error: HTTPException) -> tuple[str, int, dict[str, str]]:
     if isinstance(error, InternalServerError):
         db.session.rollback()
         signed_in.forget()  # perhaps it was the database that failed: the page must not ask it again
-        if isinstance(error.original_exception, UNAVAILABLE):
+        if is_unavailable(error.original_exception):
             status, headers = 503, {**headers, "Retry-After": _RETRY_S}
     if isinstance(error, TooManyRequests):
         headers.setdefault("Retry-After", "60")

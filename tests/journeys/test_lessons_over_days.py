@@ -33,7 +33,7 @@ from fleet.access import Principal
 from fleet.assignments.assigning import Place
 from fleet.assignments.models import LeasedTablet
 from fleet.db import db, reading
-from fleet.devices.models import DeviceState
+from fleet.devices.models import DevicePresence, DeviceState
 from fleet.errors import FleetError, ForbiddenError, NotFoundError
 from fleet.lessons import life, plans, tablets, timetable, views
 from fleet.lessons.models import Lesson, LessonGift, LessonPlan, LessonTablet, Part
@@ -72,6 +72,7 @@ class Days(RuleBasedStateMachine):
     def __init__(self, made: World, ends_at: datetime, close: Callable[[], None]) -> None:
         super().__init__()
         self.world = made
+        self._by_hand: set[tuple[int, int]] = set()  # lessons and tablets that a teacher brought in
         self._ends_at = ends_at
         self._close = close
 
@@ -154,6 +155,12 @@ class Days(RuleBasedStateMachine):
         )
         found = db.session.scalars(query.order_by(LessonTablet.device_id)).all()
         return sorted({found[number % len(found)] for number in numbers} if found else ())
+
+    def by_hand(self, lesson: Lesson, numbers: Sequence[int]) -> list[int]:
+        """Return some of the tablets that a lesson means, which the teacher brings in."""
+        found = self.meant(lesson, numbers)
+        self._by_hand |= {(lesson.id, device_id) for device_id in found}
+        return found
 
     def may_last(self, until: datetime) -> bool:
         """Whether nobody is under a lesson at three in the night."""
@@ -246,7 +253,7 @@ class Days(RuleBasedStateMachine):
         self.in_one(
             "bring in",
             number,
-            lambda lesson, by: tablets.bring_in(lesson.id, self.meant(lesson, which), by=by, **self.timed),
+            lambda lesson, by: tablets.bring_in(lesson.id, self.by_hand(lesson, which), by=by, **self.timed),
         )
 
     @precondition(lambda self: self.is_teaching)
@@ -258,8 +265,9 @@ class Days(RuleBasedStateMachine):
             found = [one for one in self.lessons() if one.id != lesson.id]
             if not found:
                 raise NotFoundError(kind="lesson", name="")
-            meant = self.meant(lesson, which)
-            tablets.hand_to(lesson.id, meant, other_id=found[other % len(found)].id, by=by, **self.timed)
+            to = found[other % len(found)]
+            self._by_hand |= {(to.id, device_id) for device_id in self.meant(lesson, which)}
+            tablets.hand_to(lesson.id, self.meant(lesson, which), other_id=to.id, by=by, **self.timed)
 
         self.in_one("hand to", number, do)
 
@@ -441,6 +449,7 @@ class Days(RuleBasedStateMachine):
             self.world.run_jobs()
         self.of_one_tablet_no_two_lessons_overlap()
         self.who_is_in_a_lesson_has_it_and_nobody_else()
+        self.who_is_elsewhere_is_not_touched()
         if self.world.door is not None:
             self.the_teacher_sees_what_is()
         self.is_sound = True
@@ -478,6 +487,19 @@ class Days(RuleBasedStateMachine):
                 assert lesson.starts_at <= stretch.starts_at < stretch.ends_at <= lesson.ends_at, place
                 assert lesson.class_id in self.world.classes_of(self.world.tablet(place[1])), place
             assert {place for place, state in seen.items() if state in IS_IN} == having.keys()
+
+    def who_is_elsewhere_is_not_touched(self) -> None:
+        """Who was heard of today outside the school's networks has no lesson, unless a teacher brought it in."""
+        today = datetime.combine(self.world.now.astimezone(OSLO).date(), time(), OSLO).astimezone(UTC)
+        query = (
+            select(LessonGift.lesson_id, LeasedTablet.device_id)
+            .join(LeasedTablet, LeasedTablet.lease_id == LessonGift.lease_id)
+            .join(DevicePresence, DevicePresence.device_id == LeasedTablet.device_id)
+            .where(LeasedTablet.ends_at > self.world.now)
+            .where(DevicePresence.is_at_school.is_(False), DevicePresence.polled_at >= today)
+        )
+        with reading():
+            assert {tuple(row) for row in db.session.execute(query)} <= self._by_hand
 
     def the_teacher_sees_what_is(self) -> None:
         """Of tablets that reported after everything that the server did, once the job of the minute has looked."""

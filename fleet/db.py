@@ -18,6 +18,7 @@ import alembic.command
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     ARRAY,
@@ -123,7 +124,6 @@ db = SQLAlchemy(metadata=Base.metadata)
 # Areas below tell what changed, areas above follow before the commit, set-based and once per transaction. So a
 # roster import can lead to new effective profiles although ``schools`` knows nothing of ``assignments``.
 Follower = Callable[[frozenset[int], datetime], None]
-_followers: dict[str, list[Follower]] = {}
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
@@ -162,14 +162,20 @@ def prepare_sqlite(engine: Engine) -> None:
     event.listen(engine, "begin", begin)
 
 
+def _followers() -> dict[str, list[Follower]]:
+    """Return who follows in the running application: each has its own, with its own time zone."""
+    known: dict[str, list[Follower]] = current_app.extensions.setdefault("fleet_followers", {})
+    return known
+
+
 def follow(subject: str, follower: Follower) -> None:
-    """Have ``follower`` called before the commit of each transaction in which ``subject`` changed.
+    """Have ``follower`` called before the commit of each of the application's transactions that changed ``subject``.
 
     Args:
         subject: see :func:`changed`.
         follower: called with the ids that changed and the instant of the change.
     """
-    known = _followers.setdefault(subject, [])
+    known = _followers().setdefault(subject, [])
     if follower not in known:
         known.append(follower)
 
@@ -194,7 +200,7 @@ def run_followers() -> None:
     while pending := db.session.info.pop("changed", None):
         db.session.flush()
         for subject, (ids, now) in pending.items():
-            for follower in _followers.get(subject, []):
+            for follower in _followers().get(subject, []):
                 follower(frozenset(ids), now)
 
 

@@ -63,10 +63,11 @@ def create_app(
         SECRET_KEY=crypto.read_or_create(config.secrets_dir / "session.key", secrets.token_bytes(32)),
     )
     app.extensions["fleet_config"] = config
-    materialise.follow_changes()
-    review.follow_changes()
-    orders.follow_changes()
-    following.follow_changes(config.timezone)
+    with app.app_context():
+        materialise.follow_changes()
+        review.follow_changes()
+        orders.follow_changes()
+        following.follow_changes(config.timezone)
     db.init_app(app)
     if config.is_sqlite:
         with app.app_context():

@@ -8,7 +8,6 @@ holds tablets' rows and takes no turn. What changes who is in takes the turn fir
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -275,16 +274,10 @@ def _open(device_ids: Collection[int], parts: tuple[Part, ...], now: datetime) -
     return db.session.execute(query).all()
 
 
-@lru_cache
-def _follower(timezone: ZoneInfo) -> Follower:
-    """Return the same follower however many applications one process makes: each follows once."""
-    return Follower(timezone)
-
-
 def follow_changes(timezone: ZoneInfo) -> None:
     """Have lessons follow what happens to tablets; the application calls this once."""
     follow("fetched", _follow_fetched)
     follow("report", _follow_reports)
-    follower = _follower(timezone)
+    follower = Follower(timezone)
     follow("presence", follower.follow_presence)
     follow("device", follower.follow_devices)

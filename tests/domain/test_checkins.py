@@ -28,12 +28,13 @@ from fleet.checkins.receive import (
     ReportConflictError,
     SequenceTooFarError,
 )
-from fleet.db import _followers, db, follow, transaction
+from fleet.db import db, transaction
 from fleet.devices import life
 from fleet.devices.models import Device, DeviceState
 from fleet.errors import FleetError
 from tests import factories as make
 from tests.conftest import NOW, _environ
+from tests.followers import follows
 
 BY = Principal.command_line()
 HOUR = timedelta(hours=1)
@@ -263,12 +264,9 @@ def test_only_rows_whose_schedule_moved_on_are_moved_and_their_findings_are_revi
 
 @pytest.fixture
 def reviewed(app: Flask) -> Any:
-    told: list[set[int]] = []
-    before = {subject: list(known) for subject, known in _followers.items()}
-    follow("report", lambda ids, _now: told.append(set(ids)))
-    yield told
-    _followers.clear()
-    _followers.update(before)
+    heard: list[set[int]] = []
+    with follows("report", lambda ids, _now: heard.append(set(ids)), alone=False):
+        yield heard
 
 
 def test_only_what_findings_depend_on_leads_to_a_review(tablets: list[int], reviewed: list[set[int]]) -> None:

@@ -10,9 +10,10 @@ from sqlalchemy import inspect, text
 from fleet import audit
 from fleet.access import Principal
 from fleet.app import create_app
-from fleet.db import _followers, changed, db, follow, newest_revision, reading, schema_revision, transaction
+from fleet.db import changed, db, follow, newest_revision, reading, schema_revision, transaction
 from tests import factories
 from tests.conftest import NOW
+from tests.followers import follows
 
 ONE = Principal.command_line()
 
@@ -21,13 +22,13 @@ ONE = Principal.command_line()
 def seen(app: Flask) -> Iterator[list[tuple[frozenset[int], datetime]]]:
     """Return what a follower of ``device`` was told; the follower leaves with the test."""
     told: list[tuple[frozenset[int], datetime]] = []
-    before = dict(_followers)
-    _followers.clear()
-    follow("device", follower := lambda ids, now: told.append((ids, now)))
-    follow("device", follower)
-    yield told
-    _followers.clear()
-    _followers.update(before)
+
+    def remember(ids: frozenset[int], now: datetime) -> None:
+        told.append((ids, now))
+
+    with follows("device", remember):
+        follow("device", remember)  # who asks twice follows once
+        yield told
 
 
 def test_an_instant_comes_back_aware_and_equal_whatever_zone_it_had(app: Flask) -> None:

@@ -357,6 +357,6 @@ def test_followers_ask_little_where_no_tablet_is_in_a_lesson(app: Flask, stateme
         for subject in ("fetched", "report", "presence"):
             changed(subject, ids, now=NOW)
         run_followers()
-        mine = {one for one in statements if "lesson" in one}
+        mine = [one for one in statements if "lesson" in one]
     assert len(mine) <= 3
     obeyed([], now=NOW)

@@ -11,11 +11,12 @@ from fleet.assignments import bodies
 from fleet.assignments.assigning import Place
 from fleet.assignments.models import ProfileVersion
 from fleet.checkins import polls
-from fleet.db import _followers, db, follow, transaction
+from fleet.db import db, transaction
 from fleet.devices.models import Device, DeviceState
 from profiles.digest import canonical, digest_of
 from tests import factories as make
 from tests.conftest import NOW
+from tests.followers import follows
 from tests.races import together
 
 HOUR = timedelta(hours=1)
@@ -30,12 +31,8 @@ def ids(app: Flask) -> list[int]:
 @pytest.fixture
 def told(app: Flask) -> Iterator[list[set[int]]]:
     heard: list[set[int]] = []
-    before = dict(_followers)
-    _followers.clear()
-    follow("fetched", lambda found, _now: heard.append(set(found)))
-    yield heard
-    _followers.clear()
-    _followers.update(before)
+    with follows("fetched", lambda ids, _now: heard.append(set(ids))):
+        yield heard
 
 
 def state(device_id: int) -> DeviceState:

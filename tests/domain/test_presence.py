@@ -10,12 +10,13 @@ from sqlalchemy import select
 
 from fleet.checkins import presence
 from fleet.checkins.presence import Poll, is_worth_writing
-from fleet.db import _followers, db, follow, reading, transaction
+from fleet.db import db, reading, transaction
 from fleet.devices.models import DevicePresence
 from fleet.schools import networks
 from fleet.schools.models import School
 from tests import factories as make
 from tests.conftest import NOW
+from tests.followers import follows
 from tests.races import together
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -43,12 +44,8 @@ def rows() -> dict[int, DevicePresence]:
 def told(app: Flask) -> Iterator[list[set[int]]]:
     """Return which tablets those who follow presence hear of."""
     heard: list[set[int]] = []
-    before = dict(_followers)
-    _followers.clear()
-    follow("presence", lambda ids, _now: heard.append(set(ids)))
-    yield heard
-    _followers.clear()
-    _followers.update(before)
+    with follows("presence", lambda ids, _now: heard.append(set(ids))):
+        yield heard
 
 
 @pytest.fixture

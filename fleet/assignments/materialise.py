@@ -16,6 +16,7 @@ from sqlalchemy import Select, and_, or_, select, text
 
 from fleet import outbox
 from fleet.assignments import leases, schedules, timeline
+from fleet.assignments.kept import Kept
 from fleet.assignments.leases import Held
 from fleet.assignments.models import Assignment, Profile, ProfileVersion, Scope
 from fleet.assignments.timeline import Segment, Timed
@@ -83,9 +84,7 @@ _KEEP_SCHEDULES = {
     """,
 }
 
-
-_KEPT = 4_096
-_known_settings: dict[str, Mapping[str, Any]] = {}  # by digest: what a digest names never changes
+_known_settings: Kept[Mapping[str, Any]] = Kept(4_096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def standing(now: datetime) -> list[Applicable]:
         .order_by(Assignment.id)
     )  # fmt: skip
     rows = db.session.execute(query).all()
-    settings = _settings({row.digest for row in rows})
+    settings = _known_settings.load({row.digest for row in rows}, _read_settings)
     found = []
     for row in rows:
         layer = Layer(_LEVELS[row.scope], layer_name(row.id), row.starts_at or row.created_at, settings[row.digest])
@@ -137,18 +136,9 @@ def standing(now: datetime) -> list[Applicable]:
     return found
 
 
-def _settings(digests: Collection[str]) -> dict[str, Mapping[str, Any]]:
-    """Return settings of profiles' versions by digest; at most one statement."""
-    found = {digest: settings for digest in digests if (settings := _known_settings.get(digest)) is not None}
-    missing = set(digests) - found.keys()
-    if missing:
-        query = select(ProfileVersion.digest, ProfileVersion.settings).where(ProfileVersion.digest.in_(missing))
-        read = {row.digest: row.settings for row in db.session.execute(query)}
-        if len(_known_settings) + len(read) > _KEPT:  # threads share it: what is needed here is in ``found``
-            _known_settings.clear()
-        _known_settings.update(read)
-        found |= read
-    return found
+def _read_settings(digests: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
+    query = select(ProfileVersion.digest, ProfileVersion.settings).where(ProfileVersion.digest.in_(digests))
+    return {row.digest: row.settings for row in db.session.execute(query)}
 
 
 def applicable_to(given: Select[Any], assignments: Iterable[Applicable], now: datetime) -> dict[int, tuple[int, ...]]:

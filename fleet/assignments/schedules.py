@@ -11,27 +11,23 @@ from typing import Any
 
 from sqlalchemy import delete, exists, select, text
 
+from fleet.assignments.kept import Kept
 from fleet.assignments.models import EffectiveProfile, Schedule
 from fleet.db import db, take_turn
 from fleet.devices import states
 from fleet.devices.models import DeviceState
 
-_KEPT = 4_096
-_known: dict[str, tuple[Mapping[str, Any], ...]] = {}
+_known: Kept[tuple[Mapping[str, Any], ...]] = Kept(4_096)
 
 
 def load(digests: Collection[str]) -> dict[str, tuple[Mapping[str, Any], ...]]:
     """Return the entries of schedules by digest; at most one statement."""
-    found = {digest: entries for digest in digests if (entries := _known.get(digest)) is not None}
-    missing = set(digests) - found.keys()
-    if missing:
-        rows = db.session.execute(select(Schedule.digest, Schedule.entries).where(Schedule.digest.in_(missing)))
-        read = {digest: tuple(entries) for digest, entries in rows}
-        if len(_known) + len(read) > _KEPT:  # threads share it: what is needed here is in ``found``
-            _known.clear()
-        _known.update(read)
-        found |= read
-    return found
+    return _known.load(digests, _read)
+
+
+def _read(digests: Collection[str]) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+    rows = db.session.execute(select(Schedule.digest, Schedule.entries).where(Schedule.digest.in_(digests)))
+    return {digest: tuple(entries) for digest, entries in rows}
 
 
 @lru_cache(maxsize=16_384)

@@ -10,12 +10,13 @@ over: ``DeviceState.review_at``, which :func:`review_due` follows. A silence end
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, select, text
 
+from fleet.assignments.kept import Kept
 from fleet.assignments.models import EffectiveProfile
 from fleet.assignments.schedules import stored_instant
 from fleet.compliance import ledger, rules
@@ -26,9 +27,8 @@ from fleet.db import db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
 
-_KEPT = 4_096
 _NOTHING = Wanted()
-_wanted: dict[str, Wanted] = {}  # by digest: what a digest names never changes
+_wanted: Kept[Wanted] = Kept(4_096)  # what effective profiles ask for
 
 _LOOK_AGAIN = {
     "postgresql": """
@@ -58,7 +58,7 @@ def review(device_ids: Collection[int], *, now: datetime) -> Reviewed:
     standing: dict[int, list[Finding]] = defaultdict(list)
     for finding in ledger.standing(given):
         standing[finding.device_id].append(finding)
-    wanted = _load(row.desired_digest for row in rows)
+    wanted = _wanted.load({row.desired_digest for row in rows} - {None}, _read_wanted)
     change = Change()
     again: list[dict[str, Any]] = []
     for row in rows:
@@ -141,19 +141,9 @@ def _heard_since(row: Any, moment: datetime) -> bool:
     return any(heard is not None and heard >= moment for heard in (row.last_seen_at, row.enrolled_at))
 
 
-def _load(digests: Iterable[str | None]) -> Mapping[str | None, Wanted]:
-    """Return what effective profiles ask for, by digest; at most one statement."""
-    names = {digest for digest in digests if digest is not None}
-    found: dict[str | None, Wanted] = {name: known for name in names if (known := _wanted.get(name)) is not None}
-    missing = names - found.keys()
-    if missing:
-        query = select(EffectiveProfile.digest, EffectiveProfile.body).where(EffectiveProfile.digest.in_(missing))
-        read = {digest: Wanted.of(json.loads(body)) for digest, body in db.session.execute(query)}
-        if len(_wanted) + len(read) > _KEPT:  # threads share it: what is needed here is in ``found``
-            _wanted.clear()
-        _wanted.update(read)
-        found.update(read)
-    return found
+def _read_wanted(digests: Collection[str]) -> Mapping[str, Wanted]:
+    query = select(EffectiveProfile.digest, EffectiveProfile.body).where(EffectiveProfile.digest.in_(digests))
+    return {digest: Wanted.of(json.loads(body)) for digest, body in db.session.execute(query)}
 
 
 def review_due(*, now: datetime, at_most: int = 2_000) -> Reviewed:

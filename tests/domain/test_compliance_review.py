@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from fleet.access import Principal
 from fleet.assignments import assigning
+from fleet.assignments.kept import Kept
 from fleet.checkins import receive
 from fleet.checkins.receive import Report
 from fleet.compliance import ledger, review, rules
@@ -229,8 +230,7 @@ def test_a_requirement_that_is_withdrawn_closes_its_finding_at_the_next_report(a
 
 
 def test_profiles_kept_in_memory_are_bounded(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(review, "_KEPT", 1)
-    review._wanted.clear()
+    monkeypatch.setattr(review, "_wanted", Kept(1))
     for minimum in ("19", "20"):
         shall_have_and_has(device, {"os.minimum_version": minimum})
         review.review([device.id], now=NOW)

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from fleet.access import Principal
 from fleet.assignments import assigning, schedules
 from fleet.assignments.assigning import Place
+from fleet.assignments.kept import Kept
 from fleet.assignments.materialise import materialise
 from fleet.assignments.models import Assignment, EffectiveProfile, Schedule, Scope
 from fleet.assignments.schedules import advance, forget_unused, next_switch
@@ -421,8 +422,7 @@ def test_what_no_tablet_has_is_forgotten_and_what_one_reports_or_shall_have_is_k
 def test_the_memory_of_schedules_is_bounded_and_never_loses_what_was_asked_for(
     app: Flask, monkeypatch: pytest.MonkeyPatch, statements: list[str]
 ) -> None:
-    monkeypatch.setattr(schedules, "_KEPT", 2)
-    monkeypatch.setattr(schedules, "_known", {})
+    monkeypatch.setattr(schedules, "_known", Kept(2))
     with transaction():
         devices = make.tablets(make.school(), 3)
         for number, device in enumerate(devices):

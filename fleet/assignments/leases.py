@@ -61,13 +61,6 @@ def held(device_ids: Collection[int] | Select[Any], *, since: datetime) -> dict[
     return dict(found)
 
 
-def of_leases(lease_ids: Collection[int]) -> list[Held]:
-    """Return every stretch of these leases, past ones too; one statement."""
-    columns = (LeasedTablet.device_id, LeasedTablet.lease_id, LeasedTablet.starts_at, LeasedTablet.ends_at)
-    query = select(*columns).where(LeasedTablet.lease_id.in_(id_set(lease_ids)))
-    return [Held(*row) for row in db.session.execute(query)]
-
-
 def grant(told: Iterable[Held]) -> None:
     """Put tablets under leases; the caller has cleared the way (:func:`cut`)."""
     rows = [
@@ -79,17 +72,19 @@ def grant(told: Iterable[Held]) -> None:
         db.session.execute(insert(LeasedTablet).returning(LeasedTablet.id), rows)  # so that all go in one statement
 
 
-def cut(device_ids: Collection[int], *, at: datetime, lease_ids: Collection[int] | None = None) -> None:
+def cut(device_ids: Collection[int], *, at: datetime, lease_ids: Collection[int]) -> None:
     """End what tablets are under at an instant, and take away what would begin later.
 
     Args:
         device_ids: the tablets.
         at: from when on they are free.
-        lease_ids: only of these leases; None: of all.
+        lease_ids: of these leases.
     """
-    mine = [LeasedTablet.device_id.in_(id_set(device_ids)), LeasedTablet.ends_at > at]
-    if lease_ids is not None:
-        mine.append(LeasedTablet.lease_id.in_(id_set(lease_ids)))
+    mine = (
+        LeasedTablet.device_id.in_(id_set(device_ids)),
+        LeasedTablet.lease_id.in_(id_set(lease_ids)),
+        LeasedTablet.ends_at > at,
+    )
     later = delete(LeasedTablet).where(*mine, LeasedTablet.starts_at >= at)
     running = update(LeasedTablet).where(*mine).values(ends_at=at)
     for statement in (later, running):

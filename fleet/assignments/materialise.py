@@ -197,10 +197,12 @@ def settle(device_ids: Collection[int], *, now: datetime) -> frozenset[int]:
     """Work out what tablets shall have after their leases changed, and have those rung that get something new.
 
     Args:
-        device_ids: whose leases changed.
+        device_ids: whose leases changed; the caller holds their rows (``devices.states``).
         now: the instant.
     """
-    moved = _work_out(id_set(device_ids), now)
+    if not device_ids:
+        return frozenset()
+    moved = _work_out(id_set(device_ids), now, is_held=True)
     outbox.wake(moved)
     return moved
 
@@ -209,7 +211,7 @@ def settle(device_ids: Collection[int], *, now: datetime) -> frozenset[int]:
 _Combination = tuple[tuple[int, ...], tuple[Held, ...]]
 
 
-def _work_out(given: Select[Any], now: datetime) -> frozenset[int]:
+def _work_out(given: Select[Any], now: datetime, *, is_held: bool = False) -> frozenset[int]:
     take_turn("assignments")
     db.session.flush()
     assignments = {one.id: one for one in standing(now)}
@@ -229,7 +231,8 @@ def _work_out(given: Select[Any], now: datetime) -> frozenset[int]:
         {"d": device_id, "s": plan.digest, "p": plan.current, "n": plan.next_switch}
         for device_id, plan in ((device_id, plans[combination]) for device_id, combination in wanted.items())
     ]
-    states.lock(given)
+    if not is_held:
+        states.lock(given)
     moved = frozenset(row[0] for row in _run(_UPDATE, rows, now))
     read_again(DeviceState)
     return moved

@@ -160,7 +160,9 @@ class Follower:
             # Who is in stays in until heard of elsewhere: the teacher may have said so.
             if part is not before and not (before is Part.IN and part is Part.UNSEEN):
                 moves[one.lesson_id, part].append(one.device_id)
-        self._move(moves, lessons, now)
+        if moves:
+            granting.hold({device_id for ones in moves.values() for device_id in ones})
+            self._move(moves, lessons, now)
 
     def _part(self, presence: Presence, lesson: Lesson, now: datetime) -> Part:
         return part_of(
@@ -172,9 +174,7 @@ class Follower:
         )
 
     def _move(self, moves: dict[tuple[int, Part], list[int]], lessons: dict[int, Lesson], now: datetime) -> None:
-        if not moves:
-            return
-        granting.hold({device_id for ones in moves.values() for device_id in ones})
+        """Move tablets, whose rows the caller holds, into lessons and out of them."""
         calendars = calendar.load(self._timezone)
         moved: frozenset[int] = frozenset()
         # First who leaves: a lesson that a tablet has left has no say in which other one has it.
@@ -184,7 +184,7 @@ class Follower:
                 moved |= granting.give(lesson, device_ids, calendars=calendars, now=now)
             else:
                 inside = set(granting.in_lesson(lesson_id, now=now)) & set(device_ids)
-                moved |= granting.take_back(lesson, inside, part, now=now)
+                moved |= granting.free(lesson, inside, part=part, part_since=now, now=now)
                 granting.write(lesson_id, set(device_ids) - inside, part=part, part_since=now)
         settle(moved, now=now)
 

@@ -44,11 +44,6 @@ def begin_turn(*, shared: bool = False) -> None:
     take_turn("assignments", shared=shared)
 
 
-def lease_of(lesson: Lesson) -> int:
-    """Return the lease that gives what the lesson gives now."""
-    return lesson.given[-1].lease_id
-
-
 def give(
     lesson: Lesson,
     device_ids: Collection[int],
@@ -73,13 +68,13 @@ def give(
     """
     if not device_ids or lesson.ends_at <= now:
         return frozenset()
-    lease_id, starts_at = lease_of(lesson), max(now, lesson.starts_at)
-    own = {gift.lease_id for gift in lesson.given}
+    starts_at = max(now, lesson.starts_at)
+    own = [gift.lease_id for gift in lesson.given]
     held = leases.held(device_ids, since=starts_at)
     lease_ids = {one.lease_id for ones in held.values() for one in ones}
-    if own & lease_ids:
+    if not lease_ids.isdisjoint(own):
         leases.cut(device_ids, at=starts_at, lease_ids=own)
-    holders = _holders(lease_ids - own, at=starts_at, calendars=calendars)
+    holders = _holders(lease_ids.difference(own), at=starts_at, calendars=calendars)
     favoured = lesson.plan_id is not None or (
         bool(holders) and lesson.class_id in plans.is_planned([lesson.class_id], at=starts_at, calendars=calendars)
     )
@@ -90,7 +85,7 @@ def give(
         settled[device_id] = settle(new, claims, by_hand=by_hand)
     _give_way(settled, holders, taker=lesson.id, at=starts_at, now=now)
     granted = {device_id: one for device_id, one in settled.items() if one.is_granted}
-    leases.grant(Held(device_id, lease_id, one.starts_at, one.ends_at) for device_id, one in granted.items())
+    leases.grant(Held(device_id, own[-1], one.starts_at, one.ends_at) for device_id, one in granted.items())
     _note(lesson, settled, is_longer=is_longer, now=now)
     return frozenset(device_ids)
 
@@ -163,15 +158,21 @@ def write(lesson_id: int, device_ids: Collection[int], **values: Any) -> None:
     read_again(LessonTablet)
 
 
-def take_back(lesson: Lesson, device_ids: Collection[int], part: Part, *, now: datetime) -> frozenset[int]:
-    """End the lesson for tablets that are in it; they go back to their base.
+def free(lesson: Lesson, device_ids: Collection[int], *, now: datetime, **values: Any) -> frozenset[int]:
+    """End the lesson for tablets that are in it: they go back to their base, and what was wished in it is recalled.
+
+    Args:
+        lesson: the lesson.
+        device_ids: tablets that are in it.
+        now: the instant.
+        values: other columns to set in their rows.
 
     Returns:
         The tablets whose leases changed.
     """
     if device_ids:
         leases.cut(device_ids, at=now, lease_ids=[gift.lease_id for gift in lesson.given])
-        write(lesson.id, device_ids, part=part, part_since=now, freed_at=now)
+        write(lesson.id, device_ids, freed_at=now, **values)
         orders.recall(order_name(lesson.id), device_ids, now=now)
     return frozenset(device_ids)
 

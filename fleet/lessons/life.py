@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
 
-from fleet import audit, orders
+from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.assignments import leases
 from fleet.assignments.materialise import settle
@@ -200,15 +200,15 @@ def _give_set(lesson: Lesson, given: LessonSet, now: datetime) -> None:
 
 def _gather(lesson: Lesson, *, absent: Collection[int], calendars: Calendars, timezone: ZoneInfo, now: datetime) -> int:
     """Find out who is in and bring them in; returns how many tablets the lesson means."""
-    local = lesson.starts_at.astimezone(timezone)
-    found = members.tablets(lesson.class_id, on=local.date())
+    day_began_at = members.day_began_at(lesson.starts_at, timezone)
+    found = members.tablets(lesson.class_id, on=day_began_at.date())
     parts = {
         one.device_id: part_of(
             one.presence,
             is_absent=one.person_id in absent,
             takes_unseen=lesson.takes_unseen,
             lesson_starts_at=lesson.starts_at,
-            day_began_at=members.day_began_at(lesson.starts_at, timezone),
+            day_began_at=day_began_at,
         )
         for one in found
     }
@@ -317,10 +317,7 @@ def _end(lesson: Lesson, *, by: Principal, now: datetime) -> None:
     device_ids = granting.in_lesson(lesson.id, now=now)
     granting.hold(device_ids)
     lesson.ends_at, lesson.ended_at = max(now, lesson.starts_at), now
-    leases.cut(device_ids, at=now, lease_ids=[gift.lease_id for gift in lesson.given])
-    granting.write(lesson.id, device_ids, freed_at=now)
-    orders.recall(granting.order_name(lesson.id), device_ids, now=now)
-    settle(device_ids, now=now)
+    settle(granting.free(lesson, device_ids, now=now), now=now)
     audit.record(by, "lessons.ended", subject=f"lesson:{lesson.id}", now=now, count=len(device_ids))
 
 

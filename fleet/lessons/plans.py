@@ -27,7 +27,6 @@ from fleet.schools.models import School, SchoolClass
 
 Span = tuple[datetime, datetime]
 
-_WEEK = timedelta(days=7)
 _LOOKED_AHEAD = timedelta(days=366)  # for the first lesson of a new plan
 
 

@@ -72,7 +72,7 @@ def leave_out(lesson_id: int, device_ids: Collection[int], part: Part, *, by: Pr
     parts = _parts(lesson, device_ids, now)
     granting.hold(device_ids)
     inside = [device_id for device_id, one in parts.items() if one is Part.IN]
-    moved = granting.take_back(lesson, inside, part, now=now)
+    moved = granting.free(lesson, inside, part=part, part_since=now, now=now)
     granting.write(lesson.id, set(device_ids) - set(inside), part=part, part_since=now)
     settle(moved, now=now)
     audit.record(by, f"lessons.{part.value}", subject=f"lesson:{lesson.id}", now=now, count=len(parts))
@@ -113,7 +113,6 @@ def hand_to(
         NotFoundError: there is no such lesson, or the tablets are not in both.
         LessonOverError: one of the two is over.
     """
-    granting.begin_turn()
     mine = life.running(lesson_id, by=by, now=now)
     if any(part is not Part.IN for part in _parts(mine, device_ids, now).values()):
         raise NotFoundError(kind="tablet in the lesson", lesson_id=lesson_id)

@@ -184,21 +184,19 @@ def _state(one: LessonTablet, lesson: Lesson, now: datetime) -> tuple[State, dat
     return (State.FETCHED, one.fetched_at) if one.fetched_at is not None else (State.WAITING, one.granted_at)
 
 
-def _others(lesson_ids: set[int | None], now: datetime) -> dict[int, Other]:
+def _others(lesson_ids: Collection[int], now: datetime) -> dict[int, Other]:
+    if not lesson_ids:
+        return {}
     query = (
         select(Lesson.id, SchoolClass.title, Account.name, Lesson.ends_at, Lesson.ended_at)
         .join(Lesson.school_class)
         .outerjoin(Account, Account.id == Lesson.holder_id)
-        .where(Lesson.id.in_(id_set(one for one in lesson_ids if one is not None)))
+        .where(Lesson.id.in_(id_set(lesson_ids)))
     )
-    return (
-        {
-            row.id: Other(row.id, row.title, row.name, row.ended_at is not None or row.ends_at <= now)
-            for row in db.session.execute(query)
-        }
-        if lesson_ids
-        else {}
-    )
+    return {
+        row.id: Other(row.id, row.title, row.name, row.ended_at is not None or row.ends_at <= now)
+        for row in db.session.execute(query)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +242,8 @@ def preview(
         ForbiddenError: ``by`` may not teach this class.
     """
     require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
-    found = members.tablets(school_class.id, on=now.astimezone(timezone).date())
+    day_began_at = members.day_began_at(now, timezone)
+    found = members.tablets(school_class.id, on=day_began_at.date())
     told = forecast.forecasts(
         [one.device_id for one in found], school_id=school_class.school_id, now=now, timezone=timezone
     )
@@ -261,7 +260,7 @@ def preview(
         row = rows[one.device_id]
         part = part_of(
             one.presence, is_absent=one.person_id in absent, takes_unseen=takes_unseen, lesson_starts_at=now,
-            day_began_at=members.day_began_at(now, timezone),
+            day_began_at=day_began_at,
         )  # fmt: skip
         pupil = f"{row.given_name} {row.family_name}" if row.given_name is not None else None
         candidates.append(

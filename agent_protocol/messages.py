@@ -22,7 +22,6 @@ MAX_DEPTH = 8
 MAX_CONTAINERS = 10_000  # a quarter of a mebibyte of empty arrays costs a tenth of a second
 MAX_ATTRIBUTES = 100
 MAX_APPS = 2_000
-MAX_PROFILES_BYTES = 64 * 1024  # of bodies beside a configuration, so that the answer stays within its own limit
 # What the assignment role alone may order. Any other kind, known or not, needs the destructive role: who owns the
 # server cannot rename a wipe.
 GENTLE_ORDERS = frozenset({"message", "lock-message", "ring", "restart", "report-now", "open-url", "open-app"})

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, uni
 from sqlalchemy.orm import contains_eager, joinedload
 
 from fleet.access import Permission, Principal
-from fleet.db import db, id_set
+from fleet.db import db
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
 from fleet.errors import NotFoundError
 from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
@@ -57,16 +57,6 @@ def _of_classes(class_ids: Collection[int], on: date | None) -> Select[Any]:
     """Select the tablets of classes: their own, and those of who is their pupil on a date."""
     pupils = select(Membership.person_id).where(Membership.class_id.in_(class_ids), *_is_pupil(on))
     return select(Device.id).where(or_(Device.class_id.in_(class_ids), Device.person_id.in_(pupils)))
-
-
-def in_own_classes(device_ids: Collection[int], *, by: Principal) -> frozenset[int]:
-    """Return which tablets stand in classes that ``by`` teaches, or belong to a pupil of one; at most one statement."""
-    if not by.own_class_ids:
-        return frozenset()
-    query = select(Device.id).where(
-        Device.id.in_(id_set(device_ids)), Device.id.in_(_of_classes(by.own_class_ids, by.today))
-    )
-    return frozenset(db.session.scalars(query))
 
 
 def find_device(name: str, *, by: Principal) -> Device:

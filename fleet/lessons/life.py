@@ -102,7 +102,13 @@ def _end_emptied(lesson: Lesson, *, by: Principal, now: datetime) -> None:
 
 
 def begin_planned(
-    plan: LessonPlan, *, starts_at: datetime, ends_at: datetime, now: datetime, timezone: ZoneInfo
+    plan: LessonPlan,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    calendars: Calendars,
+    now: datetime,
+    timezone: ZoneInfo,
 ) -> Lesson:
     """Make a plan's lesson shortly before it begins, so that tablets know of it by then.
 
@@ -112,7 +118,7 @@ def begin_planned(
         plan.school_class, plan.set, holder_id=plan.holder_id, plan_id=plan.id, starts_at=starts_at, ends_at=ends_at,
         takes_unseen=False, now=now,
     )  # fmt: skip
-    count = _gather(lesson, absent=(), calendars=calendar.load(timezone), timezone=timezone, now=now)
+    count = _gather(lesson, absent=(), calendars=calendars, timezone=timezone, now=now)
     audit.record(
         Principal.job("planned-lessons"), "lessons.planned", subject=f"lesson:{lesson.id}", now=now,
         class_id=lesson.class_id, set_id=plan.set_id, plan_id=plan.id, ends_at=ends_at.isoformat(), count=count,

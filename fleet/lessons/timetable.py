@@ -126,7 +126,9 @@ def begin_due(*, now: datetime, timezone: ZoneInfo, ahead: timedelta = AHEAD) ->
     # All at once and in their one order: check-ins take the same rows, of several classes too.
     granting.hold(members.ever({one.plan.class_id for one in making}))
     for one in making:
-        life.begin_planned(one.plan, starts_at=one.starts_at, ends_at=one.ends_at, now=now, timezone=timezone)
+        life.begin_planned(
+            one.plan, starts_at=one.starts_at, ends_at=one.ends_at, calendars=calendars, now=now, timezone=timezone
+        )
     return len(making)
 
 

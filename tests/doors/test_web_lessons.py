@@ -12,6 +12,7 @@ from fleet.db import db, transaction
 from fleet.devices.models import DeviceLife
 from fleet.lessons import life, plans
 from fleet.lessons.models import LessonTablet, Part, SetKind
+from fleet.schools import calendar
 from fleet.schools.models import Person
 from fleet.web.languages import NAMES
 from tests import factories, lessons, teaching
@@ -304,8 +305,9 @@ def test_a_planned_lesson_says_what_will_happen_and_can_be_cancelled(school: Tea
         )  # fmt: skip
         starts_at = NOW + 15 * MINUTE
         made = life.begin_planned(
-            plan, starts_at=starts_at, ends_at=starts_at + timedelta(hours=1), now=NOW, timezone=OSLO
-        )
+            plan, starts_at=starts_at, ends_at=starts_at + timedelta(hours=1), calendars=calendar.load(OSLO), now=NOW,
+            timezone=OSLO,
+        )  # fmt: skip
         assert made is not None
         address = f"/lessons/{made.id}"
     assert f'href="{address}"' in kari.get("/lessons").text

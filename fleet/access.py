@@ -27,6 +27,7 @@ class Permission(enum.StrEnum):
     SEE_CLASS = "see-class"
     IMPORT_ROSTER = "import-roster"
     EDIT_CALENDAR = "edit-calendar"
+    EDIT_MUNICIPALITY = "edit-municipality"
     EDIT_SCHOOL = "edit-school"
     IMPORT_DEVICES = "import-devices"
     MANAGE_DEVICES = "manage-devices"

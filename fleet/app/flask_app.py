@@ -17,8 +17,10 @@ import fleet.devices.models
 import fleet.job_runs
 import fleet.lessons.models
 import fleet.people.models
+import fleet.reports.models
 import fleet.schools.models
-import fleet.schools.roster.apply  # noqa: F401 (the models, so that metadata is whole)
+import fleet.schools.roster.apply
+import fleet.uploads  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
 from fleet import crypto, orders
 from fleet.assignments import materialise

@@ -47,6 +47,8 @@ class ProfileVersion(Base):
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
+    published_by: Mapped[str | None] = mapped_column(String(80))  # as Principal.name tells
+    note: Mapped[str | None] = mapped_column(String(300))  # what changed and why, in the words of who published it
 
     profile: Mapped[Profile] = relationship()
 

@@ -18,9 +18,14 @@ from fleet.schools.models import Person, School, SchoolClass
 
 
 class DeviceLife(enum.StrEnum):
-    """Where a tablet is in its life. Silent is a finding, not a state."""
+    """Where a tablet is in its life. Silent is a finding, not a state.
+
+    ``PENDING``: enrolled by a ticket that asks about tablets nobody listed. It may speak, and has nothing until somebody
+    has approved it.
+    """
 
     EXPECTED = "expected"
+    PENDING = "pending"
     ENROLLED = "enrolled"
     LOST = "lost"
     RETIRED = "retired"
@@ -76,6 +81,7 @@ class Ticket(Base):
     class_id: Mapped[int | None] = mapped_column(ForeignKey("school_class.id"))
     cart: Mapped[str | None] = mapped_column(String(64))
     listed_only: Mapped[bool]
+    asks: Mapped[bool] = mapped_column(default=False)  # whether a tablet that nobody listed waits until it is approved
     max_enrolments: Mapped[int]
     used_count: Mapped[int] = mapped_column(default=0)
     expires_at: Mapped[datetime]
@@ -147,6 +153,42 @@ class DeviceState(Base):
     review_at: Mapped[datetime | None]  # when findings are to be reviewed although nothing changes: a grace is over
 
     device: Mapped[Device] = relationship(back_populates="state")
+
+
+class DeviceHolder(Base):
+    """A pupil had a tablet as its own, since … until …; ``until`` is None for the one who has it now."""
+
+    __tablename__ = "device_holder"
+    __table_args__ = (
+        Index(
+            "uq_device_holder_now",
+            "device_id",
+            unique=True,
+            sqlite_where=text("until IS NULL"),
+            postgresql_where=text("until IS NULL"),
+        ),
+        Index("ix_device_holder_device_id_since", "device_id", "since"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+    person: Mapped[Person] = relationship()
+
+
+class DeviceNote(Base):
+    """What somebody wrote about a tablet; ``written_by`` names them as ``Principal.name`` does."""
+
+    __tablename__ = "device_note"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"), index=True)
+    text: Mapped[str] = mapped_column(String(1000))
+    written_by: Mapped[str] = mapped_column(String(80))
+    written_at: Mapped[datetime]
 
 
 class DevicePresence(Base):

@@ -66,6 +66,7 @@ def create(
     expires_at: datetime,
     max_enrolments: int | None = None,
     listed_only: bool = False,
+    asks: bool = False,
     by: Principal,
     now: datetime,
 ) -> tuple[Ticket, str]:
@@ -76,6 +77,7 @@ def create(
         expires_at: until when it is good.
         max_enrolments: how many tablets it takes in; as many as are expected there where not given.
         listed_only: whether only serials of the delivery list may use it.
+        asks: whether a tablet that is not on the delivery list waits until somebody approves it.
         by: who makes it.
         now: the instant.
 
@@ -104,6 +106,7 @@ def create(
         class_id=place.school_class.id if place.school_class is not None else None,
         cart=place.cart,
         listed_only=listed_only,
+        asks=asks,
         max_enrolments=number,
         used_count=0,
         expires_at=expires_at,
@@ -238,6 +241,7 @@ def plain(ticket: Ticket, now: datetime) -> dict[str, Any]:
         "used": ticket.used_count,
         "max": ticket.max_enrolments,
         "listed_only": ticket.listed_only,
+        "asks": ticket.asks,
         "expires_at": ticket.expires_at,
         "state": state(ticket, now),
     }

@@ -47,6 +47,8 @@ class Municipality(Base):
     name: Mapped[str] = mapped_column(String(120))
     source_id: Mapped[str | None] = mapped_column(String(255))
     second_person: Mapped[bool] = mapped_column(default=True)  # orders that cannot be undone need another's yes
+    setup_skipped: Mapped[list[Any] | None]  # steps of the first run that somebody has put aside
+    setup_ended_at: Mapped[datetime | None]  # since when nobody is asked about the first run any more
 
 
 class School(Base):
@@ -178,5 +180,25 @@ class SchoolHours(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     school_id: Mapped[int | None] = mapped_column(ForeignKey("school.id"))
     weekday: Mapped[int]  # 0 Monday … 6 Sunday, as date.weekday()
+    starts_at: Mapped[time]
+    ends_at: Mapped[time]
+
+
+class Bell(Base):
+    """A period of a weekday's timetable, local time; for one school, or for all where ``school_id`` is None.
+
+    A school that has any of its own has none of the municipality's.
+    """
+
+    __tablename__ = "bell"
+    __table_args__ = (
+        Index("ix_bell_school_id_weekday", "school_id", "weekday"),
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday_of_week"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_end"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    school_id: Mapped[int | None] = mapped_column(ForeignKey("school.id"))
+    weekday: Mapped[int]  # 0 Monday … 6 Sunday
     starts_at: Mapped[time]
     ends_at: Mapped[time]

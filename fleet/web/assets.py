@@ -16,6 +16,7 @@ from fleet.web.blueprint import public, web
 
 _FOLDER = Path(__file__).parent / "static"
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_STYLES = "styles/"  # our own sheets, in the order of their names, are served as one
 _DIGEST_LENGTH = 12
 _YEAR_S = 365 * 24 * 3600
 
@@ -40,11 +41,14 @@ class Asset:
 
 def read(folder: Path) -> dict[str, Asset]:
     """Return the files pages use, by their names in ``folder``."""
-    return {
-        path.relative_to(folder).as_posix(): Asset(path.read_bytes(), _KINDS[path.suffix])
-        for path in sorted(folder.rglob("*"))
-        if path.suffix in _KINDS
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.suffix in _KINDS}
+    sheets = [path.read_bytes() for name, path in found.items() if name.startswith(_STYLES)]
+    assets = {
+        name: Asset(path.read_bytes(), _KINDS[path.suffix])
+        for name, path in found.items()
+        if not name.startswith(_STYLES)
     }
+    return {**assets, "fleet.css": Asset(b"\n".join(sheets), _KINDS[".css"])}
 
 
 def install(app: Flask) -> None:

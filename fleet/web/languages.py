@@ -34,7 +34,7 @@ def install(app: Flask) -> None:
         default_translation_directories=str(TRANSLATIONS),
         locale_selector=selected,
     )
-    app.context_processor(lambda: {"language": code(), "languages": NAMES})
+    app.context_processor(lambda: {"language": code(), "languages": NAMES, "theme": theme()})
 
 
 def selected() -> str:
@@ -48,6 +48,13 @@ def selected() -> str:
         if known is not None:
             return known
     return _DEFAULT
+
+
+def theme() -> str:
+    """Return whether pages are ``light``, ``dark``, or (``auto``) as the browser is."""
+    found = signed_in.account()
+    chosen = found.theme if found is not None else None
+    return chosen if chosen in {"light", "dark"} else "auto"
 
 
 def code() -> str:

@@ -4,7 +4,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from fleet.config import Config
-from fleet.web import assets, bars, errors, formats, languages, security, signed_in, words, words_lessons
+from fleet.web import assets, bars, errors, formats, languages, nav, security, signed_in, words, words_lessons
 from fleet.web import choose_password as _choose_password
 from fleet.web import enrol as _enrol
 from fleet.web import findings as _findings
@@ -34,6 +34,7 @@ def register(app: Flask) -> None:
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)
+    nav.install(app)
     formats.install(app)
     assets.install(app)
     errors.install(app)

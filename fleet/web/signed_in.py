@@ -14,7 +14,7 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response as AnyResponse
 
 from fleet import clock
-from fleet.access import Principal, Role
+from fleet.access import Principal
 from fleet.allowance import Allowance
 from fleet.config import Config
 from fleet.db import transaction
@@ -51,7 +51,7 @@ def install(app: Flask) -> None:
     manager.session_protection = None
     manager.user_loader(_find)
     app.extensions["fleet_forms"] = Allowance(FORMS_AT_ONCE, FORM_EVERY_S, kept=_ACCOUNTS_KEPT)
-    app.context_processor(lambda: {"account": account(), "is_municipal_admin": is_municipal_admin()})
+    app.context_processor(lambda: {"account": account()})
 
 
 def _find(token: str) -> Visitor | None:
@@ -79,12 +79,6 @@ def account() -> Account | None:
     if g.get("nobody"):
         return None
     return current_user.account if current_user.is_authenticated else None
-
-
-def is_municipal_admin() -> bool:
-    """Whether the signed-in account looks after the whole municipality; only for what a page offers, never a check."""
-    found = account()
-    return found is not None and any(grant.role is Role.MUNICIPAL_ADMIN for grant in found.grants)
 
 
 def token() -> str | None:

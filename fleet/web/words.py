@@ -27,6 +27,7 @@ def life(one: DeviceLife) -> Told:
     """Say where a tablet is in its life."""
     return {
         DeviceLife.EXPECTED: Told(_("Not enrolled yet"), NEUTRAL),
+        DeviceLife.PENDING: Told(_("Waits for approval"), WAITING),
         DeviceLife.ENROLLED: Told(_("In use"), GOOD),
         DeviceLife.LOST: Told(_("Lost"), BAD),
         DeviceLife.RETIRED: Told(_("Out of use"), NEUTRAL),

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-25 02:10:13.005628
+Create Date: 2026-11-25 04:22:03.821012
 """
 
 import sqlalchemy as sa
@@ -75,6 +75,8 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=120), nullable=False),
     sa.Column('source_id', sa.String(length=255), nullable=True),
     sa.Column('second_person', sa.Boolean(), nullable=False),
+    sa.Column('setup_skipped', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('setup_ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.CheckConstraint('id = 1', name=op.f('ck_municipality_one_row')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_municipality'))
     )
@@ -131,6 +133,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_sign_in_failure_at'), ['at'], unique=False)
         batch_op.create_index('ix_sign_in_failure_subject_at', ['subject', 'at'], unique=False)
 
+    op.create_table('upload',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('name', sa.String(length=32), nullable=False),
+    sa.Column('sender', sa.String(length=80), nullable=False),
+    sa.Column('kind', sa.String(length=16), nullable=False),
+    sa.Column('file_name', sa.String(length=120), nullable=False),
+    sa.Column('content', sa.LargeBinary(), nullable=False),
+    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_upload')),
+    sa.UniqueConstraint('name', name=op.f('uq_upload_name'))
+    )
+    with op.batch_alter_table('upload', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_upload_sender'), ['sender'], unique=False)
+        batch_op.create_index(batch_op.f('ix_upload_sent_at'), ['sent_at'], unique=False)
+
     op.create_table('arrival_record',
     sa.Column('school_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('kind', sa.String(length=16), nullable=False),
@@ -140,6 +157,20 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_arrival_record_school_id_school')),
     sa.PrimaryKeyConstraint('school_id', 'kind', name=op.f('pk_arrival_record'))
     )
+    op.create_table('bell',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('weekday', sa.Integer(), nullable=False),
+    sa.Column('starts_at', sa.Time(), nullable=False),
+    sa.Column('ends_at', sa.Time(), nullable=False),
+    sa.CheckConstraint('starts_at < ends_at', name=op.f('ck_bell_starts_before_end')),
+    sa.CheckConstraint('weekday BETWEEN 0 AND 6', name=op.f('ck_bell_weekday_of_week')),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_bell_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_bell'))
+    )
+    with op.batch_alter_table('bell', schema=None) as batch_op:
+        batch_op.create_index('ix_bell_school_id_weekday', ['school_id', 'weekday'], unique=False)
+
     op.create_table('calendar_day',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('school_id', sa.Integer(), nullable=True),
@@ -152,6 +183,23 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('calendar_day', schema=None) as batch_op:
         batch_op.create_index('uq_calendar_day_everywhere', ['on'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
+
+    op.create_table('day_figures',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('on', sa.Date(), nullable=False),
+    sa.Column('tablets', sa.Integer(), nullable=False),
+    sa.Column('enrolled', sa.Integer(), nullable=False),
+    sa.Column('seen', sa.Integer(), nullable=False),
+    sa.Column('applied', sa.Integer(), nullable=False),
+    sa.Column('compliant', sa.Integer(), nullable=False),
+    sa.Column('lessons', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_day_figures_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_day_figures'))
+    )
+    with op.batch_alter_table('day_figures', schema=None) as batch_op:
+        batch_op.create_index('uq_day_figures_nowhere', ['on'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
+        batch_op.create_index('uq_day_figures_school_id_on', ['school_id', 'on'], unique=True)
 
     op.create_table('person',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -179,6 +227,8 @@ def upgrade() -> None:
     sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('published_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('published_by', sa.String(length=80), nullable=True),
+    sa.Column('note', sa.String(length=300), nullable=True),
     sa.ForeignKeyConstraint(['profile_id'], ['profile.id'], name=op.f('fk_profile_version_profile_id_profile')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_profile_version')),
     sa.UniqueConstraint('profile_id', 'number', name=op.f('uq_profile_version_profile_id_number'))
@@ -222,6 +272,7 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=120), nullable=False),
     sa.Column('password_hash', sa.String(length=255), nullable=True),
     sa.Column('language', sa.String(length=8), nullable=True),
+    sa.Column('theme', sa.String(length=8), nullable=True),
     sa.Column('person_id', sa.Integer(), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('disabled_at', sa.DateTime(timezone=True), nullable=True),
@@ -237,7 +288,7 @@ def upgrade() -> None:
     sa.Column('asset_tag', sa.String(length=64), nullable=True),
     sa.Column('model', sa.String(length=120), nullable=True),
     sa.Column('platform', sa.Enum('ipados', 'android', 'linux', name='platform', native_enum=False, length=16), nullable=False),
-    sa.Column('life', sa.Enum('expected', 'enrolled', 'lost', 'retired', name='devicelife', native_enum=False, length=16), nullable=False),
+    sa.Column('life', sa.Enum('expected', 'pending', 'enrolled', 'lost', 'retired', name='devicelife', native_enum=False, length=16), nullable=False),
     sa.Column('school_id', sa.Integer(), nullable=True),
     sa.Column('class_id', sa.Integer(), nullable=True),
     sa.Column('person_id', sa.Integer(), nullable=True),
@@ -282,6 +333,7 @@ def upgrade() -> None:
     sa.Column('class_id', sa.Integer(), nullable=True),
     sa.Column('cart', sa.String(length=64), nullable=True),
     sa.Column('listed_only', sa.Boolean(), nullable=False),
+    sa.Column('asks', sa.Boolean(), nullable=False),
     sa.Column('max_enrolments', sa.Integer(), nullable=False),
     sa.Column('used_count', sa.Integer(), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
@@ -356,6 +408,33 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('check_in', schema=None) as batch_op:
         batch_op.create_index('ix_check_in_received_at', ['received_at'], unique=False)
+
+    op.create_table('device_holder',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('person_id', sa.Integer(), nullable=False),
+    sa.Column('since', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('until', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_holder_device_id_device')),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_device_holder_person_id_person')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_device_holder'))
+    )
+    with op.batch_alter_table('device_holder', schema=None) as batch_op:
+        batch_op.create_index('ix_device_holder_device_id_since', ['device_id', 'since'], unique=False)
+        batch_op.create_index(batch_op.f('ix_device_holder_person_id'), ['person_id'], unique=False)
+        batch_op.create_index('uq_device_holder_now', ['device_id'], unique=True, sqlite_where=sa.text('until IS NULL'), postgresql_where=sa.text('until IS NULL'))
+
+    op.create_table('device_note',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('text', sa.String(length=1000), nullable=False),
+    sa.Column('written_by', sa.String(length=80), nullable=False),
+    sa.Column('written_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_note_device_id_device')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_device_note'))
+    )
+    with op.batch_alter_table('device_note', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_device_note_device_id'), ['device_id'], unique=False)
 
     op.create_table('device_order',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -682,6 +761,16 @@ def downgrade() -> None:
         batch_op.drop_index('ix_device_order_open')
 
     op.drop_table('device_order')
+    with op.batch_alter_table('device_note', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_device_note_device_id'))
+
+    op.drop_table('device_note')
+    with op.batch_alter_table('device_holder', schema=None) as batch_op:
+        batch_op.drop_index('uq_device_holder_now', sqlite_where=sa.text('until IS NULL'), postgresql_where=sa.text('until IS NULL'))
+        batch_op.drop_index(batch_op.f('ix_device_holder_person_id'))
+        batch_op.drop_index('ix_device_holder_device_id_since')
+
+    op.drop_table('device_holder')
     with op.batch_alter_table('check_in', schema=None) as batch_op:
         batch_op.drop_index('ix_check_in_received_at')
 
@@ -729,11 +818,25 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_person_school_id'))
 
     op.drop_table('person')
+    with op.batch_alter_table('day_figures', schema=None) as batch_op:
+        batch_op.drop_index('uq_day_figures_school_id_on')
+        batch_op.drop_index('uq_day_figures_nowhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
+
+    op.drop_table('day_figures')
     with op.batch_alter_table('calendar_day', schema=None) as batch_op:
         batch_op.drop_index('uq_calendar_day_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
 
     op.drop_table('calendar_day')
+    with op.batch_alter_table('bell', schema=None) as batch_op:
+        batch_op.drop_index('ix_bell_school_id_weekday')
+
+    op.drop_table('bell')
     op.drop_table('arrival_record')
+    with op.batch_alter_table('upload', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_upload_sent_at'))
+        batch_op.drop_index(batch_op.f('ix_upload_sender'))
+
+    op.drop_table('upload')
     with op.batch_alter_table('sign_in_failure', schema=None) as batch_op:
         batch_op.drop_index('ix_sign_in_failure_subject_at')
         batch_op.drop_index(batch_op.f('ix_sign_in_failure_at'))

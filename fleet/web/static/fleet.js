@@ -41,3 +41,35 @@ if (live && typeof htmx !== "undefined") {
     });
   }
 }
+
+// A file may be dropped anywhere on its field's frame; what it is called is shown by the field itself.
+for (const frame of document.querySelectorAll("[data-drop]")) {
+  const field = frame.querySelector("input[type=file]");
+  const over = (isOver) => frame.classList.toggle("is-over", isOver);
+  frame.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    over(true);
+  });
+  frame.addEventListener("dragleave", () => over(false));
+  frame.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    if (event.dataTransfer.files.length) {
+      field.files = event.dataTransfer.files;
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+  });
+}
+
+// A form that was sent is not sent again by a second press; a page one comes back to can be used again.
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  else event.target.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// What is wrong is read out and in view at once.
+document.getElementById("problem")?.focus();

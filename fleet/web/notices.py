@@ -1,0 +1,22 @@
+"""What the next page says of what was just done, with a way to take it back where there is one."""
+
+from typing import Any
+
+from flask import flash
+
+
+def tell(words: str, *, undo: str | None = None, undo_words: str | None = None) -> None:
+    """Say on the next page that something was done.
+
+    Args:
+        words: what was done.
+        undo: the address to which a form takes it back.
+        undo_words: what the form's button says; "Undo" where not given.
+    """
+    told: dict[str, Any] = {"words": words, "undo": undo, "undo_words": undo_words}
+    flash(told, "success")  # type: ignore[arg-type]  # Flask keeps what JSON can say
+
+
+def warn(words: str) -> None:
+    """Say on the next page that something was not done, or only in part."""
+    flash({"words": words, "undo": None, "undo_words": None}, "danger")  # type: ignore[arg-type]

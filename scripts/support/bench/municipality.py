@@ -62,13 +62,14 @@ class Municipality:
     ticket: str
 
 
-def fill(app: Flask, *, classes: int, authority: str) -> Municipality:
+def fill(app: Flask, *, classes: int, authority: str, of_a_school: int = _CLASSES_OF_A_SCHOOL) -> Municipality:
     """Fill an empty server.
 
     Args:
         app: the application.
         classes: how many have tablets; one more gets a ticket to enrol with.
         authority: the server's host and port, as tablets sign requests for it.
+        of_a_school: how many classes a school has.
     """
     now = clock.now()
     config: Config = app.extensions["fleet_config"]
@@ -76,12 +77,10 @@ def fill(app: Flask, *, classes: int, authority: str) -> Municipality:
         always_open.open_schools(days=3, title="Benk", by=_BY, now=now, timezone=config.timezone)
         versions = _publish(now)
         sharing.ensure_shipped(by=_BY, now=now)
-        schools = [
-            School(name=f"Benkeskole {number:02}") for number in range(-(-(classes + 1) // _CLASSES_OF_A_SCHOOL))
-        ]
+        schools = [School(name=f"Benkeskole {number:02}") for number in range(-(-(classes + 1) // of_a_school))]
         db.session.add_all(schools)
         db.session.flush()
-        made = [_school_class(schools[number // _CLASSES_OF_A_SCHOOL], number) for number in range(classes + 1)]
+        made = [_school_class(schools[number // of_a_school], number) for number in range(classes + 1)]
         db.session.flush()
         pupils = _people(made[1:], "elev", PUPILS, PersonKind.PUPIL)
         rows = [
@@ -148,21 +147,26 @@ def _people(classes: Sequence[SchoolClass], name: str, count: int, kind: PersonK
 def _teachers(app: Flask, classes: Sequence[SchoolClass], now: datetime) -> list[str]:
     """Make a teacher for each class, signed in; returns the cookies that their browsers hold."""
     cookies = []
-    write = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
     for place, (person_id, school_id) in enumerate(_people(classes, "laerer", 1, PersonKind.TEACHER)):
         account = Account(username=f"laerer{place}", name=f"Lærer {place}", person_id=person_id, created_at=now)
         account.grants.append(AccountGrant(role=Role.TEACHER, school_id=school_id))
-        db.session.add(account)
-        db.session.flush()
-        token = random_token()
-        db.session.add(
-            SignInSession(
-                account_id=account.id, token_digest=token_digest(token), created_at=now, last_used_at=now,
-                expires_at=now + signing_in.LIFE,
-            )
-        )  # fmt: skip
-        cookies.append(f"{app.config['SESSION_COOKIE_NAME']}={write.dumps({'_user_id': token})}")
+        cookies.append(signed_in(app, account, now))
     return cookies
+
+
+def signed_in(app: Flask, account: Account, now: datetime) -> str:
+    """Store an account that is signed in; returns the cookie that its browser holds."""
+    db.session.add(account)
+    db.session.flush()
+    token = random_token()
+    db.session.add(
+        SignInSession(
+            account_id=account.id, token_digest=token_digest(token), created_at=now, last_used_at=now,
+            expires_at=now + signing_in.LIFE,
+        )
+    )  # fmt: skip
+    write = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
+    return f"{app.config['SESSION_COOKIE_NAME']}={write.dumps({'_user_id': token})}"
 
 
 def _expected(versions: Mapping[str, ProfileVersion], *, has_own: bool) -> dict[str, str]:

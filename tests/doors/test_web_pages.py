@@ -18,6 +18,7 @@ from fleet.devices.models import DeviceLife
 from fleet.web.catalogue import wanted
 from fleet.web.languages import NAMES
 from tests import factories, visiting
+from tests.doors.policy import ROLES, filled, gathered
 from tests.visiting import Visitor, World
 
 MOST_STATEMENTS = 15
@@ -35,72 +36,22 @@ def admin(app: Flask, world: World) -> Visitor:
     return visitor
 
 
-# Who gets what: for each view a row of address, and the status for a stranger and for each of ROLES. A status is the
-# whole answer to "may I see that there is such a thing": others' schools and tablets do not exist (404, not 403).
-ROLES = ("stranger", *visiting.ROLES)
-_ANYONE = (200,) * 7
-_SIGNED_IN = (302, 200, 200, 200, 200, 200, 200)
-_NOWHERE = (302, 404, 404, 404, 404, 404, 404)
-POLICY: dict[str, list[tuple[str, tuple[int, ...]]]] = {
-    "web.overview": [("/", _SIGNED_IN)],
-    "web.school": [
-        ("/schools/{w.school.id}", (302, 200, 200, 404, 200, 200, 404)),
-        ("/schools/{w.other_school.id}", (302, 200, 404, 200, 404, 404, 404)),
-        ("/schools/2147483647", (302, 404, 404, 404, 404, 404, 404)),
-    ],
-    "web.tablet": [
-        ("/tablets/{w.tablet.serial}", (302, 200, 200, 404, 200, 404, 404)),
-        ("/tablets/{w.tablet.asset_tag}", (302, 200, 200, 404, 200, 404, 404)),
-        ("/tablets/{w.next_tablet.serial}", (302, 200, 200, 404, 404, 200, 404)),
-        ("/tablets/{w.other_tablet.serial}", (302, 200, 404, 200, 404, 404, 404)),
-        ("/tablets/NONE", (302, 404, 404, 404, 404, 404, 404)),
-    ],
-    "web.findings": [
-        ("/findings", _SIGNED_IN),
-        ("/findings?school_id={w.other_school.id}&kind=app-blocked&page=2", _SIGNED_IN),  # what is shown: tested there
-    ],
-    "web.lessons": [("/lessons", _SIGNED_IN)],
-    "web.lesson_start": [
-        ("/classes/{w.own_class.id}/lesson", (302, 200, 200, 404, 200, 404, 404)),
-        ("/classes/{w.next_class.id}/lesson", (302, 200, 200, 404, 404, 200, 404)),
-        ("/classes/2147483647/lesson", (302, 404, 404, 404, 404, 404, 404)),
-    ],
-    "web.lesson": [("/lessons/2147483647", _NOWHERE)],  # of one that there is: see test_web_lessons
-    "web.lesson_calibration": [("/lessons/calibration", (302, 200, 200, 200, 403, 403, 403))],
-    "web.enrol": [("/enrol", _ANYONE)],
-    "web.sign_in": [("/sign-in", (200, 302, 302, 302, 302, 302, 302))],
-    "web.choose_password": [("/password/unknown", (404,) * 7)],
-    "web.static_file": [("/static/0/fleet.css", _ANYONE), ("/static/0/../register.py", (404,) * 7)],
-    # Forms; the token is the visitor's own. What they do is tested with the sign-in.
-    "web.sign_in_now": [("POST /sign-in", (401,) * 7)],
-    "web.sign_out": [("POST /sign-out", (303,) * 7)],
-    "web.choose_language": [("POST /language", (302,) * 7)],
-    "web.lesson_start_now": [("POST /classes/2147483647/lesson", _NOWHERE)],
-    "web.lesson_end": [("POST /lessons/2147483647/end", _NOWHERE)],
-    "web.lesson_set": [("POST /lessons/2147483647/set", _NOWHERE)],
-    "web.lesson_hand_over": [("POST /lessons/2147483647/hand-over", _NOWHERE)],
-    "web.lesson_message": [("POST /lessons/2147483647/message", _NOWHERE)],
-    "web.lesson_extend": [("POST /lessons/2147483647/extend", (302, 400, 400, 400, 400, 400, 400))],
-    "web.lesson_tablets": [("POST /lessons/2147483647/tablets", (302, 400, 400, 400, 400, 400, 400))],
-    "web.choose_password_now": [("POST /password/unknown", (404,) * 7)],
-}
-
-
 def test_every_view_has_a_row_in_the_policy(app: Flask) -> None:
-    assert {rule.endpoint for rule in app.url_map.iter_rules()} == set(POLICY)
+    assert {rule.endpoint for rule in app.url_map.iter_rules()} == set(gathered())
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_everybody_gets_what_the_policy_says_and_nothing_else(app: Flask, world: World, role: str) -> None:
+    added = filled(app, world)
     visitor = Visitor(app)
     if role != "stranger":
         visitor.sign_in(role)
     got, expected = {}, {}
-    forms = [row for rows in POLICY.values() for row in rows if row[0].startswith("POST ")]
-    views = [row for rows in POLICY.values() for row in rows if row not in forms]
-    for address, statuses in [*views, *sorted(forms, key=lambda row: "sign-out" in row[0])]:  # signing out comes last
-        path = address.removeprefix("POST ").format(w=world)
-        answer = visitor.get(path) if address == address.removeprefix("POST ") else visitor.post(path, language="nb")
+    rows = [row for rows in gathered().values() for row in rows]
+    # Pages first, and signing out last.
+    for address, statuses in sorted(rows, key=lambda row: (row[0].startswith("POST "), "sign-out" in row[0])):
+        path = address.removeprefix("POST ").format(w=world, **added)
+        answer = visitor.post(path, language="nb") if address.startswith("POST ") else visitor.get(path)
         got[address], expected[address] = answer.status_code, statuses[ROLES.index(role)]
     assert got == expected
 

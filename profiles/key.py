@@ -20,7 +20,7 @@ class Key:
         rule: how layers merge.
         default: what holds where no layer says anything; None where the tablet's own default holds.
         title: Bokmål and English, for pages.
-        help: one or two sentences in Bokmål.
+        help: one or two sentences, Bokmål and English, for pages.
         sources: for each channel that can enforce it, the channel's own key.
         secret: whether the value must not be shown to everyone (a Wi-Fi password).
     """
@@ -30,7 +30,7 @@ class Key:
     rule: Rule
     default: Any
     title: Mapping[str, str]
-    help: str
+    help: Mapping[str, str]
     sources: Mapping[str, str] = field(default_factory=dict)
     secret: bool = False
 
@@ -45,20 +45,25 @@ class Key:
         return tuple(sorted(self.sources))
 
 
+def told(nb: str, en: str) -> dict[str, str]:
+    """Return a text by language."""
+    return {"nb": nb, "en": en}
+
+
 def sources(apple: str | None, headwind: str | None, native: str | None) -> dict[str, str]:
     """Return the sources by channel, without the channels that cannot enforce a setting."""
     given = {APPLE: apple, HEADWIND: headwind, NATIVE: native}
     return {channel: source for channel, source in given.items() if source is not None}
 
 
-def allowed(name: str, nb: str, en: str, words: str, *own: str | None, native: bool = False) -> Key:
+def allowed(name: str, nb: str, en: str, words: Mapping[str, str], *own: str | None, native: bool = False) -> Key:
     """Return a setting that allows something: on by default, off wins.
 
     Args:
         name: dotted, area first.
         nb: title in Bokmål.
         en: title in English.
-        words: help in Bokmål.
+        words: help, by language.
         own: Apple's key, then Android's; None or left out where the channel has none.
         native: whether the native agent enforces it.
     """
@@ -68,7 +73,7 @@ def allowed(name: str, nb: str, en: str, words: str, *own: str | None, native: b
         FLAG,
         OFF_WINS,
         True,
-        {"nb": nb, "en": en},
+        told(nb, en),
         words,
         sources(apple, headwind, f"{name.partition('.')[0]}.json" if native else None),
     )

@@ -155,10 +155,11 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record with named fields; those in ``required`` must be there."""
+    """A record with named fields; those in ``required`` must be there, those in ``secret`` are not shown."""
 
     fields: Mapping[str, Kind]
     required: tuple[str, ...]
+    secret: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:

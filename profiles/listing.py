@@ -6,7 +6,14 @@ from profiles.digest import canonical
 from profiles.key import Key
 from profiles.vocabulary import VOCABULARY
 
-COLUMNS = ("setting", "title", "what it may be", "where no layer says anything", "rule", "channels and their own keys")
+COLUMNS = (
+    "setting",
+    "title and what it does",
+    "what it may be",
+    "where no layer says anything",
+    "rule",
+    "channels and their own keys",
+)
 _BEGIN, _END = "<!-- settings: written by profiles/listing.py -->\n", "<!-- end of settings -->\n"
 
 
@@ -15,7 +22,7 @@ def row(key: Key) -> tuple[str, ...]:
     default = "the tablet's own" if key.default is None else f"`{canonical(key.default).decode()}`"
     sources = "; ".join(f"{channel}: `{source}`" for channel, source in sorted(key.sources.items()))
     secret = " (secret)" if key.secret else ""
-    title = f"{key.title['nb']} / {key.title['en']}"
+    title = f"{key.title['nb']} / {key.title['en']}. {key.help['en']}"
     return (f"`{key.name}`{secret}", title, key.kind.expected, default, key.rule.name, sources)
 
 

@@ -1,7 +1,8 @@
 """The texts of the pages for translators: found in templates and code, kept in one catalogue per language.
 
 ``scripts/translate`` brings the catalogues up to date after a text changed; a test proves that none is missing. The
-vocabulary's titles of settings are among the texts; where the vocabulary has a language, its own title is the text.
+vocabulary's titles of settings and what they do are among the texts; where the vocabulary has a language, its own text
+is the translation.
 """
 
 import io
@@ -28,7 +29,8 @@ def wanted() -> Catalog:
     for file, _line, message, _comments, context in sorted(texts, key=lambda text: (text[0], text[1])):
         found.add(message, None, [(f"fleet/web/{file}", 0)], context=context)
     for key in VOCABULARY.values():
-        found.add(key.title[_SOURCE], None, [("profiles/vocabulary.py", 0)])
+        for told in (key.title, key.help):
+            found.add(told[_SOURCE], None, [("profiles/vocabulary.py", 0)])
     return found
 
 
@@ -51,12 +53,17 @@ def update(language: str) -> list[str]:
     catalogue = read(language)
     catalogue.update(wanted(), no_fuzzy_matching=True)
     catalogue.obsolete.clear()
-    titles = {key.title[_SOURCE]: key.title.get(language) for key in VOCABULARY.values()}
+    own = {
+        told[_SOURCE]: told[language]
+        for key in VOCABULARY.values()
+        for told in (key.title, key.help)
+        if language in told
+    }
     for message in catalogue:
         if not message.id:
             continue
-        if isinstance(message.id, str) and (title := titles.get(message.id)):
-            message.string = title
+        if isinstance(message.id, str) and (told := own.get(message.id)):
+            message.string = told
         elif language == _SOURCE:
             message.string = message.id
     path_of(language).parent.mkdir(parents=True, exist_ok=True)

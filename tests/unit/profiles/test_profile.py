@@ -205,7 +205,8 @@ def test_every_setting_is_described_whole(key: Any) -> None:
     assert key.area in key.name
     assert key.title["nb"]
     assert key.title["en"]
-    assert key.help.endswith(".")
+    assert key.help.keys() == {"nb", "en"}
+    assert all(text.endswith(".") for text in key.help.values())
     assert key.channels
     assert all(key.sources.values())
     assert key.kind.expected

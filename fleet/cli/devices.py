@@ -78,7 +78,7 @@ def import_list(file: Path, *, dry_run: bool, allow_moves: bool, as_json: bool) 
 @click.option("--school", help="Only this school's.")
 @click.option("--class", "class_title", help="Only this class's (with --school where several have it).")
 @click.option("--life", "life_", type=click.Choice(_LIVES), help="Only those in this state.")
-@click.option("--text", help="Serial, asset tag or model contains this.")
+@click.option("--text", help="Serial, asset tag, model, cart, pupil or class has this.")
 @click.option("--not-seen-since", type=Moment(), help="Enrolled, and not heard from since this local time.")
 @click.option("--findings", is_flag=True, help="Only those with open findings.")
 @json_option

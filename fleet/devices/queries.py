@@ -1,28 +1,30 @@
 """Reading tablets: one, many, and the fleet in figures. A fixed number of statements whatever the fleet's size."""
 
 import difflib
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, union
-from sqlalchemy.orm import contains_eager, joinedload
+from sqlalchemy.orm import contains_eager
 
 from fleet.access import Permission, Principal
-from fleet.db import db
-from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
+from fleet.db import db, id_set
+from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
+from fleet.devices.search import is_pupil, matches
 from fleet.errors import NotFoundError
-from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
-from fleet.schools.queries import holding
+from fleet.schools.models import ClassKind, Membership, Person, School, SchoolClass
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which tablets: by school, class, life, free text (serial, tag, model), or not seen since an instant.
+    """Which tablets: by school, class, life, free text (see :mod:`fleet.devices.search`), or when they were heard from.
 
-    ``is_pending`` asks for enrolled tablets that do not have their profile yet. Without ``with_retired`` those that are
-    out of use are left out, as they are in :class:`Figures`.
+    ``is_pending`` asks for enrolled tablets that do not have their profile yet, ``is_failed`` for those that have it
+    without all settings. Without ``with_retired`` those that are out of use are left out, as they are in
+    :class:`Figures`. ``within`` selects ids: only tablets among them, for areas that know more of tablets than this.
     """
 
     school_id: int | None = None
@@ -33,6 +35,10 @@ class Filter:
     has_findings: bool | None = None
     is_pending: bool = False
     with_retired: bool = True
+    platform: Platform | None = None
+    seen_since: datetime | None = None
+    is_failed: bool = False
+    within: Select[Any] | None = None
 
 
 _LOOKED_AT = 2_000  # tablets among which what was meant is sought
@@ -49,13 +55,9 @@ def _visible(query: Select[Any], by: Principal) -> Select[Any]:
     return query.where(or_(Device.school_id.in_(schools), own) if by.own_class_ids else Device.school_id.in_(schools))
 
 
-def _is_pupil(on: date | None) -> tuple[ColumnElement[bool], ...]:
-    return Membership.role == MembershipRole.PUPIL, *holding(on)
-
-
 def _of_classes(class_ids: Collection[int], on: date | None) -> Select[Any]:
     """Select the tablets of classes: their own, and those of who is their pupil on a date."""
-    pupils = select(Membership.person_id).where(Membership.class_id.in_(class_ids), *_is_pupil(on))
+    pupils = select(Membership.person_id).where(Membership.class_id.in_(class_ids), *is_pupil(on))
     return select(Device.id).where(or_(Device.class_id.in_(class_ids), Device.person_id.in_(pupils)))
 
 
@@ -92,16 +94,67 @@ def _nearest(told: str, by: Principal) -> list[str]:
     return difflib.get_close_matches(told, sorted(known), n=3, cutoff=0.7)
 
 
-def devices(given: Filter, *, by: Principal, limit: int | None = None, offset: int = 0) -> Sequence[Device]:
-    """Return tablets with their state, school and class, by school and serial."""
-    query = (
-        select(Device)
-        .join(Device.state)
-        .outerjoin(Device.school)
-        .options(contains_eager(Device.state), contains_eager(Device.school), joinedload(Device.school_class))
-        .order_by(School.name, Device.serial)
-    )
+def devices(
+    given: Filter, *, by: Principal, limit: int | None = None, offset: int = 0, sort: str = "school"
+) -> Sequence[Device]:
+    """Return tablets with their state, school, class and pupil; one statement.
+
+    Args:
+        given: which of them.
+        by: who asks.
+        limit: at most so many.
+        offset: after so many.
+        sort: one of :data:`SORTS`, with a hyphen before it the other way round; within it by serial.
+    """
+    known = (Device.state, Device.school, Device.school_class, Device.person)
+    query = select(Device).join(Device.state).options(*(contains_eager(one) for one in known))
+    for one in known[1:]:
+        query = query.outerjoin(one)
+    missing, columns = _order(sort.removeprefix("-"), by.today)
+    ordered = [missing, *((column.desc() for column in columns) if sort.startswith("-") else columns)]
+    query = query.order_by(*ordered, Device.serial)
     return db.session.scalars(_matching(query, given, by).limit(limit).offset(offset)).unique().all()
+
+
+SORTS = ("serial", "tag", "school", "class", "pupil", "model", "seen")
+
+
+def _order(sort: str, on: date | None) -> tuple[Any, list[Any]]:
+    """Return what puts those last of which nothing is told, and the columns of an order."""
+    own: dict[str, list[Any]] = {
+        "serial": [Device.serial],
+        "tag": [Device.asset_tag],
+        "pupil": [Person.family_name, Person.given_name],
+        "model": [Device.model],
+        "seen": [DeviceState.last_seen_at],
+        "school": [School.name],
+    }
+    if sort == "class":  # 8A before 10A: the shorter title first
+        title = _title(on)
+        return title.is_(None), [func.length(title), title]
+    columns = own.get(sort, own["school"])
+    return columns[0].is_(None), columns
+
+
+def _title(on: date | None) -> Any:
+    """Return the title of the class a tablet stands in, else of its pupil's basic class."""
+    of_pupil = select(func.min(SchoolClass.title)).join(Membership, Membership.class_id == SchoolClass.id)
+    of_pupil = of_pupil.where(Membership.person_id == Device.person_id, SchoolClass.kind == ClassKind.BASIC)
+    own = select(SchoolClass.title).where(SchoolClass.id == Device.class_id).correlate(Device)
+    return func.coalesce(own.scalar_subquery(), of_pupil.where(*is_pupil(on)).correlate(Device).scalar_subquery())
+
+
+def class_titles(found: Collection[Device], *, on: date | None) -> dict[int, list[str]]:
+    """Return the basic classes of the pupils whose own these tablets are, by tablet; one statement."""
+    persons = {one.person_id for one in found} - {None}
+    columns = (Membership.person_id, SchoolClass.title)
+    query = select(*columns).join(SchoolClass, SchoolClass.id == Membership.class_id)
+    query = query.where(Membership.person_id.in_(id_set(one for one in persons if one is not None)), *is_pupil(on))
+    titles: dict[int, list[str]] = defaultdict(list)
+    is_basic = (SchoolClass.kind == ClassKind.BASIC, SchoolClass.ended_at.is_(None))
+    for person_id, title in db.session.execute(query.where(*is_basic).order_by(SchoolClass.title)):
+        titles[person_id].append(title)
+    return {one.id: titles[one.person_id] for one in found if one.person_id in titles}
 
 
 def count(given: Filter, *, by: Principal) -> int:
@@ -116,26 +169,38 @@ def matching(given: Filter, *, by: Principal) -> Select[Any]:
 
 
 def _matching(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
-    if given.school_id is not None:
-        query = query.where(Device.school_id == given.school_id)
+    exact = {
+        Device.school_id: given.school_id, Device.life: given.life, Device.platform: given.platform,
+        DeviceState.has_findings: given.has_findings,
+    }  # fmt: skip
+    conditions = [column == value for column, value in exact.items() if value is not None]
     if given.class_id is not None:
-        query = query.where(Device.id.in_(_of_classes([given.class_id], by.today)))
-    if given.life is not None:
-        query = query.where(Device.life == given.life)
+        conditions.append(Device.id.in_(_of_classes([given.class_id], by.today)))
     if given.text:
-        told = given.text.strip()
-        columns = (Device.serial, Device.asset_tag, Device.model)
-        query = query.where(or_(*(column.icontains(told, autoescape=True) for column in columns)))
-    if given.not_seen_since is not None:
-        seen = DeviceState.last_seen_at
-        query = query.where(Device.life == DeviceLife.ENROLLED, or_(seen.is_(None), seen < given.not_seen_since))
-    if given.has_findings is not None:
-        query = query.where(DeviceState.has_findings == given.has_findings)
-    if given.is_pending:
-        query = query.where(Device.life == DeviceLife.ENROLLED, _IS_PENDING)
+        conditions.append(matches(given.text, on=by.today))
+    if given.within is not None:
+        conditions.append(Device.id.in_(given.within))
     if not given.with_retired:
-        query = query.where(Device.life != DeviceLife.RETIRED)
-    return _visible(query, by)
+        conditions.append(Device.life != DeviceLife.RETIRED)
+    of_enrolled = _of_enrolled(given)
+    if of_enrolled:
+        conditions += [Device.life == DeviceLife.ENROLLED, *of_enrolled]
+    return _visible(query.where(*conditions), by)
+
+
+def _of_enrolled(given: Filter) -> list[ColumnElement[bool]]:
+    """Return the conditions that make sense of tablets in use only."""
+    seen = DeviceState.last_seen_at
+    conditions: list[ColumnElement[bool]] = []
+    if given.not_seen_since is not None:
+        conditions.append(or_(seen.is_(None), seen < given.not_seen_since))
+    if given.seen_since is not None:
+        conditions.append(seen >= given.seen_since)
+    if given.is_pending:
+        conditions.append(_IS_PENDING)
+    if given.is_failed:
+        conditions += [seen.is_not(None), _IS_APPLIED, DeviceState.failures.is_not(None)]
+    return conditions
 
 
 def enrolments(device: Device) -> Sequence[Enrolment]:
@@ -255,10 +320,10 @@ def _measures(now: datetime) -> list[Any]:
 def _class_places(on: date | None) -> Any:
     """Select (device_id, class_id): each tablet once for every class it counts in, with None where it is in none."""
     of_pupils = select(Device.id, Membership.class_id).join(Membership, Membership.person_id == Device.person_id)
-    has_class = select(Membership.id).where(Membership.person_id == Device.person_id, *_is_pupil(on)).exists()
+    has_class = select(Membership.id).where(Membership.person_id == Device.person_id, *is_pupil(on)).exists()
     return union(
         select(Device.id.label("device_id"), Device.class_id.label("class_id")).where(Device.class_id.is_not(None)),
-        of_pupils.where(*_is_pupil(on)),
+        of_pupils.where(*is_pupil(on)),
         select(Device.id, null()).where(Device.class_id.is_(None), ~has_class),
     )
 

@@ -8,7 +8,7 @@ from flask import Flask
 from fleet.access import Grant, Principal, Role
 from fleet.db import db, transaction
 from fleet.devices import queries
-from fleet.devices.models import Device, DeviceLife, Enrolment
+from fleet.devices.models import Device, DeviceLife, Enrolment, Platform
 from fleet.devices.queries import Figures, Filter
 from fleet.errors import NotFoundError
 from fleet.schools.models import MembershipRole, School
@@ -197,3 +197,58 @@ def test_keys_titles_and_enrolments(fleet: dict[str, School]) -> None:
         number = device.id
     assert [one.key_thumbprint for one in queries.enrolments(device)] == ["k2", "k1"]
     assert queries.keys({"k1", "k2", "k3"}) == {"k1": (number, b"der"), "k2": (number, b"der")}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("å-1", {"CLASS"}), ("Å-1 10%", {"CLASS"}), ("8b", {"OTHERCLASS", "STRANGER"}), ("vogn", {"CART"}), ("ØYVIND", {"OWN"}),
+        ("øyvind prøve", {"OWN"}), ("prøve øyvind 8a", {"OWN"}), ("øyvind 8b", set()), ("_", set()), ("elev-å", {"OWN"}),
+    ],
+)  # fmt: skip
+def test_every_word_of_a_search_is_found_in_name_pupil_or_class(
+    fleet: dict[str, School], text: str, found: set[str]
+) -> None:
+    own = next(one for one in db.session.query(Device) if one.serial == "OWN").person
+    assert own is not None
+    own.given_name, own.username = "Øyvind", "ELEV-Å"
+    db.session.flush()
+    assert serials(CLI, text=text) == found
+
+
+def test_teacher_finds_own_classes_tablets_only_by_a_pupils_name(fleet: dict[str, School]) -> None:
+    assert serials(teacher_of(fleet["kjenn"]), text="elev prøve") == {"OWN"}
+    assert serials(CLI, text="elev prøve") == {"OWN", "STRANGER", "LEFT", "ASSISTANT"}
+
+
+@pytest.mark.parametrize("sort", queries.SORTS)
+def test_list_comes_in_any_order_and_what_is_not_told_comes_last_both_ways(fleet: dict[str, School], sort: str) -> None:
+    there, back = (queries.devices(Filter(), by=CLI, sort=f"{sign}{sort}") for sign in ("", "-"))
+    assert {one.serial for one in there} == {one.serial for one in back} == KJENN | {"RASTA"}
+    if sort == "tag":
+        assert there[0].serial == back[0].serial == "CLASS"
+    if sort == "class":
+        assert [one.serial for one in there[:4]] == ["CLASS", "OWN", "OTHERCLASS", "STRANGER"]
+        assert [one.serial for one in back[:4]] == ["OTHERCLASS", "STRANGER", "CLASS", "OWN"]
+    if sort == "serial":
+        assert [one.serial for one in there] == sorted(KJENN | {"RASTA"})
+
+
+def test_states_that_enrolled_tablets_are_in_leave_all_others_out(fleet: dict[str, School]) -> None:
+    by_serial = {one.serial: one for one in db.session.query(Device)}
+    for serial in ("CLASS", "OWN", "CART"):
+        factories.told(by_serial[serial], at=NOW, applied=factories.shall_have(by_serial[serial]))
+    by_serial["OWN"].state.failures = [{"key": "camera.allowed", "reason": "rejected"}]
+    by_serial["RASTA"].platform = Platform.LINUX
+    db.session.flush()
+    hour = NOW - timedelta(hours=1)
+    assert serials(CLI, seen_since=hour) == {"CLASS", "OWN"}  # the cart's is not enrolled
+    assert serials(CLI, is_failed=True) == {"OWN"}
+    assert serials(CLI, platform=Platform.LINUX) == {"RASTA"}
+    assert serials(CLI, within=queries.matching(Filter(text="own"), by=CLI)) == {"OWN"}
+
+
+def test_class_of_a_pupils_own_tablet_is_the_pupils_basic_class(fleet: dict[str, School]) -> None:
+    found = queries.devices(Filter(), by=CLI)
+    titles = queries.class_titles(found, on=NOW.date())
+    assert {one.serial: titles[one.id] for one in found if one.id in titles} == {"OWN": ["8A"], "STRANGER": ["8B"]}

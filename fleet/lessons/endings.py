@@ -1,6 +1,6 @@
-"""Until when a lesson may last, as a teacher chooses: the usual end of this lesson hour, so many minutes, the bell.
+"""Until when a lesson may last, as a teacher chooses: until the bell, the usual end of this hour, so many minutes.
 
-No school tells us its bells. What the class's earlier lessons at this time of day lasted until says it as well.
+Where nobody has told us when the bell rings, what the class's earlier lessons at this time of day lasted until says it.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,28 @@ from fleet.access import Principal
 from fleet.db import db
 from fleet.lessons import life
 from fleet.lessons.models import Lesson
-from fleet.schools import calendar
+from fleet.lessons.rules import EARLY
+from fleet.schools import bells, calendar
 from fleet.schools.calendar import Hours
 from fleet.schools.models import SchoolClass
 
 MINUTES = (30, 45, 60)
-_COMMON = timedelta(minutes=45)  # the one that is chosen where nothing else says anything
+STEPS = (5, 10)  # minutes by which a lesson that runs is made longer
+_RINGS = 3  # so many ends of periods are offered
+COMMON = timedelta(minutes=45)  # the one that is chosen where nothing else says anything
 _WORTH = timedelta(minutes=10)  # a lesson hour that ends sooner is not the one that begins
 _STEP = timedelta(minutes=5)
+_FIRST = {"bell": 0, "usual": 1}
 _LOOKED_BACK, _LOOKED_BACK_FOR = 20, timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """An end to choose: ``why`` is ``usual``, ``minutes``, ``school-day`` or ``longest``; ``minutes`` is how long."""
+    """An end to choose, and ``minutes`` until then.
+
+    ``why`` is ``bell`` (of the period one is in, or the next to come), ``later-bell``, ``usual``, ``minutes``,
+    ``school-day`` or ``longest``.
+    """
 
     until: datetime
     why: str
@@ -35,41 +43,101 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Hour:
+    """A period of today's timetable."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Endings:
     """The ends to choose from, in order, and the one that is chosen unless the teacher says otherwise.
 
     Without any, no lesson may be held now; ``hours`` are the local hours of the day's school, None where there is none.
+    ``latest`` is until when a lesson may last, ``periods`` are the day's.
     """
 
     choices: Sequence[Ending]
     default: Ending | None
     hours: Hours | None
+    latest: datetime | None = None
+    periods: Sequence[Hour] = ()
 
 
 def endings(school_class: SchoolClass, *, by: Principal, now: datetime, timezone: ZoneInfo) -> Endings:
-    """Return until when a lesson started now may last; four statements."""
+    """Return until when a lesson started now may last; five statements."""
     calendars = calendar.load(timezone)
     hours = calendars[school_class.school_id].hours_on(now.astimezone(timezone).date())
     allowed = life.allowed_until(school_class, now, by=by, calendars=calendars)
     if allowed is None:
         return Endings((), None, hours)
     usual = usual_end(_earlier(school_class, now), now=now, timezone=timezone)
-    bell = _local(now, hours[1].hour, hours[1].minute, timezone) if hours is not None else None
-    found = choices(now, latest=allowed.latest, usual=usual, bell=bell)
-    return Endings(found, default(found, now=now), hours)
+    day_end = _local(now, hours[1].hour, hours[1].minute, timezone) if hours is not None else None
+    periods = periods_on_day(school_class.school_id, now=now, timezone=timezone) if hours is not None else []
+    rings = rings_of(periods, now=now)
+    found = choices(now, latest=allowed.latest, usual=usual, day_end=day_end, rings=rings)
+    return Endings(found, default(found, now=now), hours, allowed.latest, periods)
 
 
-def choices(now: datetime, *, latest: datetime, usual: datetime | None, bell: datetime | None) -> list[Ending]:
+def periods_on_day(school_id: int, *, now: datetime, timezone: ZoneInfo) -> list[Hour]:
+    """Return the periods of a school's day, in order; one statement. Whether there is school is not asked."""
+    found = bells.on_weekday(school_id, now.astimezone(timezone).weekday())
+    spans = ((one.starts_at, one.ends_at) for one in found)
+    return [Hour(*(_local(now, at.hour, at.minute, timezone) for at in span)) for span in spans]
+
+
+def rings_of(periods: Sequence[Hour], *, now: datetime) -> list[datetime]:
+    """Return when periods end that a lesson which starts now may last until, the most likely first: pure.
+
+    It is the one that runs, or is about to begin; one that ends in some minutes is not, but may be meant.
+    """
+    coming = [one for one in periods if one.ends_at > now]
+    likely = [one for one in coming if one.starts_at - EARLY <= now and one.ends_at - now >= _WORTH]
+    ordered = [*likely[:1], *(one for one in coming if one not in likely[:1])]
+    return [one.ends_at for one in ordered[:_RINGS]] if likely else []
+
+
+def later(lesson: Lesson, *, by: Principal, now: datetime, timezone: ZoneInfo) -> list[Ending]:
+    """Return until when a lesson that runs may be made longer: by some minutes, to the next bells; four statements.
+
+    None of them is later than the lesson may last; ``minutes`` are those that it gets.
+    """
+    calendars = calendar.load(timezone)
+    allowed = life.allowed_until(lesson.school_class, lesson.starts_at, by=by, calendars=calendars)
+    periods = periods_on_day(lesson.school_class.school_id, now=now, timezone=timezone)
+    told = [(lesson.ends_at + timedelta(minutes=minutes), "minutes") for minutes in STEPS]
+    told += [(one.ends_at, "bell") for one in periods if one.ends_at > lesson.ends_at][:2]
+    found = {until: why for until, why in told if allowed is not None and until <= allowed.latest}
+    return [
+        Ending(until, why, round((until - lesson.ends_at) / timedelta(minutes=1)))
+        for until, why in sorted(found.items())
+    ]
+
+
+def choices(
+    now: datetime,
+    *,
+    latest: datetime,
+    usual: datetime | None,
+    day_end: datetime | None,
+    rings: Sequence[datetime] = (),
+) -> list[Ending]:
     """Return the ends there are, none after ``latest``; pure.
 
     Args:
         now: the start.
         latest: until when the lesson may last.
         usual: the usual end of this lesson hour, where it is known.
-        bell: the end of the school day, where there is one.
+        day_end: the end of the school day, where there is one.
+        rings: ends of periods, that of the one that is meant first.
     """
-    told = [(usual, "usual"), (bell, "school-day")]
-    told += [(_rounded(now + timedelta(minutes=minutes)), "minutes") for minutes in MINUTES]
+    told: list[tuple[datetime | None, str]] = [
+        (ring, "bell" if place == 0 else "later-bell") for place, ring in enumerate(rings)
+    ]
+    told += [(usual, "usual"), (day_end, "school-day")]
+    # Where the bell says when hours end, few want any other end; whoever does has the slider.
+    told += [(_rounded(now + timedelta(minutes=minutes)), "minutes") for minutes in (MINUTES[:1] if rings else MINUTES)]
     fitting = [(until, why) for until, why in told if until is not None and now < until <= latest]
     found: dict[datetime, str] = {}
     for until, why in fitting or [(latest, "longest")]:
@@ -78,8 +146,8 @@ def choices(now: datetime, *, latest: datetime, usual: datetime | None, bell: da
 
 
 def default(found: Sequence[Ending], *, now: datetime) -> Ending:
-    """Return the end that most will want: the usual one, else the nearest to a common lesson hour."""
-    return min(found, key=lambda one: (one.why != "usual", abs(one.until - now - _COMMON)))
+    """Return the end that most will want: the bell, the usual one, else the nearest to a common lesson hour."""
+    return min(found, key=lambda one: (_FIRST.get(one.why, len(_FIRST)), abs(one.until - now - COMMON)))
 
 
 def usual_end(earlier: Sequence[tuple[datetime, datetime]], *, now: datetime, timezone: ZoneInfo) -> datetime | None:

@@ -14,7 +14,7 @@ from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.assignments import leases
 from fleet.assignments.materialise import settle
-from fleet.db import db
+from fleet.db import db, take_turn
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from fleet.lessons import forecast, granting, members, sets
 from fleet.lessons.models import Lesson, LessonGift, LessonPlan, LessonSet, LessonTablet, Part
@@ -52,6 +52,7 @@ def start(
     until: datetime,
     absent: Collection[int] = (),
     takes_unseen: bool = False,
+    request_id: str | None = None,
     by: Principal,
     now: datetime,
     timezone: ZoneInfo,
@@ -64,6 +65,8 @@ def start(
         until: when it ends.
         absent: persons the teacher says are absent.
         takes_unseen: whether tablets not heard from today are in: the teacher says that everybody is here.
+        request_id: names this wish among those of ``by``; one that comes again gets the lesson it started, as that
+            stands now: a phone that lost the network does not know whether its wish arrived.
         by: the teacher.
         now: the instant.
         timezone: the schools' local time.
@@ -76,11 +79,15 @@ def start(
         ConflictError: the class has no tablet that is enrolled.
     """
     require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
+    wish = f"{by.account_id}:{request_id}" if request_id else None
+    if wish is not None and (known := _of_wish(wish)) is not None:
+        return known
     calendars = calendar.load(timezone)
     require_times(school_class, now, until, by=by, calendars=calendars)
     lesson = _create(
-        school_class, given, holder_id=by.account_id, starts_at=now, ends_at=until, takes_unseen=takes_unseen, now=now
-    )
+        school_class, given, holder_id=by.account_id, starts_at=now, ends_at=until, takes_unseen=takes_unseen,
+        request_id=wish, now=now,
+    )  # fmt: skip
     count = _gather(lesson, absent=absent, calendars=calendars, timezone=timezone, now=now)
     if not count:
         raise ConflictError(kind="lesson", class_id=school_class.id, reason="no tablet is enrolled for this class")
@@ -90,6 +97,12 @@ def start(
         ends_at=until.isoformat(), count=count,
     )  # fmt: skip
     return lesson
+
+
+def _of_wish(wish: str) -> Lesson | None:
+    """Return the lesson that a wish started; nobody else starts one of the same wish until the transaction ends."""
+    take_turn(f"lesson-wish-{wish}")
+    return db.session.scalars(select(Lesson).where(Lesson.request_id == wish)).first()
 
 
 def _end_emptied(lesson: Lesson, *, by: Principal, now: datetime) -> None:
@@ -181,13 +194,15 @@ def _create(
     starts_at: datetime,
     ends_at: datetime,
     takes_unseen: bool,
+    request_id: str | None = None,
     now: datetime,
 ) -> Lesson:
     # A school's lessons begin together: they wait for each other only where they want the same tablets (hold).
     granting.begin_turn(shared=True)
     lesson = Lesson(
         class_id=school_class.id, holder_id=holder_id, plan_id=plan_id, starts_at=starts_at.astimezone(UTC),
-        ends_at=ends_at.astimezone(UTC), takes_unseen=takes_unseen, created_at=now, school_class=school_class,
+        ends_at=ends_at.astimezone(UTC), takes_unseen=takes_unseen, request_id=request_id, created_at=now,
+        school_class=school_class,
     )  # fmt: skip
     _give_set(lesson, given, now)
     return lesson

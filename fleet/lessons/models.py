@@ -105,7 +105,7 @@ class Lesson(Base):
     """One lesson of one class. Planned before ``starts_at``, over from ``ends_at`` on.
 
     The end moves when it is extended or ended early. ``holder_id`` is the teacher who holds it; None: whoever has a
-    shell on the server.
+    shell on the server. ``request_id`` names the wish that started it, so that one that is sent twice starts once.
     """
 
     __tablename__ = "lesson"
@@ -124,6 +124,7 @@ class Lesson(Base):
     ends_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]  # when somebody ended it before its time
     takes_unseen: Mapped[bool]  # tablets not heard from today are in from the start: everybody is here
+    request_id: Mapped[str | None] = mapped_column(String(80), unique=True)
     created_at: Mapped[datetime]
 
     school_class: Mapped[SchoolClass] = relationship()

@@ -5,8 +5,9 @@ What is wished outlives the lesson by a minute at most: one that comes when ever
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 
 from fleet import orders
 from fleet.access import Permission, Principal
@@ -14,15 +15,21 @@ from fleet.db import db, id_set
 from fleet.devices.models import Device
 from fleet.errors import ForbiddenError, NotFoundError
 from fleet.lessons import granting, life
-from fleet.orders import Order, Wish
+from fleet.lessons.models import LessonTablet
+from fleet.orders import Order, OrderKind, Wish
 
 _SHORTEST = timedelta(minutes=1)
+# A phone that lost the network sends again what may have arrived: so soon, the same wish is that one.
+_SAME_WITHIN = timedelta(seconds=20)
+_REMEMBERED = 6
 
 
 def order(
     lesson_id: int, wish: Wish, *, device_ids: Collection[int] | None = None, by: Principal, now: datetime
 ) -> list[Order]:
     """Wish something of the tablets in a lesson, or of some of them; returns the orders that are new.
+
+    The same wish of the same person, again within some seconds, is one.
 
     Args:
         lesson_id: the lesson, which runs.
@@ -46,7 +53,47 @@ def order(
     if not wanted or not wanted <= inside:
         missing = sorted(wanted - inside)
         raise NotFoundError(kind="tablet in the lesson", name=", ".join(str(one) for one in missing))
+    granting.hold(wanted)  # so that one that is sent twice at once is wished once
+    wanted -= _wished(lesson.id, wish, by=by, now=now)
+    if not wanted:
+        return []
     devices = db.session.scalars(select(Device).where(Device.id.in_(id_set(wanted)))).all()
     left = max(lesson.ends_at - now, _SHORTEST)
     within = granting.order_name(lesson.id)
     return orders.queue(devices, wish, life=left, allowed=frozenset(wanted), within=within, by=by, now=now)
+
+
+def _wished(lesson_id: int, wish: Wish, *, by: Principal, now: datetime) -> set[int]:
+    """Return the tablets of which the same was wished a moment ago."""
+    query = select(Order.device_id, Order.payload).where(
+        Order.device_id.in_(_devices(lesson_id)),
+        Order.within == granting.order_name(lesson_id),
+        Order.kind == wish.kind,
+        Order.wished_by == by.name,
+        Order.queued_at > now - _SAME_WITHIN,
+    )
+    payload = wish.payload()
+    return {row.device_id for row in db.session.execute(query) if row.payload == payload}
+
+
+def opened(lesson_id: int) -> list[str]:
+    """Return the addresses that were opened on tablets in a lesson, the last first; one statement.
+
+    Whoever calls has seen that the lesson may be seen.
+    """
+    last = (
+        select(func.max(Order.id))
+        .where(
+            Order.device_id.in_(_devices(lesson_id)),
+            Order.within == granting.order_name(lesson_id),
+            Order.kind == OrderKind.OPEN_URL,
+        )
+        .group_by(Order.queued_at)
+    )
+    query = select(Order.payload).where(Order.id.in_(last)).order_by(Order.id.desc()).limit(10 * _REMEMBERED)
+    told = [str(payload["url"]) for payload in db.session.scalars(query) if payload]
+    return list(dict.fromkeys(told))[:_REMEMBERED]
+
+
+def _devices(lesson_id: int) -> Select[Any]:
+    return select(LessonTablet.device_id).where(LessonTablet.lesson_id == lesson_id)

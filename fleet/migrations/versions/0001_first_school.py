@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-25 04:36:53.380886
+Create Date: 2026-11-25 04:40:18.065474
 """
 
 import sqlalchemy as sa
@@ -634,13 +634,15 @@ def upgrade() -> None:
     sa.Column('ends_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('takes_unseen', sa.Boolean(), nullable=False),
+    sa.Column('request_id', sa.String(length=80), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.CheckConstraint('ends_at >= starts_at', name=op.f('ck_lesson_starts_before_end')),
     sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_lesson_class_id_school_class')),
     sa.ForeignKeyConstraint(['holder_id'], ['account.id'], name=op.f('fk_lesson_holder_id_account')),
     sa.ForeignKeyConstraint(['plan_id'], ['lesson_plan.id'], name=op.f('fk_lesson_plan_id_lesson_plan')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_lesson')),
-    sa.UniqueConstraint('plan_id', 'starts_at', name=op.f('uq_lesson_plan_id_starts_at'))
+    sa.UniqueConstraint('plan_id', 'starts_at', name=op.f('uq_lesson_plan_id_starts_at')),
+    sa.UniqueConstraint('request_id', name=op.f('uq_lesson_request_id'))
     )
     with op.batch_alter_table('lesson', schema=None) as batch_op:
         batch_op.create_index('ix_lesson_class_id_ends_at', ['class_id', 'ends_at'], unique=False)

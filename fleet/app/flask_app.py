@@ -27,6 +27,7 @@ from fleet.assignments import materialise
 from fleet.compliance import review
 from fleet.config import Config
 from fleet.db import db, engine_options, prepare_sqlite
+from fleet.devices import holders
 from fleet.lessons import following
 
 
@@ -66,6 +67,7 @@ def create_app(
     )
     app.extensions["fleet_config"] = config
     with app.app_context():
+        holders.follow_changes()
         materialise.follow_changes()
         review.follow_changes()
         orders.follow_changes()

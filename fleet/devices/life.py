@@ -15,13 +15,13 @@ from fleet.errors import ConflictError, InvalidError
 from fleet.schools.models import Person, School, SchoolClass
 
 # From which states each step may be taken, and where it leads.
-_STEPS: dict[str, tuple[frozenset[DeviceLife], DeviceLife]] = {
+STEPS: dict[str, tuple[frozenset[DeviceLife], DeviceLife]] = {
     "lost": (frozenset({DeviceLife.EXPECTED, DeviceLife.ENROLLED}), DeviceLife.LOST),
     "found": (frozenset({DeviceLife.LOST}), DeviceLife.EXPECTED),
     "retire": (frozenset({DeviceLife.EXPECTED, DeviceLife.ENROLLED, DeviceLife.LOST}), DeviceLife.RETIRED),
     "reinstate": (frozenset({DeviceLife.RETIRED}), DeviceLife.EXPECTED),
 }
-_ENDS_ENROLMENT = {"lost": "lost", "retire": "retired"}
+ENDS_ENROLMENT = {"lost": "lost", "retire": "retired"}
 
 
 def _look_anew(device: Device) -> None:
@@ -40,12 +40,12 @@ def step(device: Device, name: str, *, by: Principal, now: datetime) -> None:
     """
     _look_anew(device)
     require(by, Permission.MANAGE_DEVICES, school_id=device.school_id)
-    allowed, to = _STEPS[name]
+    allowed, to = STEPS[name]
     if device.life not in allowed:
         raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step=name)
     before, device.life = device.life, to
-    if name in _ENDS_ENROLMENT:
-        end_enrolment(device, _ENDS_ENROLMENT[name], now)
+    if name in ENDS_ENROLMENT:
+        end_enrolment(device, ENDS_ENROLMENT[name], now)
     audit.record(
         by, f"devices.{name}", subject=f"device:{device.id}", now=now,
         serial=device.serial, from_state=before.value, to_state=to.value,

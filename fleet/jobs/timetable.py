@@ -17,7 +17,7 @@ from fleet.assignments import memberships, schedules
 from fleet.checkins import receive
 from fleet.compliance import ledger, review, silence
 from fleet.config import Config
-from fleet.devices import tickets
+from fleet.devices import holders, tickets
 from fleet.errors import NotFoundError
 from fleet.jobs.when import Daily, Every, When
 from fleet.lessons import calibration, following
@@ -38,6 +38,7 @@ KEEP_JOB_RUNS = timedelta(days=30)
 KEEP_UNUSED_SCHEDULES = timedelta(days=30)  # a tablet may come back and still report an old one
 KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import before
 KEEP_PEOPLE_WHO_LEFT = timedelta(days=180)  # a summer, and time to find out that a roster was wrong
+KEEP_HOLDERS = timedelta(days=365)  # whose own a tablet was
 KEEP_AUDIT = timedelta(days=3 * 366)
 AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wait
 _MEMBERSHIPS_LOOKED_BACK = timedelta(days=366)  # where the job has not run for long or ever
@@ -104,6 +105,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
         "lessons": lesson_retention.forget(older_than=KEEP_LESSONS, now=now),
         "sign_ins": signing_in.forget(now=now),
         "people": retention.forget_people(older_than=KEEP_PEOPLE_WHO_LEFT, now=now, at_most=AT_ONCE),
+        "holders": holders.forget(older_than=KEEP_HOLDERS, now=now, at_most=AT_ONCE),
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
         "schedules": schedules.forget_unused(older_than=KEEP_UNUSED_SCHEDULES, now=now),
         "job_runs": job_runs.forget(older_than=KEEP_JOB_RUNS, now=now),

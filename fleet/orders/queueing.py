@@ -221,6 +221,14 @@ def recall(within: str, device_ids: Collection[int], *, now: datetime) -> None:
         _tell(told)
 
 
+def have_taken_back(device_ids: Collection[int], first_id: int, *, by: Principal, now: datetime) -> None:
+    """Note that orders which were queued together were taken back; the caller has closed them and holds the rows."""
+    read_again(Order)
+    if device_ids:
+        audit.record(by, "orders.withdrawn", subject=f"order:{first_id}", now=now, count=len(device_ids))
+        _tell(device_ids)
+
+
 def _tell(device_ids: Collection[int]) -> None:
     """Have tablets fetch anew, at once where they wait; the caller holds their rows."""
     raise_version(device_ids)

@@ -1,0 +1,238 @@
+"""The same for many tablets: what it would come to, tablet by tablet, before it happens; and doing it, all or nothing.
+
+What a preview leaves out is left out when it is done, too: both ask the same questions of the tablets as they are then.
+A number of statements that does not grow with the tablets.
+"""
+
+import enum
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import joinedload
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.db import changed, db, id_set, take_turn
+from fleet.devices import queries
+from fleet.devices.life import ENDS_ENROLMENT, STEPS
+from fleet.devices.models import Device, DeviceLife, Enrolment
+from fleet.devices.queries import Filter
+from fleet.devices.tickets import sound_cart
+from fleet.errors import InvalidError
+from fleet.schools.models import Person, School, SchoolClass
+
+MOST = 10_000
+
+
+class LeftOut(enum.StrEnum):
+    """Why something cannot be done with a tablet."""
+
+    FORBIDDEN = "forbidden"  # not at its school
+    STATE = "state"  # not from where the tablet is in its life
+    NOT_CARRIED = "not-carried"  # it cannot do that
+    WAITING = "waiting"  # the same waits for it already
+    SAME = "same"  # it is there already
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Tablets that something is meant for: those that get it, and the others by why not."""
+
+    going: Sequence[Device]
+    left_out: Mapping[LeftOut, Sequence[Device]]
+
+    @property
+    def left_count(self) -> int:
+        """How many are left out."""
+        return sum(len(ones) for ones in self.left_out.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where tablets go: a school, and there a class, a cart or neither."""
+
+    school: School
+    school_class: SchoolClass | None = None
+    cart: str | None = None
+
+    def holds(self, device: Device) -> bool:
+        """Whether a tablet is there already."""
+        place = (device.school_id, device.class_id, device.cart, device.person_id)
+        class_id = self.school_class.id if self.school_class is not None else None
+        return place == (self.school.id, class_id, self.cart, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Where a tablet was before it moved."""
+
+    device_id: int
+    school_id: int | None
+    class_id: int | None
+    person_id: int | None
+    cart: str | None
+
+
+def chosen(ids: Collection[int], *, by: Principal) -> Sequence[Device]:
+    """Return those of these tablets that ``by`` may see, with state, school, class and pupil; by serial."""
+    return queries.devices(Filter(within=_ids(ids)), by=by, sort="serial", limit=MOST)
+
+
+def _ids(ids: Collection[int]) -> Select[tuple[int]]:
+    found: Select[tuple[int]] = id_set(ids)
+    return found
+
+
+def ids_of(given: Filter, *, by: Principal) -> Sequence[int]:
+    """Return the ids of all tablets that match, at most :data:`MOST`."""
+    return db.session.scalars(queries.matching(given, by=by).limit(MOST)).all()
+
+
+def sort(devices: Collection[Device], why_not: Callable[[Device], LeftOut | None]) -> Sorted:
+    """Tell those that something can be done with from the others."""
+    left: dict[LeftOut, list[Device]] = {}
+    going = []
+    for device in devices:
+        reason = why_not(device)
+        if reason is None:
+            going.append(device)
+        else:
+            left.setdefault(reason, []).append(device)
+    return Sorted(going, left)
+
+
+def sort_step(devices: Collection[Device], name: str, *, by: Principal) -> Sorted:
+    """Sort tablets for a step in their life; see :func:`fleet.devices.life.step`."""
+    allowed, _to = STEPS[name]
+
+    def why_not(device: Device) -> LeftOut | None:
+        if not by.may(Permission.MANAGE_DEVICES, school_id=device.school_id):
+            return LeftOut.FORBIDDEN
+        return None if device.life in allowed else LeftOut.STATE
+
+    return sort(devices, why_not)
+
+
+def sort_move(devices: Collection[Device], target: Target, *, by: Principal) -> Sorted:
+    """Sort tablets for moving to a place.
+
+    Raises:
+        ForbiddenError: ``by`` may not manage tablets of the school they would go to.
+    """
+    require(by, Permission.MANAGE_DEVICES, school_id=target.school.id)
+
+    def why_not(device: Device) -> LeftOut | None:
+        if not by.may(Permission.MANAGE_DEVICES, school_id=device.school_id):
+            return LeftOut.FORBIDDEN
+        if device.life is DeviceLife.RETIRED:
+            return LeftOut.STATE
+        return LeftOut.SAME if target.holds(device) else None
+
+    return sort(devices, why_not)
+
+
+def _anew(ids: Collection[int]) -> Sequence[Device]:
+    """Return tablets as they are now, after having waited for others who move any."""
+    take_turn("assignments")
+    query = select(Device).where(Device.id.in_(id_set(ids))).order_by(Device.id).options(joinedload(Device.state))
+    return db.session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def step(ids: Collection[int], name: str, *, by: Principal, now: datetime) -> Sorted:
+    """Take a step in the life of each of these tablets where it can be taken; returns which were.
+
+    Args:
+        ids: the tablets.
+        name: ``lost``, ``found``, ``retire`` or ``reinstate``.
+        by: who acts.
+        now: the instant.
+    """
+    found = sort_step(_anew(ids), name, by=by)
+    to = STEPS[name][1]
+    moved = [device.id for device in found.going]
+    if name in ENDS_ENROLMENT and moved:
+        open_ones = select(Enrolment).where(Enrolment.device_id.in_(id_set(moved)), Enrolment.ended_at.is_(None))
+        for enrolment in db.session.scalars(open_ones):
+            enrolment.ended_at, enrolment.end_reason = now, ENDS_ENROLMENT[name]
+    for device in found.going:
+        before, device.life = device.life, to
+        if name in ENDS_ENROLMENT:
+            device.state.key_thumbprint = None
+        audit.record(
+            by, f"devices.{name}", subject=f"device:{device.id}", now=now,
+            serial=device.serial, from_state=before.value, to_state=to.value,
+        )  # fmt: skip
+    if moved:
+        changed("device", moved, now=now)
+    db.session.flush()
+    return found
+
+
+def move(ids: Collection[int], target: Target, *, by: Principal, now: datetime) -> tuple[Sorted, Sequence[Before]]:
+    """Move tablets to a place; returns which were moved, and where they were. They are no pupil's own any more.
+
+    Raises:
+        ForbiddenError: ``by`` may not manage tablets of the school they would go to.
+        InvalidError: the class is of another school, or the cart has no sensible name.
+    """
+    if target.school_class is not None and target.school_class.school_id != target.school.id:
+        raise InvalidError(kind="tablet", reason="the class is of another school")
+    target = Target(target.school, target.school_class, sound_cart(target.cart))
+    found = sort_move(_anew(ids), target, by=by)
+    before = [_place(device) for device in found.going]
+    class_id = target.school_class.id if target.school_class is not None else None
+    for device in found.going:
+        _put(device, Before(device.id, target.school.id, class_id, None, target.cart), by=by, now=now)
+    _tell(found.going, now)
+    return found, before
+
+
+def put_back(places: Collection[Before], *, by: Principal, now: datetime) -> int:
+    """Put tablets where they were, as far as ``by`` may and that is still there; returns how many."""
+    known = {one.device_id: one for one in places}
+    schools = set(db.session.scalars(select(School.id).where(School.ended_at.is_(None))))
+    classes = set(db.session.scalars(select(SchoolClass.id).where(SchoolClass.ended_at.is_(None))))
+    persons = id_set(one.person_id for one in places if one.person_id is not None)
+    people = set(db.session.scalars(select(Person.id).where(Person.id.in_(persons), Person.ended_at.is_(None))))
+
+    def is_there(one: Before) -> bool:
+        return (
+            one.school_id in schools
+            and (one.class_id is None or one.class_id in classes)
+            and (one.person_id is None or one.person_id in people)
+            and by.may(Permission.MANAGE_DEVICES, school_id=one.school_id)
+        )
+
+    going = [
+        device
+        for device in _anew(known)
+        if device.life is not DeviceLife.RETIRED
+        and by.may(Permission.MANAGE_DEVICES, school_id=device.school_id)
+        and is_there(known[device.id])
+    ]
+    for device in going:
+        _put(device, known[device.id], by=by, now=now)
+    _tell(going, now)
+    return len(going)
+
+
+def _place(device: Device) -> Before:
+    return Before(device.id, device.school_id, device.class_id, device.person_id, device.cart)
+
+
+def _put(device: Device, to: Before, *, by: Principal, now: datetime) -> None:
+    device.school_id, device.class_id, device.person_id, device.cart = (
+        to.school_id, to.class_id, to.person_id, to.cart,
+    )  # fmt: skip
+    audit.record(
+        by, "devices.moved", subject=f"device:{device.id}", now=now,
+        serial=device.serial, school_id=to.school_id, class_id=to.class_id,
+    )  # fmt: skip
+
+
+def _tell(moved: Sequence[Device], now: datetime) -> None:
+    db.session.flush()
+    if moved:
+        changed("device", [device.id for device in moved], now=now)

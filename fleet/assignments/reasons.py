@@ -1,19 +1,22 @@
 """Why a tablet has what it has: every setting with winner, losers and rule, and where each layer comes from."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import select
 
 from fleet.assignments import leases
-from fleet.assignments.materialise import Applicable, applicable_to, layer_name, standing
+from fleet.assignments.leases import Held
+from fleet.assignments.materialise import Applicable, layer_name, standing
 from fleet.assignments.models import Lease, Scope
-from fleet.db import db
+from fleet.assignments.timeline import Timed
+from fleet.db import db, id_set
 from fleet.devices.models import Device
+from fleet.devices.search import is_pupil
 from fleet.errors import NotFoundError
-from fleet.schools.models import School, SchoolClass
+from fleet.schools.models import Membership, School, SchoolClass
 from profiles import layering
 from profiles.layering import Effective
 from profiles.vocabulary import VOCABULARY
@@ -39,6 +42,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """What is asked about a tablet: as it is, or as it would be.
+
+    Args:
+        at: the instant; assignments that were withdrawn or have ended by now are not known any more.
+        without_leases: as if no lesson held it.
+        in_class: as if it stood in this class, and its pupil, if it has one, were in no other.
+    """
+
+    at: datetime
+    without_leases: bool = False
+    in_class: SchoolClass | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Why:
     """A tablet's effective profile at an instant with reasons; ``sources`` are the layers by their names in reasons."""
 
@@ -51,7 +69,7 @@ def why(device: Device, *, at: datetime, key: str | None = None) -> Why:
 
     Args:
         device: the tablet.
-        at: the instant; assignments that were withdrawn or have ended by now are not known any more.
+        at: the instant; see :class:`Case`.
         key: only this setting.
 
     Raises:
@@ -60,33 +78,90 @@ def why(device: Device, *, at: datetime, key: str | None = None) -> Why:
     if key is not None and key not in VOCABULARY:
         nearest = difflib.get_close_matches(key, VOCABULARY, n=3, cutoff=0.5)
         raise NotFoundError(kind="setting", name=key, nearest=nearest)
-    only = select(Device.id).where(Device.id == device.id)
-    known = {one.id: one for one in standing(at)}
-    ids = applicable_to(only, known.values(), at)[device.id]
-    applying = [known[number] for number in ids if known[number].timed.applies_at(at)]
-    leased = {one: timed for one, timed in leases.layers(only, at)[1].items() if timed.applies_at(at)}
-    effective = layering.effective([*(one.timed.layer for one in applying), *(one.layer for one in leased.values())])
-    if key is not None:
-        if key not in effective.reasons:
-            raise NotFoundError(kind="setting of this tablet", name=key)
-        effective = Effective(
-            {name: value for name, value in effective.settings.items() if name == key},
-            {key: effective.reasons[key]},
+    (found,) = compare(device, [Case(at)])
+    if key is None:
+        return found
+    if key not in found.effective.reasons:
+        raise NotFoundError(kind="setting of this tablet", name=key)
+    settings = {name: value for name, value in found.effective.settings.items() if name == key}
+    return Why(Effective(settings, {key: found.effective.reasons[key]}), found.sources)
+
+
+def compare(device: Device, cases: Sequence[Case]) -> list[Why]:
+    """Explain what a tablet shall or would have in each case; nothing is stored. At most ten statements for two."""
+    since = min(case.at for case in cases)
+    known = standing(since)
+    held = leases.layers(select(Device.id).where(Device.id == device.id), since)[1]
+    days = {case.at.date(): _classes(device, case.at.date()) for case in cases if case.in_class is None}
+    told = [(case, *_applying(device, case, known, held, days)) for case in cases]
+    names = _names(one for _case, assigned, _leased in told for one in assigned)
+    lessons = _lessons({one.lease_id for _case, _assigned, leased in told for one in leased})
+    return [
+        Why(
+            layering.effective([*(one.timed.layer for one in assigned), *(held[one].layer for one in leased)]),
+            {layer_name(one.id): _source(one, device, names) for one in assigned}
+            | {leases.layer_name(one.lease_id): lessons[one.lease_id] for one in leased},
         )
-    sources = {layer_name(one.id): _source(one, device) for one in applying}
-    return Why(effective, sources | {leases.layer_name(one.lease_id): _lesson(one.lease_id) for one in leased})
+        for _case, assigned, leased in told
+    ]
 
 
-def _lesson(lease_id: int) -> Source:
-    lease = db.session.get_one(Lease, lease_id)
-    return Source(lease.id, "lesson", lease.place, lease.profile, lease.version)
+def _classes(device: Device, on: date) -> frozenset[int]:
+    """Return the classes that a tablet is of on a date: where it stands, and its pupil's."""
+    found = {device.class_id} - {None}
+    if device.person_id is not None:
+        query = select(Membership.class_id).where(Membership.person_id == device.person_id, *is_pupil(on))
+        found |= set(db.session.scalars(query))
+    return frozenset(one for one in found if one is not None)
 
 
-def _source(one: Applicable, device: Device) -> Source:
-    if one.scope is Scope.SCHOOL:
-        place = db.session.get_one(School, one.school_id).name
-    elif one.scope is Scope.CLASS:
-        place = db.session.get_one(SchoolClass, one.class_id).title
-    else:
-        place = device.serial if one.scope is Scope.DEVICE else "municipality"
+def _applying(
+    device: Device,
+    case: Case,
+    known: Collection[Applicable],
+    held: Mapping[Held, Timed],
+    days: Mapping[date, Collection[int]],
+) -> tuple[list[Applicable], list[Held]]:
+    """Return the assignments and the leases that count in a case."""
+    school_id = device.school_id if case.in_class is None else case.in_class.school_id
+    class_ids = days[case.at.date()] if case.in_class is None else {case.in_class.id}
+
+    def concerns(one: Applicable) -> bool:
+        return {
+            Scope.MUNICIPALITY: True,
+            Scope.SCHOOL: one.school_id == school_id,
+            Scope.CLASS: one.class_id in class_ids,
+            Scope.DEVICE: one.device_id == device.id,
+        }[one.scope]
+
+    leased = [] if case.without_leases else [one for one, timed in held.items() if timed.applies_at(case.at)]
+    return [one for one in known if concerns(one) and one.timed.applies_at(case.at)], leased
+
+
+def _names(ones: Iterable[Applicable]) -> dict[tuple[Scope, int], str]:
+    """Return what the schools and classes of assignments are called; at most two statements."""
+    told = list(ones)
+    school_ids = {one.school_id for one in told if one.school_id is not None}
+    class_ids = {one.class_id for one in told if one.class_id is not None}
+    found: dict[tuple[Scope, int], str] = {}
+    if school_ids:
+        schools = select(School.id, School.name).where(School.id.in_(id_set(school_ids)))
+        found |= {(Scope.SCHOOL, row.id): row.name for row in db.session.execute(schools)}
+    if class_ids:
+        classes = select(SchoolClass.id, SchoolClass.title).where(SchoolClass.id.in_(id_set(class_ids)))
+        found |= {(Scope.CLASS, row.id): row.title for row in db.session.execute(classes)}
+    return found
+
+
+def _lessons(lease_ids: Collection[int]) -> dict[int, Source]:
+    if not lease_ids:
+        return {}
+    columns = (Lease.id, Lease.place, Lease.profile, Lease.version)
+    rows = db.session.execute(select(*columns).where(Lease.id.in_(id_set(lease_ids))))
+    return {row.id: Source(row.id, "lesson", row.place, row.profile, row.version) for row in rows}
+
+
+def _source(one: Applicable, device: Device, names: Mapping[tuple[Scope, int], str]) -> Source:
+    number = one.school_id or one.class_id or 0
+    place = device.serial if one.scope is Scope.DEVICE else names.get((one.scope, number), "municipality")
     return Source(one.id, one.scope.value, place, one.profile, one.version)

@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from fleet.assignments import leases
 from fleet.assignments.assigning import Place
-from fleet.assignments.reasons import Source, Why, why
-from fleet.db import transaction
+from fleet.assignments.leases import Held
+from fleet.assignments.reasons import Case, Source, Why, compare, why
+from fleet.db import db, transaction
 from fleet.devices.models import Device
 from fleet.errors import NotFoundError
 from tests import factories as make
@@ -86,3 +88,48 @@ def test_a_key_nobody_knows_or_nobody_set_is_not_found(app: Flask, key: str) -> 
         device = four_levels()
     with pytest.raises(NotFoundError, match=key):
         why(device, at=NOW, key=key)
+
+
+def test_what_would_be_is_worked_out_beside_what_is_and_nothing_is_stored(app: Flask) -> None:
+    with transaction():
+        device = four_levels()
+        other = make.school("Naboskolen")
+        target = make.school_class(other, "5C")
+        make.assign(make.published("nabo", **{KEY: 9}), Place.school_class(target))
+        make.assign(make.published("natt", **{KEY: 12}), Place.municipality(), starts_at=NOW + HOUR)
+        lease = leases.create(profile="lesing", version=1, place="8B", settings={KEY: 16}, now=NOW)
+        leases.grant([Held(device.id, lease.id, NOW, NOW + HOUR)])
+    desired = device.state.desired_digest
+    cases = [
+        Case(NOW),
+        Case(NOW, without_leases=True),
+        Case(NOW, without_leases=True, in_class=target),
+        Case(NOW + 2 * HOUR),
+    ]
+    found = compare(device, cases)
+    assert [one.effective.settings[KEY] for one in found] == [16, 8, 9, 12]
+    assert found[0].sources[f"lease:{lease.id}"] == Source(lease.id, "lesson", "8B", "lesing", 1)
+    assert {one.place for one in found[2].sources.values()} == {"municipality", "5C", "FIRE-NIVA"}
+    assert device.state.desired_digest == desired
+
+
+def test_two_cases_cost_a_bounded_number_of_statements_however_many_layers(app: Flask, statements: list[str]) -> None:
+    counts = []
+    with transaction():
+        device = four_levels()
+        school = device.school
+        assert school is not None
+        assert device.person is not None
+    for round_ in range(2):
+        compare(device, [Case(NOW), Case(NOW + 30 * 24 * HOUR)])
+        db.session.expire_all()
+        assert device.serial
+        statements.clear()
+        compare(device, [Case(NOW), Case(NOW + 30 * 24 * HOUR)])
+        counts.append(len(statements))
+        with transaction():
+            for number in range(5):
+                of = make.school_class(school, f"G{number}")
+                make.membership(device.person, of)
+                make.assign(make.published(f"gruppe-{round_}{number}", **{KEY: 5}), Place.school_class(of))
+    assert counts[0] == counts[1] <= 10

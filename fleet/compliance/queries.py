@@ -1,6 +1,7 @@
 """Reading findings: a fixed number of statements however many there are."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy.orm import contains_eager
 
 from fleet.access import Principal
 from fleet.compliance.models import Finding, FindingKind
-from fleet.db import db
+from fleet.db import db, id_set
 from fleet.devices import queries as devices
 from fleet.devices.models import Device
 
@@ -64,6 +65,17 @@ def counts(*, by: Principal) -> dict[FindingKind, int]:
     query: Any = select(Finding.kind, func.count()).group_by(Finding.kind)
     found = {row[0]: row[1] for row in db.session.execute(_open(query, Filter(), by))}
     return {kind: found.get(kind, 0) for kind in FindingKind}
+
+
+def kinds_of(device_ids: Collection[int]) -> dict[int, list[FindingKind]]:
+    """Return the kinds of open findings of tablets that the caller was given, by tablet; one statement, or none."""
+    found: dict[int, list[FindingKind]] = defaultdict(list)
+    if device_ids:
+        query = select(Finding.device_id, Finding.kind).distinct().order_by(Finding.kind)
+        mine = (Finding.closed_at.is_(None), Finding.device_id.in_(id_set(device_ids)))
+        for device_id, kind in db.session.execute(query.where(*mine)):
+            found[device_id].append(kind)
+    return dict(found)
 
 
 def _open(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:

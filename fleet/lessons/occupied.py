@@ -1,0 +1,24 @@
+"""Which tablets are in lessons now: for lists of tablets, and before something is done to many."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from fleet.db import among, db
+from fleet.lessons.models import Lesson, LessonTablet
+
+
+def tablets(now: datetime) -> Select[Any]:
+    """Select the ids of the tablets that are in a running lesson."""
+    return (
+        select(LessonTablet.device_id)
+        .join(Lesson, Lesson.id == LessonTablet.lesson_id)
+        .where(Lesson.starts_at <= now, Lesson.ends_at > now, Lesson.ended_at.is_(None), LessonTablet.is_in(now))
+    )
+
+
+def among_these(device_ids: Collection[int], now: datetime) -> frozenset[int]:
+    """Return those of these tablets that are in a running lesson; one statement."""
+    return frozenset(db.session.scalars(tablets(now).where(among(LessonTablet.device_id, device_ids))))

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager, joinedload
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.assignments.materialise import devices_at, materialise
+from fleet.assignments import effect
+from fleet.assignments.effect import Change
+from fleet.assignments.materialise import LEVELS, Applicable, devices_at, layer_name, materialise
 from fleet.assignments.models import Assignment, ProfileVersion, Scope
+from fleet.assignments.timeline import Timed
 from fleet.db import db, take_turn
 from fleet.devices.models import Device
 from fleet.errors import ConflictError, InvalidError, NotFoundError
 from fleet.schools.models import School, SchoolClass
+from profiles.layering import Layer
 
 _COLUMNS = {
     Scope.SCHOOL: Assignment.school_id,
@@ -65,6 +69,7 @@ def assign(
     *,
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
+    confirmed: int | None = None,
     by: Principal,
     now: datetime,
 ) -> tuple[Assignment, int]:
@@ -72,20 +77,29 @@ def assign(
 
     An open-ended assignment replaces the open-ended one that the same profile has at the same place.
 
+    Args:
+        version: the published version.
+        place: where.
+        starts_at: from when on; None is from now on.
+        ends_at: until when; None is open.
+        confirmed: the number of tablets that may lose the only Wi-Fi they know.
+        by: who assigns.
+        now: the instant.
+
     Raises:
         ForbiddenError: ``by`` may not assign there.
         InvalidError: the version is a draft, or the times make no sense.
+        WifiLostError: tablets would lose the only Wi-Fi they know, and nobody confirmed it.
     """
     _require(by, place.scope, place.school_id)
-    # In UTC from here on: two local times of one zone compare as clock faces, and an hour of October has two of each.
-    starts_at, ends_at = (_in_utc(moment) for moment in (starts_at, ends_at))
-    if version.published_at is None:
-        raise InvalidError(kind="assignment", reason="a draft cannot be assigned: publish it first")
-    if ends_at is not None and (ends_at <= now or (starts_at is not None and ends_at <= starts_at)):
-        raise InvalidError(kind="assignment", reason="ends before it starts", ends_at=ends_at.isoformat())
+    starts_at, ends_at = _checked_times(version, starts_at, ends_at, now)
     take_turn("assignments")
-    if starts_at is None and ends_at is None:
-        _replace_earlier(version, place, by=by, now=now)
+    earlier = _earlier(version, place) if starts_at is None and ends_at is None else []
+    told = [one.profile_version.settings for one in earlier]
+    if effect.closes_in(version.settings) or any(effect.tells_networks(one) for one in told):
+        change = _change(version, place, (starts_at, ends_at), earlier, now)
+        effect.require_wifi(change, confirmed=confirmed, now=now)
+    _withdraw_replaced(earlier, by=by, now=now)
     assignment = Assignment(
         profile_version_id=version.id,
         scope=place.scope,
@@ -106,24 +120,83 @@ def assign(
     return assignment, materialise(devices_at(assignment), now=now)
 
 
+def _checked_times(
+    version: ProfileVersion, starts_at: datetime | None, ends_at: datetime | None, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    # In UTC from here on: two local times of one zone compare as clock faces, and an hour of October has two of each.
+    starts_at, ends_at = (_in_utc(moment) for moment in (starts_at, ends_at))
+    if version.published_at is None:
+        raise InvalidError(kind="assignment", reason="a draft cannot be assigned: publish it first")
+    if ends_at is not None and (ends_at <= now or (starts_at is not None and ends_at <= starts_at)):
+        raise InvalidError(kind="assignment", reason="ends before it starts", ends_at=ends_at.isoformat())
+    return starts_at, ends_at
+
+
+def change_of(
+    version: ProfileVersion,
+    place: Place,
+    *,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+    by: Principal,
+    now: datetime,
+) -> Change:
+    """Return what stands before and after an assignment that is only thought of, for :mod:`fleet.assignments.effect`.
+
+    Raises:
+        ForbiddenError: ``by`` may not assign there.
+        InvalidError: the version is a draft, or the times make no sense.
+    """
+    _require(by, place.scope, place.school_id)
+    starts_at, ends_at = _checked_times(version, starts_at, ends_at, now)
+    earlier = _earlier(version, place) if starts_at is None and ends_at is None else []
+    return _change(version, place, (starts_at, ends_at), earlier, now)
+
+
+def _change(
+    version: ProfileVersion,
+    place: Place,
+    times: tuple[datetime | None, datetime | None],
+    earlier: Sequence[Assignment],
+    now: datetime,
+) -> Change:
+    layer = Layer(LEVELS[place.scope], layer_name(effect.NEW), times[0] or now, version.settings)
+    thought = Applicable(
+        effect.NEW,
+        place.scope,
+        place.id if place.scope is Scope.SCHOOL else None,
+        place.id if place.scope is Scope.CLASS else None,
+        place.id if place.scope is Scope.DEVICE else None,
+        Timed(layer, *times),
+        version.profile.name,
+        version.number,
+    )
+    return effect.of_assigning(thought, [one.id for one in earlier], now=now)
+
+
 def _in_utc(moment: datetime | None) -> datetime | None:
     if moment is not None and moment.tzinfo is None:
         raise ValueError("naive datetime: instants are aware UTC")  # else it would be the machine's local time
     return moment and moment.astimezone(UTC)
 
 
-def _replace_earlier(version: ProfileVersion, place: Place, *, by: Principal, now: datetime) -> None:
+def _earlier(version: ProfileVersion, place: Place) -> Sequence[Assignment]:
+    """Return the open-ended assignments of the same profile at the same place."""
     same = select(Assignment).join(Assignment.profile_version).where(
         ProfileVersion.profile_id == version.profile_id, Assignment.scope == place.scope,
         Assignment.withdrawn_at.is_(None), Assignment.starts_at.is_(None), Assignment.ends_at.is_(None),
     )  # fmt: skip
     if place.scope is not Scope.MUNICIPALITY:
         same = same.where(_COLUMNS[place.scope] == place.id)
-    for earlier in db.session.scalars(same):
-        earlier.withdrawn_at = now
+    return db.session.scalars(same.options(contains_eager(Assignment.profile_version))).all()
+
+
+def _withdraw_replaced(earlier: Sequence[Assignment], *, by: Principal, now: datetime) -> None:
+    for one in earlier:
+        one.withdrawn_at = now
         audit.record(
-            by, "assignments.withdrawn", subject=f"assignment:{earlier.id}", now=now,
-            scope=place.scope.value, reason="replaced",
+            by, "assignments.withdrawn", subject=f"assignment:{one.id}", now=now,
+            scope=one.scope.value, reason="replaced",
         )  # fmt: skip
 
 
@@ -149,19 +222,40 @@ def school_of(assignment: Assignment) -> int | None:
     return assignment.school_id
 
 
-def withdraw(assignment_id: int, *, by: Principal, now: datetime) -> int:
-    """End an assignment now; returns how many tablets get a new schedule.
+def standing_one(assignment_id: int, *, by: Principal, now: datetime) -> Assignment:
+    """Return an assignment that ``by`` may withdraw.
 
     Raises:
         NotFoundError: there is none, or ``by`` may not see it.
         ForbiddenError: ``by`` may not assign there.
         ConflictError: it was withdrawn or has ended.
     """
-    take_turn("assignments")
     assignment = get(assignment_id, by=by)
     _require(by, assignment.scope, school_of(assignment))
     if assignment.withdrawn_at is not None or (assignment.ends_at is not None and assignment.ends_at <= now):
         raise ConflictError(kind="assignment", id=assignment_id, reason="it does not apply any more")
+    return assignment
+
+
+def withdraw(assignment_id: int, *, confirmed: int | None = None, by: Principal, now: datetime) -> int:
+    """End an assignment now; returns how many tablets get a new schedule.
+
+    Args:
+        assignment_id: which one.
+        confirmed: the number of tablets that may lose the only Wi-Fi they know.
+        by: who withdraws.
+        now: the instant.
+
+    Raises:
+        NotFoundError: there is none, or ``by`` may not see it.
+        ForbiddenError: ``by`` may not assign there.
+        ConflictError: it was withdrawn or has ended.
+        WifiLostError: tablets would lose the only Wi-Fi they know, and nobody confirmed it.
+    """
+    take_turn("assignments")
+    assignment = standing_one(assignment_id, by=by, now=now)
+    if effect.tells_networks(assignment.profile_version.settings):
+        effect.require_wifi(effect.of_withdrawing(assignment_id, now=now), confirmed=confirmed, now=now)
     assignment.withdrawn_at = now
     audit.record(
         by, "assignments.withdrawn", subject=f"assignment:{assignment_id}", now=now, scope=assignment.scope.value

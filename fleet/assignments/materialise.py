@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select, text, true
 
 from fleet import outbox
 from fleet.assignments import leases, schedules, timeline
@@ -28,7 +28,7 @@ from fleet.schools.queries import holding
 from profiles.digest import digest
 from profiles.layering import Layer, Level
 
-_LEVELS = {
+LEVELS = {
     Scope.MUNICIPALITY: Level.MUNICIPALITY,
     Scope.SCHOOL: Level.SCHOOL,
     Scope.CLASS: Level.CLASS,
@@ -129,7 +129,7 @@ def standing(now: datetime) -> list[Applicable]:
     settings = _known_settings.load({row.digest for row in rows}, _read_settings)
     found = []
     for row in rows:
-        layer = Layer(_LEVELS[row.scope], layer_name(row.id), row.starts_at or row.created_at, settings[row.digest])
+        layer = Layer(LEVELS[row.scope], layer_name(row.id), row.starts_at or row.created_at, settings[row.digest])
         timed = Timed(layer, row.starts_at, row.ends_at)
         place = (row.school_id, row.class_id, row.device_id)
         found.append(Applicable(row.id, row.scope, *place, timed, row.name, row.number))
@@ -289,6 +289,24 @@ def devices_at(place: Assignment) -> Select[Any]:
         )
         return query.where(or_(Device.class_id == place.class_id, Device.person_id.in_(pupils)))
     return query
+
+
+def reached(places: Iterable[Assignment | Applicable]) -> ColumnElement[bool]:
+    """Return the condition on tablets that any of these places concerns them."""
+    ids: dict[Scope, set[int]] = defaultdict(set)
+    for one in places:
+        ids[one.scope].add(one.school_id or one.class_id or one.device_id or 0)
+    if ids[Scope.MUNICIPALITY]:
+        return true()
+    pupils = select(Membership.person_id).where(
+        Membership.class_id.in_(id_set(ids[Scope.CLASS])), Membership.role == MembershipRole.PUPIL
+    )
+    conditions = {
+        Scope.SCHOOL: Device.school_id.in_(id_set(ids[Scope.SCHOOL])),
+        Scope.CLASS: or_(Device.class_id.in_(id_set(ids[Scope.CLASS])), Device.person_id.in_(pupils)),
+        Scope.DEVICE: Device.id.in_(id_set(ids[Scope.DEVICE])),
+    }
+    return or_(false(), *(condition for scope, condition in conditions.items() if ids[scope]))
 
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:

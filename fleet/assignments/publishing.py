@@ -105,11 +105,40 @@ def numbered(profile: Profile, number: int) -> ProfileVersion:
     raise NotFoundError(kind="version", profile=profile.name, number=number, known=[one.number for one in known])
 
 
-def save_draft(given: library.Profile, *, by: Principal, now: datetime) -> ProfileVersion:
+class DraftChangedError(ConflictError):
+    """Somebody else has changed the profile since one looked at it. Data: ``profile``, ``version``."""
+
+    code = "draft-changed"
+
+
+NOTHING = "nothing"  # the state of a profile that there is not
+
+
+def state_of(known: Sequence[ProfileVersion]) -> str:
+    """Return a word for how a profile stands, of its versions: another word once anybody has saved or published."""
+    if not known:
+        return NOTHING
+    newest = known[0]
+    return f"{newest.number}:{'draft' if newest.published_at is None else 'published'}:{newest.digest}"
+
+
+def _require_state(profile: Profile, known: Sequence[ProfileVersion], expected: str | None) -> None:
+    if expected is not None and state_of(known) != expected:
+        raise DraftChangedError(profile=profile.name, version=known[0].number if known else None)
+
+
+def save_draft(given: library.Profile, *, based_on: str | None = None, by: Principal, now: datetime) -> ProfileVersion:
     """Store a profile as its draft, in place of the one there was.
+
+    Args:
+        given: the profile.
+        based_on: how it stood when one began (:func:`state_of`); None replaces whatever there is.
+        by: who writes.
+        now: the instant.
 
     Raises:
         ForbiddenError: ``by`` may not edit profiles.
+        DraftChangedError: it stands otherwise by now.
     """
     require(by, Permission.EDIT_PROFILES)
     take_turn("profiles")
@@ -118,8 +147,9 @@ def save_draft(given: library.Profile, *, by: Principal, now: datetime) -> Profi
         profile = Profile(name=given.name, title=given.title, created_at=now)
         db.session.add(profile)
         db.session.flush()
-    profile.title = given.title
     known = versions(profile)
+    _require_state(profile, known, based_on)
+    profile.title = given.title
     settings = dict(given.settings)
     if known and known[0].published_at is None:
         draft = known[0]
@@ -134,23 +164,58 @@ def save_draft(given: library.Profile, *, by: Principal, now: datetime) -> Profi
     return draft
 
 
-def publish(profile: Profile, *, by: Principal, now: datetime) -> ProfileVersion:
+def discard_draft(profile: Profile, *, based_on: str | None = None, by: Principal, now: datetime) -> None:
+    """Throw a profile's draft away, and the profile with it where it has nothing else.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit profiles.
+        NotFoundError: there is no draft.
+        DraftChangedError: the profile stands otherwise than ``based_on`` by now.
+    """
+    require(by, Permission.EDIT_PROFILES)
+    take_turn("profiles")
+    draft = draft_of(profile)
+    _require_state(profile, versions(profile), based_on)
+    audit.record(
+        by, "profiles.draft-discarded", subject=f"profile:{profile.id}", now=now,
+        profile=profile.name, version=draft.number, digest=draft.digest,
+    )  # fmt: skip
+    db.session.delete(draft)
+    db.session.flush()
+    if draft.number == 1:  # what was never published, nobody can have
+        db.session.delete(profile)
+        db.session.flush()
+
+
+def publish(
+    profile: Profile, *, note: str | None = None, based_on: str | None = None, by: Principal, now: datetime
+) -> ProfileVersion:
     """Publish a profile's draft: from now on it never changes.
+
+    Args:
+        profile: whose draft.
+        note: what changed and why, in the publisher's words.
+        based_on: how the profile stood when one looked (:func:`state_of`); None publishes whatever there is.
+        by: who publishes.
+        now: the instant.
 
     Raises:
         ForbiddenError: ``by`` may not edit profiles.
         ConflictError: there is no draft, or it says what the published version says already.
+        DraftChangedError: the profile stands otherwise than one has seen.
     """
     require(by, Permission.EDIT_PROFILES)
     take_turn("profiles")
     known = versions(profile)
+    _require_state(profile, known, based_on)
     if not known or known[0].published_at is not None:
         raise ConflictError(kind="profile", name=profile.name, reason="there is no draft to publish")
     if len(known) > 1 and known[0].digest == known[1].digest:
         raise ConflictError(
             kind="profile", name=profile.name, reason=f"the draft says what version {known[1].number} says"
         )
-    known[0].published_at = now
+    known[0].published_at, known[0].published_by = now, by.name
+    known[0].note = note
     audit.record(
         by, "profiles.published", subject=f"profile:{profile.id}", now=now,
         profile=profile.name, version=known[0].number, digest=known[0].digest,

@@ -40,10 +40,11 @@ def _place(by: Principal, school: str | None, class_title: str | None, serial: s
 @click.option("--device", "serial", help="To this tablet, by serial or asset tag.")
 @click.option("--from", "start", type=Moment(), help="From this local time; of a date alone, its first minute.")
 @click.option("--until", "end", type=Moment(), help="Until this local time; it then ends on the tablet too.")
+@click.option("--confirm", "confirmed", type=int, help="How many tablets may lose the only Wi-Fi they know.")
 @json_option
 def create(
     profile: str, number: int | None, school: str | None, class_title: str | None, serial: str | None,
-    start: datetime | None, end: datetime | None, *, municipality: bool, as_json: bool,
+    start: datetime | None, end: datetime | None, confirmed: int | None, *, municipality: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Assign a published profile."""
     if municipality == bool(school or class_title or serial):
@@ -55,7 +56,8 @@ def create(
         version = publishing.published(publishing.find(profile), number)
         assignment, count = assigning.assign(
             version, _place(by, school, class_title, serial),
-            starts_at=instant(start, config.timezone), ends_at=instant(end, config.timezone), by=by, now=clock.now(),
+            starts_at=instant(start, config.timezone), ends_at=instant(end, config.timezone),
+            confirmed=confirmed, by=by, now=clock.now(),
         )  # fmt: skip
         (row,) = _plain([assignment])
         shown = {**row, "tablets_changed": count}
@@ -69,10 +71,12 @@ def create(
 
 @group.command()
 @click.argument("assignment_id", type=int)
-def withdraw(assignment_id: int) -> None:
+@click.option("--confirm", "confirmed", type=int, help="How many tablets may lose the only Wi-Fi they know.")
+def withdraw(assignment_id: int, confirmed: int | None) -> None:
     """End an assignment now."""
     with application(writes=True):
-        count = assigning.withdraw(assignment_id, by=Principal.command_line(), now=clock.now())
+        by, now = Principal.command_line(), clock.now()
+        count = assigning.withdraw(assignment_id, confirmed=confirmed, by=by, now=now)
     click.echo(f"assignment {assignment_id} is withdrawn; {count} tablet(s) get a new schedule")
 
 

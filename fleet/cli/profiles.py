@@ -9,7 +9,7 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
-from fleet.assignments import places, publishing
+from fleet.assignments import effect, places, publishing, releasing
 from fleet.assignments.models import ProfileVersion, Scope
 from fleet.cli.local_time import moment
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
@@ -99,14 +99,74 @@ def _tell(left: list[str]) -> None:
 
 @group.command()
 @click.argument("name")
-def publish(name: str) -> None:
+@click.option("--everywhere", is_flag=True, help="Move all that is assigned of the profile to it.")
+@click.option("--note", help="What changed and why.")
+@click.option("--confirm", "confirmed", type=int, help="How many tablets may lose the only Wi-Fi they know.")
+@json_option
+def publish(name: str, note: str | None, confirmed: int | None, *, everywhere: bool, as_json: bool) -> None:
     """Publish a profile's draft; from then on the version never changes."""
-    now = clock.now()
+    now, by = clock.now(), Principal.command_line()
     with application(writes=True):
-        version = publishing.publish(publishing.find(name), by=Principal.command_line(), now=now)
-        number, left = version.number, _left_behind(version, now)
-    click.echo(f"{name}: published version {number}")
+        done = releasing.release(
+            publishing.find(name), note=note, everywhere=everywhere, confirmed=confirmed, by=by, now=now
+        )
+        shown = {"profile": name, "version": done.version.number}
+        left = _left_behind(done.version, now)
+    if as_json:
+        show_json({**shown, "assignments_moved": done.assignments, "tablets_changed": done.tablets})
+        return
+    click.echo(f"{name}: published version {shown['version']}")
+    if everywhere:
+        click.echo(f"{done.assignments} assignment(s) moved to it; {done.tablets} tablet(s) get a new schedule")
     _tell(left)
+
+
+@group.command("effect")
+@click.argument("name")
+@json_option
+def show_effect(name: str, *, as_json: bool) -> None:
+    """Say what publishing a profile's draft everywhere would do; nothing is changed."""
+    now = clock.now()
+    with application(writes=False):
+        profile = publishing.find(name)
+        change = releasing.change_of(profile, publishing.draft_of(profile).settings, now=now)
+        found = effect.work_out(change, now=now)
+    rows = [{"setting": one.key, "tablets": one.tablets, "looser": one.looser} for one in found.settings]
+    if as_json:
+        lost = {"without_wifi": len(found.without_wifi), "lost_apps": found.lost_apps}
+        show_json({"tablets": found.tablets, "schools": len(found.schools), "settings": rows, **lost})
+        return
+    click.echo(f"{found.tablets} tablet(s) at {len(found.schools)} school(s) would get other settings")
+    if found.without_wifi:
+        click.echo(f"{len(found.without_wifi)} tablet(s) would lose the only Wi-Fi they know")
+    for app, count in found.lost_apps.items():
+        click.echo(f"{app} need not be installed any more on {count} tablet(s)")
+    if rows:
+        show_table(rows, ["setting", "tablets", "looser"], as_json=False)
+
+
+@group.command()
+@click.argument("name")
+@click.argument("number", type=int)
+@json_option
+def restore(name: str, number: int, *, as_json: bool) -> None:
+    """Make a draft that says what an older version said."""
+    with application(writes=True):
+        draft = releasing.restore(publishing.find(name), number, by=Principal.command_line(), now=clock.now())
+        shown = {"profile": name, "restored": number, "draft": draft.number}
+    if as_json:
+        show_json(shown)
+    else:
+        click.echo(f"{name}: draft version {shown['draft']} says what version {number} says")
+
+
+@group.command()
+@click.argument("name")
+def discard(name: str) -> None:
+    """Throw a profile's draft away, and the profile with it where it has nothing else."""
+    with application(writes=True):
+        publishing.discard_draft(publishing.find(name), by=Principal.command_line(), now=clock.now())
+    click.echo(f"{name}: the draft is discarded")
 
 
 @group.command()
@@ -146,10 +206,10 @@ def history(name: str, *, as_json: bool) -> None:
     """List a profile's versions, newest first."""
     with application(writes=False):
         rows = [
-            {"version": one.number, "published_at": one.published_at, "digest": one.digest[:12]}
+            {"version": one.number, "published_at": one.published_at, "digest": one.digest[:12], "note": one.note}
             for one in publishing.versions(publishing.find(name))
         ]
-    show_table(rows, ["version", "published_at", "digest"], as_json=as_json)
+    show_table(rows, ["version", "published_at", "digest", "note"], as_json=as_json)
 
 
 @group.command()

@@ -228,6 +228,11 @@ def _braked(data: Data) -> str:
     return "so much would change at once that it waits for an explicit yes: look at --dry-run first"
 
 
+def _wifi_lost(data: Data) -> str:
+    count = data.get("tablets")
+    return f"{count} tablet(s) would lose the only Wi-Fi they know: repeat with --confirm {count} if it is right"
+
+
 def _moves(data: Data) -> str:
     serials, moves = data.get("serials") or (), data.get("moves")
     more = ", …" if isinstance(moves, int) and moves > len(serials) else ""
@@ -258,6 +263,8 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         "forbidden": lambda data: f"the permission {data.get('permission')} is needed for this",
         "braked": _braked,
         "braked-moves": _moves,
+        "wifi-lost": _wifi_lost,
+        "draft-changed": lambda data: f"somebody else has changed {data.get('profile')} meanwhile: look at it again",
         "config": lambda data: f"{data.get('variable')} is {data.get('found')!r}: it must be {data.get('expected')}",
         "database-outdated": _outdated,
         "invalid-file": always("the file has faults; nothing was changed"),
@@ -316,6 +323,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("conflict", "account"): _account_state,
         ("conflict", "role"): _role_state,
         ("conflict", "profile"): _profile_state,
+        ("conflict", "draft"): lambda data: f"{data.get('name')} has a draft already: publish or discard it first",
         ("conflict", "roster-import"): _import_state,
         ("conflict", "ticket"): lambda data: f"ticket {data.get('id')} is revoked already",
         ("conflict", "assignment"): lambda data: f"assignment {data.get('id')} does not apply any more",

@@ -158,3 +158,53 @@ def test_without_files_or_names_that_exist_nothing_is_done(app: Flask, tmp_path:
     for verb in ("publish", "show", "history"):
         assert run(app, "profiles", verb, "ingen").exit_code == 3
     assert run(app, "profiles", "diff", "ingen", 1, 2).exit_code == 3
+
+
+def test_effect_is_told_before_a_draft_is_published_everywhere(app: Flask, file: Path) -> None:
+    run(app, "profiles", "import", file, "--publish")
+    with transaction():
+        make.tablets(make.school(), 2)
+    run(app, "assignments", "create", "prove", "--municipality")
+    file.write_text(SECOND)
+    run(app, "profiles", "import", file)
+    told = json.loads(run(app, "profiles", "effect", "prove", "--json").output)
+    assert told == {
+        "tablets": 2, "schools": 1, "without_wifi": 0, "lost_apps": {},
+        "settings": [
+            {"setting": "camera.allowed", "tablets": 2, "looser": 2},
+            {"setting": "passcode.min_length", "tablets": 2, "looser": 0},
+        ],
+    }  # fmt: skip
+    assert "2 tablet(s) at 1 school(s)" in run(app, "profiles", "effect", "prove").output
+    assert run(app, "profiles", "publish", "prove", "--everywhere", "--note", "Kamera").output == (
+        "prove: published version 2\n1 assignment(s) moved to it; 2 tablet(s) get a new schedule\n"
+    )
+    assert [one["note"] for one in json.loads(run(app, "profiles", "history", "prove", "--json").output)] == [
+        "Kamera", None,
+    ]  # fmt: skip
+    assert json.loads(run(app, "profiles", "restore", "prove", 1, "--json").output) == {
+        "profile": "prove", "restored": 1, "draft": 3,
+    }  # fmt: skip
+    assert run(app, "profiles", "restore", "prove", 1).stderr == (
+        "fleet: prove has a draft already: publish or discard it first\n"
+    )
+    assert run(app, "profiles", "discard", "prove").output == "prove: the draft is discarded\n"
+    assert run(app, "profiles", "discard", "prove").exit_code == 3
+
+
+def test_only_wifi_is_taken_only_when_the_number_of_tablets_is_said(app: Flask, tmp_path: Path) -> None:
+    (path := tmp_path / "nett.toml").write_text(
+        'name = "nett"\ntitle = "Nett"\n[[wifi.networks]]\nssid = "skole"\nsecurity = "open"\n'
+    )
+    run(app, "profiles", "import", path, "--publish")
+    with transaction():
+        make.tablets(make.school(), 2)
+    number = json.loads(run(app, "assignments", "create", "nett", "--municipality", "--json").output)["id"]
+    path.write_text('name = "nett"\ntitle = "Nett"\n')
+    run(app, "profiles", "import", path)
+    assert "2 tablet(s) would lose the only Wi-Fi" in run(app, "profiles", "effect", "nett").output
+    for words in (["profiles", "publish", "nett", "--everywhere"], ["assignments", "withdraw", number]):
+        refused = run(app, *words)
+        assert refused.exit_code == 4
+        assert "repeat with --confirm 2" in refused.stderr
+    assert run(app, "profiles", "publish", "nett", "--everywhere", "--confirm", 2).exit_code == 0

@@ -4,18 +4,13 @@ Pure conditions, no statement of its own. Whoever uses them narrows to what the 
 """
 
 from datetime import date
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from fleet.devices.models import Device
+from fleet.schools.finding import has, person_has, words
 from fleet.schools.models import Membership, MembershipRole, Person, SchoolClass
 from fleet.schools.queries import holding
-
-_MOST_WORDS = 6
-
-Column = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
 
 
 def is_pupil(on: date | None) -> tuple[ColumnElement[bool], ...]:
@@ -23,28 +18,14 @@ def is_pupil(on: date | None) -> tuple[ColumnElement[bool], ...]:
     return Membership.role == MembershipRole.PUPIL, *holding(on)
 
 
-def has(column: Column, word: str) -> ColumnElement[bool]:
-    """Whether a column contains a word, whatever their case.
-
-    SQLite's ``lower`` knows ASCII only: the other letters of the word are made small one by one.
-    """
-    small = word.casefold()
-    folded: Any = func.lower(column)
-    for letter in sorted(set(small)):
-        if not letter.isascii() and len(letter.upper()) == 1 and letter.upper() != letter:
-            folded = func.replace(folded, letter.upper(), letter)
-    found: ColumnElement[bool] = folded.contains(small, autoescape=True)
-    return found
-
-
 def matches(told: str, *, on: date | None) -> ColumnElement[bool]:
     """Whether a tablet has every word of a text somewhere: in what it is called, its pupil's name or its classes.
 
     Args:
-        told: what was typed; words beyond the sixth do not count.
+        told: what was typed.
         on: the local date on which memberships count; None: all that the roster has not ended.
     """
-    return and_(*(_has_word(word, on) for word in told.split()[:_MOST_WORDS]))
+    return and_(*(_has_word(word, on) for word in words(told)))
 
 
 def _has_word(word: str, on: date | None) -> ColumnElement[bool]:
@@ -58,8 +39,3 @@ def _has_word(word: str, on: date | None) -> ColumnElement[bool]:
         Device.class_id.in_(classes),
         Device.person_id.in_(pupils),
     )
-
-
-def person_has(word: str) -> ColumnElement[bool]:
-    """Whether a word stands in a person's name or user name."""
-    return or_(*(has(column, word) for column in (Person.given_name, Person.family_name, Person.username)))

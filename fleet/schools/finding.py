@@ -1,0 +1,117 @@
+"""Finding schools, classes and pupils by what somebody types, and classes as places for tablets.
+
+Each a fixed number of statements; only what the one who asks may see.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, contains_eager
+
+from fleet.access import Permission, Principal
+from fleet.db import db
+from fleet.errors import NotFoundError
+from fleet.schools.models import ClassKind, Membership, MembershipRole, Person, PersonKind, School, SchoolClass
+from fleet.schools.queries import holding
+
+_MOST_WORDS = 6
+Column = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
+
+
+def has(column: Column, word: str) -> ColumnElement[bool]:
+    """Whether a column contains a word, whatever their case.
+
+    SQLite's ``lower`` knows ASCII only: the other letters of the word are made small one by one.
+    """
+    small = word.casefold()
+    folded: Any = func.lower(column)
+    for letter in sorted(set(small)):
+        if not letter.isascii() and len(letter.upper()) == 1 and letter.upper() != letter:
+            folded = func.replace(folded, letter.upper(), letter)
+    found: ColumnElement[bool] = folded.contains(small, autoescape=True)
+    return found
+
+
+def words(told: str) -> list[str]:
+    """Return the words of what was typed; those beyond the sixth do not count."""
+    return told.split()[:_MOST_WORDS]
+
+
+def person_has(word: str) -> ColumnElement[bool]:
+    """Whether a word stands in a person's name or user name."""
+    return or_(*(has(column, word) for column in (Person.given_name, Person.family_name, Person.username)))
+
+
+def seen_class(class_id: int, *, by: Principal) -> SchoolClass:
+    """Return the class of this number with its school, if ``by`` may see it.
+
+    Raises:
+        NotFoundError: none, or not for ``by``.
+    """
+    found: SchoolClass | None = db.session.scalars(_classes(by).where(SchoolClass.id == class_id)).first()
+    if found is None:
+        raise NotFoundError(kind="class", name=str(class_id))
+    return found
+
+
+def basic_classes(by: Principal, permission: Permission, *, school_id: int | None = None) -> Sequence[SchoolClass]:
+    """Return the basic classes, with their schools, where ``by`` has a permission for everything; one statement."""
+    visible = by.school_ids(permission)
+    query = _living().where(SchoolClass.kind == ClassKind.BASIC)
+    if visible is not None:
+        query = query.where(School.id.in_(visible))
+    if school_id is not None:
+        query = query.where(School.id == school_id)
+    return db.session.scalars(query).all()
+
+
+def classes_called(told: str, *, by: Principal, limit: int) -> Sequence[SchoolClass]:
+    """Return the classes in whose title or school's name every word stands, one of them in the title; one statement."""
+    typed = words(told)
+    found = (or_(has(SchoolClass.title, word), has(School.name, word)) for word in typed)
+    in_title = or_(*(has(SchoolClass.title, word) for word in typed))
+    return db.session.scalars(_classes(by).where(and_(*found), in_title).limit(limit)).all()
+
+
+def schools_called(told: str, *, by: Principal, limit: int) -> Sequence[School]:
+    """Return the schools in whose name every word stands; one statement."""
+    visible = by.school_ids(Permission.SEE_SCHOOL)
+    query = select(School).where(School.ended_at.is_(None), *(has(School.name, word) for word in words(told)))
+    if visible is not None:
+        query = query.where(School.id.in_(visible))
+    return db.session.scalars(query.order_by(School.name).limit(limit)).all()
+
+
+def pupils_called(told: str, *, by: Principal, limit: int) -> Sequence[Person]:
+    """Return the pupils in whose name or user name every word stands, by name; one statement.
+
+    A teacher finds the pupils of the own classes only.
+    """
+    visible = by.school_ids(Permission.SEE_CLASS)
+    query = select(Person).where(Person.ended_at.is_(None), Person.kind == PersonKind.PUPIL)
+    query = query.where(*(person_has(word) for word in words(told)))
+    if visible is not None:
+        own = select(Membership.person_id).where(
+            Membership.class_id.in_(by.own_class_ids), Membership.role == MembershipRole.PUPIL, *holding(by.today)
+        )
+        query = query.where(or_(Person.school_id.in_(visible), Person.id.in_(own)))
+    return db.session.scalars(query.order_by(Person.family_name, Person.given_name, Person.id).limit(limit)).all()
+
+
+def _living() -> Select[Any]:
+    return (
+        select(SchoolClass)
+        .join(SchoolClass.school)
+        .where(SchoolClass.ended_at.is_(None), School.ended_at.is_(None))
+        .options(contains_eager(SchoolClass.school))
+        .order_by(School.name, func.length(SchoolClass.title), SchoolClass.title)
+    )
+
+
+def _classes(by: Principal) -> Select[Any]:
+    visible = by.school_ids(Permission.SEE_CLASS)
+    query = _living()
+    if visible is not None:
+        query = query.where(or_(School.id.in_(visible), SchoolClass.id.in_(by.own_class_ids)))
+    return query

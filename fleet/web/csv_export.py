@@ -1,39 +1,50 @@
 """Lists as files for a spreadsheet: semicolons and a mark of UTF-8, as Norwegian spreadsheets expect.
 
-Not here: what stands in them. A cell that a spreadsheet would take for a formula is made text.
+Invariants: a file leaves as it is read, so its length costs no memory; a cell that a spreadsheet would take for a
+formula is made text. Not here: what stands in them.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from flask import Response
+from flask import Response, stream_with_context
 
 # What begins a formula in a spreadsheet. Source: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _MARK = "\ufeff"
+_CHUNK_SIGNS = 16_384  # written together: a row each would cost more in sending than in reading
 
 
-def respond(file_name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
-    """Return a file to be saved.
+def respond(file_name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """Return a file to be saved, written while it is sent.
 
     Args:
         file_name: what it is called, ASCII.
         header: the first line.
-        rows: the others; None is an empty cell.
+        rows: the others, asked for one by one within the request; None is an empty cell.
     """
-    written = io.StringIO()
-    writer = csv.writer(written, delimiter=";", lineterminator="\r\n")
-    writer.writerow([_cell(one) for one in header])
-    writer.writerows([_cell(one) for one in row] for row in rows)
-    answer = Response(_MARK + written.getvalue(), mimetype="text/csv")
+    answer = Response(stream_with_context(_written(header, rows)), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def _cell(value: Any) -> Any:
+def _written(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    page = io.StringIO()
+    writer = csv.writer(page, delimiter=";", lineterminator="\r\n")
+    page.write(_MARK)
+    writer.writerow([_cell(one) for one in header])
+    for row in rows:
+        writer.writerow([_cell(one) for one in row])
+        if page.tell() > _CHUNK_SIGNS:
+            yield page.getvalue()
+            page.seek(0)
+            page.truncate()
+    yield page.getvalue()
+
+
+def _cell(value: object) -> object:
     if value is None:
         return ""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

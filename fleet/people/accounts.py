@@ -24,6 +24,9 @@ from fleet.schools import queries as schools
 from fleet.schools.models import MembershipRole, Person, PersonKind, School
 
 LANGUAGES = ("nb", "nn", "en")
+THEMES = ("light", "dark")
+# Where the pages have something else than a person of this name: `/people/new`.
+RESERVED = frozenset({"new", "roles"})
 MAX_NAME = 120
 _USERNAME = re.compile(r"[\w.@+-]{2,255}")
 
@@ -64,7 +67,7 @@ def make(username: str, name: str, *, by: Principal, now: datetime) -> Account:
         ConflictError: the user name is taken.
     """
     folded, shown = fold(username), name.strip()
-    if not is_username(folded):
+    if not is_username(folded) or folded in RESERVED:
         raise InvalidError(kind="account", reason="username", expected="2 to 255 letters, digits and . _ @ + -")
     if not 1 <= len(shown) <= MAX_NAME or not shown.isprintable():
         raise InvalidError(kind="account", reason="name", expected=f"1 to {MAX_NAME} characters")
@@ -274,6 +277,20 @@ def set_language(account: Account, language: str | None, *, now: datetime) -> No
     db.session.flush()
     own = Principal("account", str(account.id))
     audit.record(own, "people.language-set", subject=f"account:{account.id}", now=now)
+
+
+def set_theme(account: Account, theme: str | None, *, now: datetime) -> None:
+    """Choose whether an account's pages are light or dark; None follows the device.
+
+    Raises:
+        InvalidError: not a theme we have.
+    """
+    if theme is not None and theme not in THEMES:
+        raise InvalidError(kind="account", reason="theme", expected=", ".join(THEMES))
+    account.theme = theme
+    db.session.flush()
+    own = Principal("account", str(account.id))
+    audit.record(own, "people.theme-set", subject=f"account:{account.id}", now=now)
 
 
 def principal(account: Account, *, today: date) -> Principal:

@@ -23,8 +23,9 @@ from fleet.people.limits import TooManyFailuresError
 from fleet.people.models import Account, PasswordLink, SignInFailure, SignInSession
 
 __all__ = [
-    "Compared", "Current", "Refused", "SignInRefusedError", "SignedIn", "TooManyFailuresError", "compare", "current",
-    "forget", "look_up", "session", "sign_in", "sign_out", "sign_out_everywhere", "touch",
+    "Browser", "Compared", "Current", "Refused", "SignInRefusedError", "SignedIn", "TooManyFailuresError", "browsers",
+    "compare", "current", "forget", "look_up", "session", "sign_in", "sign_out", "sign_out_elsewhere",
+    "sign_out_everywhere", "touch",
 ]  # fmt: skip
 
 IDLE = timedelta(hours=8)
@@ -219,6 +220,36 @@ def sign_out_everywhere(account: Account, *, now: datetime) -> int:
     count = ending.end_sessions(account.id)
     own = Principal("account", str(account.id))
     audit.record(own, "people.signed-out", subject=f"account:{account.id}", now=now, count=count)
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """One browser in which an account is signed in; ``is_this`` where it is the one that asks."""
+
+    since: datetime
+    last_used_at: datetime
+    ends_at: datetime
+    is_this: bool
+
+
+def browsers(account: Account, *, token: str | None, now: datetime) -> list[Browser]:
+    """Return where an account is signed in, the browser that asks (by its ``token``) first, then the latest used."""
+    query = select(SignInSession).where(SignInSession.account_id == account.id, _is_good(now))
+    own = token_digest(token) if token is not None else None
+    found = [
+        Browser(one.created_at, one.last_used_at, min(one.expires_at, one.last_used_at + IDLE), one.token_digest == own)
+        for one in db.session.scalars(query.order_by(SignInSession.last_used_at.desc()))
+    ]
+    return sorted(found, key=lambda one: not one.is_this)
+
+
+def sign_out_elsewhere(account: Account, *, keep: str, now: datetime) -> int:
+    """End all sessions of an account but the one of the token ``keep``; returns how many ended."""
+    count = ending.end_sessions(account.id, keep=keep)
+    if count:
+        own = Principal("account", str(account.id))
+        audit.record(own, "people.signed-out", subject=f"account:{account.id}", now=now, count=count)
     return count
 
 

@@ -11,6 +11,7 @@ from fleet.db import transaction
 from fleet.errors import InvalidError
 from fleet.people import passwords
 from fleet.people.passwords import LinkInfo, LinkInvalidError, PasswordWeakError
+from fleet.web import refusals_people
 from fleet.web.blueprint import public, web
 from fleet.web.texts import translated as _
 
@@ -65,9 +66,4 @@ def _words(error: InvalidError) -> str:
         if reason == "name":
             return _("Write the name you want to be shown with.")
         return _("The user name can have letters, digits and . _ @ + -, at least two characters.")
-    return {
-        "too-short": _("The password must have at least %(number)d characters.", number=error.data["minimum"]),
-        "too-long": _("The password can have at most %(number)d characters.", number=error.data["maximum"]),
-        "username": _("The password must not contain the user name."),
-        "repeated": _("The password repeats the same characters. Choose another one."),
-    }.get(str(reason), _("The password is easy to guess. Choose another one."))
+    return refusals_people.weak_password(error)

@@ -4,16 +4,34 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from fleet.config import Config
-from fleet.web import assets, bars, errors, formats, languages, nav, security, signed_in, words, words_lessons
+from fleet.web import account as _account
+from fleet.web import (
+    assets,
+    bars,
+    errors,
+    formats,
+    languages,
+    nav,
+    security,
+    signed_in,
+    words,
+    words_lessons,
+    words_people,
+)
 from fleet.web import choose_password as _choose_password
 from fleet.web import enrol as _enrol
 from fleet.web import findings as _findings
 from fleet.web import lesson as _lesson
 from fleet.web import lesson_actions as _lesson_actions
 from fleet.web import lesson_calibration as _lesson_calibration
+from fleet.web import lesson_plans as _lesson_plans
+from fleet.web import lesson_sets as _lesson_sets
 from fleet.web import lesson_start as _lesson_start
+from fleet.web import lesson_tablet as _lesson_tablet
 from fleet.web import lessons as _lessons
 from fleet.web import overview as _overview
+from fleet.web import people as _people
+from fleet.web import person as _person
 from fleet.web import school as _school
 from fleet.web import sign_in as _sign_in
 from fleet.web import tablet as _tablet
@@ -21,7 +39,8 @@ from fleet.web.blueprint import web
 
 SCREENS = (
     _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet,
-    _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start,
+    _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
+    _account, _people, _person,
 )  # fmt: skip
 
 
@@ -30,7 +49,7 @@ def register(app: Flask) -> None:
     config: Config = app.extensions["fleet_config"]
     app.jinja_env.undefined = StrictUndefined  # a name that nobody gave is a fault, not an empty text
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(words=words, words_lessons=words_lessons, bars=bars)
+    app.jinja_env.globals.update(words=words, words_lessons=words_lessons, words_people=words_people, bars=bars)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)

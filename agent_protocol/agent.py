@@ -18,6 +18,7 @@ from agent_protocol.client import BusyError
 from agent_protocol.errors import Code, UntrustedError
 from agent_protocol.linux import LinuxTablet
 from agent_protocol.session import RefusedError, Session
+from agent_protocol.signing import match_code, thumbprint
 from agent_protocol.states import AgentState
 from agent_protocol.store import DirectoryStore, write_whole
 from agent_protocol.transport import HttpTransport, Transport, UnreachableError, authority_of
@@ -67,6 +68,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--qr", help="what the enrolment sheet's QR code says, in place of --server and --code")
     parser.add_argument("--serial", help="serial on the delivery list, where the machine does not tell it")
     parser.add_argument("--no-wait", action="store_true", help="poll now and then; do not have the server hold polls")
+    parser.add_argument("--status", action="store_true", help="say how the tablet stands and its match code, then stop")
     parser.add_argument("--once", action="store_true", help="do what is due once, then stop")
     return parser.parse_args(words)
 
@@ -151,6 +153,7 @@ class Agent:
                 self._stopping.wait(error.seconds if isinstance(error, BusyError) else _ENROL_RETRY_S)
             else:
                 _log.info("enrolled %s as %s", self._serial, self._session.memory.device_id)
+                _log.info("match code %s: school IT may ask for it", self._session.match_code)
                 return
 
     def step(self) -> None:
@@ -216,6 +219,17 @@ def _run(store: DirectoryStore, given: argparse.Namespace, *, may_start_over: bo
     _run(store, given, may_start_over=False)
 
 
+def _status(store: DirectoryStore, given: argparse.Namespace) -> None:
+    """Write how the tablet stands, whether or not its agent runs."""
+    memory = store.load()
+    lines = {"state": memory.state.value, "tablet": memory.device_id, "profile": memory.applied}
+    if memory.state is not AgentState.NEW or memory.ticket is not None:
+        lines["match code"] = match_code(thumbprint(store.key().public_key()))
+    lines["serial"] = LinuxTablet(store.folder, serial=given.serial).identity().serial
+    for name, value in lines.items():
+        print(f"{name:10} {value or '-'}")  # noqa: T201 (what was asked for)
+
+
 def _say(text: str) -> None:
     print(f"agent: {text}", file=sys.stderr)  # noqa: T201 (the one line a person at a terminal needs)
 
@@ -226,6 +240,9 @@ def main(words: Sequence[str] | None = None) -> int:
     given = _arguments(sys.argv[1:] if words is None else words)
     try:
         store = DirectoryStore(given.state)
+        if given.status:
+            _status(store, given)
+            return 0
         with store.held():
             _run(store, given)
     except RefusedError as refusal:

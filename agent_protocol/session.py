@@ -36,6 +36,7 @@ from agent_protocol.messages import (
     encode,
 )
 from agent_protocol.reporting import Pending, compose
+from agent_protocol.signing import match_code
 from agent_protocol.states import REACTIONS, AgentState, Reaction
 from agent_protocol.store import Store
 from agent_protocol.timing import DEFAULT_POLL_S, FIRST_RETRY_S, RARELY_S, SHORTEST_WAIT_S, Timing, seconds_in
@@ -90,6 +91,11 @@ class Session:
         self._pending: Pending | None = None
 
     # -- what is known -------------------------------------------------------------------------------------------
+
+    @property
+    def match_code(self) -> str:
+        """What the server shows beside this tablet, so that a person can see that it is this one."""
+        return match_code(self._client.thumbprint)
 
     @property
     def config(self) -> ConfigDocument | None:

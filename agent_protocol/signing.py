@@ -25,6 +25,7 @@ WINDOW_S = 300
 SAFE_NONCE = "0"  # of requests without a body: they change nothing, so only the window protects them
 
 _ECDSA = ec.ECDSA(SHA256())
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _WITH_BODY = '("@method" "@authority" "@path" "@query" "content-digest")'
 _WITHOUT_BODY = '("@method" "@authority" "@path" "@query")'
 # created, keyid, nonce and tag in this order and no other; base64url and a sortable nonce need no escapes.
@@ -99,6 +100,16 @@ def thumbprint(key: Jwk | ec.EllipticCurvePublicKey) -> str:
     members = {"crv": jwk.crv, "kty": jwk.kty, "x": jwk.x, "y": jwk.y}
     digest = hashlib.sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def match_code(keyid: str) -> str:
+    """Return the eight characters that a tablet and the server show for a key, so that a person can compare them.
+
+    Source: README.md section 4. They are the first 40 bits of the thumbprint's SHA-256 in Crockford's base 32.
+    """
+    number = int.from_bytes(hashlib.sha256(keyid.encode()).digest()[:5], "big")
+    signs = "".join(_CROCKFORD[number >> shift & 31] for shift in range(35, -1, -5))
+    return f"{signs[:4]}-{signs[4:]}"
 
 
 def content_digest(body: bytes) -> str:

@@ -22,7 +22,7 @@ from fleet.assignments.models import Assignment, Profile, ProfileVersion, Scope
 from fleet.assignments.timeline import Segment, Timed
 from fleet.db import among, changed, db, follow, id_set, read_again, take_turn
 from fleet.devices import states
-from fleet.devices.models import Device, DeviceState
+from fleet.devices.models import Device, DeviceLife, DeviceState
 from fleet.schools.models import Membership, MembershipRole, School, SchoolClass
 from fleet.schools.queries import holding
 from profiles.digest import digest
@@ -153,11 +153,14 @@ def applicable_to(given: Select[Any], assignments: Iterable[Applicable], now: da
     for one in assignments:
         place = {Scope.SCHOOL: one.school_id, Scope.CLASS: one.class_id, Scope.DEVICE: one.device_id}.get(one.scope)
         by_place[one.scope, place].append(one.id)
-    columns = (Device.id, Device.school_id, Device.class_id, Device.person_id)
+    columns = (Device.id, Device.school_id, Device.class_id, Device.person_id, Device.life)
     rows = db.session.execute(select(*columns).where(Device.id.in_(given))).all()
     classes = _classes_of_pupils(given, [place for scope, place in by_place if scope is Scope.CLASS], now)
-    found = {}
-    for device_id, school_id, class_id, person_id in rows:
+    found: dict[int, tuple[int, ...]] = {}
+    for device_id, school_id, class_id, person_id, life in rows:
+        if life is DeviceLife.PENDING:
+            found[device_id] = ()  # nobody has said yet that it belongs here
+            continue
         places: set[tuple[Scope, int | None]] = {(Scope.MUNICIPALITY, None), (Scope.DEVICE, device_id)}
         places.add((Scope.SCHOOL, school_id))
         places |= {(Scope.CLASS, one) for one in {class_id, *classes.get(person_id or 0, ())} if one is not None}
@@ -215,7 +218,7 @@ def _work_out(given: Select[Any], now: datetime, *, is_held: bool = False) -> fr
     take_turn("assignments")
     db.session.flush()
     assignments = {one.id: one for one in standing(now)}
-    leased, layers = leases.layers(given, now)
+    leased, layers = leases.layers(_approved(given), now)
     wanted: dict[int, _Combination] = {
         device_id: (ids, leased.get(device_id, ()))
         for device_id, ids in applicable_to(given, assignments.values(), now).items()
@@ -236,6 +239,11 @@ def _work_out(given: Select[Any], now: datetime, *, is_held: bool = False) -> fr
     moved = frozenset(row[0] for row in _run(_UPDATE, rows, now))
     read_again(DeviceState)
     return moved
+
+
+def _approved(given: Select[Any]) -> Select[Any]:
+    """Leave out of ``given`` the tablets that wait for approval: wiped and enrolled anew, one may still be leased."""
+    return select(Device.id).where(Device.id.in_(given), Device.life != DeviceLife.PENDING)
 
 
 @dataclass(frozen=True, slots=True)

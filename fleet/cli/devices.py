@@ -13,7 +13,7 @@ from fleet.cli.devices_findings import findings, marked, place
 from fleet.cli.devices_why import why
 from fleet.cli.moments import Moment, instant
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table, text
-from fleet.devices import delivery, life, queries
+from fleet.devices import codes, delivery, life, queries
 from fleet.devices.models import Device, DeviceLife
 from fleet.schools import queries as schools
 
@@ -112,6 +112,7 @@ def show(serial: str, *, with_names: bool, as_json: bool) -> None:
         device = queries.find_device(serial, by=Principal.command_line())
         state = device.state
         row = _plain(device) | {
+            "match_code": codes.match_code(state.key_thumbprint) if state.key_thumbprint is not None else None,
             "pupil": device.person.username if device.person is not None else None,
             "battery_percent": state.battery_percent,
             "storage_free_bytes": state.storage_free_bytes,
@@ -170,6 +171,16 @@ def _step_command(name: str, words: str, done: str) -> None:
         click.echo(f"{stepped} is {done}")
 
 
+_step_command(
+    "approve",
+    "Let a tablet in that waits for approval: it gets what it shall have. Compare the match code first.",
+    "approved: it gets what it shall have",
+)
+_step_command(
+    "decline",
+    "Turn a tablet away that waits for approval: its key is worth nothing.",
+    "declined, and out of use; `devices reinstate` lets it ask again",
+)
 _step_command(
     "lost", "Report a tablet lost: its key is worth nothing, and an attempt to enrol it is noted.", "reported lost"
 )

@@ -132,12 +132,15 @@ def _tablet_state(data: Data) -> str:
     tablet = f"tablet {serial}"
     if (step, state) in {("lost", "lost"), ("retire", "retired")}:
         return f"{tablet} is already {state}"
-    if step == "revoke":
-        return f"{tablet} is not enrolled ({state}): it has no key to take back"
-    if step == "found":
-        return f"{tablet} is not lost ({state})"
-    if step == "reinstate":
-        return f"{tablet} is not retired ({state})"
+    not_so = {
+        "revoke": f"is not enrolled ({state}): it has no key to take back",
+        "approve": f"does not wait for approval ({state})",
+        "decline": f"does not wait for approval ({state})",
+        "found": f"is not lost ({state})",
+        "reinstate": f"is not retired ({state})",
+    }
+    if step in not_so:
+        return f"{tablet} {not_so[step]}"
     if state == "retired":
         return f"{tablet} is retired: take it into use first with {see(f'devices reinstate {serial}')}"
     return f"{tablet} is not enrolled ({state}): an order would not reach it"

@@ -30,12 +30,13 @@ def group() -> None:
 @click.option("--expires", type=Moment(), help="Good until this local time; of a date alone, its first minute.")
 @click.option("--max", "most", type=int, help="How many tablets; as many as are expected there where not given.")
 @click.option("--listed-only", is_flag=True, help="Only serials of the delivery list.")
+@click.option("--ask", "asks", is_flag=True, help="A tablet that is on no delivery list waits until it is approved.")
 @click.option("--pdf", type=click.Path(dir_okay=False, path_type=Path), help="Write the sheet to print.")
 @click.option("--force", is_flag=True, help="Write over a sheet that is there: the code on it is then lost.")
 @json_option
 def create(
     school: str, class_title: str | None, cart: str | None, days: int, expires: datetime | None, most: int | None,
-    pdf: Path | None, *, force: bool, listed_only: bool, as_json: bool,
+    pdf: Path | None, *, force: bool, listed_only: bool, asks: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a ticket; its code is shown this once."""
     if pdf is not None and os.path.lexists(pdf) and not force:
@@ -48,8 +49,9 @@ def create(
         )
         until = instant(expires, config.timezone) or now + timedelta(days=days)
         ticket, code = tickets.create(
-            place, expires_at=until, max_enrolments=most, listed_only=listed_only, by=Principal.command_line(), now=now
-        )
+            place, expires_at=until, max_enrolments=most, listed_only=listed_only, asks=asks,
+            by=Principal.command_line(), now=now,
+        )  # fmt: skip
         shown = {
             **tickets.plain(ticket, now),
             "code": codes.shown(code),

@@ -20,7 +20,7 @@ from fleet.devices.life import ENDS_ENROLMENT, STEPS
 from fleet.devices.models import Device, DeviceLife, Enrolment
 from fleet.devices.queries import Filter
 from fleet.devices.tickets import sound_cart
-from fleet.errors import InvalidError
+from fleet.errors import ForbiddenError, InvalidError
 from fleet.schools.models import Person, School, SchoolClass
 
 MOST = 10_000
@@ -75,6 +75,16 @@ class Before:
     cart: str | None
 
 
+def require_anywhere(by: Principal, permission: Permission) -> None:
+    """Refuse who may do something nowhere, before one is asked what it would come to.
+
+    Raises:
+        ForbiddenError: ``by`` has the permission at no school.
+    """
+    if by.school_ids(permission) == frozenset():
+        raise ForbiddenError(permission=permission.value)
+
+
 def chosen(ids: Collection[int], *, by: Principal) -> Sequence[Device]:
     """Return those of these tablets that ``by`` may see, with state, school, class and pupil; by serial."""
     return queries.devices(Filter(within=_ids(ids)), by=by, sort="serial", limit=MOST)
@@ -115,6 +125,17 @@ def sort_step(devices: Collection[Device], name: str, *, by: Principal) -> Sorte
     return sort(devices, why_not)
 
 
+def sort_leaving(devices: Collection[Device], *, by: Principal) -> Sorted:
+    """Sort tablets for leaving where they are, wherever they go."""
+
+    def why_not(device: Device) -> LeftOut | None:
+        if not by.may(Permission.MANAGE_DEVICES, school_id=device.school_id):
+            return LeftOut.FORBIDDEN
+        return LeftOut.STATE if device.life is DeviceLife.RETIRED else None
+
+    return sort(devices, why_not)
+
+
 def sort_move(devices: Collection[Device], target: Target, *, by: Principal) -> Sorted:
     """Sort tablets for moving to a place.
 
@@ -122,15 +143,10 @@ def sort_move(devices: Collection[Device], target: Target, *, by: Principal) -> 
         ForbiddenError: ``by`` may not manage tablets of the school they would go to.
     """
     require(by, Permission.MANAGE_DEVICES, school_id=target.school.id)
-
-    def why_not(device: Device) -> LeftOut | None:
-        if not by.may(Permission.MANAGE_DEVICES, school_id=device.school_id):
-            return LeftOut.FORBIDDEN
-        if device.life is DeviceLife.RETIRED:
-            return LeftOut.STATE
-        return LeftOut.SAME if target.holds(device) else None
-
-    return sort(devices, why_not)
+    leaving = sort_leaving(devices, by=by)
+    there = [device for device in leaving.going if target.holds(device)]
+    going = [device for device in leaving.going if not target.holds(device)]
+    return Sorted(going, {**leaving.left_out, **({LeftOut.SAME: there} if there else {})})
 
 
 def _anew(ids: Collection[int]) -> Sequence[Device]:
@@ -145,7 +161,7 @@ def step(ids: Collection[int], name: str, *, by: Principal, now: datetime) -> So
 
     Args:
         ids: the tablets.
-        name: ``lost``, ``found``, ``retire`` or ``reinstate``.
+        name: one of :data:`fleet.devices.life.STEPS`.
         by: who acts.
         now: the instant.
     """

@@ -4,11 +4,14 @@ The check character tells a slip of the finger from a ticket that does not exist
 database. Letters that are easily mistaken are read as what was meant.
 """
 
+import hashlib
+
 from fleet.crypto import CODE_ALPHABET, random_code
 from fleet.errors import InvalidError
 
 LENGTH = 27
 _GROUP = 4
+_MATCH_LENGTH = 8  # 40 bits
 _MEANT = str.maketrans("OIL", "011")
 # A prime above the alphabet's size, so that any one wrong character and any swap of neighbours changes the sum.
 _MODULUS = 37
@@ -39,6 +42,18 @@ def make() -> str:
 def shown(code: str) -> str:
     """Return a code as people see it, in groups of four."""
     return "-".join(code[place : place + _GROUP] for place in range(0, len(code), _GROUP))
+
+
+def match_code(thumbprint: str) -> str:
+    """Return the eight characters by which a person sees that two screens speak of one key: ``K7M4-QX2P``.
+
+    Source: agent_protocol/README.md, section 4 (the tablet shows the same).
+
+    Args:
+        thumbprint: the key's, as on the wire.
+    """
+    number = int.from_bytes(hashlib.sha256(thumbprint.encode()).digest()[: _MATCH_LENGTH * 5 // 8], "big")
+    return shown("".join(CODE_ALPHABET[number >> 5 * place & 31] for place in reversed(range(_MATCH_LENGTH))))
 
 
 def normalise(typed: str) -> str:

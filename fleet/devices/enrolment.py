@@ -2,7 +2,8 @@
 
 Invariants: one tablet is one row for life, by its serial; the same key is taken in once, however often it asks; a
 refusal of :func:`enrol` leaves an audit line, so the door commits whatever the outcome; nothing of a refused enrolment
-is stored besides.
+is stored besides. By a ticket that asks, a tablet that nobody listed is taken in as pending: it may speak, and has
+nothing until somebody has approved it (:func:`fleet.devices.life.step`).
 """
 
 import re
@@ -220,7 +221,8 @@ def _device(request: EnrolmentRequest, ticket: Ticket, now: datetime) -> Device:
     if device.listed_at is None and ticket.listed_only:
         raise SerialNotListedError(ticket_id=ticket.id, serial=serial)
     seen_at = device.state.last_seen_at
-    if device.life is DeviceLife.ENROLLED and seen_at is not None and now - seen_at < IN_USE_FOR:
+    speaks = device.life in {DeviceLife.ENROLLED, DeviceLife.PENDING}
+    if speaks and seen_at is not None and now - seen_at < IN_USE_FOR:
         raise DeviceInUseError(ticket_id=ticket.id, serial=serial)
     if device.school_id is not None and device.school_id != ticket.school_id:
         raise TicketForeignError(ticket_id=ticket.id, serial=serial)
@@ -234,7 +236,10 @@ def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: dat
         db.session.add(device)
     _place(device, ticket)
     before = device.life
-    device.life, device.platform = DeviceLife.ENROLLED, request.platform
+    # One that was approved and wiped since is asked about again: a serial is easily told, and only its key was known.
+    is_asked_about = ticket.asks and device.listed_at is None
+    device.life = DeviceLife.PENDING if is_asked_about else DeviceLife.ENROLLED
+    device.platform = request.platform
     device.model = UNSHOWABLE.sub("", request.model)[:120].strip() or device.model
     db.session.flush()
     end_enrolment(device, "wiped", now)

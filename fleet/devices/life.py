@@ -1,4 +1,4 @@
-"""The life of a tablet after enrolment: moved, lost, found, retired, reinstated, its key revoked.
+"""The life of a tablet after enrolment: approved or declined, moved, lost, found, retired, reinstated, its key revoked.
 
 Each step takes the turn first and looks at the tablet anew, so that of two steps at once the second sees the first.
 """
@@ -16,12 +16,15 @@ from fleet.schools.models import Person, School, SchoolClass
 
 # From which states each step may be taken, and where it leads.
 STEPS: dict[str, tuple[frozenset[DeviceLife], DeviceLife]] = {
+    "approve": (frozenset({DeviceLife.PENDING}), DeviceLife.ENROLLED),
+    # Out of use, so that it cannot simply ask again with the same code; reinstating it lets it.
+    "decline": (frozenset({DeviceLife.PENDING}), DeviceLife.RETIRED),
     "lost": (frozenset({DeviceLife.EXPECTED, DeviceLife.ENROLLED}), DeviceLife.LOST),
     "found": (frozenset({DeviceLife.LOST}), DeviceLife.EXPECTED),
     "retire": (frozenset({DeviceLife.EXPECTED, DeviceLife.ENROLLED, DeviceLife.LOST}), DeviceLife.RETIRED),
     "reinstate": (frozenset({DeviceLife.RETIRED}), DeviceLife.EXPECTED),
 }
-ENDS_ENROLMENT = {"lost": "lost", "retire": "retired"}
+ENDS_ENROLMENT = {"decline": "declined", "lost": "lost", "retire": "retired"}
 
 
 def _look_anew(device: Device) -> None:
@@ -30,9 +33,10 @@ def _look_anew(device: Device) -> None:
 
 
 def step(device: Device, name: str, *, by: Principal, now: datetime) -> None:
-    """Take a step in a tablet's life: ``lost``, ``found``, ``retire`` or ``reinstate``.
+    """Take a step in a tablet's life: ``approve``, ``decline``, ``lost``, ``found``, ``retire`` or ``reinstate``.
 
-    A tablet that is lost or retired may not speak any more; found or reinstated it is expected, and enrols anew.
+    A tablet that is declined, lost or retired may not speak any more; found or reinstated it is expected, and enrols
+    anew. One that is approved gets what it shall have at once.
 
     Raises:
         ForbiddenError: ``by`` may not manage tablets of the school.

@@ -20,8 +20,8 @@ from fleet.schools.models import Person, School, SchoolClass
 class DeviceLife(enum.StrEnum):
     """Where a tablet is in its life. Silent is a finding, not a state.
 
-    ``PENDING``: enrolled by a ticket that asks about tablets nobody listed. It may speak, and has nothing until somebody
-    has approved it.
+    ``PENDING``: enrolled by a ticket that asks about tablets nobody listed. It may speak, and has nothing until
+    somebody has approved it.
     """
 
     EXPECTED = "expected"
@@ -114,7 +114,7 @@ class Enrolment(Base):
     public_key: Mapped[bytes | None] = mapped_column(LargeBinary)  # DER SubjectPublicKeyInfo
     enrolled_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
-    end_reason: Mapped[str | None] = mapped_column(String(32))  # wiped | lost | retired | revoked
+    end_reason: Mapped[str | None] = mapped_column(String(32))  # wiped | lost | retired | revoked | declined
 
 
 class DeviceState(Base):

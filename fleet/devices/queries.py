@@ -224,7 +224,7 @@ class Figures:
     """A school's, a class's or the fleet's tablets in numbers.
 
     ``ready``, ``waiting`` and ``quiet`` share out the enrolled ones: heard from within a day and with their profile,
-    heard from but without it, and not heard from within a day.
+    heard from but without it, and not heard from within a day. Those that wait for approval count apart.
     """
 
     total: int = 0
@@ -238,6 +238,7 @@ class Figures:
     with_findings: int = 0
     ready: int = 0
     last_seen_at: datetime | None = None
+    pending_approval: int = 0
 
     @property
     def waiting(self) -> int:
@@ -314,6 +315,7 @@ def _measures(now: datetime) -> list[Any]:
         number(enrolled & DeviceState.has_findings),
         number(enrolled & (seen >= day) & _IS_APPLIED),
         func.max(seen),
+        number(Device.life == DeviceLife.PENDING),
     ]
 
 

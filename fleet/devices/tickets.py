@@ -106,7 +106,7 @@ def create(
         class_id=place.school_class.id if place.school_class is not None else None,
         cart=place.cart,
         listed_only=listed_only,
-        asks=asks,
+        asks=asks and not listed_only,  # which leaves nobody to ask about
         max_enrolments=number,
         used_count=0,
         expires_at=expires_at,

@@ -73,6 +73,7 @@ def _shares(figures: Figures) -> list[tuple[str, str, int]]:
         ("ready", _("have their profile"), figures.ready),
         ("waiting", _("wait for their profile"), figures.waiting),
         ("quiet", _("not heard from the last day"), figures.quiet),
+        ("fetched", _("wait for approval"), figures.pending_approval),
         ("expected", _("not enrolled yet"), figures.expected),
         ("lost", _("lost"), figures.lost),
     ]

@@ -24,8 +24,13 @@ from fleet.web.pages import PAGE_SIZE, page_count, show, whole
 
 _QUIET_AFTER = timedelta(days=1)
 _MAX_TEXT = 100
-STATES = ("findings", "waiting", "quiet", "expected", "lost", "retired")
-_LIVES = {"expected": DeviceLife.EXPECTED, "lost": DeviceLife.LOST, "retired": DeviceLife.RETIRED}
+STATES = ("findings", "waiting", "quiet", "expected", "pending", "lost", "retired")
+_LIVES = {
+    "expected": DeviceLife.EXPECTED,
+    "pending": DeviceLife.PENDING,
+    "lost": DeviceLife.LOST,
+    "retired": DeviceLife.RETIRED,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ def filter_state(one: str) -> str:
         "waiting": _("Waiting for its profile"),
         "quiet": _("Not heard from the last day"),
         "expected": _("Not enrolled yet"),
+        "pending": _("Waits for approval"),
         "lost": _("Lost"),
         "retired": _("Out of use"),
     }[one]

@@ -8,7 +8,7 @@ from flask import Flask
 
 from fleet.access import Principal
 from fleet.db import db, transaction
-from fleet.devices import queries
+from fleet.devices import codes, queries
 from fleet.devices.models import Device, DeviceLife, Enrolment
 from fleet.schools.models import School
 from tests import factories, rosters
@@ -187,3 +187,14 @@ def test_the_steps_of_a_tablets_life(app: Flask, school: School, delivery_list: 
         == "the key of AB1 is revoked: the tablet needs a ticket to enrol again\n"
     )
     assert run(app, "devices", "lost", "NONE").exit_code == 3
+
+
+def test_a_tablet_that_waits_is_compared_and_let_in(app: Flask, school: School, delivery_list: Path) -> None:
+    run(app, "devices", "import", delivery_list)
+    with transaction():
+        waiting = device("AB1")
+        waiting.life, waiting.state.key_thumbprint = DeviceLife.PENDING, "k1"
+    assert f"match_code           {codes.match_code('k1')}\n" in run(app, "devices", "show", "AB1").output
+    assert run(app, "devices", "approve", "AB1").output == "AB1 is approved: it gets what it shall have\n"
+    assert device("AB1").life is DeviceLife.ENROLLED
+    assert run(app, "devices", "decline", "AB1").exit_code == 1

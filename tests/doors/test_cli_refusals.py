@@ -78,6 +78,7 @@ TABLET = {"kind": "tablet", "serial": "TAB0001"}
         (ConflictError(**TABLET, state="lost", step="lost"), "tablet TAB0001 is already lost"),
         (ConflictError(**TABLET, state="retired", step="retire"), "tablet TAB0001 is already retired"),
         (ConflictError(**TABLET, state="enrolled", step="found"), "tablet TAB0001 is not lost (enrolled)"),
+        (ConflictError(**TABLET, state="enrolled", step="approve"), "tablet TAB0001 does not wait for approval (enrolled)"),
         (ConflictError(**TABLET, state="lost", step="reinstate"), "tablet TAB0001 is not retired (lost)"),
         (ConflictError(**TABLET, state="lost", step="revoke"), "tablet TAB0001 is not enrolled (lost): it has no key to take back"),
         (ConflictError(**TABLET, state="retired", step="move"), "tablet TAB0001 is retired: take it into use first with `scripts/fleet devices reinstate TAB0001`"),

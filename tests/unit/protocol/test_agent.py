@@ -20,6 +20,7 @@ from agent_protocol.errors import Code
 from agent_protocol.linux import LinuxTablet
 from agent_protocol.messages import Order, encode
 from agent_protocol.session import Session
+from agent_protocol.signing import match_code, thumbprint
 from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet, restore
 from agent_protocol.states import AgentState
 from agent_protocol.store import DirectoryStore, Memory, MemoryStore
@@ -214,6 +215,11 @@ def test_the_command_enrols_once_and_remembers(
     assert "ticket-unknown" in capsys.readouterr().err
     assert main(["--state", state, "--serial", "S1", "--qr", f"{served.address}/enrol#GOOD", "--once"]) == 0
     assert main(["--state", state, "--serial", "S1", "--once"]) == 0
+    capsys.readouterr()
+    assert main(["--state", state, "--serial", "S1", "--status"]) == 0
+    told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.replace("match code", "match").splitlines())
+    key = DirectoryStore(Path(state)).key().public_key()
+    assert (told["state"], told["serial"], told["match"]) == ("enrolled", "S1", match_code(thumbprint(key)))
     assert list(served.small.enrolments.values()) == ["S1"]
     assert json.loads((tmp_path / "agent" / "applied" / "camera.json").read_text()) == {"camera.allowed": False}
 

@@ -4,6 +4,8 @@ Whoever decides for all needs the permission for the whole municipality. Decidin
 leaves no audit line. One decision at a time (turn :data:`TURN`), so that two on the same date are two answers in a row.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date, datetime, time
 
 from sqlalchemy import ColumnElement, select
@@ -132,6 +134,51 @@ def set_hours(weekday: int, hours: Hours | None, *, school_id: int | None, by: P
         now=now, school_id=school_id, weekday=weekday, **_plain(hours),
     )  # fmt: skip
     db.session.flush()
+
+
+def own_hours(school_id: int | None) -> dict[int, Hours]:
+    """Return the hours that a place has decided itself, by weekday; one statement."""
+    query = select(SchoolHours).where(_of(SchoolHours.school_id.expression, school_id))
+    return {one.weekday: (one.starts_at, one.ends_at) for one in db.session.scalars(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a place has decided on a date; ``title`` None where it has decided nothing."""
+
+    school_id: int | None
+    on: date
+    is_school_day: bool
+    title: str | None
+
+
+def decisions(places: Collection[tuple[int | None, date]]) -> list[Decision]:
+    """Return what is decided at these places on these dates, nothing included; one statement. For taking it back."""
+    if not places:
+        return []
+    dates = [on for _, on in places]
+    query = select(CalendarDay).where(CalendarDay.on.between(min(dates), max(dates)))
+    known = {(row.school_id, row.on): row for row in db.session.scalars(query)}
+    return [
+        Decision(school_id, on, row.is_school_day, row.title)
+        if (row := known.get((school_id, on))) is not None
+        else Decision(school_id, on, is_school_day=False, title=None)
+        for school_id, on in places
+    ]
+
+
+def put_back(former: Collection[Decision], *, by: Principal, now: datetime) -> None:
+    """Decide again as it was; arguments and refusals are those of :func:`set_day`."""
+    now_decided = {
+        (one.school_id, one.on) for one in decisions([(one.school_id, one.on) for one in former]) if one.title
+    }
+    for one in former:
+        if one.title is not None:
+            set_day(
+                one.on, school_id=one.school_id, is_school_day=one.is_school_day, title=one.title, by=by, now=now
+            )  # fmt: skip
+        elif (one.school_id, one.on) in now_decided:
+            remove_day(one.on, school_id=one.school_id, by=by, now=now)
 
 
 def _plain(hours: Hours | None) -> dict[str, str]:

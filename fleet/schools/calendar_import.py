@@ -51,6 +51,10 @@ class DayPlan:
     changed: list[dict[str, Any]] = field(default_factory=list)
     unchanged: int = 0
 
+    def places(self) -> list[tuple[int | None, date]]:
+        """Return where and when something changes."""
+        return [(row["school_id"], row["on"]) for row in (*self.added, *self.changed)]
+
     def counts(self) -> dict[str, int]:
         """Return the numbers."""
         return {"added": len(self.added), "changed": len(self.changed), "unchanged": self.unchanged}
@@ -201,7 +205,7 @@ def _compare(days: Mapping[_Place, _Value]) -> DayPlan:
         elif (row.is_school_day, row.title) == (is_school_day, title):
             plan.unchanged += 1
         else:
-            plan.changed.append({"id": row.id, **values})
+            plan.changed.append({"id": row.id, "school_id": school_id, "on": on, **values})
     return plan
 
 

@@ -15,6 +15,7 @@ from fleet.errors import InvalidError, NotFoundError
 from fleet.schools.models import Municipality, School
 
 MAX_NETWORKS = 64
+MAX_NAME = 120
 SHORTEST_LESSON_MIN, LONGEST_LESSON_MIN = 15, 480
 _WIDEST = {4: 8, 6: 16}  # prefix lengths: what is wider is no school's network, but a slip of the finger
 _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 addresses written as IPv6 ones. Source: RFC 4291, section 2.5.5.2
@@ -44,6 +45,39 @@ def set_second_person(*, needed: bool, by: Principal, now: datetime) -> None:
     action = "orders.second-person-on" if needed else "orders.second-person-off"
     audit.record(by, action, subject="municipality:1", now=now)
     db.session.flush()
+
+
+def rename(name: str, *, by: Principal, now: datetime) -> None:
+    """Decide what the municipality is called; a roster that tells a name replaces it again.
+
+    Raises:
+        ForbiddenError: ``by`` may not decide for the municipality.
+        InvalidError: the name is empty, too long or has signs that cannot be shown.
+    """
+    require(by, Permission.EDIT_MUNICIPALITY)
+    shown = name.strip()
+    if not 1 <= len(shown) <= MAX_NAME or not shown.isprintable():
+        raise InvalidError(kind="municipality", reason="name", expected=f"1 to {MAX_NAME} characters")
+    municipality = db.session.get(Municipality, 1, with_for_update=True, populate_existing=True)
+    if municipality is None:
+        municipality = Municipality(id=1, name="")
+        db.session.add(municipality)
+    if municipality.name == shown:
+        return
+    municipality.name = shown
+    audit.record(by, "municipality.renamed", subject="municipality:1", now=now)
+    db.session.flush()
+
+
+def network_faults(ranges: Sequence[str]) -> list[tuple[int, InvalidError]]:
+    """Return which of the ranges are none, or much too wide: the place in the list, from 0, and why."""
+    found = []
+    for number, told in enumerate(ranges):
+        try:
+            _network(told)
+        except InvalidError as error:
+            found.append((number, error))
+    return found
 
 
 def set_networks(school: School, ranges: Sequence[str] | None, *, by: Principal, now: datetime) -> None:
@@ -109,7 +143,7 @@ def _check_width(network: IPv4Network | IPv6Network, found: str) -> None:
     widest = _WIDEST[network.version]
     if network.prefixlen < widest:
         expected = f"a school's own range: /{widest} or narrower for IPv{network.version}"
-        raise InvalidError(kind="network", found=found, expected=expected)
+        raise InvalidError(kind="network", reason="wide", found=found, expected=expected)
 
 
 def _hold(school: School) -> School:

@@ -11,7 +11,18 @@ from sqlalchemy.orm import joinedload
 from fleet.access import Permission, Principal, require
 from fleet.db import db
 from fleet.errors import NotFoundError
-from fleet.schools.models import Membership, MembershipRole, Municipality, Person, PersonKind, School, SchoolClass
+from fleet.schools.models import (
+    Bell,
+    CalendarDay,
+    Membership,
+    MembershipRole,
+    Municipality,
+    Person,
+    PersonKind,
+    School,
+    SchoolClass,
+    SchoolHours,
+)
 
 _T = TypeVar("_T")
 
@@ -279,3 +290,28 @@ def classes_of(person_id: int, *, role: MembershipRole, school_ids: Collection[i
         )
     )
     return frozenset(db.session.scalars(query))
+
+
+def decided(by: Principal) -> list[dict[str, Any]]:
+    """Return the schools whose calendar ``by`` may edit, and what each has decided itself, by name; four statements.
+
+    Each has its number of own days and own hours, whether it has bell times, its networks and its longest lesson.
+    """
+    where = by.school_ids(Permission.EDIT_CALENDAR)
+    query = select(School).where(School.ended_at.is_(None)).order_by(School.name)
+    if where is not None:
+        query = query.where(School.id.in_(where))
+    found = db.session.scalars(query).all()
+    days, hours, bells = (_counts(select(model.school_id, func.count())) for model in (CalendarDay, SchoolHours, Bell))
+    return [
+        {
+            "id": school.id,
+            "name": school.name,
+            "days": days.get(school.id, 0),
+            "hours": hours.get(school.id, 0),
+            "bells": bells.get(school.id, 0),
+            "networks": len(school.networks) if school.networks is not None else None,
+            "longest_lesson_min": school.longest_lesson_min,
+        }
+        for school in found
+    ]

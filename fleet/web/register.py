@@ -15,9 +15,13 @@ from fleet.web import (
     security,
     signed_in,
     words,
+    words_calendar,
     words_lessons,
     words_people,
+    words_profiles,
+    words_tablets,
 )
+from fleet.web import assignments as _assignments
 from fleet.web import choose_password as _choose_password
 from fleet.web import enrol as _enrol
 from fleet.web import findings as _findings
@@ -29,18 +33,33 @@ from fleet.web import lesson_sets as _lesson_sets
 from fleet.web import lesson_start as _lesson_start
 from fleet.web import lesson_tablet as _lesson_tablet
 from fleet.web import lessons as _lessons
+from fleet.web import orders as _orders
 from fleet.web import overview as _overview
 from fleet.web import people as _people
 from fleet.web import person as _person
+from fleet.web import profile as _profile
+from fleet.web import profile_edit as _profile_edit
+from fleet.web import profile_publish as _profile_publish
+from fleet.web import profiles as _profiles
 from fleet.web import school as _school
+from fleet.web import settings as _settings
+from fleet.web import settings_calendar as _settings_calendar
+from fleet.web import settings_import as _settings_import
+from fleet.web import settings_lessons as _settings_lessons
+from fleet.web import settings_times as _settings_times
+from fleet.web import settings_undo as _settings_undo
 from fleet.web import sign_in as _sign_in
 from fleet.web import tablet as _tablet
+from fleet.web import tablet_actions as _tablet_actions
+from fleet.web import tablets as _tablets
 from fleet.web.blueprint import web
 
 SCREENS = (
-    _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet,
+    _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet, _tablet_actions, _tablets, _orders,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _people, _person,
+    _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,
+    _profiles, _profile, _profile_edit, _profile_publish, _assignments,
 )  # fmt: skip
 
 
@@ -49,7 +68,10 @@ def register(app: Flask) -> None:
     config: Config = app.extensions["fleet_config"]
     app.jinja_env.undefined = StrictUndefined  # a name that nobody gave is a fault, not an empty text
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(words=words, words_lessons=words_lessons, words_people=words_people, bars=bars)
+    app.jinja_env.globals.update(
+        words=words, words_lessons=words_lessons, words_people=words_people, words_profiles=words_profiles, bars=bars
+    )
+    app.jinja_env.globals.update(words_tablets=words_tablets, words_calendar=words_calendar)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)

@@ -1,0 +1,199 @@
+"""When school begins and ends, and when it rings, weekday by weekday: of a school, or of the municipality."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import time
+
+from flask import redirect as redirect_to
+from flask import render_template, request
+from werkzeug.wrappers import Response
+
+from fleet import clock
+from fleet.db import transaction
+from fleet.errors import InvalidError
+from fleet.schools import bells, calendar_editing
+from fleet.schools import calendar as calendars
+from fleet.schools.bells import Period
+from fleet.schools.calendar import DEFAULT_HOURS, Hours
+from fleet.web import notices, refusals_settings, settings_undo, signed_in, words_calendar
+from fleet.web.pages import whole
+from fleet.web.settings_place import Place, at_places, place
+from fleet.web.texts import translated as _
+
+_WEEK = range(7)
+_SPAN = re.compile(r"([01]?\d|2[0-3])[:.]?([0-5]\d)\s*[-\N{EN DASH}]\s*([01]?\d|2[0-3])[:.]?([0-5]\d)")
+_MAX_LINES = 40
+_HEIGHT_MIN = 15  # a picture's day ends at a whole quarter
+Faults = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TypedHours:
+    """The hours' form: for each weekday from and until, as typed."""
+
+    pairs: Mapping[int, tuple[str, str]]
+
+    @staticmethod
+    def of(values: Mapping[str, str]) -> "TypedHours":
+        """Return what a form says."""
+        return TypedHours({day: (values.get(f"from-{day}", "")[:5], values.get(f"to-{day}", "")[:5]) for day in _WEEK})
+
+    def read(self) -> tuple[dict[int, Hours | None], Faults]:
+        """Return the hours by weekday (None: nothing typed), and what is wrong by field."""
+        found: dict[int, Hours | None] = {}
+        faults: Faults = {}
+        for day, (first, last) in self.pairs.items():
+            if not first and not last:
+                found[day] = None
+                continue
+            begins, ends = _time(first), _time(last)
+            if begins is None or ends is None or begins >= ends:
+                words = _("%(day)s: write both times, the later one last.", day=words_calendar.weekday(day))
+                faults[f"from-{day}"] = words
+            else:
+                found[day] = begins, ends
+        return found, faults
+
+
+def _time(told: str) -> time | None:
+    try:
+        return time.fromisoformat(told).replace(second=0, microsecond=0, tzinfo=None)
+    except ValueError:
+        return None
+
+
+@at_places("GET", "/times")
+def settings_times(school_id: int | None) -> str:
+    """Show hours and bells."""
+    return _page(place(school_id))
+
+
+@at_places("POST", "/times/hours")
+def settings_hours(school_id: int | None) -> Response | tuple[str, int]:
+    """Decide on the hours of all weekdays; what is left empty is as the municipality says."""
+    at, typed = place(school_id), TypedHours.of(request.form)
+    wanted, faults = typed.read()
+    if faults:
+        return _page(at, typed_hours=typed, faults=faults), 400
+    by, now = signed_in.by(), clock.now()
+    with transaction():
+        former = calendar_editing.own_hours(at.school_id)
+        undo = settings_undo.keep("hours", settings_undo.hours(at.school_id, former), by=by, now=now)
+        for day, hours in wanted.items():
+            calendar_editing.set_hours(day, hours, school_id=at.school_id, by=by, now=now)
+    notices.tell(_("The school hours are saved."), undo=undo)
+    return redirect_to(at.address("settings_times"), 303)
+
+
+@at_places("POST", "/times/bells")
+def settings_bells(school_id: int | None) -> Response | tuple[str, int]:
+    """Decide on the bell times of some weekdays; the others stay as they are."""
+    at = place(school_id)
+    days = [day for day in _WEEK if str(day) in request.form.getlist("days")]
+    text = request.form.get("periods", "")[:2000]
+    spans, faults = _spans(text)
+    if not days:
+        faults["days"] = _("Choose at least one weekday.")
+    if faults:
+        return _page(at, periods_text=text, chosen=days, faults=faults), 400
+    kept = [one for one in bells.periods(at.school_id) if one.weekday not in days]
+    return _set_bells(at, [*kept, *(Period(day, *span) for day in days for span in spans)], text, days)
+
+
+@at_places("POST", "/times/bells/forget")
+def settings_bells_forget(school_id: int | None) -> Response | tuple[str, int]:
+    """Forget a place's own bell times: a school goes by the municipality's again."""
+    return _set_bells(place(school_id), [], "", [])
+
+
+def _set_bells(at: Place, wanted: Collection[Period], text: str, days: Sequence[int]) -> Response | tuple[str, int]:
+    by, now = signed_in.by(), clock.now()
+    try:
+        with transaction():
+            former = bells.own_periods(at.school_id)
+            undo = settings_undo.keep("bells", settings_undo.periods(at.school_id, former), by=by, now=now)
+            bells.set_periods(at.school_id, wanted, by=by, now=now)
+    except InvalidError as error:
+        faults = {"periods": refusals_settings.bells(error)}
+        return _page(at, periods_text=text, chosen=days, faults=faults), 400
+    notices.tell(_("The bell times are saved."), undo=undo)
+    return redirect_to(at.address("settings_times"), 303)
+
+
+def _spans(text: str) -> tuple[list[tuple[time, time]], Faults]:
+    """Return the periods of a day as they are written, one a line, and what is wrong."""
+    found = []
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    for number, line in lines[:_MAX_LINES]:
+        match = _SPAN.fullmatch(line)
+        if match is None:
+            words = _("Line %(line)s: “%(found)s” is no period. It looks like 08:30-09:15.", line=number, found=line)
+            return [], {"periods": words}
+        first_h, first_min, last_h, last_min = map(int, match.groups())
+        found.append((time(first_h, first_min), time(last_h, last_min)))
+    return found, {}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A period in the picture of the week: minutes from the picture's top."""
+
+    period: Period
+    top: int
+    height: int
+
+
+def _picture(periods: Sequence[Period]) -> tuple[dict[int, list[Block]], Sequence[int], int]:
+    """Return the blocks of each weekday, the whole hours with their places, and the picture's height in minutes."""
+    if not periods:
+        return {}, [], 0
+    first = min(_minutes(one.starts_at) for one in periods) // 60 * 60
+    last = -(-max(_minutes(one.ends_at) for one in periods) // _HEIGHT_MIN) * _HEIGHT_MIN
+    blocks: dict[int, list[Block]] = {}
+    for one in periods:
+        top = _minutes(one.starts_at)
+        blocks.setdefault(one.weekday, []).append(Block(one, top - first, _minutes(one.ends_at) - top))
+    return blocks, range(first // 60, last // 60 + 1), last - first
+
+
+def _minutes(moment: time) -> int:
+    return moment.hour * 60 + moment.minute
+
+
+def _page(
+    at: Place,
+    *,
+    typed_hours: TypedHours | None = None,
+    periods_text: str | None = None,
+    chosen: Sequence[int] | None = None,
+    faults: Faults | None = None,
+) -> str:
+    own_hours = calendar_editing.own_hours(at.school_id)
+    periods, is_own = bells.told(at.school_id)
+    asked = whole(request.args.get("day"))
+    day = asked if asked is not None and asked in _WEEK else None
+    blocks, hours, height = _picture(periods)
+    of_day = "\n".join(
+        words_calendar.hours((one.starts_at, one.ends_at)) for one in periods if one.weekday == (day or 0)
+    )
+    pairs = {number: tuple(map(words_calendar.at, own_hours[number])) for number in own_hours}
+    return render_template(
+        "settings_times.html",
+        place=at,
+        page_here="settings_times",
+        calendar=calendars.load(signed_in.timezone())[None],
+        usual=words_calendar.hours(DEFAULT_HOURS),
+        typed=typed_hours.pairs
+        if typed_hours is not None
+        else {number: pairs.get(number, ("", "")) for number in _WEEK},
+        is_own=is_own,
+        shown_days=sorted({*range(5), *blocks}),
+        blocks=blocks,
+        hours=hours,
+        height=height,
+        periods_text=periods_text if periods_text is not None else of_day,
+        chosen=chosen if chosen is not None else [day] if day is not None else list(range(5)),
+        day=day,
+        faults=faults or {},
+    )

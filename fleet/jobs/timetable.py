@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 
-from fleet import audit, job_runs, orders
+from fleet import audit, job_runs, orders, uploads
 from fleet.access import Principal
 from fleet.assignments import memberships, schedules
 from fleet.checkins import receive
@@ -24,6 +24,7 @@ from fleet.lessons import calibration, following
 from fleet.lessons import retention as lesson_retention
 from fleet.lessons import timetable as lesson_timetable
 from fleet.people import signing_in
+from fleet.reports import figures
 from fleet.schools import retention
 from fleet.schools.roster import apply
 
@@ -40,6 +41,7 @@ KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import befor
 KEEP_PEOPLE_WHO_LEFT = timedelta(days=180)  # a summer, and time to find out that a roster was wrong
 KEEP_HOLDERS = timedelta(days=365)  # whose own a tablet was
 KEEP_AUDIT = timedelta(days=3 * 366)
+KEEP_FIGURES = timedelta(days=2 * 366)  # so that a day can be seen beside the same one a year ago
 AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wait
 _MEMBERSHIPS_LOOKED_BACK = timedelta(days=366)  # where the job has not run for long or ever
 
@@ -97,6 +99,14 @@ def _lesson_outcomes(now: datetime, _config: Config) -> Counts:
     return {"noted": following.note_arrivals(None, now=now), "counted": calibration.note_outcomes(now=now)}
 
 
+def _day_figures(now: datetime, config: Config) -> Counts:
+    return {"schools": figures.record(now=now, timezone=config.timezone)}
+
+
+def _unused_files(now: datetime, _config: Config) -> Counts:
+    return {"files": uploads.forget(now=now)}
+
+
 def _retention(now: datetime, _config: Config) -> Counts:
     return {
         "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=AT_ONCE),
@@ -108,6 +118,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
         "holders": holders.forget(older_than=KEEP_HOLDERS, now=now, at_most=AT_ONCE),
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
         "schedules": schedules.forget_unused(older_than=KEEP_UNUSED_SCHEDULES, now=now),
+        "figures": figures.forget(older_than=KEEP_FIGURES, now=now),
         "job_runs": job_runs.forget(older_than=KEEP_JOB_RUNS, now=now),
         "audit_lines": audit.forget(older_than=KEEP_AUDIT, now=now),
     }
@@ -128,8 +139,23 @@ TIMETABLE = (
     Job("silent-tablets", "tablets not heard from in school hours are found", Every(15), _silent_tablets),
     Job("membership-dates", "pupils' tablets follow when a membership begins or ends", Every(60), _membership_dates),
     Job("expiring-tickets", "rights to enrol that end are noted", Every(60), _expiring_tickets),
+    Job("unused-files", "files that were sent and not used are removed within the hour", Every(10), _unused_files),
+    Job("day-figures", "today is counted, so that the last weeks can be seen", Every(60), _day_figures),
     Job("retention", "what is no longer needed is removed", Daily(time(3, 30)), _retention, repeated=True),
 )
+
+
+def scheduled() -> tuple[job_runs.Scheduled, ...]:
+    """Return the timetable for doors that may not know the jobs."""
+    return tuple(
+        job_runs.Scheduled(
+            job.name,
+            job.when.following,
+            every_minutes=job.when.minutes if isinstance(job.when, Every) else None,
+            daily_at=job.when.at if isinstance(job.when, Daily) else None,
+        )
+        for job in TIMETABLE
+    )
 
 
 def find(name: str, timetable: tuple[Job, ...] = TIMETABLE) -> Job:

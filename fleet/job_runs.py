@@ -5,25 +5,32 @@ finish what it started, so a runner that slept through the loss of its lease cha
 works calls :func:`finish` or :func:`hold_epoch` last in the transaction that does the work, and a refusal takes the
 work back with it. A run that a person asked for has the epoch :data:`BY_HAND` and needs no lease.
 
+A door beside the jobs cannot run one: it asks (:func:`ask`), and the runner that has the lease looks every few seconds
+who waits. So a job's work never holds up a page, and runs in one place however many servers there are.
+
 Not here: which jobs there are and when (:mod:`fleet.jobs.timetable`), and what runs them (:mod:`fleet.jobs.runner`).
 """
 
 import enum
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Index, String, UniqueConstraint, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, mapped_column
 
+from fleet import audit
+from fleet.access import Permission, Principal, require
 from fleet.db import Base, db, take_turn, text_enum
 from fleet.errors import ConflictError
 
 BY_HAND = 0  # the lease's epochs begin at 1
 _TIMETABLE = "timetable"
-_BY_HAND_LIFE = timedelta(days=1)  # a run by hand that has not ended by then never will
+_BY_HAND_LIFE = timedelta(days=1)  # a run by hand that has not begun or ended by then never will
 _MAX_ERROR = 200
 
 
@@ -36,10 +43,28 @@ class StaleEpochError(ConflictError):
 class JobOutcome(enum.StrEnum):
     """How a run ended, or that it has not."""
 
+    ASKED = "asked"  # somebody wants it; the runner has not begun
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     LOST = "lost"  # its runner died or lost the lease
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A line of the timetable, as doors see it that may not know the jobs.
+
+    Args:
+        name: of the job.
+        following: gives the first slot after an instant.
+        every_minutes: how often it is due; None where once a day.
+        daily_at: at which local time; None where more often.
+    """
+
+    name: str
+    following: Callable[[datetime, ZoneInfo], datetime]
+    every_minutes: int | None = None
+    daily_at: time | None = None
 
 
 class JobLease(Base):
@@ -135,7 +160,9 @@ def hold_epoch(epoch: int) -> None:
         raise StaleEpochError(epoch=epoch)
 
 
-def claim(job: str, slot: datetime, *, epoch: int, now: datetime) -> int | None:
+def claim(
+    job: str, slot: datetime, *, epoch: int, now: datetime, outcome: JobOutcome = JobOutcome.RUNNING
+) -> int | None:
     """Claim one slot of a job; returns the run's id, None where somebody has it.
 
     Args:
@@ -143,17 +170,60 @@ def claim(job: str, slot: datetime, *, epoch: int, now: datetime) -> int | None:
         slot: the instant it was due.
         epoch: of the lease that the runner holds, or :data:`BY_HAND`.
         now: the instant.
+        outcome: how it stands.
 
     Raises:
         StaleEpochError: another has taken the lease over.
     """
     hold_epoch(epoch)
-    write = _upsert(JobRun).values(
-        job=job, slot=slot, epoch=epoch, started_at=now, outcome=JobOutcome.RUNNING, counts={}
-    )
+    write = _upsert(JobRun).values(job=job, slot=slot, epoch=epoch, started_at=now, outcome=outcome, counts={})
     write = write.on_conflict_do_nothing(index_elements=["job", "slot"]).returning(JobRun.id)
     found: int | None = db.session.execute(write).scalar()
     return found
+
+
+def claim_by_hand(job: str, *, now: datetime, outcome: JobOutcome = JobOutcome.RUNNING) -> int:
+    """Make a run that a person asked for; returns its id."""
+    slot = now
+    while (run_id := claim(job, slot, epoch=BY_HAND, now=now, outcome=outcome)) is None:
+        slot += timedelta(microseconds=1)  # the very instant is taken: the next one is as good
+    return run_id
+
+
+def ask(job: str, *, by: Principal, now: datetime) -> int:
+    """Have a job run soon; returns the run that will. Whoever asks again while it waits asks for the same one.
+
+    Args:
+        job: a name of the timetable.
+        by: who wants it.
+        now: the instant.
+
+    Raises:
+        ForbiddenError: ``by`` may not run jobs.
+    """
+    require(by, Permission.RUN_JOBS)
+    take_turn(f"ask:{job}")
+    waiting = next((run_id for run_id, name in asked(now=now) if name == job), None)
+    if waiting is not None:
+        return waiting
+    run_id = claim_by_hand(job, now=now, outcome=JobOutcome.ASKED)
+    audit.record(by, "jobs.run-by-hand", subject=f"job-run:{run_id}", now=now, job=job)
+    return run_id
+
+
+def asked(*, now: datetime) -> Sequence[tuple[int, str]]:
+    """Return the runs that wait for the runner, and their jobs, the oldest first; one statement."""
+    query = select(JobRun.id, JobRun.job).where(
+        JobRun.outcome == JobOutcome.ASKED, JobRun.started_at > now - _BY_HAND_LIFE
+    )
+    return [(row.id, row.job) for row in db.session.execute(query.order_by(JobRun.id))]
+
+
+def begin(run_id: int, *, now: datetime) -> bool:
+    """Begin a run that waits; False where another has begun it or given it up."""
+    query = update(JobRun).where(JobRun.id == run_id, JobRun.outcome == JobOutcome.ASKED)
+    begun = query.values(outcome=JobOutcome.RUNNING, started_at=now).execution_options(synchronize_session=False)
+    return bool(db.session.execute(begun).rowcount)  # type: ignore[attr-defined]
 
 
 def finish(
@@ -192,16 +262,22 @@ def mark_lost(*, now: datetime) -> int:
     )
     query = (
         update(JobRun)
-        .where(JobRun.outcome == JobOutcome.RUNNING, given_up)
+        .where(JobRun.outcome.in_([JobOutcome.RUNNING, JobOutcome.ASKED]), given_up)
         .values(outcome=JobOutcome.LOST, ended_at=now)
         .execution_options(synchronize_session=False)
     )
     return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
 
 
-def latest_by_job() -> dict[str, JobRun]:
-    """Return each job's newest run, by its name; one statement."""
-    newest = select(func.max(JobRun.id)).group_by(JobRun.job)
+def latest_by_job(names: Collection[str]) -> dict[str, JobRun]:
+    """Return the newest run of each of these jobs that has one, by its name; one statement.
+
+    Each is looked up by its index: a month's runs are too many to go through for a page.
+    """
+    newest = [
+        select(JobRun.id).where(JobRun.job == name).order_by(JobRun.slot.desc()).limit(1).scalar_subquery()
+        for name in names
+    ]
     return {run.job: run for run in db.session.scalars(select(JobRun).where(JobRun.id.in_(newest)))}
 
 
@@ -211,11 +287,28 @@ def last_done(job: str) -> datetime | None:
     return db.session.scalar(query)
 
 
-def runs(job: str | None = None, *, limit: int = 50) -> Sequence[JobRun]:
-    """Return the newest runs first, at most ``limit``, optionally of one job."""
+def runs(
+    job: str | None = None,
+    *,
+    limit: int = 50,
+    before: int | None = None,
+    outcomes: Collection[JobOutcome] | None = None,
+) -> Sequence[JobRun]:
+    """Return the newest runs first.
+
+    Args:
+        job: only this one's.
+        limit: at most so many.
+        before: only those older than the run of this id.
+        outcomes: only those that ended so.
+    """
     query = select(JobRun).order_by(JobRun.id.desc()).limit(limit)
     if job is not None:
         query = query.where(JobRun.job == job)
+    if before is not None:
+        query = query.where(JobRun.id < before)
+    if outcomes is not None:
+        query = query.where(JobRun.outcome.in_(outcomes))
     return db.session.scalars(query).all()
 
 

@@ -28,6 +28,7 @@ from fleet.compliance import review
 from fleet.config import Config
 from fleet.db import db, engine_options, prepare_sqlite
 from fleet.devices import holders
+from fleet.jobs import timetable
 from fleet.lessons import following
 
 
@@ -66,6 +67,7 @@ def create_app(
         SECRET_KEY=crypto.read_or_create(config.secrets_dir / "session.key", secrets.token_bytes(32)),
     )
     app.extensions["fleet_config"] = config
+    app.extensions["fleet_timetable"] = timetable.scheduled()  # for the pages, which may not know the jobs
     with app.app_context():
         holders.follow_changes()
         materialise.follow_changes()

@@ -24,7 +24,7 @@ def list_jobs(*, as_json: bool) -> None:
     """List the jobs: when they run, how they last did."""
     now = clock.now()
     with application(writes=False) as config:
-        last = job_runs.latest_by_job()
+        last = job_runs.latest_by_job([job.name for job in TIMETABLE])
         rows = [
             {
                 "name": job.name,

@@ -30,13 +30,14 @@ from flask import Flask
 from fleet import audit, clock, job_runs
 from fleet.access import Permission, Principal, require
 from fleet.config import Config
-from fleet.db import run_followers, transaction
+from fleet.db import reading, run_followers, transaction
 from fleet.job_runs import BY_HAND, JobOutcome, StaleEpochError
 from fleet.jobs.timetable import TIMETABLE, Job, find
 from fleet.jobs.when import When
 
 LEASE_LIFE = timedelta(seconds=60)
 BEAT = timedelta(seconds=15)
+ASKED_EVERY = timedelta(seconds=3)  # who pressed a button looks at the page
 # A transaction of a suspended process ends by itself about when its lease does.
 IDLE_LIMIT = LEASE_LIFE
 _WORKERS = 2  # so that a long job does not hold back the ones due each minute
@@ -147,14 +148,11 @@ def run_now(
         NotFoundError: there is no such job.
     """
     require(by, Permission.RUN_JOBS)
-    job, slot = find(name, timetable), now()
+    job, began_at = find(name, timetable), now()
     with app.app_context():
         with _bounded_transaction():
-            run_id = job_runs.claim(name, slot, epoch=BY_HAND, now=slot)
-            while run_id is None:  # the very instant is taken: the next one is as good
-                slot += timedelta(microseconds=1)
-                run_id = job_runs.claim(name, slot, epoch=BY_HAND, now=slot)
-            audit.record(by, "jobs.run-by-hand", subject=f"job-run:{run_id}", now=slot, job=name)
+            run_id = job_runs.claim_by_hand(name, now=began_at)
+            audit.record(by, "jobs.run-by-hand", subject=f"job-run:{run_id}", now=began_at, job=name)
         return _perform(_Run(job, run_id, BY_HAND, app.extensions["fleet_config"], now, lambda: False))
 
 
@@ -191,6 +189,7 @@ class Runner:
     ) -> None:
         self._app, self._now, self._life = app, now, life
         self._config: Config = app.extensions["fleet_config"]
+        self._timetable = tuple(timetable)
         self.holder = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(8)}"
         self.epoch: int | None = None
         self._stopping = threading.Event()
@@ -207,6 +206,10 @@ class Runner:
         self._scheduler.add_job(
             self.beat, IntervalTrigger(seconds=beat.total_seconds(), timezone=self._config.timezone),
             name="lease", executor="lease", next_run_time=clock.now(),
+        )  # fmt: skip
+        self._scheduler.add_job(
+            self.run_asked, IntervalTrigger(seconds=ASKED_EVERY.total_seconds(), timezone=self._config.timezone),
+            name="asked",
         )  # fmt: skip
 
     def start(self) -> None:
@@ -254,14 +257,31 @@ class Runner:
                 run_id = job_runs.claim(job.name, slot, epoch=epoch, now=now)
             if run_id is None:
                 return None
-            result = _perform(_Run(job, run_id, epoch, self._config, self._now, self._stopping.is_set))
-            told = {"job": job.name, "outcome": result.outcome.value, "counts": result.counts}
-            if result.error is None:  # most runs find nothing to do; the history has them all
-                (_log.info if any(result.counts.values()) else _log.debug)("job done", **told)
-            else:
-                _log.error("job not done", **told, error=result.error, where=result.where)
-            return result
+            return self._perform(job, run_id, epoch)
         return None
+
+    def run_asked(self) -> None:
+        """Run what people have asked for, unless this process has no lease."""
+        if self.epoch is None or self._stopping.is_set():
+            return
+        known = {job.name: job for job in self._timetable}
+        with self._last_resort("asked"), self._app.app_context():
+            with reading():
+                waiting = [(run_id, known[name]) for run_id, name in job_runs.asked(now=self._now()) if name in known]
+            for run_id, job in waiting:
+                with _bounded_transaction():
+                    is_ours = not self._stopping.is_set() and job_runs.begin(run_id, now=self._now())
+                if is_ours:
+                    self._perform(job, run_id, BY_HAND)
+
+    def _perform(self, job: Job, run_id: int, epoch: int) -> Result:
+        result = _perform(_Run(job, run_id, epoch, self._config, self._now, self._stopping.is_set))
+        told = {"job": job.name, "outcome": result.outcome.value, "counts": result.counts}
+        if result.error is None:  # most runs find nothing to do; the history has them all
+            (_log.info if any(result.counts.values()) else _log.debug)("job done", **told)
+        else:
+            _log.error("job not done", **told, error=result.error, where=result.where)
+        return result
 
     @contextmanager
     def _last_resort(self, what: str) -> Iterator[None]:

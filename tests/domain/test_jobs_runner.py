@@ -397,7 +397,7 @@ def test_a_runner_lives_through_failing_jobs_and_a_database_that_is_away(
     until(lambda: done_runs(app) >= 3)
     runner.stop()
     with app.app_context(), reading():
-        assert job_runs.latest_by_job()["fail"].outcome is JobOutcome.FAILED
+        assert job_runs.latest_by_job(["fail"])["fail"].outcome is JobOutcome.FAILED
 
     away = make_app(FLEET_DATABASE_URL=f"sqlite:///{tmp_path / 'empty.sqlite3'}")
     without = Runner(away, [OFTEN], **SHORT)

@@ -4,11 +4,12 @@ Invariant: a field is kept only if it is named in :data:`PUBLIC_FIELDS`; anythin
 pupil's name, token or secret can slip in by way of a new caller. Not here: technical logs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, delete, select
+from sqlalchemy import String, and_, delete, false, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.access import Permission, Principal, require
@@ -60,16 +61,58 @@ def record(by: Principal, action: str, *, subject: str, now: datetime, **fields:
     )
 
 
-def latest(limit: int = 100, *, action: str | None = None, by: Principal) -> Sequence[AuditEntry]:
-    """Return the newest lines first, at most ``limit``, optionally of one action.
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which lines are meant; None narrows nothing, an empty collection leaves none.
+
+    Args:
+        action: this one, such as ``tickets.created``, or with a dot at its end all of an area: ``tickets.``.
+        subjects: what was acted on is one of these, such as ``ticket:17``.
+        actors: who acted is one of these: kind and id, or a kind and None for all of it.
+        since: not before.
+        until: before.
+    """
+
+    action: str | None = None
+    subjects: Collection[str] | None = None
+    actors: Collection[tuple[str, str | None]] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def lines(
+    given: Filter | None = None, *, by: Principal, limit: int = 100, before: int | None = None
+) -> Sequence[AuditEntry]:
+    """Return the newest lines first; one statement.
+
+    Args:
+        given: which of them; all where not given.
+        by: who reads.
+        limit: at most so many.
+        before: only lines older than the one of this id, so that the next page begins where this one ended.
 
     Raises:
         ForbiddenError: ``by`` may not read the audit.
     """
     require(by, Permission.READ_AUDIT)
+    given = given or Filter()
     query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
-    if action is not None:
-        query = query.where(AuditEntry.action == action)
+    if before is not None:
+        query = query.where(AuditEntry.id < before)
+    if given.action is not None:
+        is_area = given.action.endswith(".")
+        action = AuditEntry.action
+        query = query.where(action.startswith(given.action, autoescape=True) if is_area else action == given.action)
+    if given.subjects is not None:
+        query = query.where(AuditEntry.subject.in_(given.subjects))
+    if given.actors is not None:
+        kind, number = AuditEntry.actor_kind, AuditEntry.actor_id
+        each = [and_(kind == one, *([] if of is None else [number == of])) for one, of in given.actors]
+        query = query.where(or_(false(), *each))
+    if given.since is not None:
+        query = query.where(AuditEntry.at >= given.since)
+    if given.until is not None:
+        query = query.where(AuditEntry.at < given.until)
     return db.session.scalars(query).all()
 
 

@@ -220,4 +220,4 @@ def known_key(of: Device, name: str = "") -> str:
 
 def audited(limit: int = 100, *, action: str | None = None) -> Sequence[audit.AuditEntry]:
     """Return the newest lines of the audit, as somebody with a shell on the server reads them."""
-    return audit.latest(limit, action=action, by=Principal.command_line())
+    return audit.lines(audit.Filter(action=action), limit=limit, by=Principal.command_line())

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from fleet import audit
 from fleet.access import Principal
+from fleet.cli.moments import Moment, instant
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_table
 from fleet.cli.refusals import printable
 
@@ -25,12 +27,16 @@ def group() -> None:
     show_default=True,
     help="How many lines, newest first.",
 )
-@click.option("--action", help="Only this action, such as tickets.created.")
+@click.option("--action", help="Only this action, such as tickets.created, or all of an area: tickets.")
+@click.option("--subject", help="Only what was done to this, such as device:17.")
+@click.option("--by", "actor", help="Only what this one did: account:17, a kind such as job, or cli.")
+@click.option("--since", type=Moment(), help="Not before this local time.")
+@click.option("--until", type=Moment(), help="Before this local time.")
 @json_option
-def list_entries(limit: int, action: str | None, *, as_json: bool) -> None:
+def list_entries(limit: int, action: str | None, *, as_json: bool, **narrowed: Any) -> None:
     """List the newest lines of the audit."""
     by = Principal.command_line()
-    with application(writes=False):
+    with application(writes=False) as config:
         rows: list[dict[str, Any]] = [
             {
                 "at": entry.at,
@@ -39,14 +45,33 @@ def list_entries(limit: int, action: str | None, *, as_json: bool) -> None:
                 "subject": entry.subject,
                 "fields": entry.fields,
             }
-            for entry in audit.latest(limit, action=action, by=by)
+            for entry in audit.lines(_filter(action, config.timezone, **narrowed), limit=limit, by=by)
         ]
         known = audit.actions(by=by) if action is not None and not rows else ()
-    if action is not None and not rows:
+    if action is not None and not rows and action not in known:
         there = f"there are: {', '.join(known)}" if known else "there are no lines at all"
         click.echo(f"fleet: the audit has no line of the action {printable(action)}; {there}", err=True)
     shown = rows if as_json else [{**row, "fields": _local(row["fields"])} for row in rows]
     show_table(shown, ["at", "by", "action", "subject", "fields"], as_json=as_json)
+
+
+def _filter(
+    action: str | None,
+    timezone: ZoneInfo,
+    *,
+    subject: str | None,
+    actor: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> audit.Filter:
+    kind, colon, number = (actor or "").partition(":")
+    return audit.Filter(
+        action=action,
+        subjects=[subject] if subject is not None else None,
+        actors=[(kind, number if colon else None)] if actor is not None else None,
+        since=instant(since, timezone),
+        until=instant(until, timezone),
+    )
 
 
 def _local(fields: Mapping[str, Any]) -> dict[str, Any]:

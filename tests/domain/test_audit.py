@@ -1,5 +1,8 @@
 """The audit keeps declared fields and nothing else."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from flask import Flask
 
@@ -29,8 +32,46 @@ def test_a_field_not_declared_public_is_refused(app: Flask, cli_principal: Princ
 
 def test_only_who_may_read_the_audit_reads_it(app: Flask) -> None:
     with pytest.raises(ForbiddenError):
-        audit.latest(by=Principal("account", "1", grants=(Grant(Role.SCHOOL_IT, None),)))
+        audit.lines(by=Principal("account", "1", grants=(Grant(Role.SCHOOL_IT, None),)))
 
 
 def test_the_outer_transaction_undoes_each_test(app: Flask) -> None:
     assert factories.audited() == []
+
+
+def test_lines_are_found_by_what_who_and_when(app: Flask, cli_principal: Principal) -> None:
+    kari, ola = Principal("account", "1"), Principal("account", "2")
+    told = [
+        (kari, "tickets.created", "ticket:1", 0), (ola, "tickets.revoked", "ticket:1", 1),
+        (Principal.job("retention"), "ticketsx.other", "ticket:2", 2), (cli_principal, "devices.moved", "device:1", 3),
+    ]  # fmt: skip
+    with transaction():
+        for by, action, subject, hours in told:
+            audit.record(by, action, subject=subject, now=NOW + timedelta(hours=hours))
+
+    def found(**given: Any) -> list[str]:
+        return [line.action for line in audit.lines(audit.Filter(**given), by=cli_principal)]
+
+    everything = [action for _by, action, _subject, _hours in reversed(told)]
+    assert found() == everything
+    assert found(action="tickets.") == ["tickets.revoked", "tickets.created"]
+    assert found(action="tickets.created") == ["tickets.created"]
+    assert found(action="tickets_.") == []
+    assert found(subjects=["ticket:1", "device:1"]) == ["devices.moved", "tickets.revoked", "tickets.created"]
+    assert found(subjects=[]) == found(actors=[]) == []
+    assert found(actors=[("account", None)]) == ["tickets.revoked", "tickets.created"]
+    assert found(actors=[("account", "2"), ("cli", None)]) == ["devices.moved", "tickets.revoked"]
+    hour = timedelta(hours=1)
+    assert found(since=NOW + hour, until=NOW + 3 * hour) == ["ticketsx.other", "tickets.revoked"]
+    assert found(action="tickets.", actors=[("account", "1")], until=NOW + hour) == ["tickets.created"]
+
+
+def test_next_page_begins_where_the_last_one_ended(app: Flask, cli_principal: Principal) -> None:
+    with transaction():
+        for number in range(5):
+            audit.record(cli_principal, "tickets.created", subject=f"ticket:{number}", now=NOW)
+    first = audit.lines(by=cli_principal, limit=3)
+    with transaction():
+        audit.record(cli_principal, "tickets.created", subject="ticket:new", now=NOW)
+    second = audit.lines(by=cli_principal, limit=3, before=first[-1].id)
+    assert [line.subject for line in second] == ["ticket:1", "ticket:0"]

@@ -1,6 +1,7 @@
 """``fleet audit``: who did what, newest first."""
 
 import json
+from datetime import timedelta
 
 from flask import Flask
 
@@ -63,3 +64,19 @@ def test_no_text_of_a_tablet_steers_the_terminal(app: Flask) -> None:
     shown = run(app, "audit", "list").output
     assert "\x1b" not in shown
     assert "serial:\\x1b[2J" in shown
+
+
+def test_lines_are_narrowed_by_who_what_and_when(app: Flask) -> None:
+    recorded()
+    with transaction():
+        audit.record(Principal("account", "7"), "orders.queued", subject="order:2", now=NOW + timedelta(days=1))
+
+    def subjects(*words: str) -> list[str]:
+        return [row["subject"] for row in json.loads(run(app, "audit", "list", *words, "--json").output)]
+
+    assert subjects("--action", "orders.") == ["order:2", "order:1"]
+    assert subjects("--subject", "ticket:1") == ["ticket:1"]
+    assert subjects("--by", "account:7") == subjects("--by", "account") == ["order:2"]
+    assert subjects("--by", "cli") == ["ticket:1"]
+    assert subjects("--since", "15.09.2026") == ["order:2"]
+    assert subjects("--until", "2026-09-15") == ["order:1", "ticket:1"]

@@ -164,6 +164,18 @@ def save_draft(given: library.Profile, *, based_on: str | None = None, by: Princ
     return draft
 
 
+def rename(profile: Profile, title: str, *, by: Principal, now: datetime) -> None:
+    """Give a profile another title; its settings and versions stay.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit profiles.
+    """
+    require(by, Permission.EDIT_PROFILES)
+    take_turn("profiles")
+    profile.title = title
+    audit.record(by, "profiles.renamed", subject=f"profile:{profile.id}", now=now, profile=profile.name)
+
+
 def discard_draft(profile: Profile, *, based_on: str | None = None, by: Principal, now: datetime) -> None:
     """Throw a profile's draft away, and the profile with it where it has nothing else.
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -12,7 +13,9 @@ from fleet.access import Principal
 from fleet.compliance.models import Finding, FindingKind
 from fleet.db import db, id_set
 from fleet.devices import queries as devices
-from fleet.devices.models import Device
+from fleet.devices.models import Device, DeviceState
+from fleet.devices.search import is_pupil
+from fleet.schools.models import ClassKind, Membership, School, SchoolClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,9 @@ class Filter:
     school_id: int | None = None
     class_id: int | None = None
     device_id: int | None = None
+
+
+_SILENT = Filter(kind=FindingKind.SILENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,50 @@ def counts(*, by: Principal) -> dict[FindingKind, int]:
     query: Any = select(Finding.kind, func.count()).group_by(Finding.kind)
     found = {row[0]: row[1] for row in db.session.execute(_open(query, Filter(), by))}
     return {kind: found.get(kind, 0) for kind in FindingKind}
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The silent tablets of one class, or of those of a school that are in none.
+
+    ``since`` is when the last of them was heard from, None where none ever was.
+    """
+
+    school_id: int | None
+    school: str | None
+    class_id: int | None
+    class_title: str | None
+    tablets: int
+    since: datetime | None
+
+
+def silences(*, by: Principal, limit: int) -> Sequence[Silence]:
+    """Return where the silent tablets are that ``by`` may see, most of them first; one statement.
+
+    A tablet is of the class it stands in, else of its pupil's basic class, the first by title of several.
+
+    Args:
+        by: who asks.
+        limit: at most so many places.
+    """
+    own: Any = Finding.device
+    found = _open(
+        select(Device.school_id, _class_id(by.today).label("class_id"), DeviceState.last_seen_at), _SILENT, by
+    )
+    one = found.select_from(Finding).join(own).join(Device.state).subquery()
+    number, since = func.count(), func.max(one.c.last_seen_at)
+    columns: list[Any] = [one.c.school_id, School.name, one.c.class_id, SchoolClass.title, number, since]
+    query = select(*columns).select_from(one).outerjoin(School, School.id == one.c.school_id)
+    query = query.outerjoin(SchoolClass, SchoolClass.id == one.c.class_id).group_by(*columns[:4])
+    ordered = query.order_by(number.desc(), School.name, func.length(SchoolClass.title), SchoolClass.title)
+    return [Silence(*row) for row in db.session.execute(ordered.limit(limit))]
+
+
+def _class_id(on: date | None) -> Any:
+    pupils = select(SchoolClass.id).join(Membership, Membership.class_id == SchoolClass.id).correlate(Device)
+    basic = pupils.where(Membership.person_id == Device.person_id, SchoolClass.kind == ClassKind.BASIC, *is_pupil(on))
+    first = basic.order_by(SchoolClass.title, SchoolClass.id).limit(1)
+    return func.coalesce(Device.class_id, first.scalar_subquery())
 
 
 def kinds_of(device_ids: Collection[int]) -> dict[int, list[FindingKind]]:

@@ -4,9 +4,12 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
+from fleet.access import Principal
 from fleet.db import among, db
+from fleet.devices import queries as devices
+from fleet.devices.models import Device
 from fleet.lessons.models import Lesson, LessonTablet
 
 
@@ -22,3 +25,10 @@ def tablets(now: datetime) -> Select[Any]:
 def among_these(device_ids: Collection[int], now: datetime) -> frozenset[int]:
     """Return those of these tablets that are in a running lesson; one statement."""
     return frozenset(db.session.scalars(tablets(now).where(among(LessonTablet.device_id, device_ids))))
+
+
+def by_school(*, by: Principal, now: datetime) -> dict[int | None, int]:
+    """Return how many of the tablets ``by`` may see are in a running lesson, by their school; one statement."""
+    seen = devices.matching(devices.Filter(within=tablets(now)), by=by)
+    query: Any = select(Device.school_id, func.count()).where(Device.id.in_(seen)).group_by(Device.school_id)
+    return {row[0]: row[1] for row in db.session.execute(query)}

@@ -10,6 +10,7 @@ from fleet.compliance import queries
 from fleet.compliance.models import Finding, FindingKind
 from fleet.db import db
 from fleet.devices.models import Device
+from fleet.schools.models import ClassKind
 from tests import factories
 from tests.conftest import NOW
 
@@ -97,3 +98,29 @@ def test_counts_name_every_kind_and_leave_out_what_is_closed(app: Flask) -> None
     find(device, FindingKind.CLOCK_WRONG, closed=True)
     expected = dict.fromkeys(FindingKind, 0) | {FindingKind.STORAGE_LOW: 1}
     assert queries.counts(by=ADMIN) == expected
+
+
+def test_silent_tablets_are_told_by_class_with_when_the_last_was_heard_from(app: Flask, statements: list[str]) -> None:
+    kjenn, rasta = factories.school("Kjenn skole"), factories.school("Rasta skole")
+    klass, teaching = factories.school_class(kjenn, "8B"), factories.school_class(kjenn, "MAT 8B", ClassKind.TEACHING)
+    pupil = factories.pupil(kjenn)
+    for one in (teaching, klass):
+        factories.membership(pupil, one)
+    own, of_set = factories.device(kjenn, person=pupil), factories.device(kjenn, class_id=klass.id)
+    own.state.last_seen_at, of_set.state.last_seen_at = NOW - timedelta(days=3), NOW - timedelta(days=2)
+    never, elsewhere = factories.device(kjenn), factories.device(rasta)
+    elsewhere.state.last_seen_at = NOW
+    for device in (own, of_set, never, elsewhere):
+        find(device, FindingKind.SILENT)
+    find(factories.device(kjenn, class_id=klass.id), FindingKind.SILENT, closed=True)
+    find(factories.device(kjenn, class_id=klass.id), FindingKind.STORAGE_LOW)
+    statements.clear()
+    of_class = queries.Silence(kjenn.id, "Kjenn skole", klass.id, "8B", 2, NOW - timedelta(days=2))
+    of_school = queries.Silence(kjenn.id, "Kjenn skole", None, None, 1, None)
+    of_other = queries.Silence(rasta.id, "Rasta skole", None, None, 1, NOW)
+    assert queries.silences(by=ADMIN, limit=9) == [of_class, of_school, of_other]
+    assert len(statements) == 1
+    assert queries.silences(by=ADMIN, limit=1) == [of_class]
+    it_of_rasta = Principal("account", "2", (Grant(Role.SCHOOL_IT, rasta.id),))
+    assert queries.silences(by=it_of_rasta, limit=9) == [of_other]
+    assert queries.silences(by=Principal("account", "3"), limit=9) == []

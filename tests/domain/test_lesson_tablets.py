@@ -7,13 +7,13 @@ import pytest
 from flask import Flask
 
 from fleet import orders
-from fleet.access import Principal
+from fleet.access import Grant, Principal, Role
 from fleet.assignments.assigning import Place
 from fleet.db import changed, db, run_followers, transaction
 from fleet.devices import life as devices
 from fleet.devices.models import DeviceLife, DeviceState
 from fleet.errors import ForbiddenError, NotFoundError
-from fleet.lessons import life, ordering, sets, tablets, views
+from fleet.lessons import life, occupied, ordering, sets, tablets, views
 from fleet.lessons.life import LessonOverError
 from fleet.lessons.models import Lesson, Part, SetKind
 from fleet.orders import OrderKind, Wish
@@ -360,3 +360,17 @@ def test_followers_ask_little_where_no_tablet_is_in_a_lesson(app: Flask, stateme
         mine = [one for one in statements if "lesson" in one]
     assert len(mine) <= 3
     obeyed([], now=NOW)
+
+
+def test_tablets_in_lessons_now_are_counted_by_school(app: Flask, statements: list[str]) -> None:
+    with transaction():
+        room = lessons.room()
+        other = lessons.room("5C", school=make.school("Naboskolen"), count=1)
+        room.start(absent=[room.devices[0].person_id])
+        other.start()
+        statements.clear()
+        assert occupied.by_school(by=CLI, now=NOW + MINUTE) == {room.school.id: 2, other.school.id: 1}
+        assert len(statements) == 1
+        it_there = Principal("account", "9", grants=(Grant(Role.SCHOOL_IT, other.school.id),))
+        assert occupied.by_school(by=it_there, now=NOW + MINUTE) == {other.school.id: 1}
+        assert occupied.by_school(by=CLI, now=UNTIL) == {}

@@ -368,6 +368,7 @@ def test_tablets_in_lessons_now_are_counted_by_school(app: Flask, statements: li
         other = lessons.room("5C", school=make.school("Naboskolen"), count=1)
         room.start(absent=[room.devices[0].person_id])
         other.start()
+        db.session.flush()
         statements.clear()
         assert occupied.by_school(by=CLI, now=NOW + MINUTE) == {room.school.id: 2, other.school.id: 1}
         assert len(statements) == 1

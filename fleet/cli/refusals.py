@@ -341,6 +341,9 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("invalid", "assignment"): _bad_assignment,
         ("invalid", "language"): lambda data: f"choose one of {data.get('expected')}",
         ("invalid", "calendar day"): lambda data: f"{data.get('on')} cannot be set: give {data.get('expected')}",
+        ("invalid", "bells"): lambda data: (
+            f"these are no bell times: {data.get('reason')}; give {data.get('expected')}"
+        ),
         ("invalid", "school hours"): lambda data: f"these are no school hours: give {data.get('expected')}",
     }
 )

@@ -3,7 +3,7 @@
 import click
 
 from fleet.access import Principal
-from fleet.cli import schools_calendar, schools_deciding
+from fleet.cli import schools_bells, schools_calendar, schools_deciding
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.schools import queries
 
@@ -15,7 +15,12 @@ def group() -> None:
     """Look at schools."""
 
 
-for command in (schools_calendar.group, schools_deciding.networks, schools_deciding.longest_lesson):
+for command in (
+    schools_calendar.group,
+    schools_bells.command,
+    schools_deciding.networks,
+    schools_deciding.longest_lesson,
+):
     group.add_command(command)
 
 

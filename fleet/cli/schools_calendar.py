@@ -16,7 +16,7 @@ from fleet.schools import calendar as calendars
 from fleet.schools import calendar_editing, calendar_import, queries
 from fleet.schools.calendar import Calendar, Hours
 
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SHOWN_DAYS = 365
 
 _school_option = click.option("--school", help="One school's calendar; all schools' where it is left out.")
@@ -42,7 +42,7 @@ def show(school: str | None, since: date | None, until: date | None, *, as_json:
         first = since or clock.now().astimezone(config.timezone).date()
         last = until or first + timedelta(days=_SHOWN_DAYS)
         calendar = calendars.load(config.timezone)[_school_id(school)]
-        hours = [_hours_row(calendar, number) for number in range(len(_WEEKDAYS))]
+        hours = [_hours_row(calendar, number) for number in range(len(WEEKDAYS))]
         days = [
             {"on": day.on, "school_day": day.is_school_day, "title": day.title, "decided_by": day.origin.value}
             for day in calendar.special_days(first, last)
@@ -58,7 +58,7 @@ def show(school: str | None, since: date | None, until: date | None, *, as_json:
 def _hours_row(calendar: Calendar, weekday: int) -> dict[str, Any]:
     begin, end = calendar.weekday_hours(weekday)
     return {
-        "weekday": _WEEKDAYS[weekday],
+        "weekday": WEEKDAYS[weekday],
         "school": calendars.is_school_weekday(weekday),
         "decided": weekday in calendar.hours,
         "from": begin.isoformat("minutes"),
@@ -101,7 +101,7 @@ def remove_day(on: date, school: str | None) -> None:
     click.echo(f"{on.isoformat()} is as it was")
 
 
-class _HoursType(click.ParamType[Hours]):
+class HoursType(click.ParamType[Hours]):
     """Hours such as 08:15-14:30."""
 
     name = "HH:MM-HH:MM"
@@ -117,9 +117,9 @@ class _HoursType(click.ParamType[Hours]):
 
 
 @group.command("hours")
-@click.argument("hours", type=_HoursType(), required=False)
+@click.argument("hours", type=HoursType(), required=False)
 @click.option(
-    "--on", "weekdays", type=click.Choice(_WEEKDAYS), multiple=True,
+    "--on", "weekdays", type=click.Choice(WEEKDAYS), multiple=True,
     help="The weekday; may stand several times. Monday to Friday where it is left out.",
 )  # fmt: skip
 @click.option("--remove", is_flag=True, help="Take the decision back.")
@@ -130,9 +130,9 @@ def set_hours(hours: Hours | None, weekdays: tuple[str, ...], *, remove: bool, s
         raise click.UsageError("give either hours such as 08:15-14:30, or --remove")
     with application(writes=True):
         school_id, now = _school_id(school), clock.now()
-        for weekday in weekdays or _WEEKDAYS[:5]:
+        for weekday in weekdays or WEEKDAYS[:5]:
             calendar_editing.set_hours(
-                _WEEKDAYS.index(weekday), hours, school_id=school_id, by=Principal.command_line(), now=now
+                WEEKDAYS.index(weekday), hours, school_id=school_id, by=Principal.command_line(), now=now
             )
     click.echo("school hours are set" if hours is not None else "school hours are as they were")
 

@@ -270,3 +270,35 @@ def test_counting_uses_what_was_loaded(app: Flask) -> None:
     span = (datetime(2026, 10, 5, tzinfo=OSLO), datetime(2026, 10, 6, tzinfo=OSLO))
     assert found[kjenn.id].school_seconds_between(*span) == 0
     assert found[None].school_seconds_between(*span) == 6.25 * 3600
+
+
+def test_what_was_decided_before_can_be_put_back(app: Flask) -> None:
+    kjenn = add_school("Kjenn skole")
+    decide(MONDAY, None, title="Høstferie")
+    places = [(None, MONDAY), (None, TUESDAY), (kjenn.id, MONDAY)]
+    former = calendar_editing.decisions(places)
+    assert [one.title for one in former] == ["Høstferie", None, None]
+    decide(MONDAY, None, is_school_day=True, title="Skole likevel")
+    decide(TUESDAY, None)
+    decide(MONDAY, kjenn)
+    calendar_editing.put_back(former, by=ADMIN, now=NOW)
+    assert calendar_editing.decisions(places) == former
+    lines = len(audited())
+    calendar_editing.put_back(former, by=ADMIN, now=NOW)
+    assert len(audited()) == lines
+    assert calendar_editing.decisions([]) == []
+
+
+def test_only_who_may_decide_puts_back(app: Flask) -> None:
+    kjenn, rasta = add_school("Kjenn skole"), add_school("Rasta skole")
+    former = calendar_editing.decisions([(kjenn.id, MONDAY)])
+    decide(MONDAY, kjenn)
+    with pytest.raises(ForbiddenError):
+        calendar_editing.put_back(former, by=school_it(rasta), now=NOW)
+
+
+def test_own_hours_are_those_a_place_has_decided_itself(app: Flask) -> None:
+    kjenn = add_school("Kjenn skole")
+    early = (time(8), time(13))
+    calendar_editing.set_hours(0, early, school_id=None, by=ADMIN, now=NOW)
+    assert (calendar_editing.own_hours(None), calendar_editing.own_hours(kjenn.id)) == ({0: early}, {})

@@ -10,7 +10,7 @@ from fleet.db import db, transaction
 from fleet.errors import ForbiddenError, InvalidError, NotFoundError
 from fleet.schools import deciding
 from fleet.schools.models import School
-from fleet.schools.queries import ensure_municipality
+from fleet.schools.queries import ensure_municipality, municipality
 from tests import factories as make
 from tests.conftest import NOW
 from tests.races import together
@@ -141,3 +141,26 @@ def test_the_same_decided_by_many_at_once_is_decided_once(own_app: Flask) -> Non
         assert sorted(line.action for line in make.audited()) == [
             "orders.second-person-off", "schools.longest-lesson-set",
         ]  # fmt: skip
+
+
+def test_the_municipality_is_named_by_who_may_and_what_is_no_name_is_refused(app: Flask) -> None:
+    with transaction():
+        deciding.rename("  Prøve kommune ", by=CLI, now=NOW)
+        deciding.rename("Prøve kommune", by=CLI, now=NOW)
+        for name in (" ", "x" * 121, "Linje\nto"):
+            with pytest.raises(InvalidError):
+                deciding.rename(name, by=CLI, now=NOW)
+        everywhere = Principal("account", "1", (Grant(Role.SCHOOL_IT, None),))
+        with pytest.raises(ForbiddenError, match="edit-municipality"):
+            deciding.rename("En annen", by=everywhere, now=NOW)
+    found = municipality()
+    assert found is not None
+    assert found.name == "Prøve kommune"
+    assert [one.action for one in make.audited()] == ["municipality.renamed"]
+
+
+def test_every_range_that_is_none_is_told_with_its_place() -> None:
+    found = deciding.network_faults(["10.20.0.0/16", "10.20", "2001:db8::/48", "10.0.0.0/7"])
+    assert [(place, error.data["found"], error.data.get("reason")) for place, error in found] == [
+        (1, "10.20", None), (3, "10.0.0.0/7", "wide"),
+    ]  # fmt: skip

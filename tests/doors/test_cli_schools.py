@@ -55,3 +55,22 @@ def test_one_class_is_shown_with_its_members(app: Flask) -> None:
     refused = run(app, "classes", "show", "1A")
     assert refused.exit_code == 3
     assert "several schools: say which" in refused.stderr
+
+
+def test_bell_times_are_told_day_by_day_shown_and_forgotten(app: Flask) -> None:
+    assert run(app, "schools", "bells", "Prøveskole 1").output == "no bell times are told\n"
+    assert run(app, "schools", "bells", "--set", "08:30-09:15", "--set", "09:25-10:10").exit_code == 0
+    assert "as the municipality says" in run(app, "schools", "bells", "prøveskole 1").output
+    assert run(app, "schools", "bells", "Prøveskole 1", "--set", "09:00-10:00", "--on", "wed").exit_code == 0
+    told = json.loads(run(app, "schools", "bells", "Prøveskole 1", "--json").output)
+    assert told["own"] is True
+    assert [(one["weekday"], one["from"]) for one in told["periods"]] == [
+        ("mon", "08:30"), ("mon", "09:25"), ("tue", "08:30"), ("tue", "09:25"), ("wed", "09:00"),
+        ("thu", "08:30"), ("thu", "09:25"), ("fri", "08:30"), ("fri", "09:25"),
+    ]  # fmt: skip
+    assert "as the municipality says" in run(app, "schools", "bells", "Prøveskole 1", "--forget").output
+    overlapping = run(app, "schools", "bells", "--set", "08:30-09:15", "--set", "09:00-10:00")
+    assert overlapping.exit_code != 0
+    assert "these are no bell times: overlap" in overlapping.output
+    for words in (["--set", "08:30-09:15", "--forget"], ["--on", "wed"]):
+        assert run(app, "schools", "bells", *words).exit_code == 2

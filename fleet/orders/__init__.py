@@ -2,7 +2,7 @@
 
 from fleet.orders.kinds import GENTLE, MAX_TEXT, PRIVILEGED, Wish
 from fleet.orders.models import OPEN, Order, OrderClosedError, OrderKind, OrderState
-from fleet.orders.queries import Filter, listed
+from fleet.orders.queries import Filter, count, listed
 from fleet.orders.queueing import (
     DEFAULT_LIFE,
     NotCarriedError,
@@ -18,6 +18,6 @@ from fleet.orders.travelling import expire, finish, follow_changes, forget, mark
 
 __all__ = [
     "DEFAULT_LIFE", "GENTLE", "MAX_TEXT", "OPEN", "PRIVILEGED", "Filter", "NotCarriedError", "Order",
-    "OrderClosedError", "OrderKind", "OrderState", "SamePersonError", "Wish", "approve", "decline", "expire", "find",
-    "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "recall", "withdraw",
+    "OrderClosedError", "OrderKind", "OrderState", "SamePersonError", "Wish", "approve", "count", "decline", "expire",
+    "find", "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "recall", "withdraw",
 ]  # fmt: skip

@@ -113,6 +113,11 @@ _CONTENT: Mapping[str, _Content] = MappingProxyType(
 )
 
 
+def fields(kind: OrderKind) -> tuple[str, ...]:
+    """Return the fields of a wish that a kind needs."""
+    return tuple(field for field, content in _CONTENT.items() if kind in content.kinds)
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is wished of a tablet: a kind, and what that kind needs.

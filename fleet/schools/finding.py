@@ -55,6 +55,29 @@ def seen_class(class_id: int, *, by: Principal) -> SchoolClass:
     return found
 
 
+def managed_schools(by: Principal) -> dict[int, str]:
+    """Return the names of the schools whose tablets ``by`` may manage, by id and in the order of the names."""
+    return {school.id: school.name for school in db.session.scalars(_managed(by).order_by(School.name))}
+
+
+def managed_school(school_id: int, *, by: Principal) -> School:
+    """Return the school of this number, if ``by`` may manage its tablets.
+
+    Raises:
+        NotFoundError: none, or not for ``by``.
+    """
+    found: School | None = db.session.scalars(_managed(by).where(School.id == school_id)).first()
+    if found is None:
+        raise NotFoundError(kind="school", name=str(school_id))
+    return found
+
+
+def _managed(by: Principal) -> Select[Any]:
+    visible = by.school_ids(Permission.MANAGE_DEVICES)
+    query = select(School).where(School.ended_at.is_(None))
+    return query if visible is None else query.where(School.id.in_(visible))
+
+
 def basic_classes(by: Principal, permission: Permission, *, school_id: int | None = None) -> Sequence[SchoolClass]:
     """Return the basic classes, with their schools, where ``by`` has a permission for everything; one statement."""
     visible = by.school_ids(permission)

@@ -54,11 +54,16 @@ def platform(one: Platform) -> str:
 def filter_state(one: str) -> str:
     """Name a state that tablets can be narrowed to."""
     return {
+        "enrolled": _("In use"),
         "findings": _("Needs a look"),
         "waiting": _("Waiting for its profile"),
+        "failed": _("Has its profile, not all settings"),
+        "lesson": _("In a lesson now"),
+        "hour": _("Heard from the last hour"),
+        "day": _("Heard from the last day"),
         "quiet": _("Not heard from the last day"),
-        "expected": _("Not enrolled yet"),
         "pending": _("Waits for approval"),
+        "expected": _("Not enrolled yet"),
         "lost": _("Lost"),
         "retired": _("Out of use"),
     }[one]

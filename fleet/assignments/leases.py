@@ -6,7 +6,7 @@ or moves one holds the turn ``assignments`` and has decided before which of two 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,6 +59,14 @@ def held(device_ids: Collection[int] | Select[Any], *, since: datetime) -> dict[
     for row in db.session.execute(query.order_by(LeasedTablet.device_id, LeasedTablet.starts_at)):
         found[row.device_id].append(Held(*row))
     return dict(found)
+
+
+def history(device_id: int, *, before: datetime, limit: int) -> Sequence[tuple[LeasedTablet, Lease]]:
+    """Return what a tablet was or is under since before an instant, newest first; one statement."""
+    query = select(LeasedTablet, Lease).join(Lease, Lease.id == LeasedTablet.lease_id)
+    query = query.where(LeasedTablet.device_id == device_id, LeasedTablet.starts_at < before)
+    rows = db.session.execute(query.order_by(LeasedTablet.starts_at.desc()).limit(limit))
+    return [(row.LeasedTablet, row.Lease) for row in rows]
 
 
 def grant(told: Iterable[Held]) -> None:

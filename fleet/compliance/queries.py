@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import contains_eager
 
 from fleet.access import Principal
@@ -126,6 +126,14 @@ def kinds_of(device_ids: Collection[int]) -> dict[int, list[FindingKind]]:
         for device_id, kind in db.session.execute(query.where(*mine)):
             found[device_id].append(kind)
     return dict(found)
+
+
+def history(device_id: int, *, before: datetime, limit: int) -> Sequence[Finding]:
+    """Return the findings of a tablet that the caller was given, opened or closed before an instant; one statement."""
+    query = select(Finding).where(
+        Finding.device_id == device_id, or_(Finding.opened_at < before, Finding.closed_at < before)
+    )
+    return db.session.scalars(query.order_by(Finding.opened_at.desc(), Finding.id.desc()).limit(limit)).all()
 
 
 def _open(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, union
-from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm import contains_eager, joinedload
 
 from fleet.access import Permission, Principal
 from fleet.db import db, id_set
@@ -71,7 +71,9 @@ def find_device(name: str, *, by: Principal) -> Device:
     told = name.strip()
     # SQLite's upper() knows ASCII only, so a tag with Norwegian letters is also compared as it is.
     has_tag = or_(Device.asset_tag == told, func.upper(Device.asset_tag) == told.upper())
-    query = _visible(select(Device).where(or_(Device.serial == told.upper(), has_tag)), by)
+    known = (Device.state, Device.school, Device.school_class, Device.person)
+    query = select(Device).options(*(joinedload(one) for one in known))
+    query = _visible(query.where(or_(Device.serial == told.upper(), has_tag)), by)
     found = db.session.scalars(query.order_by(Device.serial != told.upper()).limit(2)).all()
     if len(found) > 1 and found[0].serial != told.upper():
         raise NotFoundError(kind="tablet", name=name, reason="several have this asset tag: say the serial")

@@ -60,6 +60,18 @@ def preview(devices: Collection[Device], kind: OrderKind, *, by: Principal) -> P
     return Preview(kind, bulk.sort(devices, why_not), asks)
 
 
+def offered(device: Device, *, by: Principal) -> frozenset[OrderKind]:
+    """Return the kinds of order that ``by`` could wish of a tablet as it stands; one statement."""
+    channel = _channels([device.id]).get(device.id, "")
+    is_lost = device.life is DeviceLife.LOST
+    return frozenset(
+        kind
+        for kind in kinds.CARRIES.get(channel, ())
+        if by.may(kinds.permission(kind), school_id=device.school_id)
+        and (is_lost if kind is OrderKind.LOCATE else device.life is DeviceLife.ENROLLED)
+    )
+
+
 def _channels(ids: Collection[int]) -> dict[int, str]:
     query = select(Enrolment.device_id, Enrolment.channel)
     query = query.where(Enrolment.device_id.in_(id_set(ids)), Enrolment.ended_at.is_(None))

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
@@ -24,6 +25,7 @@ class Filter:
     school_id: int | None = None
     states: Collection[OrderState] | None = None
     kind: OrderKind | None = None
+    before: datetime | None = None  # queued before
 
 
 def listed(given: Filter, *, by: Principal, limit: int | None = None, offset: int = 0) -> Sequence[Order]:
@@ -53,6 +55,8 @@ def _matching(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
         query = query.where(Order.device_id == given.device_id)
     if given.states is not None:
         query = query.where(Order.state.in_(given.states))
+    if given.before is not None:
+        query = query.where(Order.queued_at < given.before)
     if given.kind is not None:
         query = query.where(Order.kind == given.kind)
     return query

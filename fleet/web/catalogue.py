@@ -62,6 +62,7 @@ def update(language: str) -> list[str]:
     for message in catalogue:
         if not message.id:
             continue
+        message.flags.discard("fuzzy")  # a text that got a plural waits for it: its form is empty, and named below
         if isinstance(message.id, str) and (told := own.get(message.id)):
             message.string = told
         elif language == _SOURCE:

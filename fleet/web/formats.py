@@ -1,6 +1,6 @@
 """Numbers, instants and sizes as people read them, in the page's language and the schools' local time."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from babel import dates, numbers
@@ -17,8 +17,8 @@ _JUST_NOW_S = 60
 
 def install(app: Flask) -> None:
     """Give templates these formats as filters."""
-    app.jinja_env.filters.update(ago=ago, instant=instant, iso=iso, number=number)
-    app.jinja_env.filters.update(gigabytes=gigabytes, percent=percent, clock_time=clock_time, hour=hour)
+    app.jinja_env.filters.update(ago=ago, duration=duration, instant=instant, iso=iso, number=number)
+    app.jinja_env.filters.update(gigabytes=gigabytes, percent=percent, clock_time=clock_time, hour=hour, day=day)
 
 
 def ago(moment: datetime) -> str:
@@ -50,6 +50,17 @@ def hour(moment: datetime) -> str:
     """Return the time of day, local, without seconds."""
     config: Config = current_app.extensions["fleet_config"]
     return dates.format_time(moment, "short", tzinfo=config.timezone, locale=locale())
+
+
+def day(on: date) -> str:
+    """Return a date with its weekday, such as "mandag 14. september"."""
+    return dates.format_date(on, _("EEEE d MMMM"), locale=locale())
+
+
+def weekday(one: int, *, is_short: bool = False) -> str:
+    """Return the name of a weekday (0 Monday … 6 Sunday)."""
+    names = dates.get_day_names("abbreviated" if is_short else "wide", context="stand-alone", locale=locale())
+    return str(names[one])
 
 
 def iso(moment: datetime) -> str:

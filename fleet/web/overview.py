@@ -1,90 +1,213 @@
-"""The overview: how all tablets one may see stand, school by school, and what needs a look."""
+"""Today: what needs whoever looks after schools, and how all tablets stand; for teachers, their classes' tablets."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from typing import Any
 
-from flask import url_for
+from flask import current_app, url_for
 
 from fleet import clock
-from fleet.access import Principal
+from fleet.access import Permission, Principal
 from fleet.compliance import queries as compliance
 from fleet.devices import queries as devices
 from fleet.devices.queries import Figures
+from fleet.lessons import occupied
+from fleet.reports import figures as reports
+from fleet.reports.figures import Day
 from fleet.schools import queries as schools
-from fleet.web import signed_in
+from fleet.schools.models import SchoolClass
+from fleet.web import charts, signed_in
 from fleet.web.blueprint import web
+from fleet.web.charts import Spark
+from fleet.web.needs import needs
 from fleet.web.pages import show
+from fleet.web.texts import translated as _
 
 _FINDINGS_SHOWN = 8
+_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A school's tablets; without ``school_id`` and ``name``, those that have no school, or all together."""
+
+    school_id: int | None
+    name: str | None
+    figures: Figures
+    in_lesson: int
+
+    @property
+    def in_order(self) -> float | None:
+        """The share of tablets without findings, from 0 to 1 and never rounded up; None where none is in use."""
+        enrolled = self.figures.enrolled
+        return 100 * (enrolled - self.figures.with_findings) // enrolled / 100 if enrolled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A number of now and its last weeks.
+
+    Args:
+        name: in the page.
+        colour: of the line.
+        title: what is counted.
+        value: how many now.
+        total: of how many; None where of none.
+        address: of the list behind the number.
+        about: the rest, in words, and the list behind that.
+        about_address: None where there is none.
+        spark: None before two days were counted.
+        counted: what the line counts, in words.
+    """
+
+    name: str
+    colour: str
+    title: str
+    value: int
+    total: int | None
+    address: str
+    about: str
+    about_address: str | None
+    spark: Spark | None
+    counted: str
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A school, or a teacher's class: where it leads, where those lead that need a look, and its tablets in figures."""
+    """A teacher's class: where it leads, where those lead that need a look, and its tablets in figures."""
 
     title: str
     address: str
     look_address: str
     figures: Figures
-    classes: int | None = None
-    school: str | None = None
+    school: str
 
 
 @web.get("/")
 def overview() -> str:
-    """Show the overview."""
+    """Show today."""
     by, now = signed_in.by(), clock.now()
-    findings = compliance.open_findings(compliance.Filter(), by=by, limit=_FINDINGS_SHOWN)
-    counts = compliance.counts(by=by)
-    school_cards, class_cards = _cards(by, now)
+    today = now.astimezone(signed_in.timezone()).date()
     municipality = schools.municipality()
+    told = {"today": today, "municipality": municipality.name if municipality is not None else None}
+    if by.school_ids(Permission.SEE_SCHOOL) == frozenset():
+        return show("overview", **told, is_it=False, **_of_teacher(by, now))
+    names = schools.visible(by)
+    by_school = devices.figures(by=by, now=now)
+    lessons = occupied.by_school(by=by, now=now)
+    rows, everything = _rows(names, by_school, lessons)
+    days = reports.trend(_DAYS, by=by, now=now, timezone=signed_in.timezone())
+    found = needs(
+        by=by,
+        now=now,
+        counts=compliance.counts(by=by),
+        pending_approval=everything.figures.pending_approval,
+        names=names,
+        municipality=municipality,
+    )
     return show(
         "overview",
-        municipality=municipality.name if municipality is not None else None,
-        figures=devices.totals(by=by, now=now),
-        school_cards=school_cards,
-        class_cards=class_cards,
-        findings=findings,
-        counts=counts,
-        count=sum(counts.values()),
-        roles={grant.role for grant in by.grants},
+        **told,
+        is_it=True,
+        needs=found,
+        rows=rows,
+        everything=everything,
+        trends=_trends(everything, days, today),
+        days=days[::-1],
+        class_cards=_class_cards(by, now, known=names),
     )
 
 
-def _cards(by: Principal, now: datetime) -> tuple[list[Card], list[Card]]:
-    """Return cards of the schools one looks after, and of the classes one teaches elsewhere."""
-    by_school = devices.figures(by=by, now=now)
-    seen = schools.schools(by)
-    school_cards = [_school_card(row, by_school) for row in seen]
-    if not by.own_class_ids:
-        return school_cards, []
-    by_class = devices.figures(by=by, now=now, group="class")
-    known = {row["id"] for row in seen}
-    own = [row for row in schools.classes(by) if row["id"] in by.own_class_ids and row["school_id"] not in known]
-    class_cards = [
-        Card(
-            row["title"],
-            _of_class(row),
-            _of_class(row, state="findings"),
-            by_class.get(row["id"], Figures()),
-            school=row["school"],
-        )
-        for row in own
+def _rows(
+    names: Mapping[int, str], by_school: Mapping[int | None, Figures], lessons: Mapping[int | None, int]
+) -> tuple[list[Row], Row]:
+    """Return a row for each school, one for tablets without any where there are such, and all of them together."""
+    rows = [
+        Row(number, name, by_school.get(number, Figures()), lessons.get(number, 0)) for number, name in names.items()
     ]
-    return school_cards, class_cards
+    if None in by_school:
+        rows.append(Row(None, None, by_school[None], lessons.get(None, 0)))
+    return rows, Row(None, None, _together([row.figures for row in rows]), sum(row.in_lesson for row in rows))
 
 
-def _school_card(row: dict[str, Any], by_school: dict[int | None, Figures]) -> Card:
-    figures = by_school.get(row["id"], Figures())
-    return Card(
-        row["name"],
-        url_for("web.school", school_id=row["id"]),
-        url_for("web.findings", school_id=row["id"]),
-        figures,
-        classes=row["classes"],
-    )
+def _together(parts: Sequence[Figures]) -> Figures:
+    """Return the sum of figures of different tablets, with the newest instant."""
+    numbers = [one.name for one in fields(Figures) if one.name != "last_seen_at"]
+    sums = {name: sum(getattr(one, name) for one in parts) for name in numbers}
+    seen = (one.last_seen_at for one in parts if one.last_seen_at is not None)
+    return Figures(**sums, last_seen_at=max(seen, default=None))
 
 
-def _of_class(row: dict[str, Any], *, state: str | None = None) -> str:
-    return url_for("web.school", school_id=row["school_id"], class_id=row["id"], state=state, _anchor="tablets-title")
+def _trends(row: Row, days: Sequence[Day], today: date) -> list[Trend]:
+    """Return the four numbers that say how the fleet stands."""
+
+    def line(counted: Callable[[Day], int]) -> Spark | None:
+        return charts.spark({one.on: counted(one) for one in days}, until=today, days=_DAYS)
+
+    def tablets(state: str) -> str:
+        return url_for("web.tablets", state=state)
+
+    one, hour = row.figures, tablets("hour")
+    compliant, waiting = one.enrolled - one.with_findings, one.pending
+    return [
+        Trend(
+            "seen", "info", _("Heard from the last day"), one.seen_last_day, one.enrolled, tablets("day"),
+            _("%(number)s the last hour", number=one.seen_last_hour), hour,
+            line(lambda day: day.seen), _("Tablets heard from, day by day"),
+        ),
+        Trend(
+            "applied", "success", _("Have their profile"), one.applied, one.enrolled, tablets("enrolled"),
+            _("%(number)s are waiting", number=waiting), tablets("waiting") if waiting else None,
+            line(lambda day: day.applied), _("Tablets with their profile, day by day"),
+        ),
+        Trend(
+            "compliant", "success", _("In order"), compliant, one.enrolled, tablets("enrolled"),
+            _("%(number)s need a look", number=one.with_findings), tablets("findings") if one.with_findings else None,
+            line(lambda day: day.compliant), _("Tablets without findings, day by day"),
+        ),
+        Trend(
+            "lessons", "accent", _("In a lesson now"), row.in_lesson, None, tablets("lesson"),
+            _("%(number)s lessons so far today", number=days[-1].lessons if days and days[-1].on == today else 0), None,
+            line(lambda day: day.lessons), _("Lessons, day by day"),
+        ),
+    ]  # fmt: skip
+
+
+def _of_teacher(by: Principal, now: datetime) -> dict[str, Any]:
+    """Return what the page needs for one who looks after no school."""
+    counts = compliance.counts(by=by)
+    return {
+        "figures": devices.totals(by=by, now=now),
+        "class_cards": _class_cards(by, now, known={}),
+        "findings": compliance.open_findings(compliance.Filter(), by=by, limit=_FINDINGS_SHOWN),
+        "counts": counts,
+        "count": sum(counts.values()),
+        "roles": {grant.role for grant in by.grants},
+    }
+
+
+def _class_cards(by: Principal, now: datetime, *, known: Mapping[int, str]) -> list[Card]:
+    """Return cards of the classes one teaches at schools that one does not look after anyway."""
+    if not by.own_class_ids:
+        return []
+    own = [one for one in schools.own_classes(by) if one.school_id not in known]
+    if not own:
+        return []
+    by_class = devices.figures(by=by, now=now, group="class")
+    return [
+        Card(
+            one.title,
+            _class_page(one),
+            f"{url_for('web.tablets', state='findings')}&class={one.id}",
+            by_class.get(one.id, Figures()),
+            one.school.name,
+        )
+        for one in own
+    ]
+
+
+def _class_page(one: SchoolClass) -> str:
+    if "web.school_class" in current_app.view_functions:
+        return url_for("web.school_class", class_id=one.id)
+    return url_for("web.school", school_id=one.school_id, class_id=one.id, _anchor="tablets-title")

@@ -8,6 +8,7 @@ from fleet.web import account as _account
 from fleet.web import (
     assets,
     bars,
+    charts,
     errors,
     formats,
     languages,
@@ -16,6 +17,7 @@ from fleet.web import (
     signed_in,
     words,
     words_calendar,
+    words_jobs,
     words_lessons,
     words_people,
     words_profiles,
@@ -25,6 +27,7 @@ from fleet.web import assignments as _assignments
 from fleet.web import choose_password as _choose_password
 from fleet.web import enrol as _enrol
 from fleet.web import findings as _findings
+from fleet.web import jobs as _jobs
 from fleet.web import lesson as _lesson
 from fleet.web import lesson_actions as _lesson_actions
 from fleet.web import lesson_calibration as _lesson_calibration
@@ -57,7 +60,7 @@ from fleet.web.blueprint import web
 SCREENS = (
     _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet, _tablet_actions, _tablets, _orders,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
-    _account, _people, _person,
+    _account, _people, _person, _jobs,
     _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments,
 )  # fmt: skip
@@ -72,6 +75,7 @@ def register(app: Flask) -> None:
         words=words, words_lessons=words_lessons, words_people=words_people, words_profiles=words_profiles, bars=bars
     )
     app.jinja_env.globals.update(words_tablets=words_tablets, words_calendar=words_calendar)
+    app.jinja_env.globals.update(words_jobs=words_jobs, charts=charts)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)

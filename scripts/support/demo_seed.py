@@ -1,6 +1,7 @@
 """Fill an empty server with the demo's municipality, through the same use cases that a municipality uses."""
 
 import json
+import random
 import secrets
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 import always_open
 import demo_data
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from agent_protocol.store import write_whole
 from fleet.access import Principal, Role
@@ -22,11 +23,13 @@ from fleet.devices import delivery, tickets
 from fleet.devices.models import Device, DeviceLife
 from fleet.lessons import plans, sets, sharing
 from fleet.people import accounts, passwords
+from fleet.reports.models import DayFigures
 from fleet.schools import deciding, queries
 from fleet.schools.roster import apply
 from profiles import catalogue
 
 TICKET_LIFE = timedelta(days=30)
+_DAYS_SHOWN = 30
 _BY = Principal.command_line()
 
 
@@ -78,6 +81,7 @@ def fill(app: Flask, path: Path, now: datetime) -> Notes:
         _tickets(notes, now)
         _accounts(notes, now)
         _lessons(config, now)
+        _figures(config, now)
         notes.save(path)
     return notes
 
@@ -152,6 +156,26 @@ def _lessons(config: Config, now: datetime) -> None:
             first, given, weekday=weekday, starts_at=time(hour), ends_at=time(hour, 45), holder_id=None, by=by, now=now,
             timezone=config.timezone,
         )  # fmt: skip
+
+
+def _figures(config: Config, now: datetime) -> None:
+    """Make up figures of the last month: a job would have counted them, had the demo run for so long."""
+    chance, today = random.Random(4), now.astimezone(config.timezone).date()  # noqa: S311 (figures to look at)
+    by_school = select(Device.school_id, func.count()).group_by(Device.school_id)
+    for school_id, tablets in db.session.execute(by_school).all():
+        compliant = 0.9
+        for back in range(1, _DAYS_SHOWN):
+            on = today - timedelta(days=back)
+            is_school_day = on.weekday() < 5
+            seen = chance.uniform(0.9, 0.98) if is_school_day else chance.uniform(0.03, 0.1)
+            compliant = min(0.98, max(0.85, compliant + chance.uniform(-0.02, 0.02)))
+            db.session.add(
+                DayFigures(
+                    school_id=school_id, on=on, tablets=tablets, enrolled=tablets, seen=round(tablets * seen),
+                    applied=round(tablets * chance.uniform(0.95, 0.99)), compliant=round(tablets * compliant),
+                    lessons=chance.randint(2, 6) if is_school_day else 0,
+                )
+            )  # fmt: skip
 
 
 def enrolled(app: Flask) -> int:

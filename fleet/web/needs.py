@@ -1,0 +1,216 @@
+"""What needs somebody now: a card each, the most pressing first, with as many as there are and the way to all of them.
+
+A card is shown only to who may do something about it, and only where there is something. Not here: lists behind them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import current_app, url_for
+from flask_babel import ngettext
+
+from fleet import job_runs, orders
+from fleet.access import Permission, Principal
+from fleet.compliance import queries as compliance
+from fleet.compliance.models import FindingKind
+from fleet.compliance.queries import Silence
+from fleet.devices import tickets
+from fleet.devices.models import Ticket
+from fleet.job_runs import JobOutcome, Scheduled
+from fleet.orders import OrderState
+from fleet.schools.models import Municipality
+from fleet.web import words, words_jobs
+from fleet.web.formats import day
+from fleet.web.signed_in import timezone
+from fleet.web.texts import translated as _
+
+LINES = 4  # of a card; the rest is behind its link
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a card: what, where it leads, something about it, and since when."""
+
+    words: str
+    address: str | None
+    about: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One card.
+
+    Args:
+        name: in the page, such as ``silent``.
+        colour: how pressing it is.
+        icon: its sign's name.
+        count: how many; None where there is nothing to count.
+        title: of what.
+        why: what it means, or what to do.
+        lines: some of them.
+        address: of the list behind it.
+        leads: what its link says.
+    """
+
+    name: str
+    colour: str
+    icon: str
+    count: int | None
+    title: str
+    why: str
+    lines: Sequence[Line]
+    address: str
+    leads: str
+
+
+def needs(
+    *,
+    by: Principal,
+    now: datetime,
+    counts: Mapping[FindingKind, int],
+    pending_approval: int,
+    names: Mapping[int, str],
+    municipality: Municipality | None,
+) -> list[Need]:
+    """Return the cards for whoever looks after schools.
+
+    Args:
+        by: who looks.
+        now: the instant.
+        counts: the open findings ``by`` may see.
+        pending_approval: how many tablets wait for approval.
+        names: of the schools ``by`` may see.
+        municipality: None where there is none yet.
+    """
+    found = [_silent(counts, by), _failed(counts)]
+    found += [_expiring(names, by, now), _pending(pending_approval, by), _asked(by), _jobs(by)]
+    return [*(one for one in found if one is not None), *_setup(by, municipality)]
+
+
+def _silent(counts: Mapping[FindingKind, int], by: Principal) -> Need | None:
+    number = counts[FindingKind.SILENT]
+    if not number:
+        return None
+    return Need(
+        "silent", words.BAD, "silent", number, ngettext("silent tablet", "silent tablets", number),
+        _("Not heard from for longer than expected in school hours."),
+        [_silence(one) for one in compliance.silences(by=by, limit=LINES)],
+        url_for("web.findings", kind=FindingKind.SILENT), _("Show all that are silent"),
+    )  # fmt: skip
+
+
+def _silence(one: Silence) -> Line:
+    told = [one.class_title, one.school] if one.class_title else [one.school or _("Without a school")]
+    about = ngettext("%(num)d tablet", "%(num)d tablets", one.tablets)
+    address = url_for("web.findings", kind=FindingKind.SILENT, school_id=one.school_id)
+    return Line(", ".join(part for part in told if part), address, about, one.since)
+
+
+def _failed(counts: Mapping[FindingKind, int]) -> Need | None:
+    kinds = [kind for kind in (FindingKind.PROFILE_MISSING, FindingKind.SETTINGS_FAILED) if counts[kind]]
+    number = sum(counts[kind] for kind in kinds)
+    if not number:
+        return None
+    lines = [
+        Line(
+            words.finding_title(kind),
+            url_for("web.findings", kind=kind),
+            ngettext("%(num)d tablet", "%(num)d tablets", counts[kind]),
+        )
+        for kind in kinds
+    ]
+    return Need(
+        "failed", words.BAD, "profile", number, ngettext("profile that failed", "profiles that failed", number),
+        _("The tablets do not have all that they shall have."), lines,
+        url_for("web.findings", kind=kinds[0]), _("Show which tablets"),
+    )  # fmt: skip
+
+
+def _expiring(names: Mapping[int, str], by: Principal, now: datetime) -> Need | None:
+    if by.school_ids(Permission.MANAGE_TICKETS) == frozenset():
+        return None
+    found = tickets.expiring(by=by, now=now)
+    if not found:
+        return None
+    return Need(
+        "tickets", words.WAITING, "qr", len(found), ngettext("ticket runs out", "tickets run out", len(found)),
+        _("They end within three days and have places left."), [_ticket(one, names) for one in found[:LINES]],
+        _address("enrolment", "overview"), _("Show the tickets"),
+    )  # fmt: skip
+
+
+def _ticket(one: Ticket, names: Mapping[int, str]) -> Line:
+    address = url_for("web.ticket", ticket_id=one.id) if _has_page("ticket") else None
+    left = one.max_enrolments - one.used_count
+    about = ngettext("%(num)d place left", "%(num)d places left", left)
+    ends_on = day(one.expires_at.astimezone(timezone()).date())
+    return Line(names.get(one.school_id, ""), address, _("%(places)s, until %(day)s", places=about, day=ends_on))
+
+
+def _pending(number: int, by: Principal) -> Need | None:
+    if not number or by.school_ids(Permission.MANAGE_DEVICES) == frozenset():
+        return None
+    return Need(
+        "pending", words.WAITING, "tablet", number,
+        ngettext("tablet waits for approval", "tablets wait for approval", number),
+        _("Nobody had listed them. They have nothing until somebody says yes."), [],
+        _address("tablets", "overview", state="pending"), _("Look at them"),
+    )  # fmt: skip
+
+
+def _asked(by: Principal) -> Need | None:
+    if by.school_ids(Permission.ORDER_PRIVILEGED) == frozenset():
+        return None
+    number = orders.count(orders.Filter(states={OrderState.ASKED}), by=by)
+    if not number:
+        return None
+    return Need(
+        "asked", words.WAITING, "order", number,
+        ngettext("order needs a second person", "orders need a second person", number),
+        _("What cannot be undone needs another's yes."), [],
+        _address("orders", "overview", state=OrderState.ASKED), _("Answer"),
+    )  # fmt: skip
+
+
+def _jobs(by: Principal) -> Need | None:
+    if not by.may(Permission.RUN_JOBS):
+        return None
+    timetable: Sequence[Scheduled] = current_app.extensions["fleet_timetable"]
+    last = job_runs.latest_by_job([one.name for one in timetable])
+    bad = [run for run in last.values() if run.outcome in {JobOutcome.FAILED, JobOutcome.LOST}]
+    if not bad:
+        return None
+    lines = [
+        Line(
+            words_jobs.name(run.job),
+            url_for("web.job", name=run.job),
+            words_jobs.outcome(run.outcome).words,
+            run.started_at,
+        )
+        for run in sorted(bad, key=lambda run: run.started_at, reverse=True)[:LINES]
+    ]
+    return Need(
+        "jobs", words.BAD, "job", len(bad), ngettext("job did not go well", "jobs did not go well", len(bad)),
+        _("The next round may put it right; if not, the log of the server says why."), lines,
+        url_for("web.jobs"), _("Show the jobs"),
+    )  # fmt: skip
+
+
+def _setup(by: Principal, municipality: Municipality | None) -> Iterator[Need]:
+    is_over = municipality is not None and municipality.setup_ended_at is not None
+    if not is_over and by.may(Permission.EDIT_MUNICIPALITY) and _has_page("setup"):
+        yield Need(
+            "setup", "info", "check", None, _("Getting started"),
+            _("From an empty server to the first tablet, step by step."), [], url_for("web.setup"), _("Go on"),
+        )  # fmt: skip
+
+
+def _has_page(endpoint: str) -> bool:
+    return f"web.{endpoint}" in current_app.view_functions
+
+
+def _address(endpoint: str, otherwise: str, **query: Any) -> str:
+    return url_for(f"web.{endpoint}", **query) if _has_page(endpoint) else url_for(f"web.{otherwise}")

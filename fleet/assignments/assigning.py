@@ -56,7 +56,12 @@ class Place:
         return Place(Scope.DEVICE, device.id, device.school_id)
 
 
-def _require(by: Principal, scope: Scope, school_id: int | None) -> None:
+def require_to_assign(by: Principal, scope: Scope, school_id: int | None) -> None:
+    """Refuse unless ``by`` may assign at places of this kind, at this school.
+
+    Raises:
+        ForbiddenError: the permission is missing.
+    """
     if scope is Scope.MUNICIPALITY:
         require(by, Permission.ASSIGN_MUNICIPALITY)
     else:
@@ -91,7 +96,7 @@ def assign(
         InvalidError: the version is a draft, or the times make no sense.
         WifiLostError: tablets would lose the only Wi-Fi they know, and nobody confirmed it.
     """
-    _require(by, place.scope, place.school_id)
+    require_to_assign(by, place.scope, place.school_id)
     starts_at, ends_at = _checked_times(version, starts_at, ends_at, now)
     take_turn("assignments")
     earlier = _earlier(version, place) if starts_at is None and ends_at is None else []
@@ -147,7 +152,7 @@ def change_of(
         ForbiddenError: ``by`` may not assign there.
         InvalidError: the version is a draft, or the times make no sense.
     """
-    _require(by, place.scope, place.school_id)
+    require_to_assign(by, place.scope, place.school_id)
     starts_at, ends_at = _checked_times(version, starts_at, ends_at, now)
     earlier = _earlier(version, place) if starts_at is None and ends_at is None else []
     return _change(version, place, (starts_at, ends_at), earlier, now)
@@ -231,7 +236,7 @@ def standing_one(assignment_id: int, *, by: Principal, now: datetime) -> Assignm
         ConflictError: it was withdrawn or has ended.
     """
     assignment = get(assignment_id, by=by)
-    _require(by, assignment.scope, school_of(assignment))
+    require_to_assign(by, assignment.scope, school_of(assignment))
     if assignment.withdrawn_at is not None or (assignment.ends_at is not None and assignment.ends_at <= now):
         raise ConflictError(kind="assignment", id=assignment_id, reason="it does not apply any more")
     return assignment

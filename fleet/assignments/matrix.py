@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
 
 from fleet.access import Permission, Principal
 from fleet.assignments import assigning
@@ -116,7 +117,8 @@ def spot(told: str, *, by: Principal) -> Spot:
         found = db.session.scalars(select(School).where(School.id == number, School.ended_at.is_(None))).first()
         made = Spot(Place.school(found), found.name, None) if found is not None else None
     elif number is not None and kind == "c":
-        query = select(SchoolClass).where(SchoolClass.id == number, SchoolClass.ended_at.is_(None))
+        query = select(SchoolClass).options(joinedload(SchoolClass.school))
+        query = query.where(SchoolClass.id == number, SchoolClass.ended_at.is_(None))
         found = db.session.scalars(query).first()
         made = Spot(Place.school_class(found), found.title, found.school.name) if found is not None else None
     elif number is not None and kind == "d":

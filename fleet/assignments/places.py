@@ -1,6 +1,6 @@
 """What the places of assignments are called, for lists; and which assignments a new version left behind."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,17 +31,10 @@ class Named:
 
 
 def named(assignments: Iterable[Assignment]) -> dict[int, Named]:
-    """Return what each assignment's place is called, by the assignment's id; three statements."""
+    """Return what each assignment's place is called, by the assignment's id; at most three statements."""
     told = list(assignments)
     schools = _rows(School.id, School.name, School.ended_at, ids=(one.school_id for one in told))
-    classes = {
-        row.id: row
-        for row in db.session.execute(
-            select(SchoolClass.id, SchoolClass.title, SchoolClass.ended_at, School.name)
-            .join(SchoolClass.school)
-            .where(SchoolClass.id.in_(id_set(one.class_id for one in told if one.class_id is not None)))
-        )
-    }
+    classes = _classes({one.class_id for one in told if one.class_id is not None})
     devices = _rows(Device.id, Device.serial, Device.life, ids=(one.device_id for one in told))
     found = {}
     for one in told:
@@ -60,8 +53,17 @@ def named(assignments: Iterable[Assignment]) -> dict[int, Named]:
 
 
 def _rows(*columns: Any, ids: Iterable[int | None]) -> Mapping[int, Any]:
-    query = select(*columns).where(columns[0].in_(id_set(number for number in ids if number is not None)))
-    return {row.id: row for row in db.session.execute(query)}
+    wanted = {number for number in ids if number is not None}
+    if not wanted:
+        return {}
+    return {row.id: row for row in db.session.execute(select(*columns).where(columns[0].in_(id_set(wanted))))}
+
+
+def _classes(ids: Collection[int]) -> Mapping[int, Any]:
+    if not ids:
+        return {}
+    query = select(SchoolClass.id, SchoolClass.title, SchoolClass.ended_at, School.name).join(SchoolClass.school)
+    return {row.id: row for row in db.session.execute(query.where(SchoolClass.id.in_(id_set(ids))))}
 
 
 def left_behind(version: ProfileVersion, *, by: Principal, now: datetime) -> Sequence[tuple[Assignment, Named]]:

@@ -86,6 +86,7 @@ def _asked(values: Any) -> Asked:
     library.require_reader(by)
     at = values.get("at", "")
     spot = matrix.spot(at, by=by)
+    assigning.require_to_assign(by, spot.place.scope, spot.place.school_id)
     version = publishing.published(publishing.find(values.get("profile", "")))
     return Asked(version, spot, at, values.get("from", "").strip(), values.get("until", "").strip())
 
@@ -128,7 +129,7 @@ def assignment_create() -> Response | tuple[str, int]:
 
 
 def _place(spot: Spot) -> str:
-    return words_profiles.place(spot.place.scope, places.Named(spot.name, spot.school))
+    return words_profiles.place(spot.place.scope, places.Named(spot.name, spot.school), within=True)
 
 
 def _matrix_of(spot: Spot) -> str:
@@ -199,7 +200,7 @@ def _withdrawal(assignment_id: int, problem: str | None = None) -> str:
     return render_template(
         "assignment_withdraw.html",
         one=one,
-        place=words_profiles.place(one.scope, places.named([one])[one.id]),
+        place=words_profiles.place(one.scope, places.named([one])[one.id], within=True),
         is_over=is_over,
         told=None if is_over else told(effect.of_withdrawing(assignment_id, now=now)),
         problem=problem,
@@ -216,7 +217,7 @@ def assignment_withdraw(assignment_id: int) -> Response | tuple[str, int]:
         with transaction():
             one = assigning.get(assignment_id, by=by)
             title, is_device = one.profile_version.profile.title, one.scope is Scope.DEVICE
-            place = words_profiles.place(one.scope, places.named([one])[one.id])
+            place = words_profiles.place(one.scope, places.named([one])[one.id], within=True)
             school_id = assigning.school_of(one) if one.scope is Scope.CLASS else None
             can_return = one.ends_at is None or one.ends_at > now
             assigning.withdraw(assignment_id, confirmed=confirmed, by=by, now=now)

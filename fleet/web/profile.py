@@ -137,6 +137,7 @@ def profile(name: str) -> str:
         behind=sum(1 for one in standing if found.published and one.profile_version.number < found.published.number),
         publishers=names.of([one.published_by for one in found.versions]),
         may_edit=by.may(Permission.EDIT_PROFILES),
+        may_everywhere=by.may(Permission.ASSIGN_MUNICIPALITY),
         now=now,
     )
 
@@ -179,6 +180,7 @@ def profile_discard(name: str) -> Response:
 
 def done(name: str, act: Any, words_of_it: str, *, onwards: str) -> Response:
     """Do something with a profile and lead on; where it is refused, back to the profile, which says why."""
+    library.require_reader(signed_in.by())
     try:
         with transaction():
             act(signed_in.by(), clock.now())

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from flask import redirect, render_template, request, url_for
@@ -107,7 +108,7 @@ def profile_import() -> Response | tuple[str, int]:
     except UnicodeDecodeError:
         return _page({"file": _("The file is not a text in UTF-8.")}), 400
     except ProfileError as error:
-        return _page({f"file-{number}": refusals_profiles.of_text(one) for number, one in enumerate(error.faults)}), 400
+        return _page({}, lines=[refusals_profiles.of_text(one) for one in error.faults]), 400
     problem = _take_in([given], by_name=True)
     if problem is not None:
         return _page({"file": problem}), 409
@@ -149,13 +150,14 @@ def _take_in(given: list[Profile], *, by_name: bool = False) -> str | None:
     return None
 
 
-def _page(faults: Faults, copy: str = "") -> str:
+def _page(faults: Faults, copy: str = "", *, lines: Sequence[str] = ()) -> str:
     rows = shelves.shelf(by=signed_in.by(), now=clock.now())
     known = {one.name for one in rows}
     return render_template(
         "profile_new.html",
         faults=faults,
         copy=copy,
+        lines=lines,
         rows=rows,
         ready=[one for one in catalogue.load() if one.name not in known],
     )

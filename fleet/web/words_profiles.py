@@ -55,7 +55,7 @@ def theme(name: str) -> str:
 def themes_of(settings: Iterable[str]) -> list[str]:
     """Name the themes that settings are of, the one with the most settings first."""
     counts = Counter(theme_of(name) for name in settings)
-    return [theme(name) for name, _count in counts.most_common()]
+    return [theme(name) for name in sorted(counts, key=lambda name: (-counts[name], list(THEMES).index(name)))]
 
 
 def platforms(key: Key) -> list[str]:
@@ -204,8 +204,8 @@ def direction(told: str) -> Told:
     }[told]
 
 
-def place(scope: Scope, named: Named) -> str:
-    """Name where a profile is assigned."""
+def place(scope: Scope, named: Named, *, within: bool = False) -> str:
+    """Name where a profile is assigned, by itself or ``within`` a sentence."""
     if scope is Scope.MUNICIPALITY:
-        return _("The whole municipality")
+        return _("the whole municipality") if within else _("The whole municipality")
     return f"{named.name}, {named.school}" if named.school else str(named.name)

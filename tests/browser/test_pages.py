@@ -26,6 +26,7 @@ PAGES = [
     ("/sign-in", None), ("/password/unknown", None), ("/", "admin"), ("/schools/{w.school.id}", "admin"),
     ("/schools/{w.school.id}?q=nothing", "admin"), ("/tablets/OWN1", "admin"), ("/unknown", "admin"), ("/", "teacher"), ("/", "nobody"),
     ("/enrol#CODE", None), ("/findings", "admin"), ("/findings?kind=silent", "it"), ("/findings", "teacher"),
+    ("/profiles", "admin"), ("/profiles", "it"), ("/profiles", "teacher"), ("/profiles/_new", "admin"), ("/assignments", "admin"),
 ]  # fmt: skip
 _HIDDEN_CELLS = """(width) => [...document.querySelectorAll('.ds-table tbody :is(th, td)')].filter((cell) => {
     const box = cell.getBoundingClientRect();

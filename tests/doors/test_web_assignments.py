@@ -1,0 +1,220 @@
+"""Places against profiles: what is where at a glance, giving and taking back with the effect told before."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from fleet import clock
+from fleet.access import Principal
+from fleet.assignments import assigning
+from fleet.assignments.assigning import Place
+from fleet.assignments.matrix import CLASSES_SHOWN
+from fleet.assignments.models import Assignment
+from fleet.db import db, transaction
+from fleet.devices.models import DeviceState
+from fleet.schools.models import School, SchoolClass
+from tests import factories as make
+from tests import visiting
+from tests.doors.test_web_profiles import words_of
+from tests.visiting import Visitor, World
+
+MOST_STATEMENTS, MOST_BYTES = 15, 150_000
+WIFI = {"ssid": "skole", "security": "wpa2", "password": "meget hemmelig"}
+
+
+@pytest.fixture
+def world(app: Flask) -> World:
+    return visiting.build(app)
+
+
+@pytest.fixture
+def admin(app: Flask, world: World) -> Visitor:
+    return signed_in(app, "admin")
+
+
+def signed_in(app: Flask, name: str) -> Visitor:
+    visitor = Visitor(app)
+    visitor.sign_in(name)
+    return visitor
+
+
+def assigned(app: Flask, world: World, name: str, place: str, **settings: Any) -> int:
+    """Give a new profile to a place of the small municipality; returns the assignment's number."""
+    with app.app_context(), transaction():
+        places: dict[str, Callable[[], Place]] = {
+            "everywhere": Place.municipality,
+            "school": lambda: Place.school(db.session.get_one(School, world.school.id)),
+            "class": lambda: Place.school_class(db.session.get_one(SchoolClass, world.own_class.id)),
+            "tablet": lambda: Place.device(db.session.merge(world.tablet)),
+        }
+        version = make.published(name, **settings)
+        return make.assign(version, places[place](), now=clock.now()).id
+
+
+def cells(page: str) -> dict[str, str]:
+    """Return what each cell tells a screen reader, by profile and place."""
+    return dict(told.rsplit(": ", 1) for told in re.findall(r'aria-label="([^"]*: [^"]*)"', page))
+
+
+def desired(app: Flask, world: World) -> str | None:
+    with app.app_context():
+        return db.session.get_one(DeviceState, world.tablet.id).desired_digest
+
+
+def test_matrix_tells_what_is_own_and_what_comes_from_above(app: Flask, world: World, admin: Visitor) -> None:
+    assigned(app, world, "grunn", "everywhere")
+    assigned(app, world, "skole", "school")
+    assigned(app, world, "klasse", "class")
+    assigned(app, world, "ett", "tablet")
+    page = admin.get(f"/assignments?school={world.school.id}").text
+    told = cells(page)
+    assert told["grunn, kommunen"] == "Tildelt"
+    assert told["grunn, Prøveskolen"] == told["grunn, 8B"] == told["grunn, Naboskolen"] == "Fra kommunen"
+    assert (told["skole, Prøveskolen"], told["skole, 8B"]) == ("Tildelt", "Fra Prøveskolen")
+    assert (told["skole, kommunen"], told["skole, Naboskolen"]) == ("Nei", "Nei")
+    assert (told["klasse, 8B"], told["klasse, 9A"]) == ("Tildelt", "Nei")
+    assert "Enkelte nettbrett (1)" in words_of(page)
+    assert "OWN1 ett 1" in words_of(page)
+
+
+def test_classes_are_shown_of_the_opened_school_only(app: Flask, world: World, admin: Visitor) -> None:
+    assigned(app, world, "grunn", "everywhere")
+    assert "8B" not in words_of(admin.get("/assignments").text)
+    page = admin.get(f"/assignments?school={world.other_school.id}").text
+    assert "8B" not in words_of(page)
+    assert 'aria-expanded="true"' in page
+
+
+def test_school_it_sees_own_school_and_the_municipality_without_a_way_to_change_it(app: Flask, world: World) -> None:
+    assigned(app, world, "grunn", "everywhere")
+    it = signed_in(app, "it")
+    page = it.get(f"/assignments?school={world.school.id}").text
+    assert "Naboskolen" not in page
+    assert "at=m" not in page
+    assert f"at=s{world.school.id}" in page
+    form = {"profile": "grunn", "page": "/assignments"}
+    assert it.post("/assignments", at="m", **form).status_code == 403
+    assert it.post("/assignments", at=f"s{world.other_school.id}", **form).status_code == 404
+    assert it.post("/assignments", at=f"c{world.own_class.id}", **form).status_code == 303
+
+
+def test_giving_a_profile_tells_the_effect_before_and_can_be_undone(app: Flask, world: World, admin: Visitor) -> None:
+    assigned(app, world, "grunn", "everywhere", **{"camera.allowed": True})
+    with app.app_context(), transaction():
+        make.published("streng", **{"camera.allowed": False})
+    before = desired(app, world)
+    at = f"s{world.school.id}"
+    page = words_of(admin.get(f"/assignments/place?profile=streng&at={at}").text)
+    assert "Endrer 2 nettbrett ved 1 skole Ingenting blir løsere" in page
+    answer = admin.post("/assignments", profile="streng", at=at)
+    assert answer.status_code == 303
+    assert desired(app, world) != before
+    shown = admin.get("/assignments").text
+    assert "streng er tildelt Prøveskolen: 2 nettbrett får den." in words_of(shown)
+    undo = re.search(r'action="(/assignments/\d+/withdraw)"', shown)
+    assert undo is not None
+    told = words_of(admin.get(undo[1]).text)
+    assert "1 innstilling blir løsere: Kamera (2)" in told
+    assert admin.post(undo[1]).status_code == 303
+    assert desired(app, world) == before
+    again = re.search(r'action="(/assignments/\d+/again)"', admin.get("/assignments").text)
+    assert again is not None
+    assert admin.post(again[1]).status_code == 303
+    assert "streng er tilbake hos Prøveskolen." in words_of(admin.get("/assignments").text)
+    assert desired(app, world) != before
+    assert "Den er trukket tilbake eller har sluttet allerede." in admin.get(undo[1]).text
+    assert admin.post(undo[1]).status_code == 409
+
+
+def test_times_are_local_and_what_begins_later_looks_so(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        make.published("tur")
+    at = f"c{world.own_class.id}"
+    form = {"profile": "tur", "at": at, "from": "2036-06-01T08:00", "until": "2036-06-01T15:00"}
+    assert admin.post("/assignments", **form).status_code == 303
+    with app.app_context():
+        (made,) = assigning.listed(by=Principal.command_line(), now=clock.now())
+        assert made.starts_at is not None
+        assert made.starts_at.isoformat() == "2036-06-01T06:00:00+00:00"
+    page = admin.get(f"/assignments?school={world.school.id}").text
+    assert cells(page)["tur, 8B"] == "Tildelt, senere"
+    for until in ("2036-06-01T07:00", "tull", "2001-01-01T00:00"):
+        refused = admin.post("/assignments", **{**form, "until": until})
+        assert refused.status_code == 400
+        assert "Slutten må komme etter begynnelsen" in refused.text
+        assert 'value="2036-06-01T08:00"' in refused.text
+
+
+def test_newest_version_that_is_there_without_an_end_is_not_given_twice(
+    app: Flask, world: World, admin: Visitor
+) -> None:
+    number = assigned(app, world, "grunn", "school")
+    page = admin.get(f"/assignments/place?profile=grunn&at=s{world.school.id}").text
+    assert "Den nyeste versjonen er tildelt her, uten slutt." in page
+    assert f"/assignments/{number}/withdraw" in page
+    below = words_of(admin.get(f"/assignments/place?profile=grunn&at=c{world.own_class.id}").text)
+    assert "Kommer fra Prøveskolen: versjon 1" in below
+    assert "Ingen nettbrett får andre innstillinger nå." in below
+
+
+def test_withdrawing_the_only_wifi_needs_the_number_of_tablets_typed(app: Flask, world: World, admin: Visitor) -> None:
+    number = assigned(app, world, "nett", "everywhere", **{"wifi.networks": [WIFI]})
+    address = f"/assignments/{number}/withdraw"
+    page = admin.get(address).text
+    assert "3 nettbrett mister det eneste nettet de kjenner" in words_of(page)
+    assert "OWN1" in page
+    refused = admin.post(address)
+    assert refused.status_code == 409
+    assert "Skriv antallet nettbrett hvis det er meningen" in refused.text
+    assert admin.post(address, confirmed="3").status_code == 303
+
+
+def test_matrix_stays_small_and_asks_little_with_many_schools_classes_and_profiles(
+    app: Flask, world: World, admin: Visitor, statements: list[str]
+) -> None:
+    now = clock.now()
+    with app.app_context(), transaction():
+        versions = [make.published(f"profil-{number}") for number in range(15)]
+        for number in range(13):
+            school = make.school(f"Skole {number}")
+            db.session.add_all(
+                SchoolClass(school_id=school.id, kind="basic", title=f"{k}A")
+                for k in range(300 if number == 12 else 10)
+            )
+            for version in versions[:3]:
+                db.session.add(
+                    Assignment(profile_version_id=version.id, scope="school", school_id=school.id, created_at=now)
+                )
+        number = school.id
+    statements.clear()
+    page = admin.get(f"/assignments?school={number}")
+    assert len(statements) <= MOST_STATEMENTS
+    assert len(page.data) < MOST_BYTES
+    assert len(cells(page.text)) >= (1 + 15 + CLASSES_SHOWN) * 15
+    assert "Side 1 av 6" in page.text
+    assert words_of(admin.get(f"/assignments?school={number}&page=6").text).count("299A") == 1
+
+
+def test_place_page_asks_the_database_a_bounded_number_of_times(
+    app: Flask, world: World, admin: Visitor, statements: list[str]
+) -> None:
+    assigned(app, world, "grunn", "everywhere")
+    with app.app_context(), transaction():
+        make.tablets(db.session.merge(world.school), 100)
+        make.published("streng", **{"wifi.only_known": True})
+    for path in (f"/assignments/place?profile=streng&at=s{world.school.id}", "/assignments/place?profile=streng&at=m"):
+        statements.clear()
+        assert admin.get(path).status_code == 200
+        assert len(statements) <= MOST_STATEMENTS
+
+
+def test_profile_that_was_assigned_for_a_while_is_over_by_itself(app: Flask, world: World, admin: Visitor) -> None:
+    past = clock.now() - timedelta(hours=2)
+    with app.app_context(), transaction():
+        version = make.published("over")
+        make.assign(version, Place.municipality(), ends_at=past + timedelta(hours=1), now=past)
+    assert cells(admin.get("/assignments").text)["over, kommunen"] == "Nei"

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from flask import current_app, url_for
+from flask_babel import ngettext
 
 from fleet import clock
 from fleet.access import Permission, Principal
@@ -20,6 +21,7 @@ from fleet.schools.models import SchoolClass
 from fleet.web import charts, signed_in
 from fleet.web.blueprint import web
 from fleet.web.charts import Spark
+from fleet.web.formats import number
 from fleet.web.needs import needs
 from fleet.web.pages import show
 from fleet.web.texts import translated as _
@@ -124,7 +126,8 @@ def _rows(
 ) -> tuple[list[Row], Row]:
     """Return a row for each school, one for tablets without any where there are such, and all of them together."""
     rows = [
-        Row(number, name, by_school.get(number, Figures()), lessons.get(number, 0)) for number, name in names.items()
+        Row(school_id, name, by_school.get(school_id, Figures()), lessons.get(school_id, 0))
+        for school_id, name in names.items()
     ]
     if None in by_school:
         rows.append(Row(None, None, by_school[None], lessons.get(None, 0)))
@@ -149,26 +152,27 @@ def _trends(row: Row, days: Sequence[Day], today: date) -> list[Trend]:
         return url_for("web.tablets", state=state)
 
     one, hour = row.figures, tablets("hour")
-    compliant, waiting = one.enrolled - one.with_findings, one.pending
+    begun = days[-1].lessons if days and days[-1].on == today else 0
+    compliant, waiting, look = one.enrolled - one.with_findings, one.pending, one.with_findings
     return [
         Trend(
             "seen", "info", _("Heard from the last day"), one.seen_last_day, one.enrolled, tablets("day"),
-            _("%(number)s the last hour", number=one.seen_last_hour), hour,
+            _("%(number)s the last hour", number=number(one.seen_last_hour)), hour,
             line(lambda day: day.seen), _("Tablets heard from, day by day"),
         ),
         Trend(
             "applied", "success", _("Have their profile"), one.applied, one.enrolled, tablets("enrolled"),
-            _("%(number)s are waiting", number=waiting), tablets("waiting") if waiting else None,
+            ngettext("%(num)d is waiting", "%(num)d are waiting", waiting), tablets("waiting") if waiting else None,
             line(lambda day: day.applied), _("Tablets with their profile, day by day"),
         ),
         Trend(
             "compliant", "success", _("In order"), compliant, one.enrolled, tablets("enrolled"),
-            _("%(number)s need a look", number=one.with_findings), tablets("findings") if one.with_findings else None,
+            ngettext("%(num)d needs a look", "%(num)d need a look", look), tablets("findings") if look else None,
             line(lambda day: day.compliant), _("Tablets without findings, day by day"),
         ),
         Trend(
             "lessons", "accent", _("In a lesson now"), row.in_lesson, None, tablets("lesson"),
-            _("%(number)s lessons so far today", number=days[-1].lessons if days and days[-1].on == today else 0), None,
+            ngettext("%(num)d lesson so far today", "%(num)d lessons so far today", begun), None,
             line(lambda day: day.lessons), _("Lessons, day by day"),
         ),
     ]  # fmt: skip

@@ -7,25 +7,29 @@ they only tighten, and end. A change that takes the only Wi-Fi from tablets wait
 as nobody could take it back from here: such tablets are not heard from any more.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, String, case, cast, func, select
 
 from fleet.assignments.materialise import Applicable, applicable_to, reached, standing
+from fleet.assignments.models import Scope
 from fleet.assignments.timeline import Timed
-from fleet.db import db
+from fleet.db import db, id_set
 from fleet.devices.models import Device, DeviceLife
 from fleet.errors import BrakedError
+from fleet.schools.models import Membership, MembershipRole
+from fleet.schools.queries import holding
 from profiles import layering
 from profiles.rules import ByName, Nearest
 from profiles.vocabulary import VOCABULARY
 
 NEW = 0  # the number of an assignment that is only thought of
 _NETWORKS, _ONLY_KNOWN, _APPS = "wifi.networks", "wifi.only_known", "apps.required"
+_SOME, _LOOKED_AT = 20, 500  # tablets that are named, of those that are looked at for it
 _IN_USE = (DeviceLife.ENROLLED, DeviceLife.LOST)
 
 
@@ -78,7 +82,8 @@ class Effect:
         tablets: how many of them get other settings, now or later.
         schools: those tablets by their school's number; None for those of no school.
         settings: which effective settings change, the most tablets first.
-        without_wifi: the tablets that lose the only Wi-Fi they know, by number.
+        without_wifi: how many tablets lose the only Wi-Fi they know.
+        some_without_wifi: a few of those, by number.
         lost_apps: on how many tablets an app need not be installed any more, by app.
     """
 
@@ -86,7 +91,8 @@ class Effect:
     tablets: int
     schools: Mapping[int | None, int]
     settings: Sequence[SettingEffect]
-    without_wifi: Sequence[int]
+    without_wifi: int
+    some_without_wifi: Sequence[int]
     lost_apps: Mapping[str, int]
 
     @property
@@ -131,35 +137,89 @@ class _Difference:
     apps: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Tablets of one school with one combination of layers: which assignments, and how many tablets."""
+
+    numbers: tuple[int, ...]
+    school_id: int | None
+    count: int
+
+
 def work_out(change: Change, *, now: datetime) -> Effect:
-    """Return what a change does; three statements."""
+    """Return what a change does; one statement, and two more where tablets lose their Wi-Fi."""
     touched = change.touched()
-    in_use = (Device.life.in_(_IN_USE), reached(touched))
-    rows = db.session.execute(select(Device.id, Device.school_id).where(*in_use))
-    schools = {row.id: row.school_id for row in rows}
     everything = {**change.before, **change.after}
-    ids = applicable_to(select(Device.id).where(*in_use), everything.values(), now) if schools else {}
-    differences = {combination: _difference(combination, change, now) for combination in set(ids.values())}
+    in_use = (Device.life.in_(_IN_USE), reached(touched))
+    groups = _groups(everything.values(), in_use, now) if touched else []
+    differences = {numbers: _difference(numbers, change, now) for numbers in {one.numbers for one in groups}}
     changed, keys, looser, apps = Counter[int | None](), Counter[str](), Counter[str](), Counter[str]()
-    without_wifi = []
-    for device_id, combination in ids.items():
-        found = differences[combination]
+    for group in groups:
+        found = differences[group.numbers]
         if found.keys:
-            changed[schools[device_id]] += 1
-        keys.update(found.keys)
-        looser.update(found.looser)
-        apps.update(found.apps)
-        if found.loses_wifi:
-            without_wifi.append(device_id)
+            changed[group.school_id] += group.count
+        for counter, names in ((keys, found.keys), (looser, found.looser), (apps, found.apps)):
+            for name in names:
+                counter[name] += group.count
+    losing = {numbers for numbers, found in differences.items() if found.loses_wifi}
     numbers = {one.id for one in touched}
     return Effect(
-        concerned=sum(1 for combination in ids.values() if not numbers.isdisjoint(combination)),
+        concerned=sum(group.count for group in groups if not numbers.isdisjoint(group.numbers)),
         tablets=changed.total(),
         schools=dict(changed.most_common()),
         settings=[SettingEffect(key, count, looser[key]) for key, count in sorted(keys.items(), key=_most_first)],
-        without_wifi=sorted(without_wifi),
+        without_wifi=sum(group.count for group in groups if group.numbers in losing),
+        some_without_wifi=_some(losing, everything.values(), in_use, now) if losing else [],
         lost_apps=dict(apps.most_common()),
     )
+
+
+def _some(
+    losing: Collection[tuple[int, ...]],
+    everything: Collection[Applicable],
+    in_use: Sequence[ColumnElement[bool]],
+    now: datetime,
+) -> list[int]:
+    """Return a few tablets with these combinations; two statements."""
+    looked_at = select(Device.id).where(*in_use).order_by(Device.id).limit(_LOOKED_AT)
+    ids = applicable_to(looked_at, everything, now)
+    return sorted(device_id for device_id, combination in ids.items() if combination in losing)[:_SOME]
+
+
+def _groups(standing_: Iterable[Applicable], in_use: Sequence[ColumnElement[bool]], now: datetime) -> list[_Group]:
+    """Count tablets by school and by what decides which assignments reach them; one statement, with few rows."""
+    by_place: dict[tuple[Scope, int | None], list[int]] = defaultdict(list)
+    for one in standing_:
+        by_place[one.scope, one.school_id or one.class_id or one.device_id].append(one.id)
+    classes, alone = (
+        {number for scope, number in by_place if scope is wanted and number is not None}
+        for wanted in (Scope.CLASS, Scope.DEVICE)
+    )
+    pupils = (
+        select(Membership.person_id, func.aggregate_strings(cast(Membership.class_id, String), ",").label("told"))
+        .where(
+            Membership.class_id.in_(id_set(classes)),
+            Membership.role == MembershipRole.PUPIL,
+            *holding(now.date()),
+        )
+        .group_by(Membership.person_id)
+        .subquery()
+    )
+    own = case((Device.id.in_(id_set(alone)), Device.id), else_=0).label("own")
+    query = (
+        select(Device.school_id, Device.class_id, pupils.c.told, own, func.count().label("tablets"))
+        .outerjoin(pupils, pupils.c.person_id == Device.person_id)
+        .where(*in_use)
+        .group_by(Device.school_id, Device.class_id, pupils.c.told, "own")
+    )
+    found: Counter[tuple[tuple[int, ...], int | None]] = Counter()
+    for row in db.session.execute(query):
+        of_classes = {row.class_id, *map(int, (row.told or "").split(",") if row.told else ())}
+        places = {(Scope.MUNICIPALITY, None), (Scope.SCHOOL, row.school_id), (Scope.DEVICE, row.own)}
+        places |= {(Scope.CLASS, one) for one in of_classes}
+        numbers = tuple(sorted(number for place in places for number in by_place.get(place, ())))
+        found[numbers, row.school_id] += row.tablets
+    return [_Group(*group, count) for group, count in found.items()]
 
 
 def _most_first(counted: tuple[str, int]) -> tuple[int, str]:
@@ -185,9 +245,8 @@ def require_wifi(change: Change, *, confirmed: int | None, now: datetime) -> Non
     if not change.may_lose_wifi():
         return
     found = work_out(change, now=now)
-    lost = found.without_wifi
-    if lost and confirmed != len(lost):
-        raise WifiLostError(tablets=len(lost), schools=len(found.schools))
+    if found.without_wifi and confirmed != found.without_wifi:
+        raise WifiLostError(tablets=found.without_wifi, schools=len(found.schools))
 
 
 def _difference(numbers: Sequence[int], change: Change, now: datetime) -> _Difference:

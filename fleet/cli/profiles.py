@@ -133,12 +133,12 @@ def show_effect(name: str, *, as_json: bool) -> None:
         found = effect.work_out(change, now=now)
     rows = [{"setting": one.key, "tablets": one.tablets, "looser": one.looser} for one in found.settings]
     if as_json:
-        lost = {"without_wifi": len(found.without_wifi), "lost_apps": found.lost_apps}
+        lost = {"without_wifi": found.without_wifi, "lost_apps": found.lost_apps}
         show_json({"tablets": found.tablets, "schools": len(found.schools), "settings": rows, **lost})
         return
     click.echo(f"{found.tablets} tablet(s) at {len(found.schools)} school(s) would get other settings")
     if found.without_wifi:
-        click.echo(f"{len(found.without_wifi)} tablet(s) would lose the only Wi-Fi they know")
+        click.echo(f"{found.without_wifi} tablet(s) would lose the only Wi-Fi they know")
     for app, count in found.lost_apps.items():
         click.echo(f"{app} need not be installed any more on {count} tablet(s)")
     if rows:

@@ -19,7 +19,7 @@ from fleet.web.profile import compared, find
 from fleet.web.texts import translated as _
 from profiles.vocabulary import VOCABULARY
 
-_SCHOOLS_SHOWN, _SERIALS_SHOWN = 30, 20
+_SCHOOLS_SHOWN = 30
 _MAX_NOTE = 300
 
 
@@ -38,7 +38,7 @@ def told(change: Change) -> Told:
     found = effect.work_out(change, now=clock.now())
     names = matrix.school_names(found.schools) if found.schools else {}
     schools = [(one, names.get(one or 0, _("No school")), count) for one, count in found.schools.items()]
-    serials = matrix.serials(found.without_wifi[:_SERIALS_SHOWN]) if found.without_wifi else []
+    serials = matrix.serials(found.some_without_wifi) if found.some_without_wifi else []
     titles = {one.key: words.setting(VOCABULARY[one.key]) for one in found.settings}
     return Told(found, schools[:_SCHOOLS_SHOWN], serials, titles)
 

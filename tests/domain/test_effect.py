@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from fleet.access import Grant, Principal, Role
 from fleet.assignments import assigning, effect, publishing, releasing, schedules
@@ -53,7 +54,7 @@ def test_effect_counts_tablets_schools_and_settings_as_they_become(app: Flask) -
         SettingEffect("camera.allowed", 3, 3),  # the other school's own profile keeps the camera off
     ]
     assert [one.key for one in found.looser] == ["sound.volume_max_percent", "camera.allowed"]
-    assert (found.without_wifi, found.lost_apps) == ([], {})
+    assert (found.without_wifi, found.lost_apps) == (0, {})
 
 
 def test_change_that_others_hide_concerns_tablets_and_changes_none(app: Flask) -> None:
@@ -88,7 +89,7 @@ def test_tablets_lose_their_wifi_where_no_network_they_know_stays(app: Flask, af
     with transaction():
         make.tablets(make.school(), 3)
         make.assign(make.published("nett", **{"wifi.networks": [SCHOOL_NET]}), Place.municipality())
-    assert len(of_settings("nett", **after).without_wifi) == lost
+    assert of_settings("nett", **after).without_wifi == lost
 
 
 def test_network_of_another_layer_keeps_tablets_in_touch(app: Flask) -> None:
@@ -98,14 +99,14 @@ def test_network_of_another_layer_keeps_tablets_in_touch(app: Flask) -> None:
         make.tablets(make.school("Naboskolen"), 1)
         make.assign(make.published("nett", **{"wifi.networks": [SCHOOL_NET]}), Place.municipality())
         make.assign(make.published("eget", **{"wifi.networks": [SCHOOL_NET]}), Place.school(school))
-    assert len(of_settings("nett").without_wifi) == 1
+    assert of_settings("nett").without_wifi == 1
 
 
 def test_known_networks_only_closes_in_tablets_that_know_none(app: Flask) -> None:
     with transaction():
         make.tablets(make.school(), 2)
         make.assign(make.published("grunn"), Place.municipality())
-    assert len(of_settings("grunn", **{"wifi.only_known": True}).without_wifi) == 2
+    assert of_settings("grunn", **{"wifi.only_known": True}).without_wifi == 2
 
 
 def test_loss_that_only_comes_later_counts_too(app: Flask) -> None:
@@ -114,7 +115,7 @@ def test_loss_that_only_comes_later_counts_too(app: Flask) -> None:
         make.assign(make.published("nett", **{"wifi.networks": [SCHOOL_NET]}), Place.municipality())
         tour = make.published("tur", **{"wifi.networks": [SCHOOL_NET]})
         make.assign(tour, Place.municipality(), ends_at=NOW + DAY)
-    assert len(of_settings("nett").without_wifi) == 2
+    assert of_settings("nett").without_wifi == 2
 
 
 def test_assigning_and_withdrawing_are_seen_before_they_are_done(app: Flask) -> None:
@@ -135,6 +136,39 @@ def test_assigning_and_withdrawing_are_seen_before_they_are_done(app: Flask) -> 
         assert desired(own) != before
         gone = effect.work_out(effect.of_withdrawing(given.id, now=NOW), now=NOW)
         assert (gone.tablets, [one.key for one in gone.looser]) == (3, ["sound.locked"])
+
+
+def test_effect_counts_just_the_tablets_that_then_change(app: Flask) -> None:
+    with transaction():
+        school, other = make.school(), make.school("Naboskolen")
+        classes = [make.school_class(school, title) for title in ("8A", "8B", "MAT 8")]
+        first = make.published("a", **{"camera.allowed": False})
+        second = make.published("b", **{"sound.locked": True})
+        for number in range(6):  # pupils in one class, in two, in none; tablets of a class, and of nobody
+            pupil = make.pupil(school)
+            for one in classes[: number % 3]:
+                make.membership(pupil, one)
+            make.device(school, person=pupil)
+        make.tablets(school, 2, of_class=classes[2])
+        single = make.device(other)
+        make.assign(first, Place.school(school))
+        make.assign(second, Place.school_class(classes[0]))
+        make.assign(second, Place.school_class(classes[1]))
+        make.assign(second, Place.device(single))
+    for name, settings in (
+        ("a", {"camera.allowed": True}),
+        ("b", {"sound.locked": False}),
+        ("b", {"camera.allowed": False}),
+    ):
+        ids = db.session.scalars(select(Device.id)).all()
+        before = {number: db.session.get_one(DeviceState, number).desired_digest for number in ids}
+        foreseen = of_settings(name, **settings)
+        with transaction():
+            draft(name, **settings)
+            releasing.release(publishing.find(name), by=BY, now=NOW)
+        db.session.expire_all()
+        after = {number: db.session.get_one(DeviceState, number).desired_digest for number in ids}
+        assert foreseen.tablets == sum(before[number] != after[number] for number in ids) > 0
 
 
 def test_effect_takes_as_many_statements_for_10_as_for_500_tablets(app: Flask, statements: list[str]) -> None:

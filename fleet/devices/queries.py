@@ -83,6 +83,15 @@ def find_device(name: str, *, by: Principal) -> Device:
     return device
 
 
+def exactly(told: str, *, by: Principal) -> str | None:
+    """Return the serial of the one visible tablet that has this very serial or asset tag; None where it is not one."""
+    tag = or_(Device.asset_tag == told, func.upper(Device.asset_tag) == told.upper())
+    query = _visible(select(Device.serial).where(or_(Device.serial == told.upper(), tag)), by)
+    found = db.session.scalars(query.order_by(Device.serial != told.upper()).limit(2)).all()
+    is_one = len(found) == 1 or (len(found) > 1 and found[0] == told.upper())
+    return found[0] if is_one else None
+
+
 def _nearest(told: str, by: Principal) -> list[str]:
     """Return what a mistyped serial or tag may have meant: one slip leaves one of its halves as it is."""
     half = len(told) // 2
@@ -157,6 +166,16 @@ def class_titles(found: Collection[Device], *, on: date | None) -> dict[int, lis
     for person_id, title in db.session.execute(query.where(*is_basic).order_by(SchoolClass.title)):
         titles[person_id].append(title)
     return {one.id: titles[one.person_id] for one in found if one.person_id in titles}
+
+
+def own_tablets(person_ids: Collection[int], *, by: Principal) -> dict[int, list[Device]]:
+    """Return the tablets that are people's own, by person and with their state; not the retired. One statement."""
+    query = select(Device).where(Device.person_id.in_(id_set(person_ids)), Device.life != DeviceLife.RETIRED)
+    found: dict[int, list[Device]] = defaultdict(list)
+    for one in db.session.scalars(_visible(query.options(joinedload(Device.state)).order_by(Device.serial), by)):
+        if one.person_id is not None:
+            found[one.person_id].append(one)
+    return dict(found)
 
 
 def count(given: Filter, *, by: Principal) -> int:

@@ -1,7 +1,11 @@
-"""The printed enrolment sheet: one A4 page with a large QR code, the code to type, and what to do, in Bokmål."""
+"""What is printed of a ticket, in Bokmål: one A4 page with a large QR code, the code to type, and what to do; or cards.
+
+The cards carry the same code, each with a pupil's name, so that they can be handed out with the tablets.
+"""
 
 import io
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -116,6 +120,64 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> b
         colour=_GREY,
     )
     return bytes(sheet.output())
+
+
+_CARD_MM, _CARD_QR_MM, _CARDS_ACROSS, _CARDS_DOWN = (95.0, 68.0), 42, 2, 4
+
+
+def make_cards(
+    ticket: Ticket, code: str, holders: Sequence[tuple[str, str | None]], *, public_url: str, timezone: ZoneInfo
+) -> bytes:
+    """Return cards to cut out and hand to pupils as a PDF, eight on a page: the ticket's code with a name on each.
+
+    Args:
+        ticket: the ticket.
+        code: its code, which only its maker knows.
+        holders: the pupils' names, each with what the tablet is called, or None.
+        public_url: the server's address.
+        timezone: local time of the schools, for the expiry.
+    """
+    sheet = FPDF(format="A4")
+    sheet.set_creation_date(ticket.created_at)
+    sheet.set_margins(0, 0, 0)
+    sheet.set_auto_page_break(auto=False)
+    image = io.BytesIO()
+    segno.make(payload(public_url, code), error="m").save(image, kind="png", scale=8, border=0)
+    until = ticket.expires_at.astimezone(timezone)
+    where = ticket.school_class.title if ticket.school_class is not None else ticket.cart or ""
+    for number, (name, tablet) in enumerate(holders):
+        place = number % (_CARDS_ACROSS * _CARDS_DOWN)
+        if place == 0:
+            sheet.add_page()
+        left = 10 + place % _CARDS_ACROSS * _CARD_MM[0]
+        top = 12 + place // _CARDS_ACROSS * _CARD_MM[1]
+        _card(sheet, (left, top), image, (name, where, ticket.school.name, tablet))
+        _small(sheet, (left + 5, top + 55), f"{public_url}\n{codes.shown(code)}\nGjelder til {_day(until)}")
+    return bytes(sheet.output())
+
+
+def _card(sheet: FPDF, corner: tuple[float, float], image: io.BytesIO, told: tuple[str, str, str, str | None]) -> None:
+    name, where, school, tablet = told
+    left, top = corner
+    sheet.set_draw_color(*_LINE)
+    sheet.rect(left, top, *_CARD_MM)
+    sheet.image(image, x=left + 5, y=top + 8, w=_CARD_QR_MM)
+    lines = ((name, "B", 15, _INK), (where, "B", 12, _INK), (school, "", 10, _GREY), (tablet or "", "", 10, _GREY))
+    sheet.set_xy(left + _CARD_QR_MM + 9, top + 8)
+    for text, style, size, colour in lines:
+        if text:
+            sheet.set_font("Helvetica", style, size if len(text) <= 40 else size - 4)
+            sheet.set_text_color(*colour)
+            sheet.set_x(left + _CARD_QR_MM + 9)
+            sheet.multi_cell(40, size * 0.48, printable(text)[:90], align=Align.L, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+            sheet.ln(1.5)
+
+
+def _small(sheet: FPDF, corner: tuple[float, float], text: str) -> None:
+    sheet.set_font("Helvetica", "", 7)
+    sheet.set_text_color(*_GREY)
+    sheet.set_xy(*corner)
+    sheet.multi_cell(_CARD_MM[0] - 10, 3.4, printable(text), align=Align.L)
 
 
 def _day(moment: datetime) -> str:

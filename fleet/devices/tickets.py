@@ -4,6 +4,7 @@ Invariants: the code exists in clear text only in the answer of :func:`create`; 
 ticket is one conditional update, so that the allowed number wins however many try at once.
 """
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -128,10 +129,30 @@ def get(ticket_id: int, *, by: Principal) -> Ticket:
     Raises:
         NotFoundError: there is none, or ``by`` may not see it.
     """
-    ticket = db.session.get(Ticket, ticket_id)
+    query = select(Ticket).where(Ticket.id == ticket_id)
+    query = query.options(joinedload(Ticket.school), joinedload(Ticket.school_class))
+    ticket = db.session.scalars(query).one_or_none()
     if ticket is None or not by.may(Permission.MANAGE_TICKETS, school_id=ticket.school_id):
         raise NotFoundError(kind="ticket", name=str(ticket_id))
     return ticket
+
+
+def with_code(ticket_id: int, typed: str, *, by: Principal) -> tuple[Ticket, str]:
+    """Return a ticket and its code, where ``typed`` is the ticket's code: for sheets, as the code itself is not kept.
+
+    Raises:
+        NotFoundError: there is none, or ``by`` may not see it.
+        InvalidError: it is another code, or none.
+    """
+    ticket, code = get(ticket_id, by=by), codes.normalise(typed)
+    if not hmac.compare_digest(token_digest(code), ticket.code_digest):
+        raise InvalidError(kind="ticket", reason="another code")
+    return ticket, code
+
+
+def expected_at(place: Place) -> int:
+    """Return how many tablets the delivery list has at a place that have not come yet."""
+    return _expected_there(place)
 
 
 def listed(*, by: Principal) -> Sequence[Ticket]:

@@ -48,6 +48,29 @@ def lesson_parts(counts: Mapping[State, int]) -> list[Part]:
     return _filled([(kind, words, counts.get(state, 0)) for kind, words, state in told])
 
 
+def arrival_parts(meant: int, arrived: int) -> list[Part]:
+    """Return the parts of a bar of tablets that have a lesson, and those that are to have it."""
+    return _filled([("ready", _("have it"), arrived), ("waiting", _("wait for it"), meant - arrived)])
+
+
+def ticket_parts(counts: Mapping[str, int], *, waiting: int, left: int) -> list[Part]:
+    """Return the parts of a bar of a ticket's places: how far the tablets have come, and what is left.
+
+    Args:
+        counts: of the tablets taken in, by :attr:`fleet.devices.arrivals.Arrival.step`.
+        waiting: how many wait for approval.
+        left: how many places nobody has taken.
+    """
+    told = (
+        ("ready", _("have their profile"), counts.get("applied", 0)),
+        ("failed", _("have their profile, not all settings"), counts.get("failed", 0)),
+        ("fetched", _("are fetching their profile"), counts.get("fetched", 0) + counts.get("enrolled", 0)),
+        ("waiting", _("wait for approval"), waiting),
+        ("expected", _("places left"), left),
+    )
+    return _filled(told)
+
+
 def _filled(told: Sequence[tuple[str, str, int]]) -> list[Part]:
     """Return the bar's parts, without those that are empty; together they fill it, and none is too short to be seen."""
     shares = [(kind, words, count) for kind, words, count in told if count]

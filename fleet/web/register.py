@@ -24,8 +24,10 @@ from fleet.web import (
     words_tablets,
 )
 from fleet.web import assignments as _assignments
+from fleet.web import audit as _audit
 from fleet.web import choose_password as _choose_password
 from fleet.web import enrol as _enrol
+from fleet.web import enrolment as _enrolment
 from fleet.web import findings as _findings
 from fleet.web import jobs as _jobs
 from fleet.web import lesson as _lesson
@@ -45,6 +47,8 @@ from fleet.web import profile_edit as _profile_edit
 from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
 from fleet.web import school as _school
+from fleet.web import school_class as _school_class
+from fleet.web import search as _search
 from fleet.web import settings as _settings
 from fleet.web import settings_calendar as _settings_calendar
 from fleet.web import settings_import as _settings_import
@@ -54,13 +58,20 @@ from fleet.web import settings_undo as _settings_undo
 from fleet.web import sign_in as _sign_in
 from fleet.web import tablet as _tablet
 from fleet.web import tablet_actions as _tablet_actions
+from fleet.web import tablet_notes as _tablet_notes
+from fleet.web import tablet_timeline as _tablet_timeline
+from fleet.web import tablet_why as _tablet_why
 from fleet.web import tablets as _tablets
+from fleet.web import ticket as _ticket
+from fleet.web import ticket_new as _ticket_new
 from fleet.web.blueprint import web
 
 SCREENS = (
+    _enrolment, _ticket_new, _ticket,
     _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet, _tablet_actions, _tablets, _orders,
+    _tablet_notes, _tablet_timeline, _tablet_why, _school_class, _search,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
-    _account, _people, _person, _jobs,
+    _account, _people, _person, _jobs, _audit,
     _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments,
 )  # fmt: skip

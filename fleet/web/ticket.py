@@ -1,0 +1,94 @@
+"""One ticket: the tablets as they come in, its sheets, and its end."""
+
+from typing import Any
+
+from flask import Response, current_app, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from fleet import clock
+from fleet.config import Config
+from fleet.db import transaction
+from fleet.devices import arrivals, sheet, tickets
+from fleet.devices.models import Ticket
+from fleet.errors import ConflictError, FleetError
+from fleet.web import bars, notices, signed_in, words_enrolment
+from fleet.web.blueprint import web
+from fleet.web.enrolment import is_waiting
+from fleet.web.pages import show
+from fleet.web.texts import translated as _
+
+REFRESH_S = 3  # somebody stands beside the tablets and looks
+_ADDRESS = "/enrolment/<int:ticket_id>"
+
+
+@web.get(_ADDRESS)
+def ticket(ticket_id: int) -> str:
+    """Show a ticket and the tablets as they come in."""
+    return show("ticket", **standing(tickets.get(ticket_id, by=signed_in.by())))
+
+
+def standing(found: Ticket) -> dict[str, Any]:
+    """Return what the living part of a ticket's page shows."""
+    now = clock.now()
+    come = arrivals.of_ticket(found)
+    refused = arrivals.refusals(found, come={one.device.serial for one in come if one.is_open}, now=now)
+    here = [one for one in come if one.is_open and not is_waiting(one)]
+    waiting = [one for one in come if is_waiting(one)]
+    counts = {step: sum(one.step == step for one in here) for step in ("applied", "failed", "fetched", "enrolled")}
+    return {
+        "ticket": found,
+        "state": tickets.state(found, now),
+        "come": come,
+        "here": len(here),
+        "waiting": waiting,
+        "refused": refused,
+        "expected": arrivals.expected(found),
+        "parts": bars.ticket_parts(
+            counts, waiting=len(waiting), left=max(found.max_enrolments - len(here) - len(waiting), 0)
+        ),
+        "words_enrolment": words_enrolment,
+        "own_address": url_for("web.ticket", ticket_id=found.id),
+        "refresh_s": REFRESH_S,
+    }
+
+
+@web.post(f"{_ADDRESS}/revoke")
+def ticket_revoke(ticket_id: int) -> AnyResponse:
+    """End a ticket."""
+    try:
+        with transaction():
+            tickets.revoke(ticket_id, by=signed_in.by(), now=clock.now())
+    except ConflictError:
+        notices.warn(_("The ticket was revoked already."))
+    else:
+        notices.tell(_("The ticket is revoked. Its code takes in no more tablets; those that have come stay."))
+    return redirect(url_for("web.ticket", ticket_id=ticket_id), 303)
+
+
+@web.post(f"{_ADDRESS}/sheet")
+def ticket_sheet(ticket_id: int) -> AnyResponse:
+    """Print a ticket: one large code, or a card for each pupil of its class. The form brings the code."""
+    by, now = signed_in.by(), clock.now()
+    config: Config = current_app.extensions["fleet_config"]
+    own = tickets.get(ticket_id, by=by)
+    try:
+        found, code = tickets.with_code(ticket_id, request.form.get("code", "")[:100], by=by)
+    except FleetError:
+        notices.warn(_("That is not this ticket's code, so there is nothing to print. Make a new ticket."))
+        return redirect(url_for("web.ticket", ticket_id=own.id), 303)
+    public_url, timezone = config.public_url, config.timezone
+    if request.form.get("form") == "cards" and found.school_class is not None:
+        today = now.astimezone(timezone).date()
+        holders = [(one.name, one.tablet) for one in arrivals.pupils(found.school_class, by=by, today=today)]
+        if holders:
+            return _pdf(
+                sheet.make_cards(found, code, holders, public_url=public_url, timezone=timezone),
+                f"billett-{found.id}-kort.pdf",
+            )
+    return _pdf(sheet.make(found, code, public_url=public_url, timezone=timezone), f"billett-{found.id}.pdf")
+
+
+def _pdf(content: bytes, name: str) -> Response:
+    """Return a file to print; nobody keeps it on the way, as it is a key."""
+    headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, mimetype="application/pdf", headers=headers)

@@ -122,6 +122,19 @@ def pupils_called(told: str, *, by: Principal, limit: int) -> Sequence[Person]:
     return db.session.scalars(query.order_by(Person.family_name, Person.given_name, Person.id).limit(limit)).all()
 
 
+def pupil(person_id: int, *, by: Principal) -> Person:
+    """Return the pupil of this number, if ``by`` may manage the tablets of the pupil's school.
+
+    Raises:
+        NotFoundError: none, or not for ``by``.
+    """
+    found = db.session.get(Person, person_id)
+    is_one = found is not None and found.kind is PersonKind.PUPIL and found.ended_at is None
+    if found is None or not is_one or not by.may(Permission.MANAGE_DEVICES, school_id=found.school_id):
+        raise NotFoundError(kind="pupil")
+    return found
+
+
 def _living() -> Select[Any]:
     return (
         select(SchoolClass)

@@ -1,54 +1,111 @@
-"""One tablet: how it stands in words, what was found, why it has what it has, and when it was heard from."""
+"""One tablet: how it stands in words, what was found, what its home screen looks like, whose it is, and notes.
 
+Its other tabs are modules of their own: why it has what it has, what happened, its orders, and correcting it.
+"""
+
+import json
+from dataclasses import dataclass
 from typing import Any
 
-from fleet import clock
-from fleet.assignments import reasons
-from fleet.assignments.reasons import Source
-from fleet.checkins import queries as checkins
-from fleet.compliance import queries as compliance
-from fleet.devices import queries as devices
-from fleet.lessons import finding
-from fleet.web import signed_in, words
-from fleet.web.blueprint import web
-from fleet.web.pages import show
-from profiles.vocabulary import VOCABULARY
+from flask import request, url_for
 
-_CHECK_INS_SHOWN = 10
+from fleet import clock
+from fleet.access import Permission, Principal
+from fleet.assignments import bodies
+from fleet.compliance import queries as compliance
+from fleet.devices import holders, notes
+from fleet.devices import queries as devices
+from fleet.devices.life import STEPS
+from fleet.devices.models import Device
+from fleet.lessons import finding
+from fleet.orders import preview as previews
+from fleet.people import names
+from fleet.web import signed_in, words_tablets
+from fleet.web.blueprint import web
+from fleet.web.home_screen import Home, home
+from fleet.web.pages import show
+from fleet.web.refusals_tablets import Faults
+from fleet.web.texts import translated as _
+
+_FIRST = ("message", "ring", "lock-message", "report-now", "restart", "open-url", "locate", "clear-passcode", "wipe")
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One of a tablet's pages."""
+
+    words: str
+    address: str
+    is_here: bool
+
+
+def tabs(device: Device) -> list[Tab]:
+    """Return a tablet's pages, with the one that is asked for marked."""
+    told = (
+        ("tablet", _("Overview")),
+        ("tablet_why", _("Why it has what it has")),
+        ("tablet_timeline", _("Timeline")),
+        ("tablet_orders", _("Orders")),
+    )
+    here = (request.endpoint or "").rpartition(".")[2]
+    return [Tab(words, url_for(f"web.{name}", serial=device.serial), here == name) for name, words in told]
+
+
+def actions(device: Device, by: Principal) -> list[str]:
+    """Return what can be done with a tablet as it stands; one statement."""
+    kinds = {one.value for one in previews.offered(device, by=by)}
+    found = [name for name in _FIRST if name in kinds]
+    if by.may(Permission.MANAGE_DEVICES, school_id=device.school_id):
+        found += [name for name, (allowed, _to) in STEPS.items() if device.life in allowed]
+    return found
+
+
+def head(device: Device) -> dict[str, Any]:
+    """Return what the head of each of a tablet's pages needs; one statement."""
+    by = signed_in.by()
+    return {
+        "device": device,
+        "tabs": tabs(device),
+        "actions": [(name, words_tablets.action(name)) for name in actions(device, by)],
+        "may_manage": by.may(Permission.MANAGE_DEVICES, school_id=device.school_id),
+    }
 
 
 @web.get("/tablets/<serial>")
 def tablet(serial: str) -> str:
     """Show a tablet, by serial or asset tag."""
+    return page(devices.find_device(serial, by=signed_in.by()))
+
+
+def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> str:
+    """Show a tablet's first page, with the note that somebody was writing where it was refused."""
     by, now = signed_in.by(), clock.now()
-    device = devices.find_device(serial, by=by)
+    written = notes.listed(device, by=by)
     return show(
         "tablet",
-        device=device,
+        **head(device),
+        place=_place(device, by),
         facts=device.state.facts or {},
         findings=compliance.open_findings(compliance.Filter(device_id=device.id), by=by),
         failures=device.state.failures or [],
-        check_ins=checkins.latest(device, limit=_CHECK_INS_SHOWN),
         lesson=finding.of_tablet(device.id, by=by, now=now),
-        settings=_settings(reasons.why(device, at=now)),
+        home=_home(device),
+        holders=holders.listed(device),
+        notes=written,
+        writers=names.of({one.written_by for one in written}),
+        typed=typed,
+        faults=faults or {},
     )
 
 
-def _settings(why: reasons.Why) -> list[dict[str, Any]]:
-    """Return the settings with winners and losers, in words."""
+def _place(device: Device, by: Principal) -> str:
+    """Return the class or cart that a tablet stands in, else its pupil's basic classes."""
+    if device.school_class is not None:
+        return device.school_class.title
+    return device.cart or ", ".join(devices.class_titles([device], on=by.today).get(device.id, ()))
 
-    def loser(layer: str, key: str, value: Any) -> tuple[Source, str]:
-        return why.sources[layer], words.setting_value(VOCABULARY[key], value)
 
-    return [
-        {
-            "key": key,
-            "title": words.setting(VOCABULARY[key]),
-            "value": words.setting_value(VOCABULARY[key], reason.value),
-            "rule": words.rule(reason.rule),
-            "winners": [why.sources[layer] for layer in reason.winners],
-            "losers": [loser(one.layer, key, one.value) for one in reason.losers],
-            "removed": reason.removed,
-        }
-        for key, reason in why.effective.reasons.items()
-    ]
+def _home(device: Device) -> Home | None:
+    digest = device.state.desired_digest
+    body = bodies.load([digest]).get(digest) if digest is not None else None
+    return home(json.loads(body)) if body is not None else None

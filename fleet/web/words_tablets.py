@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from flask_babel import ngettext
 
 from fleet.devices.bulk import LeftOut
+from fleet.devices.models import Device, DeviceLife
+from fleet.devices.queries import profile_state
 from fleet.orders import OrderKind, OrderState
+from fleet.web.formats import ago
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told
 
@@ -139,6 +142,30 @@ def left_out(why: LeftOut, number: int) -> str:
         LeftOut.SAME: ngettext("%(num)d is there already", "%(num)d are there already", number),
     }
     return str(told[why])
+
+
+def standing(device: Device, place: str) -> str:
+    """Say in one sentence how a tablet stands: where it is, whether it has its profile, when it was heard from."""
+    school = device.school.name if device.school is not None else ""
+    where = _("%(place)s at %(school)s", place=place, school=school) if place and school else place or school
+    life = {
+        DeviceLife.EXPECTED: _("Expected, not enrolled yet"),
+        DeviceLife.PENDING: _("Waits for approval"),
+        DeviceLife.ENROLLED: _("In use in %(place)s", place=where) if where else _("In use"),
+        DeviceLife.LOST: _("Reported lost"),
+        DeviceLife.RETIRED: _("Out of use"),
+    }[device.life]
+    if device.life is not DeviceLife.ENROLLED:
+        return f"{life}: {where}." if where else f"{life}."
+    has = {
+        "applied": _("has its profile"),
+        "failed": _("has its profile, but not all settings"),
+        "pending": _("waits for its profile"),
+        "unknown": _("has not reported yet"),
+    }[profile_state(device.state)]
+    seen = device.state.last_seen_at
+    heard = _("last heard from %(when)s", when=ago(seen)) if seen is not None else _("never heard from")
+    return f"{life}; {has}; {heard}."
 
 
 def heading(name: str, number: int) -> str:

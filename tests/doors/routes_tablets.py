@@ -6,6 +6,9 @@ from tests.doors.policy import NOWHERE, SIGNED_IN, Routes, Statuses
 _ACTS: Statuses = (302, 200, 200, 200, 403, 403, 403)
 _DOES: Statuses = (302, 303, 303, 303, 403, 403, 403)
 
+_OWN: Statuses = (302, 200, 200, 404, 200, 404, 404)  # of the teacher's own class
+_FIXES: Statuses = (302, 200, 200, 404, 403, 404, 404)  # who may see it and who may change it differ
+
 ROUTES: Routes = {
     "web.tablets": [("/tablets", SIGNED_IN), ("/tablets?q=own&state=lost&sort=-seen&page=9&size=100", SIGNED_IN)],
     "web.tablets_file": [("/tablets.csv", SIGNED_IN)],
@@ -23,4 +26,25 @@ ROUTES: Routes = {
     "web.order_approve": [("POST /orders/2147483647/approve", NOWHERE)],
     "web.order_decline": [("POST /orders/2147483647/decline", NOWHERE)],
     "web.order_withdraw": [("POST /orders/2147483647/withdraw", NOWHERE)],
+    "web.tablet_why": [
+        ("/tablets/OWN1/why", _OWN),
+        ("/tablets/OWN1/why?q=x&group=profile&class=1&at=x&ended=yes", _OWN),
+    ],
+    "web.tablet_timeline": [("/tablets/OWN1/timeline", _OWN), ("/tablets/OWN1/timeline?before=x", _OWN)],
+    "web.tablet_orders": [("/tablets/OWN1/orders", _OWN)],
+    "web.tablet_edit": [
+        ("/tablets/OWN1/edit", _FIXES),
+        ("/tablets/OWN1/edit?class=2147483647", (302, 404, 404, 404, 403, 404, 404)),
+    ],
+    "web.tablet_tag": [("POST /tablets/OWN1/tag", (302, 303, 303, 404, 403, 404, 404))],
+    "web.tablet_pupil": [("POST /tablets/NEXT1/pupil", (302, 303, 303, 404, 404, 403, 404))],
+    "web.tablet_note": [("POST /tablets/OWN1/notes", (302, 400, 400, 404, 403, 404, 404))],
+    "web.tablet_note_remove": [("POST /tablets/OWN1/notes/2147483647/remove", (302, 404, 404, 404, 403, 404, 404))],
+    "web.schools": [("/schools", SIGNED_IN), ("/schools?q=x", SIGNED_IN)],
+    "web.school_class": [
+        ("/classes/{w.own_class.id}", _OWN),
+        ("/classes/{w.next_class.id}", (302, 200, 200, 404, 404, 200, 404)),
+        ("/classes/2147483647", NOWHERE),
+    ],
+    "web.search": [("/search", SIGNED_IN), ("/search?q=prøve+x", SIGNED_IN)],
 }

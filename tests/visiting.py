@@ -36,7 +36,7 @@ class Visitor:
     def get(self, path: str, **kwargs: Any) -> TestResponse:
         """Load a page."""
         with self._app.app_context():
-            return self.client.get(path, environ_overrides=self._environ, **kwargs)
+            return self.client.get(path, environ_overrides=self._environ, buffered=True, **kwargs)
 
     def refresh(self, path: str) -> TestResponse:
         """Ask for the living part of a page, as its script does."""

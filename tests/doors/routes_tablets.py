@@ -34,7 +34,7 @@ ROUTES: Routes = {
     "web.tablet_orders": [("/tablets/OWN1/orders", _OWN)],
     "web.tablet_edit": [
         ("/tablets/OWN1/edit", _FIXES),
-        ("/tablets/OWN1/edit?class=2147483647", (302, 404, 404, 404, 403, 404, 404)),
+        ("/tablets/OWN1/edit?class=999999999", (302, 404, 404, 404, 403, 404, 404)),
     ],
     "web.tablet_tag": [("POST /tablets/OWN1/tag", (302, 303, 303, 404, 403, 404, 404))],
     "web.tablet_pupil": [("POST /tablets/NEXT1/pupil", (302, 303, 303, 404, 404, 403, 404))],

@@ -133,7 +133,7 @@ def test_list_comes_in_pages_and_keeps_filter_order_and_size(app: Flask, world: 
 # -- actions -----------------------------------------------------------------------------------------------------------
 
 
-def choose(visitor: Visitor, act: str, *devices: Device, **form: str | list[str]) -> str:
+def choose(visitor: Visitor, act: str, *devices: Device, **form: str) -> str:
     """Choose tablets in the list and look at what an action would come to."""
     ids = [str(one.id) for one in devices]
     answer = visitor.post("/tablet-actions", page="/tablets", act=act, id=ids, filter="/tablets?q=1", **form)

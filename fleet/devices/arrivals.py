@@ -148,6 +148,13 @@ def expected(ticket: Ticket) -> Sequence[Device]:
     return db.session.scalars(query.options(*known).order_by(Device.serial).limit(SHOWN)).all()
 
 
+def first_tablet() -> Device | None:
+    """Return a tablet that has come in, the newest one; None before the first."""
+    query = select(Device).join(Enrolment, Enrolment.device_id == Device.id).where(Enrolment.ended_at.is_(None))
+    known = (joinedload(Device.state), joinedload(Device.school))
+    return db.session.scalars(query.options(*known).order_by(Enrolment.id.desc()).limit(1)).first()
+
+
 def carts(school_id: int) -> dict[str, int]:
     """Return the carts of a school's tablets with how many are expected in each, by name; one statement."""
     query = select(Device.cart, func.sum((Device.life == DeviceLife.EXPECTED).cast(db.Integer)))

@@ -9,7 +9,7 @@ order numbers) are not read, and are told.
 import difflib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -358,3 +358,11 @@ def import_list(path: Path, *, allow_moves: bool = False, by: Principal, now: da
         )  # fmt: skip
         changed("device", ids, now=now)
     return plan
+
+
+def history(*, by: Principal, limit: int = 50) -> Sequence[audit.AuditEntry]:
+    """Return the newest imports' lines first: all of them for who imports everywhere, else one's own."""
+    query = select(audit.AuditEntry).where(audit.AuditEntry.action == "devices.imported")
+    if by.school_ids(Permission.IMPORT_DEVICES) is not None:
+        query = query.where(audit.AuditEntry.actor_kind == by.kind, audit.AuditEntry.actor_id == by.id)
+    return db.session.scalars(query.order_by(audit.AuditEntry.id.desc()).limit(limit)).all()

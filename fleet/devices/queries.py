@@ -224,6 +224,11 @@ def _of_enrolled(given: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def any_known() -> bool:
+    """Whether any tablet has ever come in; asks for no permission."""
+    return db.session.scalar(select(Device.id).where(Device.life != DeviceLife.EXPECTED).limit(1)) is not None
+
+
 def enrolments(device: Device) -> Sequence[Enrolment]:
     """Return a tablet's enrolments, newest first."""
     return db.session.scalars(

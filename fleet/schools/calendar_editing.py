@@ -47,6 +47,11 @@ def _day(on: date, school_id: int | None) -> CalendarDay | None:
     return db.session.scalars(query).first()
 
 
+def has_days() -> bool:
+    """Whether anybody has decided about any day yet."""
+    return db.session.scalar(select(CalendarDay.id).limit(1)) is not None
+
+
 def set_day(
     on: date, *, school_id: int | None, is_school_day: bool, title: str, by: Principal, now: datetime
 ) -> CalendarDay:

@@ -8,16 +8,25 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.urls import iri_to_uri
 
 from fleet.access import Role
+from fleet.devices import queries as devices
 from fleet.people.models import Account
+from fleet.schools import first_run
 from fleet.web.blueprint import web
 
 _NOT_PLACES = frozenset({f"{web.name}.static_file", f"{web.name}.sign_in"})
 
 
 def start_page(account: Account) -> str:
-    """Return the address of the page that an account starts with: a teacher's lessons, or the overview."""
+    """Return the address of the page that an account starts with: a teacher's lessons, else Today, or the first run."""
+    if any(grant.role is Role.MUNICIPAL_ADMIN for grant in account.grants) and is_empty():
+        return url_for("web.setup")
     is_teacher = any(grant.role is Role.TEACHER for grant in account.grants)
     return url_for("web.lessons" if is_teacher else "web.overview")
+
+
+def is_empty() -> bool:
+    """Whether the server is yet to have its first tablet, and nobody has ended the first run."""
+    return not first_run.is_over() and not devices.any_known()
 
 
 def own_page(told: str | None) -> str:

@@ -29,6 +29,7 @@ from fleet.web import choose_password as _choose_password
 from fleet.web import enrol as _enrol
 from fleet.web import enrolment as _enrolment
 from fleet.web import findings as _findings
+from fleet.web import imports as _imports
 from fleet.web import jobs as _jobs
 from fleet.web import lesson as _lesson
 from fleet.web import lesson_actions as _lesson_actions
@@ -55,6 +56,7 @@ from fleet.web import settings_import as _settings_import
 from fleet.web import settings_lessons as _settings_lessons
 from fleet.web import settings_times as _settings_times
 from fleet.web import settings_undo as _settings_undo
+from fleet.web import setup as _setup
 from fleet.web import sign_in as _sign_in
 from fleet.web import tablet as _tablet
 from fleet.web import tablet_actions as _tablet_actions
@@ -67,7 +69,7 @@ from fleet.web import ticket_new as _ticket_new
 from fleet.web.blueprint import web
 
 SCREENS = (
-    _enrolment, _ticket_new, _ticket,
+    _enrolment, _ticket_new, _ticket, _imports, _setup,
     _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet, _tablet_actions, _tablets, _orders,
     _tablet_notes, _tablet_timeline, _tablet_why, _school_class, _search,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,

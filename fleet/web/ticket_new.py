@@ -122,7 +122,7 @@ def ticket_create() -> Response | str | tuple[str, int]:
         if faults is None:
             raise
         return _form(place, typed, faults), 400
-    return _ready(ticket_id, code, by)
+    return ready(ticket_id, code, by)
 
 
 def _schools(by: Principal) -> dict[int, str]:
@@ -169,7 +169,8 @@ def _form(place: Place, typed: Typed, faults: dict[str, str]) -> str:
     )
 
 
-def _ready(ticket_id: int, code: str, by: Principal) -> str:
+def ready(ticket_id: int, code: str, by: Principal) -> str:
+    """Show a ticket that was just made, with its code."""
     config: Config = current_app.extensions["fleet_config"]
     found = tickets.get(ticket_id, by=by)
     payload = sheet.payload(config.public_url, code)

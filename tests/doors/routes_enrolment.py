@@ -6,11 +6,13 @@ from typing import Any
 from fleet import clock
 from fleet.access import Principal
 from fleet.devices import tickets
-from tests.doors.policy import Routes
+from tests.doors.policy import ADMIN_ONLY, Routes
 from tests.visiting import World
 
 _STAFF = (302, 200, 200, 200, 403, 403, 403)
 _OWN = (302, 200, 200, 404, 404, 404, 404)
+_BAD_FOR_ADMIN = (302, 400, 403, 403, 403, 403, 403)
+_DONE_BY_ADMIN = (302, 303, 403, 403, 403, 403, 403)
 _OWN_FORM = (302, 303, 303, 404, 404, 404, 404)
 
 ROUTES: Routes = {
@@ -29,6 +31,28 @@ ROUTES: Routes = {
     "web.ticket": [("/enrolment/{ticket_id}", _OWN), ("/enrolment/2147483647", (302, 404, 404, 404, 404, 404, 404))],
     "web.ticket_sheet": [("POST /enrolment/{ticket_id}/sheet", _OWN_FORM)],
     "web.ticket_revoke": [("POST /enrolment/{ticket_id}/revoke", _OWN_FORM)],
+    "web.imports": [("/imports", _STAFF)],
+    "web.import_example": [("/imports/leveringsliste.csv", (302, 200, 200, 200, 200, 200, 200))],
+    "web.import_send": [
+        ("POST /imports/roster", (302, 400, 403, 403, 403, 403, 403)),
+        ("POST /imports/delivery", (302, 400, 400, 400, 403, 403, 403)),
+    ],
+    "web.import_look": [
+        ("/imports/roster/unknown", (302, 302, 403, 403, 403, 403, 403)),
+        ("/imports/delivery/unknown", (302, 302, 302, 302, 403, 403, 403)),
+    ],
+    "web.import_use": [("POST /imports/roster/unknown", (302, 303, 403, 403, 403, 403, 403))],
+    "web.roster_undo": [("POST /imports/roster/undo", (302, 303, 403, 403, 403, 403, 403))],
+    "web.setup": [("/setup", ADMIN_ONLY)],
+    "web.setup_municipality": [("POST /setup/municipality", _BAD_FOR_ADMIN)],
+    "web.setup_schools": [("POST /setup/schools", _BAD_FOR_ADMIN)],
+    "web.setup_profile": [("POST /setup/profile", _DONE_BY_ADMIN)],
+    "web.setup_ticket": [("POST /setup/ticket", ADMIN_ONLY)],
+    "web.setup_aside": [
+        ("POST /setup/skip/calendar", _DONE_BY_ADMIN),
+        ("POST /setup/resume/unknown", (302, 400, 400, 400, 400, 400, 400)),
+    ],
+    "web.setup_end": [("POST /setup/end", _DONE_BY_ADMIN)],
 }
 
 

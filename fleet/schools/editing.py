@@ -1,0 +1,119 @@
+"""Schools and classes made and named by hand: where no roster has them, or has them otherwise.
+
+Invariants: what a roster brought keeps the name the roster gives it, so it is renamed there; a row made by hand has no
+source id, so that no import touches it. Names are one line and, among the living of one place, each only once.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from fleet import audit
+from fleet.access import Permission, Principal, require
+from fleet.db import changed, db, take_turn
+from fleet.errors import ConflictError, InvalidError
+from fleet.schools.models import ClassKind, School, SchoolClass
+
+MAX_NAME = 120
+
+
+def _name(told: str, kind: str) -> str:
+    name = " ".join(told.split())
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise InvalidError(kind=kind, reason="name", expected=f"1 to {MAX_NAME} characters")
+    return name
+
+
+def create_school(name: str, *, by: Principal, now: datetime) -> School:
+    """Make a school.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit the municipality.
+        InvalidError: that is no name.
+        ConflictError: a school has this name.
+    """
+    require(by, Permission.EDIT_MUNICIPALITY)
+    take_turn("roster")
+    made = School(name=_free_school_name(name))
+    db.session.add(made)
+    db.session.flush()
+    audit.record(by, "schools.created", subject=f"school:{made.id}", now=now, school_id=made.id)
+    changed("school", [made.id], now=now)
+    return made
+
+
+def rename_school(school: School, name: str, *, by: Principal, now: datetime) -> None:
+    """Give a school that was made by hand another name.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit the municipality.
+        InvalidError: that is no name.
+        ConflictError: the roster names the school, or another one has this name.
+    """
+    require(by, Permission.EDIT_MUNICIPALITY)
+    take_turn("roster")
+    if school.source_id is not None:
+        raise ConflictError(kind="school", name=school.name, reason="the roster names it")
+    school.name = _free_school_name(name, but=school.id)
+    audit.record(by, "schools.renamed", subject=f"school:{school.id}", now=now, school_id=school.id)
+    db.session.flush()
+
+
+def _free_school_name(told: str, *, but: int | None = None) -> str:
+    name = _name(told, "school")
+    living = db.session.execute(select(School.id, School.name).where(School.ended_at.is_(None)))
+    if any(row.name.casefold() == name.casefold() and row.id != but for row in living):
+        raise ConflictError(kind="school", name=name, reason="the name is taken")
+    return name
+
+
+def create_class(
+    school: School, title: str, *, kind: ClassKind = ClassKind.BASIC, by: Principal, now: datetime
+) -> SchoolClass:
+    """Make a class of a school.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit the school.
+        InvalidError: that is no title.
+        ConflictError: a class of the school has this title.
+    """
+    require(by, Permission.EDIT_SCHOOL, school_id=school.id)
+    take_turn("roster")
+    made = SchoolClass(school_id=school.id, kind=kind, title=_free_title(school.id, title))
+    db.session.add(made)
+    db.session.flush()
+    audit.record(by, "classes.created", subject=f"class:{made.id}", now=now, school_id=school.id, class_id=made.id)
+    changed("class", [made.id], now=now)
+    return made
+
+
+def rename_class(found: SchoolClass, title: str, *, by: Principal, now: datetime) -> None:
+    """Give a class that was made by hand another title.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit the school.
+        InvalidError: that is no title.
+        ConflictError: the roster names the class, or another one has this title.
+    """
+    require(by, Permission.EDIT_SCHOOL, school_id=found.school_id)
+    take_turn("roster")
+    if found.source_id is not None:
+        raise ConflictError(kind="class", name=found.title, reason="the roster names it")
+    found.title = _free_title(found.school_id, title, but=found.id)
+    audit.record(
+        by, "classes.renamed", subject=f"class:{found.id}", now=now, school_id=found.school_id, class_id=found.id
+    )
+    db.session.flush()
+
+
+def _free_title(school_id: int, told: str, *, but: int | None = None) -> str:
+    title = _name(told, "class")
+    query = select(SchoolClass.id).where(
+        SchoolClass.school_id == school_id,
+        SchoolClass.ended_at.is_(None),
+        func.lower(SchoolClass.title) == title.lower(),
+        SchoolClass.id != (but or 0),
+    )
+    if db.session.scalar(query.limit(1)) is not None:
+        raise ConflictError(kind="class", name=title, reason="the title is taken")
+    return title

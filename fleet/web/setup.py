@@ -1,0 +1,193 @@
+"""The first run: from an empty server to the first tablet, step by step; each can be put aside and taken up again.
+
+What is done is seen from the data, so it does not matter on which page or command line it was done.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import current_app, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from fleet import clock
+from fleet.access import Permission, Principal, require
+from fleet.assignments import assigning, ready_made
+from fleet.config import Config
+from fleet.db import transaction
+from fleet.devices import arrivals, tickets
+from fleet.devices.tickets import Place
+from fleet.errors import ConflictError, FleetError, InvalidError
+from fleet.schools import calendar_editing, deciding, editing, first_run
+from fleet.schools import queries as schools
+from fleet.schools.first_run import Step
+from fleet.web import signed_in
+from fleet.web.blueprint import web
+from fleet.web.pages import show, whole
+from fleet.web.texts import translated as _
+from fleet.web.ticket_new import ready
+
+_FIRST_TABLETS, _FIRST_LIFE = 3, timedelta(days=1)
+_MAX_TYPED = 2_000
+_MAX_CLASSES = 60
+Act = Callable[[Principal, datetime], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step as it stands: ``done``, ``here`` (the first that is not), ``skipped`` or ``later``."""
+
+    step: Step
+    state: str
+
+
+@web.get("/setup")
+def setup() -> str:
+    """Show the steps."""
+    return _page({})
+
+
+def _page(faults: Mapping[str, str]) -> str:
+    by, now = signed_in.by(), clock.now()
+    require(by, Permission.EDIT_MUNICIPALITY)
+    owner, known = schools.municipality(), schools.schools(by)
+    first, made = arrivals.first_tablet(), tickets.listed(by=by)
+    done = {
+        Step.MUNICIPALITY: bool(owner is not None and owner.name),
+        Step.CALENDAR: calendar_editing.has_days(),
+        Step.SCHOOLS: bool(known),
+        Step.PROFILE: bool(assigning.listed(by=by, now=now)),
+        Step.TICKET: bool(made),
+        Step.TABLET: first is not None,
+    }
+    stages = _stages(done)
+    config: Config = current_app.extensions["fleet_config"]
+    return show(
+        "setup",
+        stages=stages,
+        done=sum(done.values()),
+        is_complete=all(one.state in {"done", "skipped"} for one in stages),
+        is_over=first_run.is_over(),
+        owner=owner,
+        schools=known,
+        school_choices=[(row["id"], row["name"]) for row in known],
+        guesses={row["id"]: _guess(row["name"]) for row in known},
+        ticket=made[0] if made else None,
+        first=first,
+        public_url=config.public_url,
+        is_local_only=config.is_local_only,
+        faults=faults,
+        typed={name: request.form.get(name, "")[:_MAX_TYPED] for name in ("name", "school", "classes")},
+        own_address=url_for("web.setup"),
+    )
+
+
+def _stages(done: Mapping[Step, bool]) -> list[Stage]:
+    aside, found, is_here_told = first_run.skipped(), [], False
+    for step in Step:
+        state = "done" if done[step] else "skipped" if step in aside else "later" if is_here_told else "here"
+        is_here_told = is_here_told or state == "here"
+        found.append(Stage(step, state))
+    return found
+
+
+def _guess(name: str) -> str:
+    return ready_made.FOR_SCHOOLS[1 if "ungdom" in name.casefold() else 0]
+
+
+@web.post("/setup/municipality")
+def setup_municipality() -> Response | tuple[str, int]:
+    """Name the municipality."""
+    name = request.form.get("name", "")[:_MAX_TYPED]
+    return _done(lambda by, now: deciding.rename(name, by=by, now=now))
+
+
+@web.post("/setup/schools")
+def setup_schools() -> Response | tuple[str, int]:
+    """Make the first school and its classes by hand."""
+    name = request.form.get("school", "")[:_MAX_TYPED]
+    told = request.form.get("classes", "")[:_MAX_TYPED].replace("\n", ",").split(",")
+    titles = list(dict.fromkeys(" ".join(one.split()) for one in told if one.strip()))[:_MAX_CLASSES]
+
+    def act(by: Principal, now: datetime) -> None:
+        school = editing.create_school(name, by=by, now=now)
+        for title in titles:
+            editing.create_class(school, title, by=by, now=now)
+
+    return _done(act)
+
+
+@web.post("/setup/profile")
+def setup_profile() -> Response | tuple[str, int]:
+    """Put the ready-made profiles to use."""
+
+    def act(by: Principal, now: datetime) -> None:
+        chosen = {
+            schools.visible_school(row["id"], by=by): request.form.get(f"profile-{row['id']}", "")
+            for row in schools.schools(by)
+        }
+        ready_made.use({one: name for one, name in chosen.items() if name}, by=by, now=now)
+
+    return _done(act)
+
+
+@web.post("/setup/ticket")
+def setup_ticket() -> Response | str | tuple[str, int]:
+    """Make a small ticket for the first tablets and show its code."""
+    by, now = signed_in.by(), clock.now()
+    require(by, Permission.EDIT_MUNICIPALITY)
+    school_id = whole(request.form.get("school_id")) or next(iter(schools.visible(by)), None)
+    if school_id is None:
+        return _page({"": _("Make a school first.")}), 400
+    with transaction():
+        place = Place(schools.visible_school(school_id, by=by))
+        made, code = tickets.create(
+            place, expires_at=now + _FIRST_LIFE, max_enrolments=_FIRST_TABLETS, by=by, now=now
+        )  # fmt: skip
+        ticket_id = made.id
+    return ready(ticket_id, code, by)
+
+
+@web.post("/setup/<any(skip,resume):act>/<step>")
+def setup_aside(act: str, step: str) -> Response | tuple[str, int]:
+    """Put a step aside, or take it up again."""
+    meant = next((one for one in Step if one.value == step), None)
+    if meant is None:
+        raise InvalidError(kind="form", found=step)
+    change = first_run.skip if act == "skip" else first_run.resume
+    return _done(lambda by, _now: change(meant, by=by))
+
+
+@web.post("/setup/end")
+def setup_end() -> Response:
+    """End the first run."""
+    with transaction():
+        first_run.end(by=signed_in.by(), now=clock.now())
+    return redirect(url_for("web.overview"), 303)
+
+
+def _done(act: Act) -> Response | tuple[str, int]:
+    """Do a step and show the steps again; where it is refused, at its field."""
+    by, now = signed_in.by(), clock.now()
+    require(by, Permission.EDIT_MUNICIPALITY)
+    try:
+        with transaction():
+            act(by, now)
+    except (InvalidError, ConflictError) as error:
+        return _page(_faults(error)), 400
+    return redirect(url_for("web.setup"), 303)
+
+
+def _faults(error: FleetError) -> dict[str, str]:
+    data: Mapping[str, Any] = error.data
+    known = {
+        "municipality": {"name": _("Write the municipality's name.")},
+        "school": {
+            "school": _("There is a school of this name already.")
+            if isinstance(error, ConflictError)
+            else _("Write the school's name.")
+        },
+        "class": {"classes": _("“%(title)s” cannot be a class's name here.", title=data.get("name", ""))},
+    }
+    return known.get(str(data.get("kind")), {"": _("That is not possible now. Load the page again and look.")})

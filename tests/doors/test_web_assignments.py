@@ -72,11 +72,11 @@ def test_matrix_tells_what_is_own_and_what_comes_from_above(app: Flask, world: W
     assigned(app, world, "ett", "tablet")
     page = admin.get(f"/assignments?school={world.school.id}").text
     told = cells(page)
-    assert told["grunn, kommunen"] == "Tildelt"
+    assert told["grunn, kommunen"] == "Tildelt, versjon 1"
     assert told["grunn, Prøveskolen"] == told["grunn, 8B"] == told["grunn, Naboskolen"] == "Fra kommunen"
-    assert (told["skole, Prøveskolen"], told["skole, 8B"]) == ("Tildelt", "Fra Prøveskolen")
+    assert (told["skole, Prøveskolen"], told["skole, 8B"]) == ("Tildelt, versjon 1", "Fra Prøveskolen")
     assert (told["skole, kommunen"], told["skole, Naboskolen"]) == ("Nei", "Nei")
-    assert (told["klasse, 8B"], told["klasse, 9A"]) == ("Tildelt", "Nei")
+    assert (told["klasse, 8B"], told["klasse, 9A"]) == ("Tildelt, versjon 1", "Nei")
     assert "Enkelte nettbrett (1)" in words_of(page)
     assert "OWN1 ett 1" in words_of(page)
 
@@ -141,7 +141,7 @@ def test_times_are_local_and_what_begins_later_looks_so(app: Flask, world: World
         assert made.starts_at is not None
         assert made.starts_at.isoformat() == "2036-06-01T06:00:00+00:00"
     page = admin.get(f"/assignments?school={world.school.id}").text
-    assert cells(page)["tur, 8B"] == "Tildelt, senere"
+    assert cells(page)["tur, 8B"] == "Tildelt senere, versjon 1"
     for until in ("2036-06-01T07:00", "tull", "2001-01-01T00:00"):
         refused = admin.post("/assignments", **{**form, "until": until})
         assert refused.status_code == 400

@@ -24,7 +24,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.serves]
 
 PAGES = [
     ("/sign-in", None), ("/password/unknown", None), ("/", "admin"), ("/schools/{w.school.id}", "admin"),
-    ("/schools/{w.school.id}?q=nothing", "admin"), ("/tablets/OWN1", "admin"), ("/unknown", "admin"), ("/", "teacher"), ("/", "nobody"),
+    ("/schools", "admin"), ("/schools", "teacher"), ("/classes/{w.own_class.id}", "admin"), ("/tablets", "admin"), ("/tablets", "teacher"),
+    ("/tablets?q=nothing", "admin"), ("/tablets/OWN1", "admin"), ("/tablets/OWN1/why", "admin"), ("/tablets/OWN1/timeline", "admin"),
+    ("/tablets/OWN1/orders", "admin"), ("/tablets/OWN1/edit?class={w.own_class.id}", "admin"), ("/search?q=prøve", "admin"), ("/search?q=no+thing", "it"),
+    ("/orders", "admin"), ("/tablet-actions/move?id=1", "admin"), ("/tablet-actions/ring?id=1&id=2", "admin"), ("/unknown", "admin"), ("/", "teacher"), ("/", "nobody"),
     ("/enrol#CODE", None), ("/findings", "admin"), ("/findings?kind=silent", "it"), ("/findings", "teacher"),
     ("/profiles", "admin"), ("/profiles", "it"), ("/profiles", "teacher"), ("/profiles/_new", "admin"), ("/assignments", "admin"),
 ]  # fmt: skip
@@ -105,8 +108,9 @@ def test_overview_follows_the_tablets_by_itself(site: Site, open_page: Open) -> 
 
 
 def test_filter_works_while_one_types_and_stays_through_refreshes(site: Site, open_page: Open) -> None:
-    page = open_page("/schools/{w.school.id}", "admin")
+    page = open_page("/tablets?class={w.own_class.id}", "admin")
     rows = page.locator("tr[id^=tablet-]")
+    page.get_by_role("link", name="Klasse 8B").click()
     expect(rows).not_to_have_count(1)
     page.locator("#q").press_sequentially("own", delay=30)
     expect(rows).to_have_count(1)
@@ -116,7 +120,7 @@ def test_filter_works_while_one_types_and_stays_through_refreshes(site: Site, op
     expect(page.locator("#q")).to_be_focused()
     expect(page.locator("#q")).to_have_value("own")
     expect(rows).to_have_count(1)
-    page.locator("#class_id").select_option(label="9A")
+    page.locator("#state").select_option(label="Meldt tapt")
     expect(page.get_by_text("Ingen nettbrett passer.")).to_be_visible()
     page.reload()
     expect(page.locator("#q")).to_have_value("own")
@@ -125,7 +129,7 @@ def test_filter_works_while_one_types_and_stays_through_refreshes(site: Site, op
 def test_filter_works_without_what_others_made(site: Site, open_page: Open) -> None:
     page = open_page("/sign-in", "admin")
     page.route(re.compile(r"/vendor/"), lambda route: route.abort())
-    page.goto(site.address("/schools/{w.school.id}"))
+    page.goto(site.address("/tablets"))
     page.locator("#q").fill("own")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"\?q=own"))
@@ -161,10 +165,16 @@ def _long_tales(site: Site) -> int:
 
 
 def test_phone_shows_every_cell_with_its_column_and_nothing_beside_the_screen(site: Site, open_page: Open) -> None:
-    school_page = f"/schools/{_long_tales(site)}"
+    school_id = _long_tales(site)
     page = open_page("/", "admin")
     page.set_viewport_size(PHONE)
-    for path, most in ((school_page, 2), ("/tablets/PHONE1-0123456789-ABCDEF", 3), ("/findings", 3), ("/", 3)):
+    for path, most in (
+        (f"/schools/{school_id}", 1),
+        (f"/tablets?school={school_id}", 1),
+        ("/tablets/PHONE1-0123456789-ABCDEF/why", 2),
+        ("/findings", 3),
+        ("/", 3),
+    ):
         page.goto(site.address(path))
         hidden: list[str] = page.evaluate(_HIDDEN_CELLS, PHONE["width"])
         assert hidden == [], path
@@ -242,7 +252,7 @@ def test_page_goes_to_the_sign_in_when_the_session_ends(site: Site, open_page: O
 
 
 def test_everything_works_without_javascript(open_page: Open) -> None:
-    page = open_page("/schools/{w.school.id}", "admin", javascript=False)
+    page = open_page("/tablets", "admin", javascript=False)
     page.fill("#q", "next")
     page.get_by_role("button", name="Vis").click()
     expect(page.locator("tr[id^=tablet-]")).to_have_count(1)
@@ -266,7 +276,11 @@ def test_hostile_names_run_nothing(site: Site, open_page: Open) -> None:
             visiting.finding(device, FindingKind.APP_MISSING, text)
         school_id = school.id
     page = open_page("/", "admin")
-    for path in (f"/schools/{school_id}", *(f"/tablets/HOSTILE{number}" for number in range(len(HOSTILE)))):
+    for path in (
+        f"/schools/{school_id}",
+        f"/tablets?school={school_id}",
+        *(f"/tablets/HOSTILE{number}" for number in range(len(HOSTILE))),
+    ):
         page.goto(site.address(path))
         page.evaluate("htmx.trigger('#live', 'refresh')")
         page.wait_for_load_state("networkidle")

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, union
-from sqlalchemy.orm import contains_eager, joinedload
+from sqlalchemy.orm import aliased, contains_eager, joinedload
 
 from fleet.access import Permission, Principal
 from fleet.db import db, id_set
@@ -121,7 +121,11 @@ def devices(
     query = select(Device).join(Device.state).options(*(contains_eager(one) for one in known))
     for one in known[1:]:
         query = query.outerjoin(one)
-    missing, columns = _order(sort.removeprefix("-"), by.today)
+    told = sort.removeprefix("-")
+    titles = _titles(by.today).subquery() if told == "class" else None
+    if titles is not None:
+        query = query.outerjoin(titles, titles.c.person_id == Device.person_id)
+    missing, columns = _order(told, titles)
     ordered = [missing, *((column.desc() for column in columns) if sort.startswith("-") else columns)]
     query = query.order_by(*ordered, Device.serial)
     return db.session.scalars(_matching(query, given, by).limit(limit).offset(offset)).unique().all()
@@ -130,7 +134,7 @@ def devices(
 SORTS = ("serial", "tag", "school", "class", "pupil", "model", "seen")
 
 
-def _order(sort: str, on: date | None) -> tuple[Any, list[Any]]:
+def _order(sort: str, titles: Any) -> tuple[Any, list[Any]]:
     """Return what puts those last of which nothing is told, and the columns of an order."""
     own: dict[str, list[Any]] = {
         "serial": [Device.serial],
@@ -140,19 +144,19 @@ def _order(sort: str, on: date | None) -> tuple[Any, list[Any]]:
         "seen": [DeviceState.last_seen_at],
         "school": [School.name],
     }
-    if sort == "class":  # 8A before 10A: the shorter title first
-        title = _title(on)
+    if titles is not None:  # 8A before 10A: the shorter title first
+        title = func.coalesce(SchoolClass.title, titles.c.title)
         return title.is_(None), [func.length(title), title]
     columns = own.get(sort, own["school"])
     return columns[0].is_(None), columns
 
 
-def _title(on: date | None) -> Any:
-    """Return the title of the class a tablet stands in, else of its pupil's basic class."""
-    of_pupil = select(func.min(SchoolClass.title)).join(Membership, Membership.class_id == SchoolClass.id)
-    of_pupil = of_pupil.where(Membership.person_id == Device.person_id, SchoolClass.kind == ClassKind.BASIC)
-    own = select(SchoolClass.title).where(SchoolClass.id == Device.class_id).correlate(Device)
-    return func.coalesce(own.scalar_subquery(), of_pupil.where(*is_pupil(on)).correlate(Device).scalar_subquery())
+def _titles(on: date | None) -> Select[Any]:
+    """Select the basic class of each pupil, the first of several by its title."""
+    of = aliased(SchoolClass)
+    columns: list[Any] = [Membership.person_id, func.min(of.title).label("title")]
+    query = select(*columns).join(of, of.id == Membership.class_id)
+    return query.where(of.kind == ClassKind.BASIC, *is_pupil(on)).group_by(Membership.person_id)
 
 
 def class_titles(found: Collection[Device], *, on: date | None) -> dict[int, list[str]]:

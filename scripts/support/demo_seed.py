@@ -24,7 +24,8 @@ from fleet.devices.models import Device, DeviceLife
 from fleet.lessons import plans, sets, sharing
 from fleet.people import accounts, passwords
 from fleet.reports.models import DayFigures
-from fleet.schools import deciding, queries
+from fleet.schools import bells, deciding, queries
+from fleet.schools.bells import Period
 from fleet.schools.roster import apply
 from profiles import catalogue
 
@@ -80,6 +81,7 @@ def fill(app: Flask, path: Path, now: datetime) -> Notes:
         _profiles(now)
         _tickets(notes, now)
         _accounts(notes, now)
+        _bells(now)
         _lessons(config, now)
         _figures(config, now)
         notes.save(path)
@@ -138,6 +140,14 @@ def _accounts(notes: Notes, now: datetime) -> None:
         password = "-".join(secrets.token_hex(2) for _ in range(4))
         passwords.use_link(passwords.issue_link(account, by=_BY, now=now), password, now=now)
         notes.accounts[username] = password
+
+
+def _bells(now: datetime) -> None:
+    """Tell when it rings: a municipality's usual day, with a shorter Friday."""
+    day = ("08:30-09:15", "09:15-10:00", "10:15-11:00", "11:45-12:30", "12:30-13:15", "13:30-14:15")
+    spans = [(time.fromisoformat(told[:5]), time.fromisoformat(told[6:])) for told in day]
+    week = [Period(weekday, *span) for weekday in range(5) for span in spans[: 4 if weekday == 4 else None]]
+    bells.set_periods(None, week, by=_BY, now=now)
 
 
 def _lessons(config: Config, now: datetime) -> None:

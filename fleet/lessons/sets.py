@@ -132,6 +132,42 @@ def withdraw(set_id: int, *, by: Principal, now: datetime) -> LessonSet:
     return found
 
 
+def own(by: Principal) -> Sequence[LessonSet]:
+    """Return the teacher's own sets, the newest first; one statement."""
+    return db.session.scalars(select(LessonSet).where(_own(by)).order_by(LessonSet.id.desc())).all()
+
+
+def withdraw_own(set_id: int, *, by: Principal, now: datetime) -> LessonSet:
+    """Offer an own set no more; one that is withdrawn already stays so.
+
+    Raises:
+        NotFoundError: there is no such set, or it is not the teacher's own.
+    """
+    found = _held_own(set_id, by)
+    return found if found.withdrawn_at is not None else withdraw(set_id, by=by, now=now)
+
+
+def restore_own(set_id: int, *, by: Principal, now: datetime) -> LessonSet:
+    """Offer an own set again that was withdrawn.
+
+    Raises:
+        NotFoundError: there is no such set, or it is not the teacher's own.
+    """
+    found = _held_own(set_id, by)
+    if found.withdrawn_at is not None:
+        found.withdrawn_at = None
+        audit.record(by, "lessons.set-restored", subject=f"lesson-set:{set_id}", now=now, school_id=None)
+        db.session.flush()
+    return found
+
+
+def _held_own(set_id: int, by: Principal) -> LessonSet:
+    found = db.session.get(LessonSet, set_id, with_for_update=True, populate_existing=True)
+    if found is None or found.shared or by.account_id is None or found.owner_id != by.account_id:
+        raise NotFoundError(kind="own set", name=str(set_id))
+    return found
+
+
 def get(set_id: int, *, school_class: SchoolClass, by: Principal) -> LessonSet:
     """Return the set of this number, if ``by`` may use it for the class.
 

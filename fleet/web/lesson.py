@@ -1,38 +1,42 @@
-"""One lesson: how it arrives, who needs something, and when it is over who is back."""
+"""One lesson: the class as a grid of faces, how it arrives, who needs something, and when it is over who is back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import Response, request, url_for
 
 from fleet import clock
-from fleet.access import Permission
-from fleet.lessons import finding, sets, views
+from fleet.access import Permission, Principal
+from fleet.lessons import endings, finding, ordering, sets, views
 from fleet.lessons.views import Row, Stage, State, View
 from fleet.orders import MAX_TEXT
-from fleet.web import bars, signed_in
+from fleet.web import bars, faces, sent, signed_in
 from fleet.web.blueprint import web
+from fleet.web.faces import Face
 from fleet.web.pages import show
 
-_REFRESH_S = 3  # one looks at who comes
+_REFRESH_S = 2  # one looks at who comes
 _LONG = timedelta(seconds=60)  # whoever waits longer than this needs a look
 # What needs something comes first, then who is on the way, who has it, and who is out.
 _ORDER = (
     State.FAILED, State.STRAGGLER, State.TAKEN, State.UNSEEN, State.ELSEWHERE, State.WAITING, State.FETCHED,
     State.APPLIED, State.BACK, State.ABSENT, State.RELEASED, State.GONE, State.UNTOUCHED,
 )  # fmt: skip
-_GROUPS = ("needs", "others", "stragglers", "back", "untouched")
 _NEEDS = frozenset({State.FAILED, State.TAKEN, State.UNSEEN, State.ELSEWHERE})
 INSIDE = frozenset({State.WAITING, State.FETCHED, State.APPLIED, State.FAILED})
-_OUTSIDE = frozenset({State.ABSENT, State.UNSEEN, State.ELSEWHERE, State.TAKEN, State.RELEASED})
+OUTSIDE = frozenset({State.ABSENT, State.UNSEEN, State.ELSEWHERE, State.TAKEN, State.RELEASED})
+SORTS = ("name", "state")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Tablets that stand alike, under the name of a heading."""
+class Tile:
+    """A tablet of the lesson, how its pupil is shown, and whether it needs a look."""
 
-    name: str
-    rows: list[Row]
+    row: Row
+    face: Face
+    needs: bool
 
 
 @web.get("/lessons/<int(max=2147483647):lesson_id>")
@@ -42,46 +46,73 @@ def lesson(lesson_id: int) -> str | Response:
     found = views.view(lesson_id, by=by, now=now)
     if signed_in.is_refresh() and request.args.get("stage") != found.stage:
         return Response(headers={"HX-Refresh": "true"})
-    at, given = found.lesson.school_class, found.lesson.given[-1].set
-    may_teach = by.may(Permission.TEACH, school_id=at.school_id, class_id=at.id)
-    living = {
-        "view": found,
-        "lesson": found.lesson,
-        "given": given,
-        "earlier": finding.before_eyes(found.lesson),
-        "parts": bars.lesson_parts(found.counts),
-        "groups": _groups(found, now),
-        "left_min": max(0, -(-(found.lesson.ends_at - now) // timedelta(minutes=1))),
-        "may_teach": may_teach,
-        "inside": INSIDE,
-        "outside": _OUTSIDE,
-        "own_address": url_for("web.lesson", lesson_id=lesson_id, stage=found.stage.value),
+    sort = request.args.get("sort", "")
+    sort = sort if sort in SORTS else SORTS[0]
+    at = found.lesson.school_class
+    values = {
+        **_living(found, by=by, now=now, sort=sort),
+        "may_teach": by.may(Permission.TEACH, school_id=at.school_id, class_id=at.id),
+        "own_address": url_for("web.lesson", lesson_id=lesson_id, stage=found.stage.value, sort=sort),
         "refresh_s": _REFRESH_S,
     }
-    if signed_in.is_refresh() or found.stage not in {Stage.PLANNED, Stage.RUNNING}:
-        return show("lesson", **living)
-    return show(
-        "lesson",
-        **living,
-        offers=[one for one in sets.offered(at, by=by, now=now) if one.set.id != given.id],
-        colleagues=finding.colleagues(found.lesson),
-        max_text=MAX_TEXT,
-    )
+    if not signed_in.is_refresh():
+        values |= _beside(found, by=by, now=now)
+    return show("lesson", **values)
 
 
-def _groups(found: View, now: datetime) -> list[Group]:
-    """Return the tablets, those first that need something."""
-    rows = sorted(found.rows, key=lambda row: _ORDER.index(row.state))
-    if found.stage in {Stage.OVER, Stage.CANCELLED}:
-        named = {State.STRAGGLER: "stragglers", State.BACK: "back", State.UNTOUCHED: "untouched"}
-    else:
-        named = {}
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(named.get(row.state) or ("needs" if _needs(row, now) else "others"), []).append(row)
-    return [Group(name, groups[name]) for name in _GROUPS if name in groups]
+def _living(found: View, *, by: Principal, now: datetime, sort: str) -> dict[str, Any]:
+    """Return what the living part needs."""
+    is_running = found.stage is Stage.RUNNING
+    tiles = tiles_of(found.rows, now=now)
+    told: dict[str, Any] = {
+        "view": found,
+        "lesson": found.lesson,
+        "given": found.lesson.given[-1].set,
+        "earlier": finding.before_eyes(found.lesson),
+        "parts": bars.lesson_parts(found.counts),
+        "tiles": _sorted(tiles, sort),
+        "needing": [one for one in _sorted(tiles, "state") if one.needs],
+        "sort": sort,
+        "sorts": SORTS,
+        "left_min": max(0, -(-(found.lesson.ends_at - now) // timedelta(minutes=1))),
+        "inside": INSIDE,
+        "outside": OUTSIDE,
+        "later": [],
+    }
+    if is_running:
+        told["later"] = endings.later(found.lesson, by=by, now=now, timezone=signed_in.timezone())
+    return told
+
+
+def _beside(found: View, *, by: Principal, now: datetime) -> dict[str, Any]:
+    """Return what stands beside the living part: what else one can do."""
+    told: dict[str, Any] = {"request_id": sent.new_request_id()}
+    if found.stage not in {Stage.PLANNED, Stage.RUNNING}:
+        return told
+    at, given = found.lesson.school_class, found.lesson.given[-1].set
+    told |= {
+        "offers": [one for one in sets.offered(at, by=by, now=now) if one.set.id != given.id],
+        "colleagues": finding.colleagues(found.lesson),
+        "max_text": MAX_TEXT,
+    }
+    if found.stage is Stage.RUNNING:
+        told["opened"] = ordering.opened(found.lesson.id)
+        told["apps"] = finding.apps_on([row.device_id for row in found.rows if row.state in INSIDE])
+    return told
+
+
+def tiles_of(rows: Sequence[Row], *, now: datetime) -> list[Tile]:
+    """Return the class's tablets as they are shown."""
+    known = faces.faces([(row.pupil, row.asset_tag or row.serial) for row in rows])
+    return [Tile(row, face, _needs(row, now)) for row, face in zip(rows, known, strict=True)]
+
+
+def _sorted(tiles: Sequence[Tile], sort: str) -> list[Tile]:
+    """Return the tiles by state, or as they are: by name, so that each stays where one has seen it."""
+    return sorted(tiles, key=lambda one: _ORDER.index(one.row.state)) if sort == "state" else list(tiles)
 
 
 def _needs(row: Row, now: datetime) -> bool:
     waits = row.state in {State.WAITING, State.FETCHED}
-    return row.state in _NEEDS or (waits and row.since is not None and now - row.since > _LONG)
+    is_long = waits and row.since is not None and now - row.since > _LONG
+    return row.state in _NEEDS or row.state is State.STRAGGLER or is_long

@@ -1,6 +1,6 @@
-"""Starting a lesson for a class: what it would reach, until when, and the sets as large buttons.
+"""Starting a lesson for a class: the sets as large cards, until when, who is absent, and what it would reach.
 
-The page of the class was the first tap, a set is the second. Everything else has a sensible answer already.
+The class was the first tap, to start is the second. Everything else has a sensible answer already.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import redirect, request, url_for
+from flask import request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
@@ -24,7 +24,7 @@ from fleet.lessons.sets import Offer
 from fleet.lessons.views import Candidate
 from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
-from fleet.web import refusals_lessons, signed_in
+from fleet.web import faces, lesson_slider, refusals_lessons, sent, signed_in
 from fleet.web.blueprint import web
 from fleet.web.pages import show, whole
 
@@ -48,17 +48,13 @@ class Typed:
 
     @property
     def kind(self) -> SetKind | None:
-        """The quick set that was chosen."""
-        return _KINDS.get(self.form.get("quick", ""))
+        """The quick set that was chosen: by its own button, or all eyes on the teacher among the sets."""
+        return _KINDS.get(self.form.get("quick", "") or self.form.get("set_id", ""))
 
     @property
     def until(self) -> datetime | None:
         """The end that was chosen."""
-        try:
-            found = datetime.fromisoformat(self.form.get("until", ""))
-        except ValueError:
-            return None
-        return found if found.tzinfo is not None else None
+        return instant_of(self.form.get("until", ""))
 
     @property
     def absent(self) -> frozenset[int]:
@@ -96,9 +92,19 @@ class Typed:
             hosts=self.listed(f"{kind.value}_hosts") if kind in {SetKind.WEB, SetKind.EXAM} else (),
             text=self.text("eyes_text") if kind is SetKind.EYES else None,
             locked=f"{kind.value}_locked" in self.form and kind in {SetKind.APPS, SetKind.EXAM},
+            title=self.text(f"{kind.value}_title").strip() or None,
             by=by,
             now=now,
         )
+
+
+def instant_of(told: str) -> datetime | None:
+    """Return the instant that a form tells; None where it tells none."""
+    try:
+        found = datetime.fromisoformat(told)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def chosen_set(set_id: int | None, school_class: SchoolClass, *, by: Principal) -> LessonSet:
@@ -114,13 +120,16 @@ def chosen_set(set_id: int | None, school_class: SchoolClass, *, by: Principal) 
 
 
 @web.get("/classes/<int(max=2147483647):class_id>/lesson")
-def lesson_start(class_id: int) -> str:
-    """Show what a lesson of a class would reach, and what to start one with."""
-    return _page(class_id, Typed(MultiDict()))
+def lesson_start(class_id: int) -> str | Response:
+    """Show what a lesson of a class would reach, and what to start one with.
+
+    The living part asks with who is absent, and for the whole page once a lesson may (or may not any more) be held.
+    """
+    return _page(class_id, Typed(request.args))
 
 
 @web.post("/classes/<int(max=2147483647):class_id>/lesson")
-def lesson_start_now(class_id: int) -> Response | tuple[str, int]:
+def lesson_start_now(class_id: int) -> Response | tuple[str | Response, int]:
     """Start a lesson."""
     by, now, typed = signed_in.by(), clock.now(), Typed(request.form)
     try:
@@ -133,6 +142,7 @@ def lesson_start_now(class_id: int) -> Response | tuple[str, int]:
                 until=typed.until or _usual_end(school_class, by, now),
                 absent=typed.absent,
                 takes_unseen=typed.everybody,
+                request_id=sent.request_id(),
                 by=by,
                 now=now,
                 timezone=signed_in.timezone(),
@@ -143,7 +153,7 @@ def lesson_start_now(class_id: int) -> Response | tuple[str, int]:
         if problem is None:
             raise
         return _page(class_id, typed, problem=problem), refusals_lessons.status(error)
-    return redirect(url_for("web.lesson", lesson_id=lesson_id), 303)
+    return sent.onwards(url_for("web.lesson", lesson_id=lesson_id))
 
 
 def _usual_end(school_class: SchoolClass, by: Principal, now: datetime) -> datetime:
@@ -151,11 +161,16 @@ def _usual_end(school_class: SchoolClass, by: Principal, now: datetime) -> datet
     return found.until if found is not None else now + _SOME_TIME
 
 
-def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str:
+def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str | Response:
     by, now, timezone = signed_in.by(), clock.now(), signed_in.timezone()
     school_class = schools.taught_class(class_id, by=by)
-    preview = views.preview(school_class, takes_unseen=typed.everybody, by=by, now=now, timezone=timezone)
+    preview = views.preview(
+        school_class, absent=typed.absent, takes_unseen=typed.everybody, by=by, now=now, timezone=timezone
+    )
     ends = endings.endings(school_class, by=by, now=now, timezone=timezone)
+    is_open = "yes" if ends.choices and preview.candidates else "no"
+    if signed_in.is_refresh() and request.args.get("open", is_open) != is_open:
+        return Response(headers={"HX-Refresh": "true"})
     running = finding.of_class(class_id, by=by, now=now)
     living = {
         "school_class": school_class,
@@ -163,25 +178,42 @@ def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str:
         "forecast_s": FORECAST_S,
         "left_out": [(part, _of(part, preview.candidates)) for part in (Part.UNSEEN, Part.ELSEWHERE)],
         "ends": ends,
-        "chosen": _chosen(ends, typed),
+        "is_open": is_open == "yes",
+        "own_address": url_for("web.lesson_start", class_id=class_id, open=is_open),
         "outside": None if ends.choices else refusals_lessons.outside_hours(_hours(ends)),
         "running": running,
     }
     if signed_in.is_refresh():
         return show("lesson_start", **living)
-    offers = _first(sets.offered(school_class, by=by, now=now), whole(request.args.get("set")))
+    offers = _first(sets.offered(school_class, by=by, now=now), whole(request.args.get("set_id")))
     apps = finding.apps_on([one.device_id for one in preview.candidates])
     has_eyes = any(one.set.kind is SetKind.EYES and one.set.title == SetKind.EYES.value for one in offers)
-    return show("lesson_start", **living, offers=offers, has_eyes=has_eyes, apps=apps, typed=typed, problem=problem)
+    known = faces.faces([(one.pupil, one.serial) for one in preview.candidates])
+    chosen = _chosen(ends, typed, now)
+    return show(
+        "lesson_start",
+        **living,
+        offers=offers,
+        has_eyes=has_eyes,
+        apps=apps,
+        faces=list(zip(known, preview.candidates, strict=True)),
+        chosen=chosen,
+        slider=lesson_slider.slider(ends, chosen=chosen, now=now),
+        chosen_set=typed.form.get("set_id") or (str(offers[0].set.id) if offers else SetKind.EYES.value),
+        request_id=sent.new_request_id(),
+        zone=timezone.key,
+        typed=typed,
+        problem=problem,
+    )
 
 
 def _of(part: Part, candidates: Sequence[Candidate]) -> list[Candidate]:
     return [one for one in candidates if one.part is part]
 
 
-def _chosen(ends: Endings, typed: Typed) -> datetime | None:
-    """Return the end that is marked: the one that was told where it still is there, else the usual one."""
-    if any(one.until == typed.until for one in ends.choices):
+def _chosen(ends: Endings, typed: Typed, now: datetime) -> datetime | None:
+    """Return the end that is marked: the one that was told where it may still be, else the one most will want."""
+    if typed.until is not None and ends.latest is not None and now < typed.until <= ends.latest:
         return typed.until
     return ends.default.until if ends.default is not None else None
 

@@ -10,6 +10,7 @@ from typing import Any
 from fleet.errors import ConflictError, FleetError, ForbiddenError, InvalidError, NotFoundError
 from fleet.lessons.life import LessonOverError, OutsideSchoolHoursError, TooLongError
 from fleet.orders import MAX_TEXT, NotCarriedError
+from fleet.web import refusals_plans
 from fleet.web.formats import hour
 from fleet.web.texts import translated as _
 
@@ -92,12 +93,22 @@ def _invalid(data: Data) -> str | None:
     if kind == "lesson set":
         return _of_set(data)
     if kind == "order":
-        return _("A message has 1 to %(number)s characters.", number=MAX_TEXT)
+        return _of_order(data)
+    if kind == "lesson plan":
+        return refusals_plans.invalid(data)
     if kind != "lesson":
         return None
     if "until" in data:
         return _("That end has passed. Choose another one.")
     return _("The colleague has no role at this school, so the lesson cannot be handed over.")
+
+
+def _of_order(data: Data) -> str:
+    told = {
+        "url": _("That is no web address that can be opened. It looks like nrk.no/skole."),
+        "app": _("That is no app that can be opened. Choose one of the list."),
+    }
+    return told.get(str(data["field"]), _("A message has 1 to %(number)s characters.", number=MAX_TEXT))
 
 
 def _of_set(data: Data) -> str:

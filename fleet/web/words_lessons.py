@@ -6,12 +6,15 @@ from datetime import datetime
 from fleet.lessons.endings import Ending
 from fleet.lessons.forecast import Kind
 from fleet.lessons.models import LessonSet, Part, SetKind
+from fleet.lessons.sets import Offer
 from fleet.lessons.views import Candidate, Other, Row, Stage, State
+from fleet.web import formats
 from fleet.web.formats import NOTHING, ago, hour
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failure_reason, setting_name
 
 _NAMED = 3
+_LIKELY = 50  # percent, from which a tablet is said to be ready
 
 
 def stage(one: Stage) -> Told:
@@ -41,6 +44,48 @@ def state(one: State) -> Told:
         State.STRAGGLER: Told(_("Not back yet"), WAITING),
         State.UNTOUCHED: Told(_("Untouched"), NEUTRAL),
     }[one]
+
+
+def short_state(row: Row) -> str:
+    """Say the same in a word or two, as it fits under a face."""
+    if row.state is State.TAKEN and row.other is not None:
+        return _("in %(title)s", title=row.other.class_title)
+    return {
+        State.WAITING: _("waits"),
+        State.FETCHED: _("fetches"),
+        State.APPLIED: _("has it"),
+        State.FAILED: _("not all"),
+        State.ABSENT: _("absent"),
+        State.UNSEEN: _("not heard"),
+        State.ELSEWHERE: _("elsewhere"),
+        State.TAKEN: _("taken"),
+        State.RELEASED: _("let go"),
+        State.GONE: _("gone"),
+        State.BACK: _("back"),
+        State.STRAGGLER: _("not back"),
+        State.UNTOUCHED: _("untouched"),
+    }[row.state]
+
+
+def ready(one: Candidate) -> str:
+    """Say in a word or two how a pupil's tablet stands before the start."""
+    if one.part is Part.UNSEEN:
+        return _("not heard")
+    if one.part is Part.ELSEWHERE:
+        return _("elsewhere")
+    return _("ready") if one.forecast is not None and one.forecast.percent >= _LIKELY else _("asleep")
+
+
+def ready_kind(one: Candidate) -> str:
+    """Return by which name the style sheet knows how a pupil's tablet stands before the start."""
+    if one.part in {Part.UNSEEN, Part.ELSEWHERE}:
+        return one.part.value
+    return "ready" if one.forecast is not None and one.forecast.percent >= _LIKELY else "asleep"
+
+
+def sort(name: str) -> str:
+    """Name an order of the faces."""
+    return {"name": _("By name"), "state": _("By state")}[name]
 
 
 def explained(row: Row) -> str:
@@ -94,6 +139,24 @@ def set_about(one: LessonSet) -> str:
     return "" if one.kind is SetKind.PROFILE or told == set_title(one) else told
 
 
+def set_options(offers: Sequence[Offer]) -> list[tuple[int, str]]:
+    """Return sets as a list to choose from."""
+    return [(one.set.id, set_title(one.set)) for one in offers]
+
+
+def set_content(one: LessonSet) -> str:
+    """Say what a quick set is made of, after its kind."""
+    told = [*one.params.get("apps", ()), *one.params.get("hosts", ())]
+    if one.params.get("text"):
+        told.append(one.params["text"])
+    return f"{set_kind(one.kind)}: {', '.join(told)}" if told else set_kind(one.kind)
+
+
+def weekday(one: int) -> str:
+    """Name a weekday."""
+    return formats.weekday(one)
+
+
 def set_kind(one: SetKind) -> str:
     """Say what a set of this kind does."""
     return {
@@ -123,6 +186,8 @@ def offer_reason(why: str) -> str:
 def ending(one: Ending) -> str:
     """Say what an end is."""
     return {
+        "bell": _("%(number)s min, the bell", number=one.minutes),
+        "later-bell": _("%(number)s min, the bell", number=one.minutes),
         "usual": _("the usual end"),
         "minutes": _("%(number)s min", number=one.minutes),
         "school-day": _("end of the school day"),
@@ -136,17 +201,6 @@ def part(one: Candidate) -> str:
         Part.UNSEEN: _heard(one.polled_at),
         Part.ELSEWHERE: _("not on the school's network"),
     }.get(one.part, "")
-
-
-def group(name: str) -> str:
-    """Name tablets that stand alike."""
-    return {
-        "needs": _("Needs a look"),
-        "others": _("Pupils"),
-        "stragglers": _("Not back yet"),
-        "back": _("Back"),
-        "untouched": _("Untouched by the lesson"),
-    }[name]
 
 
 def band(name: str) -> str:

@@ -71,7 +71,8 @@ def start_lesson(page: Page) -> None:
     """Open the class, start the first set that is offered, and wait until tablets have it."""
     page.locator("main a[href*='/lesson']").first.click()
     page.wait_for_load_state()
-    page.locator("button.set").first.click()
+    page.locator("main form input[name=set_id]").first.check(force=True)
+    page.locator("main form button.thumb-button").last.click()
     page.wait_for_url(re.compile(r"/lessons/\d+"))
     page.wait_for_timeout(12_000)
 

@@ -305,7 +305,7 @@ def test_municipality_is_named_and_rules_on_second_persons(
         assert deciding.is_second_person_needed()
     empty = admin.post("/settings/municipality", page="/settings", name=" ")
     assert empty.status_code == 400
-    assert "Skriv navnet på kommunen." in empty.text
+    assert "Skriv kommunens navn." in empty.text
     page = words(it.get("/settings").text)
     assert "Prøveskolen" in page
     assert "Naboskolen" not in page

@@ -18,12 +18,13 @@ from fleet.people import names
 from fleet.schools import queries as schools
 from fleet.web import notices, refusals_tablets, signed_in, words_tablets
 from fleet.web.blueprint import web
-from fleet.web.pages import PAGE_SIZE, page_count, show, whole
+from fleet.web.pages import show, whole
 from fleet.web.places import own_page
 from fleet.web.texts import translated as _
 
 _KINDS = {one.value: one for one in OrderKind}
 _STATES = {"open": orders.OPEN, **{one.value: frozenset({one}) for one in OrderState}}
+_PAGE_SIZE = 50  # rows with buttons of their own
 _ADDRESS = "/orders/<int(max=2147483647):order_id>"
 
 
@@ -105,9 +106,9 @@ def orders_page() -> str:
         whole(request.args.get("page")) or 1,
     )
     count = orders.count(choice.filter(), by=by)
-    pages = page_count(count)
+    pages = max(1, -(-count // _PAGE_SIZE))
     page = min(choice.page, pages)
-    found = orders.listed(choice.filter(), by=by, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
+    found = orders.listed(choice.filter(), by=by, limit=_PAGE_SIZE, offset=(page - 1) * _PAGE_SIZE)
     asked = orders.count(orders.Filter(states={OrderState.ASKED}), by=by)
     return show(
         "orders",

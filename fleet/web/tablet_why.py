@@ -57,7 +57,7 @@ def tablet_why(serial: str) -> str:
         whole(request.args.get("class")),
         "ended" in request.args,
     )
-    classes = places_of.basic_classes(by, Permission.SEE_CLASS)
+    classes = places_of.basic_classes(by, Permission.SEE_CLASS, school_id=device.school_id)
     in_class = next((one for one in classes if one.id == class_id), None)
     case = Case(at or now, without_leases=ended, in_class=in_class)
     is_if = at is not None or ended or in_class is not None

@@ -171,7 +171,8 @@ def tablets_file() -> Response:
         _("Pupil's user name"),
         _("State"), _("Profile"), _("Findings"), _("Last heard from"), _("Battery"), _("Free storage"),
     ]  # fmt: skip
-    return csv_export.respond("nettbrett.csv", header, [_line(one, where, kinds.get(one.id, ())) for one in found])
+    lines = (_line(one, where, kinds.get(one.id, ())) for one in found)
+    return csv_export.respond("nettbrett.csv", header, lines)
 
 
 def _line(device: Device, where: Mapping[int, str], kinds: Sequence[FindingKind]) -> list[Any]:

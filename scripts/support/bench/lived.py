@@ -210,4 +210,5 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "username": "laerer1",
         "job": TIMETABLE[0].name,
         "profile": "kommune-grunn",
+        "action": "message",
     }

@@ -13,7 +13,21 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("findings", {}, "", "admin"),
     ("findings", {}, "kind=silent&school_id={school_id}", "admin"),
     ("school", _SCHOOL, "", "admin"),
+    ("schools", {}, "", "admin"),
+    ("school_class", _CLASS, "", "teacher"),
+    ("tablets", {}, "", "admin"),
+    ("tablets", {}, "q=elev&size=100", "admin"),
+    ("tablets", {}, "sort=class", "admin"),
+    ("tablets", {}, "", "teacher"),
     ("tablet", _SERIAL, "", "admin"),
+    ("tablet_why", _SERIAL, "class={class_id}&ended=yes", "admin"),
+    ("tablet_timeline", _SERIAL, "", "admin"),
+    ("tablet_orders", _SERIAL, "", "admin"),
+    ("tablet_edit", _SERIAL, "class={class_id}", "admin"),
+    ("tablet_action", {"name": "action"}, "id=1&id=2", "admin"),
+    ("search", {}, "q=prøve+benk", "admin"),
+    ("search", {}, "q=001", "teacher"),
+    ("orders", {}, "", "admin"),
     ("lessons", {}, "", "admin"),
     ("lessons", {}, "", "teacher"),
     ("lesson_start", _CLASS, "", "teacher"),
@@ -22,4 +36,4 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
 )
 
 # Answers to GET that are no pages: files, redirects, and what nobody who is signed in sees.
-NOT_PAGES = {"static_file", "sign_in", "enrol", "choose_password"}
+NOT_PAGES = {"tablets_file", "static_file", "sign_in", "enrol", "choose_password"}

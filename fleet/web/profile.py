@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from fleet import clock
 from fleet.access import Permission
-from fleet.assignments import assigning, library, places, publishing, releasing
+from fleet.assignments import assigning, effect, library, places, publishing, releasing
 from fleet.assignments.models import Profile, ProfileVersion, Scope
 from fleet.db import transaction
 from fleet.errors import FleetError, NotFoundError
@@ -112,7 +112,7 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Row]:
         rows.append(
             Row(
                 one.key, words.setting(key), "", after, words_profiles.platforms(key), before,
-                words_profiles.direction(one.direction),
+                words_profiles.direction(one.direction if effect.has_strictness(one.key) else "changed"),
             )
         )  # fmt: skip
     return rows

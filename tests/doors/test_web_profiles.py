@@ -310,6 +310,10 @@ def test_taking_the_only_wifi_needs_the_number_of_tablets_typed(app: Flask, worl
     sent(admin, "save", ["camera.allowed"], **{"camera.allowed": "no"})
     page = admin.get("/profiles/grunn/publish").text
     assert "3 nettbrett mister det eneste nettet de kjenner" in words_of(page)
+    assert "Ingenting blir løsere" in words_of(page)
+    assert "Trådløse nett wifi.networks skole (WPA2) \u2013 endret" in words_of(
+        page
+    )  # a network is neither loose nor strict
     form = {"based_on": hidden(page, "based_on"), "note": "Nytt nett"}
     for typed in ("", "2", "alle"):
         refused = admin.post("/profiles/grunn/publish", confirmed=typed, **form)
@@ -318,6 +322,16 @@ def test_taking_the_only_wifi_needs_the_number_of_tablets_typed(app: Flask, worl
         assert "Nytt nett" in refused.text
     assert newest(app)[:2] == (2, True)
     assert admin.post("/profiles/grunn/publish", confirmed="3", **form).status_code == 303
+
+
+def test_only_publishing_changes_no_tablet_and_needs_no_number(app: Flask, world: World, admin: Visitor) -> None:
+    assigned(app, **{"wifi.networks": [WIFI]})
+    sent(admin, "save", ["camera.allowed"], **{"camera.allowed": "no"})
+    based_on = hidden(admin.get("/profiles/grunn/publish").text, "based_on")
+    assert admin.post("/profiles/grunn/publish", based_on=based_on, only="yes", confirmed="").status_code == 303
+    text = words_of(admin.get("/profiles/grunn").text)
+    assert "versjon 2 er publisert. 0 nettbrett får den." in text
+    assert "1 sted har en eldre versjon." in text
 
 
 @pytest.mark.parametrize("path", ["/profiles", "/profiles/grunn", "/profiles/grunn/edit", "/profiles/grunn/publish"])

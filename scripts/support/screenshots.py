@@ -69,7 +69,7 @@ def follow(selector: str) -> Steps:
 
 def start_lesson(page: Page) -> None:
     """Open the class, start the first set that is offered, and wait until tablets have it."""
-    page.locator("main a[href*='/lesson']").first.click()
+    page.locator("main a[href^='/classes/'][href*='/lesson']").first.click()
     page.wait_for_load_state()
     page.locator("main form input[name=set_id]").first.check(force=True)
     page.locator("main form button.thumb-button").last.click()
@@ -79,7 +79,7 @@ def start_lesson(page: Page) -> None:
 
 def open_class(page: Page) -> None:
     """Open the page where a lesson of one's class is started."""
-    page.locator("main a[href*='/lesson']").first.click()
+    page.locator("main a[href^='/classes/'][href*='/lesson']").first.click()
     page.wait_for_load_state()
 
 

@@ -143,10 +143,14 @@ def _together(parts: Sequence[Figures]) -> Figures:
 
 
 def _trends(row: Row, days: Sequence[Day], today: date) -> list[Trend]:
-    """Return the four numbers that say how the fleet stands."""
+    """Return the four numbers that say how the fleet stands.
 
-    def line(counted: Callable[[Day], int]) -> Spark | None:
-        return charts.spark({one.on: counted(one) for one in days}, until=today, days=_DAYS)
+    Of today, which is not over, a line shows only what holds now: what a day sums up would seem to fall each morning.
+    """
+
+    def line(counted: Callable[[Day], int], now: int | None = None) -> Spark | None:
+        known = {one.on: counted(one) for one in days if one.on != today}
+        return charts.spark(known | ({today: now} if now is not None else {}), until=today, days=_DAYS)
 
     def tablets(state: str) -> str:
         return url_for("web.tablets", state=state)
@@ -163,12 +167,12 @@ def _trends(row: Row, days: Sequence[Day], today: date) -> list[Trend]:
         Trend(
             "applied", "success", _("Have their profile"), one.applied, one.enrolled, tablets("enrolled"),
             ngettext("%(num)d is waiting", "%(num)d are waiting", waiting), tablets("waiting") if waiting else None,
-            line(lambda day: day.applied), _("Tablets with their profile, day by day"),
+            line(lambda day: day.applied, one.applied), _("Tablets with their profile, day by day"),
         ),
         Trend(
             "compliant", "success", _("In order"), compliant, one.enrolled, tablets("enrolled"),
             ngettext("%(num)d needs a look", "%(num)d need a look", look), tablets("findings") if look else None,
-            line(lambda day: day.compliant), _("Tablets without findings, day by day"),
+            line(lambda day: day.compliant, compliant), _("Tablets without findings, day by day"),
         ),
         Trend(
             "lessons", "accent", _("In a lesson now"), row.in_lesson, None, tablets("lesson"),

@@ -5,6 +5,11 @@ from tests.doors.policy import ADMIN_ONLY, Routes
 _NONE_FOR_ADMIN = (302, 404, 403, 403, 403, 403, 403)
 
 ROUTES: Routes = {
+    "web.audit": [
+        ("/audit", ADMIN_ONLY),
+        ("/audit?q=OWN1&who=x&kind=x&action=tickets.&from=x&until=2026-99-99&before=-1", ADMIN_ONLY),
+    ],
+    "web.audit_file": [("/audit.csv", ADMIN_ONLY), ("/audit.csv?q=ticket:1", ADMIN_ONLY)],
     "web.jobs": [("/jobs", ADMIN_ONLY)],
     "web.job": [
         ("/jobs/retention", ADMIN_ONLY),

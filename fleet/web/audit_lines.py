@@ -1,0 +1,123 @@
+"""Lines of the audit as they are shown: with names for their numbers, and addresses where there is a page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import url_for
+
+from fleet.audit import AuditEntry
+from fleet.people import names as people_names
+from fleet.schools import queries as schools
+from fleet.web import words_audit, words_jobs
+from fleet.web.pages import whole
+from fleet.web.texts import translated as _
+from fleet.web.words_audit import Names
+
+_PLACES = frozenset({"school", "calendar", "bells"})
+_NAMED_BY = {"device": "serial", "order": "serial", "profile": "profile", "assignment": "profile"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line as it is shown; addresses are None where there is no page."""
+
+    entry: AuditEntry
+    who: str
+    who_address: str | None
+    action: str
+    what: str
+    what_address: str | None
+    details: Sequence[tuple[str, str]]
+
+
+def told(found: Sequence[AuditEntry]) -> list[Line]:
+    """Return lines as they are shown; three statements for what their numbers stand for."""
+    names = _names(found)
+    return [
+        Line(
+            entry=one,
+            who=words_audit.who(one.actor_kind, one.actor_id, names),
+            who_address=_person_page(f"{one.actor_kind}:{one.actor_id}", names),
+            action=words_audit.action(one.action),
+            what=_what(one, names),
+            what_address=_page(one, names),
+            details=words_audit.details(one.subject, one.fields, names),
+        )
+        for one in found
+    ]
+
+
+def _names(found: Sequence[AuditEntry]) -> Names:
+    accounts, school_ids, class_ids = set[str](), set[int](), set[int]()
+    for one in found:
+        accounts |= {f"{one.actor_kind}:{one.actor_id}", one.subject, f"account:{one.fields.get('account_id')}"}
+        kind, number = _parts(one.subject)
+        school_ids |= {number} if kind in _PLACES and number is not None else set()
+        school_ids |= {one.fields["school_id"]} if isinstance(one.fields.get("school_id"), int) else set()
+        class_ids |= {one.fields["class_id"]} if isinstance(one.fields.get("class_id"), int) else set()
+    return Names(people_names.accounts(accounts), schools.names(school_ids), schools.class_titles(class_ids))
+
+
+def _parts(subject: str) -> tuple[str, int | None]:
+    kind, _colon, rest = subject.partition(":")
+    return kind, whole(rest)
+
+
+def _what(one: AuditEntry, names: Names) -> str:
+    kind, number = _parts(one.subject)
+    named_by = one.fields.get(_NAMED_BY.get(kind, ""))
+    if named_by:
+        return str(named_by)
+    if kind == "account":
+        return names.accounts[one.subject].name if one.subject in names.accounts else _("unknown account")
+    if kind in _PLACES and number is not None and number in names.schools:
+        return names.schools[number]
+    if kind == "job-run" and one.fields.get("job"):
+        return words_jobs.name(str(one.fields["job"]))
+    return _numbered(kind, number) or one.subject.partition(":")[2] or one.subject
+
+
+def _numbered(kind: str, number: int | None) -> str | None:
+    """Name what has nothing but a number."""
+    of_all = _("Municipality") if number is None else None
+    return {
+        "municipality": _("Municipality"),
+        "calendar": of_all,
+        "bells": of_all,
+        "device": _("Tablet %(number)s", number=number),
+        "ticket": _("Ticket %(number)s", number=number),
+        "lesson": _("Lesson %(number)s", number=number),
+        "lesson-set": _("Set %(number)s", number=number),
+        "lesson-plan": _("Plan %(number)s", number=number),
+        "order": _("Order %(number)s", number=number),
+        "profile": _("Profile %(number)s", number=number),
+        "assignment": _("Assignment %(number)s", number=number),
+        "roster-import": _("Roster import %(number)s", number=number),
+        "delivery-list": _("Delivery list"),
+    }.get(kind)
+
+
+def _page(one: AuditEntry, names: Names) -> str | None:
+    kind, number = _parts(one.subject)
+    if kind == "account":
+        return _person_page(one.subject, names)
+    fields: dict[str, Any] = one.fields
+    pages: dict[str, tuple[str, dict[str, Any]]] = {
+        "device": ("tablet", {"serial": fields.get("serial")}),
+        "order": ("tablet", {"serial": fields.get("serial")}),
+        "profile": ("profile", {"name": fields.get("profile")}),
+        "job-run": ("job", {"name": fields.get("job")}),
+        "lesson": ("lesson", {"lesson_id": number}),
+        "ticket": ("ticket", {"ticket_id": number}),
+        "assignment": ("assignments", {}),
+        "municipality": ("settings", {}),
+        **dict.fromkeys(_PLACES, ("school", {"school_id": number}) if number in names.schools else ("settings", {})),
+    }
+    endpoint, values = pages.get(kind, ("", {}))
+    return url_for(f"web.{endpoint}", **values) if endpoint and all(values.values()) else None
+
+
+def _person_page(told: str, names: Names) -> str | None:
+    named = names.accounts.get(told)
+    return url_for("web.person", username=named.username) if named is not None else None

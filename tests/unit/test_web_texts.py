@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 from fleet import clock
 from fleet.assignments.models import Scope
 from fleet.compliance.models import Finding, FindingKind
+from fleet.devices.bulk import LeftOut
 from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
 from fleet.devices.queries import Figures
-from fleet.web import bars, catalogue, formats, words
+from fleet.orders import OrderKind, OrderState
+from fleet.web import bars, catalogue, formats, words, words_tablets
 from fleet.web.languages import NAMES, TRANSLATIONS
-from fleet.web.school import STATES
+from fleet.web.tablets import STATES
 from profiles.vocabulary import VOCABULARY
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)([sd])")
@@ -118,7 +120,18 @@ def test_every_state_finding_and_rule_has_words(language: str) -> None:
             *(words.finding_sentence(Finding(kind=one, subject="no.example", detail={})) for one in FindingKind),
             *(words.rule(key.rule.name) for key in VOCABULARY.values()),
             *(text for _kind, text in bars.legend()),
-        ]
+            *(words_tablets.order_kind(one) for one in OrderKind),
+            *(words_tablets.order_state(one).words for one in OrderState),
+            *(words_tablets.left_out(one, 2) for one in LeftOut),
+            *(
+                text
+                for name in (*OrderKind, *words_tablets.STEPS, words_tablets.MOVE)
+                for text in (
+                    words_tablets.action(name).title, words_tablets.action(name).about,
+                    words_tablets.heading(name, 2), words_tablets.done(name, 2),
+                )
+            ),
+        ]  # fmt: skip
     assert all(told)
     assert all(text.strip() == text for text in told)
 

@@ -3,13 +3,18 @@
 import click
 
 from fleet.access import Principal
+from fleet.cli import schools_editing
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.schools import queries
 
 
 @click.group(cls=ErrorsAsLines)
 def group() -> None:
-    """Look at classes."""
+    """Look at classes, and make some by hand."""
+
+
+for command in (schools_editing.create_class, schools_editing.rename_class):
+    group.add_command(command)
 
 
 @group.command("list")

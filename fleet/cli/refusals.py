@@ -146,6 +146,12 @@ def _tablet_state(data: Data) -> str:
     return f"{tablet} is not enrolled ({state}): an order would not reach it"
 
 
+def _named(data: Data, what: str) -> str:
+    if "roster" in str(data.get("reason")):
+        return f"{data.get('name')} is named by the roster: change the name there"
+    return f"{what} is called {data.get('name')} already"
+
+
 def _account_state(data: Data) -> str:
     name, reason = data.get("name"), str(data.get("reason"))
     if name is None:
@@ -323,6 +329,11 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("not-found", "assignment"): _no_number("assignment", "assignments list"),
         ("not-found", "roster-import"): always("no roster was imported yet: there is nothing to take back"),
         ("conflict", "tablet"): _tablet_state,
+        ("conflict", "school"): lambda data: _named(data, "a school"),
+        ("conflict", "class"): lambda data: _named(data, "a class of the school"),
+        ("invalid", "school"): lambda data: f"a school's name has {data.get('expected')}",
+        ("invalid", "class"): lambda data: f"a class's title has {data.get('expected')}",
+        ("not-found", "upload"): always("the file is not kept any more: send it once again"),
         ("conflict", "account"): _account_state,
         ("conflict", "role"): _role_state,
         ("conflict", "profile"): _profile_state,

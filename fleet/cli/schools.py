@@ -3,7 +3,7 @@
 import click
 
 from fleet.access import Principal
-from fleet.cli import schools_bells, schools_calendar, schools_deciding
+from fleet.cli import schools_bells, schools_calendar, schools_deciding, schools_editing
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.schools import queries
 
@@ -12,7 +12,7 @@ _COLUMNS = ["id", "name", "classes", "pupils", "teachers"]
 
 @click.group(cls=ErrorsAsLines)
 def group() -> None:
-    """Look at schools."""
+    """Look at schools, and make some by hand."""
 
 
 for command in (
@@ -20,6 +20,8 @@ for command in (
     schools_bells.command,
     schools_deciding.networks,
     schools_deciding.longest_lesson,
+    schools_editing.create_school,
+    schools_editing.rename_school,
 ):
     group.add_command(command)
 

@@ -17,11 +17,10 @@ from fleet.schools.models import ClassKind, School, SchoolClass
 MAX_NAME = 120
 
 
-def _name(told: str, kind: str) -> str:
+def _name(told: str) -> str | None:
+    """Return a name without needless space, None where it is none."""
     name = " ".join(told.split())
-    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
-        raise InvalidError(kind=kind, reason="name", expected=f"1 to {MAX_NAME} characters")
-    return name
+    return name if 1 <= len(name) <= MAX_NAME and name.isprintable() else None
 
 
 def create_school(name: str, *, by: Principal, now: datetime) -> School:
@@ -60,7 +59,9 @@ def rename_school(school: School, name: str, *, by: Principal, now: datetime) ->
 
 
 def _free_school_name(told: str, *, but: int | None = None) -> str:
-    name = _name(told, "school")
+    name = _name(told)
+    if name is None:
+        raise InvalidError(kind="school", reason="name", expected=f"1 to {MAX_NAME} characters")
     living = db.session.execute(select(School.id, School.name).where(School.ended_at.is_(None)))
     if any(row.name.casefold() == name.casefold() and row.id != but for row in living):
         raise ConflictError(kind="school", name=name, reason="the name is taken")
@@ -107,7 +108,9 @@ def rename_class(found: SchoolClass, title: str, *, by: Principal, now: datetime
 
 
 def _free_title(school_id: int, told: str, *, but: int | None = None) -> str:
-    title = _name(told, "class")
+    title = _name(told)
+    if title is None:
+        raise InvalidError(kind="class", reason="name", expected=f"1 to {MAX_NAME} characters")
     query = select(SchoolClass.id).where(
         SchoolClass.school_id == school_id,
         SchoolClass.ended_at.is_(None),

@@ -1,5 +1,6 @@
 """A profile's way in a real browser: found, changed, compared, published with its effect told, and given to places."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.serves]
 _WIFI = {"ssid": "skole", "security": "wpa2", "password": "meget hemmelig"}
 
 
-def profile(site: Site, name: str, *, assigned: bool = True, **settings: Any) -> None:
+def profile(site: Site, name: str, settings: Mapping[str, Any], *, assigned: bool = True) -> None:
     """Make a profile that the first school has, or nobody."""
     with site.app.app_context(), transaction():
         version = factories.published(name, **settings)
@@ -47,7 +48,7 @@ def sound(page: Page) -> None:
 
 
 def test_profile_is_changed_compared_and_published_and_the_tablet_gets_it(site: Site, open_page: Open) -> None:
-    profile(site, "nettleser-prove", **{"camera.allowed": False, "wifi.networks": [_WIFI]})
+    profile(site, "nettleser-prove", {"camera.allowed": False, "wifi.networks": [_WIFI]})
     before = desired(site)
     page = open_page("/profiles", "admin")
     page.get_by_role("link", name="nettleser-prove", exact=True).click()
@@ -79,7 +80,7 @@ def test_profile_is_changed_compared_and_published_and_the_tablet_gets_it(site: 
 
 
 def test_losing_the_only_wifi_is_stopped_until_the_number_is_typed(site: Site, open_page: Open) -> None:
-    profile(site, "bare-nett", **{"wifi.networks": [{**_WIFI, "ssid": "bare-her"}]})
+    profile(site, "bare-nett", {"wifi.networks": [{**_WIFI, "ssid": "bare-her"}]})
     with site.app.app_context(), transaction():
         other = factories.school("Skolen uten nett")
         factories.tablets(other, 2)
@@ -101,7 +102,7 @@ def test_losing_the_only_wifi_is_stopped_until_the_number_is_typed(site: Site, o
 
 
 def test_text_says_by_line_what_is_wrong(site: Site, open_page: Open) -> None:
-    profile(site, "som-tekst", assigned=False)
+    profile(site, "som-tekst", {}, assigned=False)
     page = open_page("/profiles/som-tekst/toml", "admin")
     page.get_by_label("Profilen i TOML").fill('name = "som-tekst"\ntitle = "Tekst"\n[camera]\nalowed = false\n')
     page.get_by_role("button", name="Lagre utkastet").click()
@@ -110,7 +111,7 @@ def test_text_says_by_line_what_is_wrong(site: Site, open_page: Open) -> None:
 
 
 def test_profile_is_dragged_to_a_row_or_chosen_by_its_cell(site: Site, open_page: Open) -> None:
-    profile(site, "dra-meg", assigned=False, **{"screenshots.allowed": False})
+    profile(site, "dra-meg", {"screenshots.allowed": False}, assigned=False)
     page = open_page("/assignments", "admin")
     sound(page)
     row = page.locator("tr", has=page.get_by_role("link", name="Prøveskolen", exact=True))
@@ -132,7 +133,7 @@ def test_profile_is_dragged_to_a_row_or_chosen_by_its_cell(site: Site, open_page
 
 
 def test_editor_works_without_a_script(site: Site, open_page: Open) -> None:
-    profile(site, "uten-skript", assigned=False, **{"camera.allowed": False})
+    profile(site, "uten-skript", {"camera.allowed": False}, assigned=False)
     page = open_page("/profiles/uten-skript/edit", "admin", javascript=False)
     page.get_by_label("Søk med vanlige ord").fill("minnepinner")
     page.get_by_label("Søk med vanlige ord").press("Enter")

@@ -51,7 +51,7 @@ def good(page: Page) -> None:
     for size in (PHONE, DESKTOP):
         page.set_viewport_size(size)
         for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)
             assert violations(page) == [], (page.url, size, scheme)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], page.url
 

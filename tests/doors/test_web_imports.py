@@ -38,7 +38,7 @@ def send(app: Flask, visitor: Visitor, kind: str, name: str, content: bytes) -> 
         return visitor.client.post(f"/imports/{kind}", data=form)
 
 
-def package(folder: Path, **given: int) -> bytes:
+def package(folder: Path, **given: Any) -> bytes:
     return rosters.zipped(folder / "elevliste.zip", rosters.one_roster(**given)).read_bytes()
 
 

@@ -7,7 +7,7 @@ are about. A test walks every error there is and every place that raises one, so
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fleet.cli import refusals_lessons, refusals_orders
+from fleet.cli import refusals_lessons, refusals_orders, refusals_pages
 from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
 
@@ -309,6 +309,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
     {
         **refusals_orders.BY_KIND,
         **refusals_lessons.BY_KIND,
+        **refusals_pages.BY_KIND,
         ("not-found", "school"): _no_school,
         ("not-found", "class"): _no_class,
         ("not-found", "pupil"): _no_pupil,
@@ -333,7 +334,6 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("conflict", "class"): lambda data: _named(data, "a class of the school"),
         ("invalid", "school"): lambda data: f"a school's name has {data.get('expected')}",
         ("invalid", "class"): lambda data: f"a class's title has {data.get('expected')}",
-        ("not-found", "upload"): always("the file is not kept any more: send it once again"),
         ("conflict", "account"): _account_state,
         ("conflict", "role"): _role_state,
         ("conflict", "profile"): _profile_state,

@@ -17,6 +17,8 @@ from bench.municipality import Municipality
 from bench.school import AUTHORITY
 from fleet import clock
 from fleet.access import Principal, Role
+from fleet.assignments import publishing
+from fleet.assignments.models import Assignment
 from fleet.audit import AuditEntry
 from fleet.checkins.models import CheckIn
 from fleet.compliance.models import Finding, FindingKind
@@ -27,11 +29,12 @@ from fleet.devices.models import Device, DeviceNote, DeviceState, Enrolment, Tic
 from fleet.job_runs import JobOutcome, JobRun
 from fleet.jobs.timetable import TIMETABLE
 from fleet.lessons import life
-from fleet.lessons.models import Lesson, LessonSet
+from fleet.lessons.models import Lesson, LessonSet, LessonTablet
 from fleet.orders.models import Order, OrderKind, OrderState
 from fleet.people.models import Account, AccountGrant
 from fleet.reports.models import DayFigures
 from fleet.schools.models import SchoolClass
+from profiles.profile import Profile
 
 CLASSES, OF_A_SCHOOL, CHECK_INS = 250, 20, 100_000
 _BY = Principal.command_line()
@@ -64,6 +67,10 @@ def build(app: Flask, *, classes: int = CLASSES, check_ins: int = CHECK_INS) -> 
         account = Account(username="benk-it", name="Benk, IT", created_at=now)
         account.grants.append(AccountGrant(role=Role.MUNICIPAL_ADMIN, school_id=None))
         admin = municipality.signed_in(app, account, now)
+        base = publishing.published(publishing.find("kommune-grunn"))
+        settings = {**base.settings, "camera.allowed": False}
+        draft = Profile("kommune-grunn", base.profile.title, settings)
+        publishing.save_draft(draft, by=_BY, now=now)
     lessons = _lessons(app, town)
     with app.app_context():
         return Lived(town, admin, _places(town, lessons))
@@ -211,4 +218,8 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "job": TIMETABLE[0].name,
         "profile": "kommune-grunn",
         "action": "message",
+        "device_id": db.session.scalars(
+            select(LessonTablet.device_id).where(LessonTablet.lesson_id == lessons[0])
+        ).first(),
+        "assignment_id": db.session.scalars(select(Assignment.id)).first(),
     }

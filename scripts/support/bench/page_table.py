@@ -1,10 +1,11 @@
 """Every page there is, as it is measured: endpoint, what its address names, its query, and who asks."""
 
-_SERIAL, _SCHOOL, _CLASS, _LESSON = (
+_SERIAL, _SCHOOL, _CLASS, _LESSON, _PROFILE = (
     {"serial": "serial"},
     {"school_id": "school_id"},
     {"class_id": "class_id"},
     {"lesson_id": "lesson_id"},
+    {"name": "profile"},
 )
 
 PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
@@ -28,12 +29,50 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("search", {}, "q=prøve+benk", "admin"),
     ("search", {}, "q=001", "teacher"),
     ("orders", {}, "", "admin"),
+    ("enrolment", {}, "", "admin"),
+    ("ticket", {"ticket_id": "ticket_id"}, "", "admin"),
+    ("ticket_new", {}, "", "admin"),
+    ("ticket_new", {}, "school_id={school_id}&in=class-{class_id}", "admin"),
+    ("imports", {}, "", "admin"),
+    ("setup", {}, "", "admin"),
+    ("profiles", {}, "", "admin"),
+    ("profile", _PROFILE, "", "admin"),
+    ("profile_edit", _PROFILE, "", "admin"),
+    ("profile_toml", _PROFILE, "", "admin"),
+    ("profile_publish", _PROFILE, "", "admin"),
+    ("profile_compare", _PROFILE, "", "admin"),
+    ("profile_new", {}, "", "admin"),
+    ("assignments", {}, "", "admin"),
+    ("assignments", {}, "school={school_id}", "admin"),
+    ("assignment_at", {}, "profile={profile}&at=c{class_id}", "admin"),
+    ("assignment_withdrawal", {"assignment_id": "assignment_id"}, "", "admin"),
     ("lessons", {}, "", "admin"),
     ("lessons", {}, "", "teacher"),
     ("lesson_start", _CLASS, "", "teacher"),
     ("lesson", _LESSON, "", "teacher"),
+    ("lesson_tablet", {"lesson_id": "lesson_id", "device_id": "device_id"}, "", "teacher"),
+    ("lesson_plans", {}, "", "teacher"),
+    ("lesson_plan_new", _CLASS, "", "teacher"),
+    ("lesson_sets", {}, "", "teacher"),
     ("lesson_calibration", {}, "", "admin"),
+    ("jobs", {}, "", "admin"),
+    ("job", {"name": "job"}, "", "admin"),
+    ("audit", {}, "", "admin"),
+    ("audit", {}, "action=lessons.started", "admin"),
+    ("people", {}, "", "admin"),
+    ("person", {"username": "username"}, "", "admin"),
+    ("person_new", {}, "", "admin"),
+    ("people_roles", {}, "", "admin"),
+    ("account", {}, "", "teacher"),
+    ("settings", {}, "", "admin"),
+    ("school_settings", {}, "", "admin"),
+    ("school_settings", _SCHOOL, "", "admin"),
+    ("settings_times", _SCHOOL, "", "admin"),
+    ("settings_lessons", _SCHOOL, "", "admin"),
 )
 
-# Answers to GET that are no pages: files, redirects, and what nobody who is signed in sees.
-NOT_PAGES = {"tablets_file", "static_file", "sign_in", "enrol", "choose_password"}
+# Answers to GET that are no pages: files, redirects, what nobody who is signed in sees, what shows a file just sent.
+NOT_PAGES = {
+    "static_file", "sign_in", "enrol", "choose_password", "tablets_file", "audit_file", "import_example",
+    "import_look", "settings_import_look",
+}  # fmt: skip

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
+from sqlalchemy.orm import joinedload
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
@@ -262,7 +263,8 @@ def get(lesson_id: int, *, by: Principal) -> Lesson:
     Raises:
         NotFoundError: there is none, or not for ``by``.
     """
-    found = db.session.get(Lesson, lesson_id)
+    at_school = joinedload(Lesson.school_class).joinedload(SchoolClass.school)
+    found = db.session.get(Lesson, lesson_id, options=[at_school])
     if found is None or not may_hold(found, by):
         raise NotFoundError(kind="lesson", name=str(lesson_id))
     return found

@@ -11,16 +11,21 @@ from sqlalchemy import ColumnElement, Select, select, union
 from fleet.db import db, id_set
 from fleet.devices.models import Device, DeviceLife, DevicePresence
 from fleet.lessons.rules import Presence
-from fleet.schools.models import Membership, MembershipRole
+from fleet.schools.models import Membership, MembershipRole, Person
 from fleet.schools.queries import holding
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A tablet that a lesson of a class means; ``person_id`` is None where it stands in the class for whoever comes."""
+    """A tablet that a lesson of a class means; ``person_id`` is None where it stands in the class for whoever comes.
+
+    ``pupil`` is that person's name.
+    """
 
     device_id: int
+    serial: str
     person_id: int | None
+    pupil: str | None
     presence: Presence
 
 
@@ -35,7 +40,16 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
         device_ids: only those of these.
     """
     query = (
-        select(Device.id, Device.person_id, DevicePresence.polled_at, DevicePresence.is_at_school)
+        select(
+            Device.id,
+            Device.serial,
+            Device.person_id,
+            Person.given_name,
+            Person.family_name,
+            DevicePresence.polled_at,
+            DevicePresence.is_at_school,
+        )
+        .outerjoin(Person, Person.id == Device.person_id)
         .outerjoin(DevicePresence, DevicePresence.device_id == Device.id)
         .where(Device.life == DeviceLife.ENROLLED, Device.id.in_(_of([class_id], *holding(on))))
         .order_by(Device.id)
@@ -43,8 +57,13 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
     if device_ids is not None:
         query = query.where(Device.id.in_(id_set(device_ids)))
     return [
-        Member(row.id, row.person_id, Presence(row.polled_at, row.is_at_school)) for row in db.session.execute(query)
-    ]
+        Member(
+            row.id, row.serial, row.person_id,
+            f"{row.given_name} {row.family_name}" if row.given_name is not None else None,
+            Presence(row.polled_at, row.is_at_school),
+        )
+        for row in db.session.execute(query)
+    ]  # fmt: skip
 
 
 def ever(class_ids: Collection[int]) -> Select[Any]:

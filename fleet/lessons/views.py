@@ -247,27 +247,18 @@ def preview(
     told = forecast.forecasts(
         [one.device_id for one in found], school_id=school_class.school_id, now=now, timezone=timezone
     )
-    rows = {
-        row.id: row
-        for row in db.session.execute(
-            select(Device.id, Device.serial, Person.given_name, Person.family_name)
-            .outerjoin(Person, Person.id == Device.person_id)
-            .where(Device.id.in_(id_set(one.device_id for one in found)))
-        )
-    }
     candidates = []
     for one in found:
-        row = rows[one.device_id]
         part = part_of(
             one.presence, is_absent=one.person_id in absent, takes_unseen=takes_unseen, lesson_starts_at=now,
             day_began_at=day_began_at,
         )  # fmt: skip
-        pupil = f"{row.given_name} {row.family_name}" if row.given_name is not None else None
         candidates.append(
             Candidate(
-                one.device_id, one.person_id, row.serial, pupil, part, one.presence.polled_at, told.get(one.device_id)
+                one.device_id, one.person_id, one.serial, one.pupil, part, one.presence.polled_at,
+                told.get(one.device_id),
             )
-        )
+        )  # fmt: skip
     candidates.sort(key=lambda one: (one.pupil or "", one.serial))
     coming = {one.device_id: one.forecast for one in candidates if one.part is Part.IN and one.forecast is not None}
     return Preview(candidates, forecast.summary(coming).expected)

@@ -185,7 +185,7 @@ def is_any_school_time(calendars: Iterable[Calendar], now: datetime, *, until: d
 
 
 def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
-    """Return every school's calendar by its id, and the municipality's under None; three statements.
+    """Return every school's calendar by its id, and the municipality's under None; two statements.
 
     Schools whose days and hours are the same share one value, which remembers what it has counted for the next time.
     """
@@ -194,9 +194,14 @@ def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
         origin = Origin.MUNICIPALITY if row.school_id is None else Origin.SCHOOL
         days[row.school_id][row.on] = Day(row.on, row.is_school_day, row.title, origin)
     hours: dict[int | None, dict[int, Hours]] = defaultdict(dict)
-    for told in db.session.scalars(select(SchoolHours)):
-        hours[told.school_id][told.weekday] = (told.starts_at, told.ends_at)
-    places: list[int | None] = [None, *db.session.scalars(select(School.id))]
+    places: dict[int | None, None] = {None: None}
+    columns = (SchoolHours.weekday, SchoolHours.starts_at, SchoolHours.ends_at)
+    own = select(School.id.label("place"), *columns).outerjoin(SchoolHours, SchoolHours.school_id == School.id)
+    everywhere = select(SchoolHours.school_id, *columns).where(SchoolHours.school_id.is_(None))
+    for place, weekday, starts_at, ends_at in db.session.execute(own.union_all(everywhere)):
+        places[place] = None
+        if weekday is not None:
+            hours[place][weekday] = (starts_at, ends_at)
     return {
         place: _calendar(
             timezone,

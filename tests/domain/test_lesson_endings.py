@@ -103,7 +103,7 @@ def test_a_class_has_the_ends_of_its_own_earlier_lessons_and_its_school_day(
         db.session.flush()
         statements.clear()
         found = endings.endings(school_class, by=teaches(school_class), now=NOW, timezone=OSLO)
-    assert len(statements) == 5 + 1  # and the school, which was not loaded with its class
+    assert len(statements) == 4 + 1  # and the school, which was not loaded with its class
     assert [(one.until, one.why) for one in found.choices] == [
         (at(10, 45), "minutes"), (at(11), "usual"), (at(11, 15), "minutes"),
     ]  # fmt: skip
@@ -181,7 +181,7 @@ def test_a_lesson_that_runs_is_made_longer_by_minutes_or_to_the_bell_and_never_t
         ring(room.of, (time(10), time(10, 50)), (time(11, 5), time(11, 50)), (time(12), time(12, 45)))
         statements.clear()
         found = endings.later(lesson, by=room.teacher, now=NOW, timezone=OSLO)
-    assert len(statements) == 4
+    assert len(statements) == 3
     assert [(one.until, one.why, one.minutes) for one in found] == [
         (at(11, 5), "minutes", 5), (at(11, 10), "minutes", 10), (at(11, 50), "bell", 50),
     ]  # fmt: skip

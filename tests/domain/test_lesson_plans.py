@@ -316,7 +316,7 @@ def test_a_lesson_is_made_shortly_before_it_begins_and_once(
         assert {(one.starts_at, one.ends_at) for one in leased} <= {(STARTS, STARTS + 45 * MINUTE)}
         statements.clear()
         assert begin(STARTS - 19 * MINUTE) == begin(STARTS + MINUTE) == 0
-        assert len(statements) == 2 * 5
+        assert len(statements) == 2 * 4
         assert begin(STARTS + 7 * DAY) == 1
         assert len(lessons_of(found)) == 2
 

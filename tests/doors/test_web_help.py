@@ -80,15 +80,6 @@ def test_overview_without_tablets_says_why_and_who_can_help(app: Flask, world: W
     assert [one for one in (NO_CLASS, NO_ROLE, NO_ROSTER) if one in page] == ([told] if told else [])
 
 
-def test_only_municipal_administrators_are_told_of_the_command_line(app: Flask, world: World) -> None:
-    for username in visiting.ROLES:
-        visitor = visit(app, username)
-        for path in ("/", "/findings", "/unknown"):
-            assert ("scripts/fleet" in visitor.get(path).text) == (username == "admin"), (username, path)
-        assert "scripts/fleet" not in visitor.refresh("/").text
-    assert "scripts/fleet" not in Visitor(app).get("/sign-in").text
-
-
 @pytest.mark.parametrize(
     ("reason", "told"),
     [

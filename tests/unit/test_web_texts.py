@@ -50,8 +50,10 @@ def test_every_text_is_translated_and_keeps_its_placeholders(language: str) -> N
         assert all(forms), name
         asked = catalogue.strings(name)
         assert len(forms) == len(asked), name
-        for form in forms:
-            assert set(_PLACEHOLDER.findall(form)) == set(_PLACEHOLDER.findall(asked[-1])), name
+        for form, english in zip(forms, asked, strict=True):
+            holders = set(_PLACEHOLDER.findall(form))
+            # "each minute" need not say that it is one.
+            assert holders in (set(_PLACEHOLDER.findall(english)), set(_PLACEHOLDER.findall(asked[-1]))), name
             assert "%" not in _PLACEHOLDER.sub("", form), name
 
 

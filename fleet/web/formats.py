@@ -17,7 +17,7 @@ _JUST_NOW_S = 60
 
 def install(app: Flask) -> None:
     """Give templates these formats as filters."""
-    app.jinja_env.filters.update(ago=ago, duration=duration, instant=instant, iso=iso, number=number)
+    app.jinja_env.filters.update(ago=ago, duration=duration, instant=instant, minute=minute, iso=iso, number=number)
     app.jinja_env.filters.update(gigabytes=gigabytes, percent=percent, clock_time=clock_time, hour=hour, day=day)
 
 
@@ -38,6 +38,13 @@ def instant(moment: datetime) -> str:
     """Return date and time of day, local."""
     config: Config = current_app.extensions["fleet_config"]
     return dates.format_datetime(moment, "medium", tzinfo=config.timezone, locale=locale())
+
+
+def minute(moment: datetime) -> str:
+    """Return date and time of day, local, without seconds: for what somebody chose."""
+    config: Config = current_app.extensions["fleet_config"]
+    on = dates.format_date(moment.astimezone(config.timezone), "medium", locale=locale())
+    return f"{on} {hour(moment)}"
 
 
 def clock_time(moment: datetime) -> str:

@@ -22,7 +22,7 @@ from fleet.devices.tickets import Place
 from fleet.errors import FleetError, ForbiddenError, InvalidError, NotFoundError
 from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
-from fleet.web import refusals_enrolment, signed_in
+from fleet.web import refusals_enrolment, signed_in, words_enrolment
 from fleet.web.blueprint import web
 from fleet.web.pages import whole
 from fleet.web.texts import translated as _
@@ -89,7 +89,7 @@ def ticket_new() -> str | tuple[str, int]:
         schools=known,
         school=school,
         classes=schools.classes(by, school_id=school.id),
-        carts=arrivals.carts(school.id),
+        carts={name: (words_enrolment.cart(name), count) for name, count in arrivals.carts(school.id).items()},
         expected=by_class,
     )
 

@@ -16,8 +16,14 @@ def place(ticket: Ticket) -> str:
     if ticket.school_class is not None:
         return _("Class %(title)s", title=ticket.school_class.title)
     if ticket.cart is not None:
-        return _("Cart %(name)s", name=ticket.cart)
+        return cart(ticket.cart)
     return _("The whole school")
+
+
+def cart(name: str) -> str:
+    """Name a cart; one that is called a cart already is not called so twice."""
+    said = _("Cart %(name)s", name="").strip().casefold()
+    return name if name.casefold().startswith(said) else _("Cart %(name)s", name=name)
 
 
 def state(one: str) -> Told:

@@ -24,7 +24,7 @@ from fleet.devices.models import Device, DeviceLife
 from fleet.lessons import plans, sets, sharing
 from fleet.people import accounts, passwords
 from fleet.reports.models import DayFigures
-from fleet.schools import bells, deciding, queries
+from fleet.schools import bells, deciding, first_run, queries
 from fleet.schools.bells import Period
 from fleet.schools.roster import apply
 from profiles import catalogue
@@ -84,6 +84,7 @@ def fill(app: Flask, path: Path, now: datetime) -> Notes:
         _bells(now)
         _lessons(config, now)
         _figures(config, now)
+        first_run.end(by=_BY, now=now)
         notes.save(path)
     return notes
 

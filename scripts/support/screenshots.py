@@ -83,19 +83,52 @@ def open_class(page: Page) -> None:
     page.wait_for_load_state()
 
 
+def first_tablet(tab: str) -> Steps:
+    """Return the steps to a tab of the first tablet's page."""
+
+    def steps(page: Page) -> None:
+        page.locator("main tbody a[href^='/tablets/']").first.click()
+        page.wait_for_load_state()
+        page.locator(f"main .tabs a[href*='/{tab}']").first.click()
+        page.wait_for_load_state()
+
+    return steps
+
+
+def change_and_look(page: Page) -> None:
+    """Change a profile in the editor, and look at what publishing it would do."""
+    page.locator("#editor input[type=radio]:not(:checked)").first.check()
+    page.locator("#editor button[value=publish]").first.click()
+    page.wait_for_load_state()
+
+
 SHOTS = (
     Shot("overview", IT, "/", DESK),
     Shot("overview-dark", IT, "/", DESK, is_dark=True),
     Shot("tablets", IT, "/tablets", DESK),
     Shot("tablet", IT, "/tablets", DESK, steps=follow("main tbody a[href^='/tablets/']")),
+    Shot("why", IT, "/tablets", DESK, steps=first_tablet("why")),
+    Shot("enrolment", IT, "/enrolment", DESK),
+    Shot("ticket", IT, "/enrolment", DESK, steps=follow("main a[href^='/enrolment/']:not([href$='new'])")),
     Shot("profiles", IT, "/profiles", DESK),
-    Shot("assignments", IT, "/assignments", DESK),
+    Shot("profile-edit", IT, "/profiles/ungdomsskole/edit", DESK),
+    Shot("effect", IT, "/profiles/ungdomsskole/edit", DESK, steps=change_and_look),
+    Shot("assignments", IT, "/assignments?school=1", DESK),
+    Shot("imports", IT, "/imports", DESK),
     Shot("people", IT, "/people", DESK),
     Shot("school-year", IT, "/settings/calendar", DESK),
     Shot("jobs", IT, "/jobs", DESK),
+    Shot("audit", IT, "/audit", DESK),
     Shot("start-phone", TEACHER, "/lessons", PHONE, steps=open_class),
     Shot("lesson-phone", TEACHER, "/lessons", PHONE, steps=start_lesson),
-    Shot("lesson-phone-dark", TEACHER, "/lessons", PHONE, is_dark=True, steps=follow("main a[href^='/lessons/']")),
+    Shot(
+        "lesson-phone-dark",
+        TEACHER,
+        "/lessons",
+        PHONE,
+        is_dark=True,
+        steps=follow("main a.thumb-button[href^='/lessons/']"),
+    ),
 )
 
 

@@ -41,6 +41,14 @@ def test_every_tablet_of_classes_that_start_together_gets_the_lesson_and_reports
     assert (told["tablets"], told["classes"], told["refused_without_retry_after"]) == (280, 10, 0)
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_every_page_there_is_keeps_to_its_statements_and_bytes(database: str) -> None:
+    told = run("pages", database)  # it ends with an error where a page stands in no table, or does not answer
+    assert told["pages"] >= 60
+    assert told["statements_most"] <= 15
+    assert told["bytes_most"] <= 150_000
+
+
 def test_without_a_name_it_lists_the_benches() -> None:
     done = subprocess.run([ROOT / "scripts" / "bench"], capture_output=True, text=True, check=True)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["checkin", "lessons", "poll"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["checkin", "lessons", "pages", "poll"]

@@ -101,7 +101,8 @@ def test_an_extended_lesson_goes_on_past_its_first_end(shared: Site) -> None:
     lesson_id = room.start(for_s=SOON_S - 1)
     first_end = room.times(lesson_id)[1]
     page = f"/lessons/{lesson_id}"
-    assert browser.post(f"{page}/extend", page=page, minutes="5").status == 303
+    later = (first_end + timedelta(minutes=5)).isoformat()
+    assert browser.post(f"{page}/extend", page=page, until=later).status == 303
     assert room.times(lesson_id)[1] == first_end + timedelta(minutes=5)
     room.arrives(lesson_id)
     sleep_until(first_end, more_s=1.5)

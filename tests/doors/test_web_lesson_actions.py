@@ -1,5 +1,7 @@
 """What a teacher does in a lesson, each a plain form: it happens, or the page says in words why not."""
 
+import html
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,6 +36,21 @@ def address(school: Teaching, kari: Visitor) -> str:
     return school.start(kari, everybody="yes")
 
 
+UNTIL_11_05 = (NOW + 50 * MINUTE).isoformat()
+
+
+def later(kari: Visitor, address: str) -> list[str]:
+    """Return the later ends that the lesson's page offers."""
+    return re.findall(r'name="until" value="([^"]+)"', kari.get(address).text)
+
+
+def undone(kari: Visitor, address: str) -> str:
+    """Return the address that takes back what the page says was done."""
+    found = re.search(r'<form method="post" action="([^"]+\?[^"]+)"', kari.get(address).text)
+    assert found is not None
+    return html.unescape(found[1])
+
+
 def told(kari: Visitor, address: str, action: str, **form: str) -> str:
     """Do something and return the page one is led to."""
     answer = kari.post(f"{address}/{action}", page=address, **form)
@@ -42,15 +59,34 @@ def told(kari: Visitor, address: str, action: str, **form: str) -> str:
 
 
 def test_the_end_moves_by_five_and_ten_minutes(school: Teaching, kari: Visitor, address: str) -> None:
-    assert "til 11:05 50 minutter igjen" in told(kari, address, "extend", minutes="5")
-    assert "til 11:15 60 minutter igjen" in told(kari, address, "extend", minutes="10")
-    assert kari.post(f"{address}/extend", page=address, minutes="600").status_code == 400
+    assert later(kari, address) == [UNTIL_11_05, (NOW + 55 * MINUTE).isoformat()]
+    assert "50 min igjen til 11:05" in told(kari, address, "extend", until=UNTIL_11_05)
+    page = told(kari, address, "extend", until=later(kari, address)[1])
+    assert "60 min igjen til 11:15" in page
+    assert "Økten varer til 11:15. Angre" in page
+    for until in ("", "soon", "2026-09-14T11:05:00"):
+        assert kari.post(f"{address}/extend", page=address, until=until).status_code == 400
+
+
+def test_an_end_that_arrives_twice_moves_once_and_can_be_taken_back(
+    school: Teaching, kari: Visitor, address: str
+) -> None:
+    token = kari.token(address)
+    for _again in range(2):
+        assert kari.post(f"{address}/extend", token=token, until=UNTIL_11_05).status_code == 303
+    assert "50 min igjen til 11:05" in words(kari.get(address).text)
+    assert kari.post(f"{address}/extend", token=token, until=later(kari, address)[0]).status_code == 303
+    undo = undone(kari, address)
+    assert kari.post(undo, token=token).status_code == 303
+    assert "50 min igjen til 11:05" in words(kari.get(address).text)
 
 
 def test_an_end_that_the_school_does_not_allow_is_refused_in_words(school: Teaching, kari: Visitor) -> None:
     school.at(datetime(2026, 9, 14, 12, 10, tzinfo=UTC))
     address = school.start(kari)  # until 14:30, when school ends
-    page = told(kari, address, "extend", minutes="10")
+    assert later(kari, address) == []
+    assert "Den kan ikke vare lenger." in words(kari.get(address).text)
+    page = told(kari, address, "extend", until="2026-09-14T12:40:00+00:00")
     assert "Skoledagen slutter 14:30, og økten med den." in page
     assert "til 14:30" in page
 
@@ -64,7 +100,7 @@ def test_a_lesson_is_ended(school: Teaching, kari: Visitor, address: str) -> Non
 @pytest.mark.parametrize(
     ("action", "form"),
     [
-        ("extend", {"minutes": "5"}), ("end", {}), ("set", {"eyes": "yes"}), ("hand-over", {"account_id": "1"}),
+        ("extend", {"until": UNTIL_11_05}), ("set", {"eyes": "yes"}), ("open", {"address": "nrk.no"}), ("hand-over", {"account_id": "1"}),
         ("message", {"text": "Hei"}), ("tablets", {"absent": "{0}"}), ("tablets", {"bring": "{0}"}),
     ],
 )  # fmt: skip
@@ -88,11 +124,11 @@ def test_all_eyes_on_the_teacher_and_back_to_a_set(school: Teaching, kari: Visit
     with school.app.app_context():
         assert school.lesson().given[-1].set.kind is SetKind.EYES
         before = school.lesson().given[0].set.title
-    assert f"Tilbake til {before}" in page
+    assert f"Tilbake - {before}" in page
     page = told(kari, address, "set", eyes="no")
     assert f"Pågår {before} Prøve kari" in page
-    assert "Tilbake til" not in page
-    assert "Velg hva du vil starte med." in told(kari, address, "set", eyes="no")  # there is nothing to go back from
+    assert "Tilbake -" not in page
+    assert f"Pågår {before} Prøve kari" in told(kari, address, "set", eyes="no")  # sent twice: it is back already
     assert "Pågår Bare leksikon Prøve kari" in told(kari, address, "set", set_id=str(school.web.id))
     assert "Dette opplegget finnes ikke lenger." in told(kari, address, "set", set_id="2147483")
     assert "Velg hva du vil starte med." in told(kari, address, "set")
@@ -122,12 +158,13 @@ def test_a_lesson_is_handed_over_to_a_colleague_of_the_school_only(
 def test_one_tap_leaves_a_pupil_out_and_one_brings_in(school: Teaching, kari: Visitor, address: str) -> None:
     number = str(school.tablets[0].id)
     for action, part in (("absent", Part.ABSENT), ("bring", Part.IN), ("released", Part.RELEASED), ("bring", Part.IN)):
-        page = kari.get(address).text
-        assert f'name="{action}" value="{number}"' in page
+        sheet = kari.get(f"{address}/tablets/{number}").text
+        assert f'name="{action}" value="{number}"' in sheet
         answer = kari.post(f"{address}/tablets", page=address, **{action: number})
         assert answer.location == f"{address}#tablet-{number}"
         assert school.part(0) is part
-        assert ("Sluppet fri siden" in words(kari.get(address).text)) is (part is Part.RELEASED)
+        sheet = words(kari.get(f"{address}/tablets/{number}").text)
+        assert ("Sluppet fri" in sheet) is (part is Part.RELEASED)
 
 
 def test_a_tablet_that_is_not_in_the_lesson_is_refused_in_words(school: Teaching, kari: Visitor, address: str) -> None:
@@ -145,18 +182,18 @@ def test_a_pupil_of_two_lessons_is_taken_back_and_given_over(school: Teaching, k
     both = str(school.tablets[-1].id)
     page = words(kari.get(address).text)
     assert "Elev3 Prøve Gikk til en annen økt 9A med Prøve ola har eleven. Ta eleven tilbake" in page
-    assert "Gi til 8B" in words(ola.get(theirs).text)
+    assert "Gi til 8B" in words(ola.get(f"{theirs}/tablets/{both}").text)
     told(kari, address, "tablets", bring=both)
     assert "Elev3 Prøve Gikk til en annen økt 8B med Prøve kari har eleven." in words(ola.get(theirs).text)
     number = theirs.rpartition("/")[2]
-    assert f'name="give" value="{both}:{number}"' in kari.get(address).text
+    assert f'name="give" value="{both}:{number}"' in kari.get(f"{address}/tablets/{both}").text
     told(kari, address, "tablets", give=f"{both}:{number}")
     assert "Elev3 Prøve Gikk til en annen økt 9A" in words(kari.get(address).text)
     ola.post(f"{theirs}/end", page=theirs)
     page = words(kari.get(address).text)
     assert "Elev3 Prøve Gikk til en annen økt Økten til 9A er ferdig. Ta eleven tilbake" in page
     told(kari, address, "tablets", bring=both)
-    assert "Gi til 9A" not in words(kari.get(address).text)  # which is over
+    assert "Gi til 9A" not in words(kari.get(f"{address}/tablets/{both}").text)  # which is over
     assert "Økten sluttet 10:16" in told(kari, address, "tablets", give=f"{both}:{number}")
 
 
@@ -213,7 +250,7 @@ def test_an_account_that_sends_forms_without_end_is_turned_away_and_its_neighbou
 ) -> None:
     token = kari.token(address)
     school.monkeypatch.setitem(school.app.extensions, "fleet_forms", Allowance(3, FORM_EVERY_S, kept=10))
-    answers = [kari.post(f"{address}/extend", token=token, minutes="5") for _ in range(4)]
+    answers = [kari.post(f"{address}/extend", token=token, until=UNTIL_11_05) for _ in range(4)]
     assert [one.status_code for one in answers] == [303] * 3 + [429]
     assert answers[-1].headers["Retry-After"] == "2"
     assert kari.get(address).status_code == 200
@@ -223,7 +260,7 @@ def test_an_account_that_sends_forms_without_end_is_turned_away_and_its_neighbou
 
 
 def test_forms_need_the_token_of_this_session(school: Teaching, kari: Visitor, address: str) -> None:
-    for action in ("end", "extend", "set", "hand-over", "tablets", "message"):
-        assert kari.post(f"{address}/{action}", token="forged", minutes="5").status_code == 400
+    for action in ("end", "extend", "again", "set", "hand-over", "tablets", "message", "open"):
+        assert kari.post(f"{address}/{action}", token="forged", until=UNTIL_11_05).status_code == 400
     assert kari.post(f"/classes/{school.own.id}/lesson", token="forged", set_id="1").status_code == 400
     assert "Pågår" in words(kari.get(address).text)

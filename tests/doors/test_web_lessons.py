@@ -50,7 +50,7 @@ def test_a_teacher_lands_on_the_own_classes_and_others_on_the_overview(school: T
 def test_start_page_has_each_own_class_with_the_sets_to_start_with(school: Teaching, kari: Visitor) -> None:
     page = kari.get("/lessons").text
     assert "8B Lesing - 8B Bare leksikon - 8B Flere valg 8B" in words(page)
-    assert f'href="{start_page(school)}?set={school.reading.id}"' in page
+    assert f'href="{start_page(school)}?set_id={school.reading.id}"' in page
     assert "9A" not in words(page)
     assert "Økter nå" not in page
 
@@ -66,7 +66,7 @@ def test_start_page_has_what_runs_and_what_is_planned_today(school: Teaching, ka
     school.start(kari)
     school.obeyed([0, 1], NOW)
     page = words(kari.get("/lessons").text)
-    assert "8B Pågår til 11:00 Lesing 2 av 3 har økten Åpne økten 8B" in page
+    assert "8B Pågår 45 min igjen · til 11:00 Lesing 2 av 3 har økten Åpne økten 8B" in page
     assert "Planlagt i dag 12:00-12:45 8B Bare leksikon 13:00-13:45 8B Bare leksikon" in page
     school.at(datetime(2026, 9, 14, 10, 30, tzinfo=UTC))  # 12:30, when the first would run
     assert "12:00-12:45" not in words(kari.get("/lessons").text)
@@ -91,7 +91,9 @@ def test_teacher_without_a_class_is_told_what_to_do(school: Teaching) -> None:
 def test_before_the_start_stands_what_it_will_reach_and_who_is_not_heard_from(school: Teaching, kari: Visitor) -> None:
     page = words(kari.get(start_page(school)).text)
     assert "Omtrent 3 av 3 har økten innen 15 s 1 ikke hørt fra i dag: Elev3 Prøve (sist hørt for 1 døgn siden)" in page
-    assert "Varer til 10:45 30 min 11:00 45 min 11:15 60 min Start med Lesing" in page
+    assert "Start med Lesing Bare disse appene · fra skolen" in page
+    assert "Varer til 10:45 30 min 11:00 45 min 11:15 60 min Hvem som er her" in page
+    assert "EP1 Elev0 klar borte EP2 Elev1 klar borte EP3 Elev2 klar borte EP4 Elev3 ikke hørt borte" in page
     assert re.search(r'value="2026-09-14T09:00:00\+00:00" checked', kari.get(start_page(school)).text)
 
 
@@ -105,15 +107,15 @@ def test_all_eyes_on_the_teacher_is_offered_once_also_after_it_was_used(school: 
 
 def test_two_taps_start_a_lesson(school: Teaching, kari: Visitor) -> None:
     page = kari.get("/lessons").text
-    first_tap = re.search(rf'href="({start_page(school)}\?set=\d+)"', page)
+    first_tap = re.search(rf'href="({start_page(school)}\?set_id=\d+)"', page)
     assert first_tap is not None
     form = kari.get(first_tap[1].replace("&amp;", "&")).text
     checked = re.search(r'name="until"[^>]* value="([^"]+)" checked', form)
-    button = re.search(r'name="set_id" value="(\d+)"', form)
+    chosen = re.search(r'name="set_id" value="(\d+)" checked', form)
     assert checked is not None
-    assert button is not None
-    address = school.start(kari, set_id=button[1], until=checked[1])
-    assert "0 av 3 har økten til 11:00 45 minutter igjen" in words(kari.get(address).text)
+    assert chosen is not None
+    address = school.start(kari, set_id=chosen[1], until=checked[1])
+    assert "0 av 3 har økten 45 min igjen til 11:00" in words(kari.get(address).text)
 
 
 def test_the_set_that_led_to_the_class_stands_first_and_then_the_last_used(school: Teaching, kari: Visitor) -> None:
@@ -121,11 +123,11 @@ def test_the_set_that_led_to_the_class_stands_first_and_then_the_last_used(schoo
         return [int(one) for one in re.findall(r'name="set_id" value="(\d+)"', kari.get(path).text)]
 
     assert order(start_page(school)) == [school.reading.id, school.web.id]
-    assert order(f"{start_page(school)}?set={school.web.id}") == [school.web.id, school.reading.id]
+    assert order(f"{start_page(school)}?set_id={school.web.id}") == [school.web.id, school.reading.id]
     school.start(kari, set_id=str(school.web.id))
     assert order(start_page(school)) == [school.web.id, school.reading.id]
     assert "Bare leksikon Bare disse nettadressene · sist brukt" in words(kari.get(start_page(school)).text)
-    assert order(f"{start_page(school)}?set=nonsense") == [school.web.id, school.reading.id]
+    assert order(f"{start_page(school)}?set_id=nonsense") == [school.web.id, school.reading.id]
 
 
 def test_absent_pupils_are_left_out_and_everybody_is_taken_in(school: Teaching, kari: Visitor) -> None:
@@ -180,7 +182,7 @@ def test_a_start_that_is_refused_says_so_on_the_page_and_keeps_what_was_typed(
     page = answer.text
     assert answer.status_code == status
     assert told in words(page)
-    assert f'name="absent" value="{absent}" checked' in page
+    assert re.search(rf'name="absent" value="{absent}"[^>]* checked', page)
     for name in ("web_hosts", "apps_apps", "eyes_text"):
         if name in form:
             assert form[name].strip() in words(page)
@@ -197,7 +199,7 @@ def test_an_end_that_makes_no_sense_is_the_usual_one(school: Teaching, kari: Vis
 def test_a_lesson_never_ends_after_the_school_day(school: Teaching, kari: Visitor) -> None:
     school.at(datetime(2026, 9, 14, 12, 10, tzinfo=UTC))  # 14:10; the school day ends at 14:30
     path = start_page(school)
-    assert "Varer til 14:30 skoledagen slutter Start med" in words(kari.get(path).text)
+    assert "Varer til 14:30 skoledagen slutter Hvem som er her" in words(kari.get(path).text)
     answer = kari.post(path, page=path, set_id=str(school.reading.id), until="2026-09-14T12:55:00+00:00")
     assert "Skoledagen slutter 14:30, og økten med den." in answer.text
 
@@ -246,9 +248,12 @@ def test_only_who_may_teach_the_class_gets_its_lesson(school: Teaching, kari: Vi
     got = {one: school.visitor(one).get(address).status_code for one in ("kari", "it", "admin", "ola")}
     assert got == {"kari": 200, "it": 200, "admin": 200, "ola": 404}
     ola = school.visitor("ola")
-    for action in ("end", "set", "hand-over", "message"):
-        assert ola.post(f"{address}/{action}", eyes="yes", text="Hei").status_code == 404
-    for action, form in (("extend", {"minutes": "5"}), ("tablets", {"absent": str(school.tablets[0].id)})):
+    assert ola.get(f"{address}/tablets/{school.tablets[0].id}").status_code == 404
+    for action in ("end", "set", "hand-over", "message", "open", "again"):
+        form = {"eyes": "yes", "text": "Hei", "address": "nrk.no", "account_id": "1"}
+        assert ola.post(f"{address}/{action}", **form).status_code == 404
+    until = (NOW + 50 * MINUTE).isoformat()
+    for action, form in (("extend", {"until": until}), ("tablets", {"absent": str(school.tablets[0].id)})):
         assert ola.post(f"{address}/{action}", **form).status_code == 404
     assert school.part(0) is Part.IN
 
@@ -260,13 +265,19 @@ def test_a_lesson_shows_who_has_it_and_first_who_needs_something(school: Teachin
     school.obeyed([1], NOW)
     page = words(kari.get(address).text)
     assert (
-        "2 av 3 har økten til 11:00 45 minutter igjen 1 har økten 1 venter på økten 1 har økten, men ikke alt" in page
+        "2 av 3 har økten 45 min igjen til 11:00 1 har økten 1 venter på økten 1 har økten, men ikke alt" in page
     )
     assert (
         "Bør sees på 2 Elev0 Prøve Har økten, men ikke alt Bare disse appene, Kamera: støttes ikke på denne typen nettbrett"
         in page
     )
-    assert "Elev3 Prøve Ikke hørt fra i dag aldri hørt fra; ta det med hvis eleven er her Ta med Borte Elever 2" in page
+    assert "Elev3 Prøve Ikke hørt fra i dag aldri hørt fra; ta det med hvis eleven er her Ta med Borte Elever 4" in page
+    by_name = "EP1 Elev0 ikke alt EP2 Elev1 har det EP3 Elev2 venter EP4 Elev3 ikke hørt"
+    assert by_name in page
+    by_state = "EP1 Elev0 ikke alt EP4 Elev3 ikke hørt EP3 Elev2 venter EP2 Elev1 har det"
+    assert by_state in words(kari.get(f"{address}?sort=state").text)
+    assert by_state in words(kari.refresh(f"{address}?stage=running&sort=state").text)
+    assert by_name in words(kari.get(f"{address}?sort=nonsense").text)
     school.at(NOW + 2 * MINUTE)
     assert "Bør sees på 3" in words(kari.refresh(f"{address}?stage=running").text)  # one waits for long
 
@@ -278,19 +289,23 @@ def test_over_it_is_the_receipt(school: Teaching, kari: Visitor) -> None:
     school.at(over)
     page = words(kari.get(address).text)
     assert "Ferdig Lesing Prøve kari 0 av 2 er tilbake 10:15-11:00" in page
-    assert "Ikke tilbake ennå 2 Hvert nettbrett går tilbake etter sin egen klokke" in page
+    assert "2 er ikke tilbake ennå Hvert nettbrett går tilbake etter sin egen klokke" in page
+    assert "Ikke tilbake ennå 2 Elev0 Prøve" in page
     school.obeyed([0], over)
     page = words(kari.get(address).text)
     assert "1 av 2 er tilbake" in page
-    assert "Tilbake 1 Elev0 Prøve Tilbake kl. 11:01" in page
-    assert "Ikke berørt av økten 2 Elev2 Prøve Ikke berørt Elev3 Prøve Ikke berørt" in page
+    assert "Ikke tilbake ennå 1 Elev1 Prøve" in page
+    assert "EP1 Elev0 tilbake EP2 Elev1 ikke tilbake EP3 Elev2 ikke berørt EP4 Elev3 ikke berørt" in page
+    sheet = words(kari.get(f"{address}/tablets/{school.tablets[0].id}").text)
+    assert "Elev0 Prøve Tilbake" in sheet
+    assert "11:01" in sheet
     assert "Avslutt" not in page
 
 
 def test_the_living_part_asks_for_the_whole_page_when_the_lesson_is_over(school: Teaching, kari: Visitor) -> None:
     address = school.start(kari)
     living = f"{address}?stage=running"
-    assert f'hx-get="{living}"' in kari.get(address).text
+    assert f'hx-get="{living}&amp;sort=name"' in kari.get(address).text
     assert "<html" not in kari.refresh(living).text
     school.at(NOW + 46 * MINUTE)
     answer = kari.refresh(living)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import Flask, current_app, request, url_for
+from flask import Flask, request, url_for
 
 from fleet.access import Permission, Principal, Role
 from fleet.web import signed_in
@@ -31,7 +31,6 @@ class Group:
 def install(app: Flask) -> None:
     """Give templates the navigation of whoever is signed in."""
     app.context_processor(lambda: {"navigation": groups() if signed_in.account() is not None else []})
-    app.jinja_env.globals["has_page"] = lambda endpoint: f"web.{endpoint}" in app.view_functions
 
 
 def groups() -> list[Group]:
@@ -69,10 +68,7 @@ def groups() -> list[Group]:
     ]
     if is_teacher_only(by):
         told[0] = ("", told[0][1][::-1])
-    known = current_app.view_functions
-    made = [
-        Group(title, [_item(*row[:3]) for row in rows if row[3] and f"web.{row[0]}" in known]) for title, rows in told
-    ]
+    made = [Group(title, [_item(*row[:3]) for row in rows if row[3]]) for title, rows in told]
     return [group for group in made if group.items]
 
 

@@ -6,7 +6,6 @@ A card is shown only to who may do something about it, and only where there is s
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from flask import current_app, url_for
 from flask_babel import ngettext
@@ -138,16 +137,16 @@ def _expiring(names: Mapping[int, str], by: Principal, now: datetime) -> Need | 
     return Need(
         "tickets", words.WAITING, "qr", len(found), ngettext("ticket runs out", "tickets run out", len(found)),
         _("They end within three days and have places left."), [_ticket(one, names) for one in found[:LINES]],
-        _address("enrolment", "overview"), _("Show the tickets"),
+        url_for("web.enrolment"), _("Show the tickets"),
     )  # fmt: skip
 
 
 def _ticket(one: Ticket, names: Mapping[int, str]) -> Line:
-    address = url_for("web.ticket", ticket_id=one.id) if _has_page("ticket") else None
     left = one.max_enrolments - one.used_count
     about = ngettext("%(num)d place left", "%(num)d places left", left)
     ends_on = day(one.expires_at.astimezone(timezone()).date())
-    return Line(names.get(one.school_id, ""), address, _("%(places)s, until %(day)s", places=about, day=ends_on))
+    told = _("%(places)s, until %(day)s", places=about, day=ends_on)
+    return Line(names.get(one.school_id, ""), url_for("web.ticket", ticket_id=one.id), told)
 
 
 def _pending(number: int, by: Principal) -> Need | None:
@@ -157,7 +156,7 @@ def _pending(number: int, by: Principal) -> Need | None:
         "pending", words.WAITING, "tablet", number,
         ngettext("tablet waits for approval", "tablets wait for approval", number),
         _("Nobody had listed them. They have nothing until somebody says yes."), [],
-        _address("tablets", "overview", state="pending"), _("Look at them"),
+        url_for("web.tablets", state="pending"), _("Look at them"),
     )  # fmt: skip
 
 
@@ -171,7 +170,7 @@ def _asked(by: Principal) -> Need | None:
         "asked", words.WAITING, "order", number,
         ngettext("order needs a second person", "orders need a second person", number),
         _("What cannot be undone needs another's yes."), [],
-        _address("orders", "overview", state=OrderState.ASKED), _("Answer"),
+        url_for("web.orders", state=OrderState.ASKED), _("Answer"),
     )  # fmt: skip
 
 
@@ -201,16 +200,8 @@ def _jobs(by: Principal) -> Need | None:
 
 def _setup(by: Principal, municipality: Municipality | None) -> Iterator[Need]:
     is_over = municipality is not None and municipality.setup_ended_at is not None
-    if not is_over and by.may(Permission.EDIT_MUNICIPALITY) and _has_page("setup"):
+    if not is_over and by.may(Permission.EDIT_MUNICIPALITY):
         yield Need(
             "setup", "info", "check", None, _("Getting started"),
             _("From an empty server to the first tablet, step by step."), [], url_for("web.setup"), _("Go on"),
         )  # fmt: skip
-
-
-def _has_page(endpoint: str) -> bool:
-    return f"web.{endpoint}" in current_app.view_functions
-
-
-def _address(endpoint: str, otherwise: str, **query: Any) -> str:
-    return url_for(f"web.{endpoint}", **query) if _has_page(endpoint) else url_for(f"web.{otherwise}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
-from flask import current_app, url_for
+from flask import url_for
 from flask_babel import ngettext
 
 from fleet import clock
@@ -17,7 +17,6 @@ from fleet.lessons import occupied
 from fleet.reports import figures as reports
 from fleet.reports.figures import Day
 from fleet.schools import queries as schools
-from fleet.schools.models import SchoolClass
 from fleet.web import charts, signed_in
 from fleet.web.blueprint import web
 from fleet.web.charts import Spark
@@ -206,16 +205,10 @@ def _class_cards(by: Principal, now: datetime, *, known: Mapping[int, str]) -> l
     return [
         Card(
             one.title,
-            _class_page(one),
+            url_for("web.school_class", class_id=one.id),
             f"{url_for('web.tablets', state='findings')}&class={one.id}",
             by_class.get(one.id, Figures()),
             one.school.name,
         )
         for one in own
     ]
-
-
-def _class_page(one: SchoolClass) -> str:
-    if "web.school_class" in current_app.view_functions:
-        return url_for("web.school_class", class_id=one.id)
-    return url_for("web.school", school_id=one.school_id, class_id=one.id, _anchor="tablets-title")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from fleet import clock
 from fleet.access import Role
@@ -23,8 +23,9 @@ from tests.browser.test_pages import violations
 pytestmark = [pytest.mark.browser, pytest.mark.serves]
 
 PUPILS = 6
-_SMALL = """() => [...document.querySelectorAll('main :is(a.ds-button, button, summary, .chip, .tick, .big-link, select)')]
-    .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 44).map((one) => one.outerHTML)"""
+_LESSON = re.compile(r"/lessons/\d+$")
+_SMALL = """() => [...document.querySelectorAll('main :is(a.ds-button, button, summary, select, [type=range], .chip, .tick, .big-link, .face, .set-card, .sorts a, a.pupil-name)')]
+    .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 44 && !one.closest('.notice')).map((one) => one.outerHTML)"""
 _OVERFLOWS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
@@ -89,8 +90,8 @@ def room(site: Site) -> Iterator[Room]:
 
 def start(page: Page) -> None:
     """Start a lesson by the second tap."""
-    page.get_by_role("button", name="Lesing").click()
-    page.wait_for_url(re.compile(r"/lessons/\d+$"))
+    page.get_by_role("button", name="Start økten").click()
+    page.wait_for_url(_LESSON)
 
 
 def look(page: Page) -> None:
@@ -111,7 +112,19 @@ def unfold(page: Page) -> None:
         closed.first.click()
 
 
-def test_every_page_is_accessible_and_fits_a_thumb(room: Room, open_page: Open) -> None:
+def tab_to(page: Page, name: str) -> None:
+    """Go on by the keyboard until a control of this name has the focus."""
+    for _step in range(60):
+        page.keyboard.press("Tab")
+        told = page.evaluate(
+            "[document.activeElement.textContent, document.activeElement.value].join(' ').replace(/\\s+/g, ' ').trim()"
+        )
+        if name in told:
+            return
+    pytest.fail(f"the keyboard does not come to {name}")
+
+
+def test_start_running_eyes_and_over_are_accessible_and_fit_a_thumb(room: Room, open_page: Open) -> None:
     page = open_page("/lessons", room.username)
     look(page)
     page.goto(room.site.address(room.path))
@@ -124,6 +137,17 @@ def test_every_page_is_accessible_and_fits_a_thumb(room: Room, open_page: Open) 
     room.obeyed(3, failures=[{"key": "web.allowed", "reason": "unsupported"}])
     expect(page.locator(".figure-value")).to_contain_text("3 av 4 har økten", timeout=40_000)
     look(page)
+    for name in ("Forleng", "Send", "Avslutt"):
+        page.get_by_role("button", name=name, exact=True).first.click()
+        look(page)
+        page.keyboard.press("Escape")
+    page.locator(".faces a").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("Det økten låser")
+    look(page)
+    page.get_by_role("button", name="Lukk").click()
+    page.get_by_role("button", name="Blikket på meg").click()
+    expect(page.locator(".lesson-head")).to_contain_text("Blikket på meg")
+    look(page)
     page.goto(room.site.address("/lessons"))
     look(page)
     page.get_by_role("link", name="Åpne økten").click()
@@ -134,47 +158,157 @@ def test_every_page_is_accessible_and_fits_a_thumb(room: Room, open_page: Open) 
     look(page)
 
 
-def test_two_taps_start_a_lesson_and_the_tablets_are_seen_to_arrive(room: Room, open_page: Open) -> None:
+def test_plans_and_sets_are_accessible_and_fit_a_thumb(room: Room, open_page: Open) -> None:
+    page = open_page("/lessons/plans", room.username)
+    look(page)
+    page.get_by_role("link", name="Planlegg en økt").click()
+    look(page)
+    page.get_by_label("Ukedag", exact=True).select_option(label="tirsdag")
+    page.get_by_label("Begynner").fill("10:00")
+    page.get_by_label("Slutter").fill("10:45")
+    page.get_by_role("button", name="Planlegg økten").click()
+    expect(page.get_by_role("heading", name="Hver tirsdag")).to_be_visible()
+    look(page)
+    page.get_by_role("button", name="Hopp over").first.click()
+    expect(page.get_by_text("Hold den likevel").first).to_be_visible()
+    look(page)
+    page.goto(room.site.address("/lessons/sets"))
+    unfold(page)
+    look(page)
+
+
+def test_on_a_phone_a_lesson_goes_from_start_to_end_with_a_thumb(room: Room, open_page: Open) -> None:
     page = open_page("/lessons", room.username)
     page.set_viewport_size(PHONE)
+    assert page.evaluate(_SMALL) == []
     page.get_by_role("link", name="7C", exact=True).click()
     expect(page.get_by_text("av 4 har økten innen 15 s")).to_be_visible()
+    expect(page.get_by_role("slider", name="Varer til")).to_be_visible()
+    assert page.evaluate(_SMALL) == []
+    expect(page.get_by_role("button", name="Start økten")).to_be_in_viewport()  # without scrolling
     start(page)
     page.evaluate("window.sameDocument = true")
     expect(page.locator(".figure-value")).to_contain_text("0 av 4 har økten")
     room.obeyed(2)
     expect(page.locator(".figure-value")).to_contain_text("2 av 4 har økten", timeout=40_000)
     assert page.evaluate("window.sameDocument") is True
+    for name in ("Blikket på meg", "Forleng", "Avslutt"):
+        expect(page.get_by_role("button", name=name, exact=True).first).to_be_in_viewport()
+    assert page.evaluate(_SMALL) == []
+    page.get_by_role("button", name="Avslutt", exact=True).click()
+    assert page.evaluate(_SMALL) == []
+    page.get_by_role("button", name="Avslutt økten").click()
+    expect(page.get_by_text("Ferdig", exact=True)).to_be_visible()
+    assert page.evaluate(_SMALL) == []
+    assert not page.evaluate(_OVERFLOWS)
+
+
+def test_a_lesson_goes_from_start_to_end_by_the_keyboard(room: Room, open_page: Open) -> None:
+    page = open_page(room.path, room.username)
+    tab_to(page, "Start økten")
+    page.keyboard.press("Enter")
+    page.wait_for_url(_LESSON)
+    tab_to(page, "Blikket på meg")
+    page.keyboard.press("Enter")
+    expect(page.locator(".lesson-head")).to_contain_text("Blikket på meg")
+    tab_to(page, "Tilbake")
+    page.keyboard.press("Enter")
+    expect(page.locator(".lesson-head")).to_contain_text("Lesing")
+    until = page.locator(".lesson-time").inner_text()
+    tab_to(page, "Forleng")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Forleng økten")).to_be_focused()
+    tab_to(page, "+5 min")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notices, .notice").first).to_contain_text("Økten varer til")
+    assert page.locator(".lesson-time").inner_text() != until
+    tab_to(page, "Avslutt")
+    page.keyboard.press("Enter")
+    tab_to(page, "Avslutt økten")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Ferdig", exact=True)).to_be_visible()
+
+
+def test_a_start_that_finds_no_network_is_sent_until_it_arrives_and_starts_once(room: Room, open_page: Open) -> None:
+    page = open_page(room.path, room.username)
+    attempts = []
+
+    def lose(route: Route) -> None:
+        if route.request.method != "POST":
+            route.fallback()
+            return
+        attempts.append(route.request.post_data)
+        if len(attempts) == 1:
+            route.abort()  # it never comes to the server
+        elif len(attempts) == 2:
+            route.fetch()  # it comes there, but the answer does not come back
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route(f"**{room.path}", lose)
+    page.get_by_role("button", name="Start økten").click()
+    net = page.locator("#net")
+    expect(net).to_contain_text("Ikke sendt ennå: ingen kontakt.")
+    assert violations(page) == []
+    assert page.evaluate(_SMALL) == []
+    net.get_by_role("button", name="Prøv nå").click()
+    page.wait_for_url(_LESSON, timeout=20_000)
+    assert len(attempts) == 3
+    assert len(set(attempts)) == 1
+    with room.site.app.app_context():
+        assert db.session.query(Lesson).filter_by(class_id=room.class_id).count() == 1
+
+
+def test_a_page_that_loses_the_network_says_from_when_it_is_and_comes_back(room: Room, open_page: Open) -> None:
+    page = open_page(room.path, room.username)
+    start(page)
+    page.route("**/lessons/*?stage=*", lambda route: route.abort())
+    expect(page.locator("#net")).to_contain_text("Ingen kontakt med serveren. Det du ser, er fra", timeout=20_000)
+    expect(page.get_by_role("button", name="Prøv nå")).to_be_hidden()  # there is nothing to send
+    page.unroute("**/lessons/*?stage=*")
+    expect(page.locator("#net")).to_be_hidden(timeout=20_000)
 
 
 def test_what_one_ticks_and_chooses_stays_while_the_page_lives(room: Room, open_page: Open) -> None:
     page = open_page(room.path, room.username)
     page.locator(".chip").first.click()
-    page.get_by_text("Hvem som er her").click()
-    page.get_by_label("Ada").check()
-    with page.expect_response(lambda response: response.url.endswith(room.path), timeout=40_000):
+    page.locator("label.face", has_text="Ada").click()
+    with page.expect_response(lambda response: room.path in response.url, timeout=40_000):
         pass
     page.wait_for_timeout(300)
     expect(page.locator(".chip input").first).to_be_checked()
-    expect(page.get_by_label("Ada")).to_be_checked()
+    expect(page.get_by_label("Ada Prøve")).to_be_checked()
     start(page)
-    row = page.locator(f"#tablet-{room.device_ids[0]}")
-    expect(row).to_contain_text("Borte")
-    row.get_by_role("button", name="Ta med").click()
-    expect(row.get_by_role("button", name="Slipp fri")).to_be_visible()
-    expect(row).to_be_in_viewport()
+    tile = page.locator(f"#tablet-{room.device_ids[0]}")
+    expect(tile).to_contain_text("borte")
+    tile.get_by_role("link").click()
+    page.get_by_role("dialog").get_by_role("button", name="Ta med").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(tile).to_contain_text("venter")
+    expect(tile).to_be_in_viewport()
+
+
+def test_a_pupils_sheet_gives_the_focus_back(room: Room, open_page: Open) -> None:
+    page = open_page(room.path, room.username)
+    start(page)
+    link = page.locator(f"#tablet-{room.device_ids[1]} a")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("heading", name="Birk Prøve").first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(link).to_be_focused()
 
 
 def test_enter_in_a_choice_or_a_tick_starts_nothing(room: Room, open_page: Open) -> None:
     page = open_page(room.path, room.username)
-    page.locator(".chip input").first.focus()
+    page.get_by_role("radio", name="Lesing").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_have_text("Velg hva du vil starte med.")
-    page.get_by_text("Hvem som er her").click()
-    page.get_by_label("Ada").check()
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    expect(page.get_by_label("Ada")).to_be_checked()
+    page.locator("label.face", has_text="Ada").click()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("Velg hva du vil starte med.")
+    expect(page.get_by_label("Ada Prøve")).to_be_checked()
     assert page.url.endswith(room.path)
 
 
@@ -185,15 +319,17 @@ def test_a_lesson_goes_from_start_to_receipt_without_a_script(room: Room, open_p
     page.get_by_label("Nettadresser", exact=True).fill("nrk.no\nsnl.no")
     page.get_by_role("button", name="Start med disse adressene").click()
     expect(page.get_by_text("nrk.no, snl.no").first).to_be_visible()
+    page.get_by_role("button", name="Forleng").click()
     page.get_by_role("button", name="+10 min").click()
     page.get_by_role("button", name="Blikket på meg").click()
     expect(page.locator(".lesson-head")).to_contain_text("Blikket på meg")
-    page.get_by_text("Send en melding").click()
-    page.get_by_label("Melding", exact=True).fill("Se opp")
-    page.get_by_role("button", name="Send", exact=True).click()
-    expect(page.get_by_role("status").first).to_have_text("Meldingen er sendt.")
+    page.get_by_role("button", name="Send", exact=True).first.click()
+    page.get_by_label("Melding til alle", exact=True).fill("Se opp")
+    page.locator("#send-sheet").get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("Meldingen er sendt.")).to_be_visible()
+    page.get_by_role("button", name="Avslutt", exact=True).click()
     page.get_by_role("button", name="Avslutt økten").click()
-    expect(page.get_by_text("Ferdig")).to_be_visible()
+    expect(page.get_by_text("Ferdig", exact=True)).to_be_visible()
 
 
 def test_a_lesson_ended_by_the_clock_while_one_looks_becomes_the_receipt(room: Room, open_page: Open) -> None:
@@ -203,8 +339,8 @@ def test_a_lesson_ended_by_the_clock_while_one_looks_becomes_the_receipt(room: R
     expect(page.locator(".figure-value")).to_contain_text("4 av 4 har økten", timeout=40_000)
     room.clock_ends()
     expect(page.get_by_role("heading", name="Ikke tilbake ennå")).to_be_visible(timeout=40_000)
-    expect(page.get_by_role("button", name="Avslutt økten")).to_have_count(0)
-    expect(page.get_by_text("Send en melding")).to_have_count(0)
+    expect(page.get_by_role("button", name="Avslutt")).to_have_count(0)
+    expect(page.get_by_role("button", name="Send")).to_have_count(0)
 
 
 def test_refusals_are_told_where_one_is_and_accessible(room: Room, open_page: Open) -> None:
@@ -216,8 +352,8 @@ def test_refusals_are_told_where_one_is_and_accessible(room: Room, open_page: Op
     start(page)
     room.clock_ends()
     page.route("**/lessons/*?stage=*", lambda route: route.abort())  # the page does not know yet
-    page.get_by_role("button", name="+5 min").click()
-    expect(page.get_by_role("alert")).to_contain_text("så ingenting ble endret")
+    page.get_by_role("button", name="Blikket på meg").click()
+    expect(page.get_by_role("alert").first).to_contain_text("så ingenting ble endret")
     look(page)
 
 

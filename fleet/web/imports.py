@@ -20,7 +20,7 @@ from fleet.schools.roster.plan import DEFAULT_MAX_REMOVED_PERCENT, Plan, over_br
 from fleet.schools.roster.values import KINDS, Roster
 from fleet.uploads import Upload
 from fleet.web import notices, signed_in, words_imports
-from fleet.web.blueprint import web
+from fleet.web.blueprint import takes, web
 from fleet.web.texts import translated as _
 
 _FRAME_BYTES = 16 * 1024  # what a form has around its file
@@ -49,10 +49,10 @@ def import_example() -> Response:
 
 
 @web.post("/imports/<any(roster,delivery):kind>")
+@takes(MAX_BYTES + _FRAME_BYTES)
 def import_send(kind: str) -> AnyResponse | tuple[str, int]:
     """Keep a file and lead to what it would change."""
     by = _require(kind)
-    request.max_content_length = MAX_BYTES + _FRAME_BYTES
     sent = request.files.get(kind)
     content = sent.read() if sent is not None else b""
     if sent is None or not content:

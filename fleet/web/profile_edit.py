@@ -17,7 +17,7 @@ from fleet.assignments import publishing
 from fleet.db import transaction
 from fleet.errors import FleetError
 from fleet.web import notices, refusals_profiles, setting_fields, signed_in, words, words_profiles
-from fleet.web.blueprint import web
+from fleet.web.blueprint import takes, web
 from fleet.web.profile import Found, find
 from fleet.web.setting_fields import Faults, Raw
 from fleet.web.texts import translated as _
@@ -85,10 +85,10 @@ def profile_edit(name: str) -> str:
 
 
 @web.post("/profiles/<name>/edit")
+@takes(_MOST_BYTES)
 def profile_save(name: str) -> Response | tuple[str, int] | str:
     """Add, take out, search or save, as the button says that was pressed."""
     require(signed_in.by(), Permission.EDIT_PROFILES)
-    request.max_content_length = request.max_form_memory_size = _MOST_BYTES
     found, form = find(name), request.form
     typed, title = setting_fields.typed_in(form), form.get("title", "").strip()
     deed, _colon, key = form.get("do", "").partition(":")
@@ -181,10 +181,10 @@ def profile_toml(name: str) -> str:
 
 
 @web.post("/profiles/<name>/toml")
+@takes(_MOST_BYTES)
 def profile_toml_save(name: str) -> Response | tuple[str, int]:
     """Save the text as a draft."""
     require(signed_in.by(), Permission.EDIT_PROFILES)
-    request.max_content_length = request.max_form_memory_size = _MOST_BYTES
     found, text = find(name), request.form.get("text", "").replace("\r\n", "\n")
     based_on = request.form.get("based_on", "")
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from flask import redirect, render_template, request, url_for
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from fleet import clock
@@ -16,7 +15,7 @@ from fleet.assignments import publishing
 from fleet.db import transaction
 from fleet.errors import FleetError, NotFoundError
 from fleet.web import notices, refusals_profiles, signed_in
-from fleet.web.blueprint import web
+from fleet.web.blueprint import takes, web
 from fleet.web.texts import translated as _
 from profiles import catalogue
 from profiles import profile as library
@@ -91,14 +90,11 @@ def _copied(source: str) -> dict[str, object]:
 
 
 @web.post("/profiles/_import")
+@takes(_MOST_BYTES)
 def profile_import() -> Response | tuple[str, int]:
     """Take a file in as a draft."""
     require(signed_in.by(), Permission.EDIT_PROFILES)
-    request.max_content_length = _MOST_BYTES
-    try:
-        sent = request.files.get("file")
-    except RequestEntityTooLarge:
-        return _page({"file": _("The file is too large.")}), 413
+    sent = request.files.get("file")
     content = sent.read() if sent is not None else b""
     if sent is None or not content:
         return _page({"file": _("Choose a file first.")}), 400

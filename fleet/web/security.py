@@ -5,10 +5,16 @@ never stored by a browser; files under a hash are, see ``assets``.
 Source: https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest
+
+from fleet.web import signed_in
+from fleet.web.blueprint import most_bytes, web
 
 # data: is for the design system, which draws its icons as masks.
 _POLICY = (
@@ -25,6 +31,7 @@ _HEADERS = {
 }
 _HSTS_S = 365 * 24 * 3600
 _MAX_FORM_BYTES = 64 * 1024
+_MAX_TYPED_BYTES = 1024 * 1024  # what of a form is held in memory: all but its files
 
 
 def install(app: Flask, *, is_https: bool) -> None:
@@ -46,7 +53,9 @@ def install(app: Flask, *, is_https: bool) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as the session it is bound to
         MAX_CONTENT_LENGTH=_MAX_FORM_BYTES,
     )
+    app.before_request(_take_more)  # before the forgery check, which reads the form
     CSRFProtect(app)
+    app.before_request(_refuse_nul)
 
     @app.after_request
     def say(response: Response) -> Response:
@@ -56,3 +65,24 @@ def install(app: Flask, *, is_https: bool) -> None:
         if is_https:
             response.headers.setdefault("Strict-Transport-Security", f"max-age={_HSTS_S}")
         return response
+
+
+def _take_more() -> None:
+    """Let those who are signed in send larger forms where a view takes them; to a stranger all are small."""
+    most = most_bytes(request.endpoint or "") if request.method == "POST" else None
+    if most is not None and signed_in.account() is not None:
+        request.max_content_length = most
+        request.max_form_memory_size = min(most, _MAX_TYPED_BYTES)
+
+
+def _refuse_nul() -> None:
+    """Refuse a form or address with the sign that no text of PostgreSQL can hold; no page of ours sends it."""
+    if request.blueprint != web.name:
+        return
+    told = [request.path, *_values(request.args), *_values(request.form)]
+    if any("\0" in one for one in told):
+        raise BadRequest
+
+
+def _values(told: MultiDict[str, str]) -> Iterator[str]:
+    return (value for values in told.listvalues() for value in values)

@@ -18,6 +18,7 @@ from fleet.schools import queries as schools
 from fleet.schools.calendar_import import MAX_BYTES, DayPlan
 from fleet.uploads import Upload
 from fleet.web import notices, refusals_settings, school_year, settings_undo, signed_in
+from fleet.web.blueprint import takes
 from fleet.web.settings_place import Place, at_places, place
 from fleet.web.texts import translated as _
 
@@ -27,9 +28,9 @@ _SHOWN = 200
 
 
 @at_places("POST", "/import")
+@takes(MAX_BYTES + _FRAME_BYTES)
 def settings_import(school_id: int | None) -> Response | tuple[str, int]:
     """Take a file and lead to what it would change."""
-    request.max_content_length = MAX_BYTES + _FRAME_BYTES
     at = place(school_id)
     sent = request.files.get("file")
     content = sent.read() if sent is not None else b""

@@ -24,7 +24,7 @@ from fleet.orders import OrderKind, Wish, kinds
 from fleet.orders import preview as previews
 from fleet.schools import finding as places_of
 from fleet.web import notices, refusals_tablets, signed_in, words_tablets
-from fleet.web.blueprint import web
+from fleet.web.blueprint import takes, web
 from fleet.web.pages import show, whole
 from fleet.web.places import own_page
 from fleet.web.tablets import Choice
@@ -73,9 +73,9 @@ class Meant:
 
 
 @web.post(_ADDRESS)
+@takes(_MOST_SENT)
 def tablet_actions() -> str:
     """Show what an action would come to for the tablets that were chosen in the list."""
-    request.max_content_length = _MOST_SENT
     by, now = signed_in.by(), clock.now()
     address = own_page(request.form.get("filter"))
     if request.form.get("all") == "yes":
@@ -94,9 +94,9 @@ def tablet_action(name: str) -> str:
 
 
 @web.post(f"{_ADDRESS}/<name>")
+@takes(_MOST_SENT)
 def tablet_action_now(name: str) -> Response | tuple[str, int]:
     """Do it."""
-    request.max_content_length = _MOST_SENT
     form = request.form
     ids = _numbers(form.get("ids", "").split("."))
     meant = Meant(_known(name), ids, own_page(form.get("back")), form)

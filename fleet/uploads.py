@@ -20,6 +20,7 @@ from fleet.errors import NotFoundError
 
 KEPT_FOR = timedelta(hours=1)
 _KEPT_EACH = 5  # files of one sender and kind; the oldest go
+_LONGEST_NAME, _LONGEST_NAME_BYTES = 120, 240  # a folder takes no name of more than 255 bytes
 
 
 class Upload(Base):
@@ -47,7 +48,10 @@ def keep(content: bytes, *, file_name: str, kind: str, by: Principal, now: datet
         now: the instant.
     """
     last_part = file_name.replace("\\", "/").rpartition("/")[2]
-    shown = "".join(sign for sign in last_part if sign.isprintable()).lstrip(".")[-120:] or kind
+    shown = "".join(sign for sign in last_part if sign.isprintable())[-_LONGEST_NAME:]
+    while len(shown.encode()) > _LONGEST_NAME_BYTES:
+        shown = shown[1:]
+    shown = shown.lstrip(".") or kind
     query = select(Upload.id).where(Upload.sender == by.name, Upload.kind == kind).order_by(Upload.id.desc())
     older = db.session.scalars(query.offset(_KEPT_EACH - 1)).all()
     db.session.execute(delete(Upload).where(Upload.id.in_(older)).execution_options(synchronize_session=False))

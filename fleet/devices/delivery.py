@@ -274,10 +274,13 @@ def propose(path: Path, *, by: Principal) -> DeliveryPlan:
     if not rows:
         problems.add(Problem(path.name, None, None, "empty", None, "a line for each tablet after the header"))
     plan, schools = _compare(rows, {_SETS[name] for name in meant if name in _SETS}, reader)
-    problems.raise_if_any()
-    plan.ignored = ignored
+    if problems.count:
+        schools.discard(None)  # a line whose school is unknown, which is told
+    # Before what is wrong is told: that tells which classes and pupils a school has.
     for school_id in sorted(schools, key=lambda one: one or 0):
         require(by, Permission.IMPORT_DEVICES, school_id=school_id)
+    problems.raise_if_any()
+    plan.ignored = ignored
     return plan
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import joinedload
 from fleet.access import Permission, Principal
 from fleet.audit import AuditEntry
 from fleet.db import db
+from fleet.devices.holders import may_be_told
 from fleet.devices.models import Device, DeviceHolder, DeviceNote, Enrolment
 
 
@@ -24,10 +25,12 @@ def enrolments(device: Device, *, before: datetime, limit: int) -> Sequence[Enro
     return db.session.scalars(query.order_by(Enrolment.id.desc()).limit(limit)).all()
 
 
-def holders(device: Device, *, before: datetime, limit: int) -> Sequence[DeviceHolder]:
-    """Return whose own the tablet became or ceased to be before an instant, with their names."""
+def holders(device: Device, *, by: Principal, before: datetime, limit: int) -> Sequence[DeviceHolder]:
+    """Return whose own the tablet became or ceased to be before an instant, with their names, as far as may be told."""
     query = select(DeviceHolder).where(
-        DeviceHolder.device_id == device.id, or_(DeviceHolder.since < before, DeviceHolder.until < before)
+        DeviceHolder.device_id == device.id,
+        or_(DeviceHolder.since < before, DeviceHolder.until < before),
+        may_be_told(by, device),
     )
     query = query.options(joinedload(DeviceHolder.person)).order_by(DeviceHolder.since.desc())
     return db.session.scalars(query.limit(limit)).all()

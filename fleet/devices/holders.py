@@ -7,11 +7,13 @@ was who has left is forgotten with the person (``schools.retention``), the row t
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, insert, literal, select, update
+from sqlalchemy import ColumnElement, delete, exists, insert, literal, or_, select, true, update
 from sqlalchemy.orm import joinedload
 
+from fleet.access import Permission, Principal
 from fleet.db import among, db, follow
 from fleet.devices.models import Device, DeviceHolder
+from fleet.schools.models import Person
 
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:
@@ -33,9 +35,26 @@ def follow_changes() -> None:
     follow("device", _follow_devices)
 
 
-def listed(device: Device, *, limit: int = 50) -> Sequence[DeviceHolder]:
-    """Return whose own a tablet is and was, with their names, newest first; for whoever was given the tablet."""
-    query = select(DeviceHolder).where(DeviceHolder.device_id == device.id).options(joinedload(DeviceHolder.person))
+def may_be_told(by: Principal, device: Device) -> ColumnElement[bool]:
+    """Whether ``by``, who sees the tablet, may know of a row: whose it is now always, whose it was not always.
+
+    A teacher has the tablet's pupil in class, and nothing to do with the pupils before; who looks after the tablet
+    knows those of the schools whose tablets one looks after, not those of the school that it came from.
+    """
+    is_open: ColumnElement[bool] = DeviceHolder.until.is_(None)
+    schools = by.school_ids(Permission.MANAGE_DEVICES)
+    if schools is None:
+        return true()
+    if device.school_id not in schools:
+        return is_open
+    theirs = select(Person.id).where(or_(Person.school_id.is_(None), Person.school_id.in_(schools)))
+    return or_(is_open, DeviceHolder.person_id.in_(theirs))
+
+
+def listed(device: Device, *, by: Principal, limit: int = 50) -> Sequence[DeviceHolder]:
+    """Return whose own a tablet is and was, with their names, newest first, as far as ``by`` may know."""
+    query = select(DeviceHolder).where(DeviceHolder.device_id == device.id, may_be_told(by, device))
+    query = query.options(joinedload(DeviceHolder.person))
     query = query.order_by(DeviceHolder.since.desc(), DeviceHolder.id.desc())
     return db.session.scalars(query.limit(limit)).all()
 

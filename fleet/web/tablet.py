@@ -90,7 +90,7 @@ def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> st
         failures=device.state.failures or [],
         lesson=finding.of_tablet(device.id, by=by, now=now),
         home=_home(device),
-        holders=holders.listed(device),
+        holders=holders.listed(device, by=by),
         notes=written,
         writers=names.of({one.written_by for one in written}),
         typed=typed,

@@ -75,7 +75,7 @@ def _others(device: Device, before: datetime, by: Principal) -> Iterator[list[Ev
     yield list(_orders(device, before, by))
     yield list(_lessons(device, before))
     yield list(_enrolments(device, before))
-    yield list(_holders(device, before))
+    yield list(_holders(device, before, by))
     yield [
         Event(one.written_at, "note", _("A note was written"), one.text, who=one.written_by)
         for one in history.notes(device, by=by, before=before, limit=MOST)
@@ -157,8 +157,8 @@ def _enrolments(device: Device, before: datetime) -> Iterator[Event]:
             yield Event(one.ended_at, "cross", _("The enrolment ended"))
 
 
-def _holders(device: Device, before: datetime) -> Iterator[Event]:
-    for one in history.holders(device, before=before, limit=MOST):
+def _holders(device: Device, before: datetime, by: Principal) -> Iterator[Event]:
+    for one in history.holders(device, by=by, before=before, limit=MOST):
         person = one.person
         name = f"{person.given_name} {person.family_name}".strip() or _("A pupil who has left")
         yield Event(one.since, "person", _("%(pupil)s got the tablet", pupil=name))

@@ -28,7 +28,7 @@ def school(app: Flask) -> School:
 
 
 def history(device: Device) -> list[tuple[int, bool]]:
-    return [(one.person_id, one.until is None) for one in holders.listed(device)]
+    return [(one.person_id, one.until is None) for one in holders.listed(device, by=CLI)]
 
 
 def test_history_follows_where_a_tablet_goes(school: School) -> None:
@@ -39,7 +39,7 @@ def test_history_follows_where_a_tablet_goes(school: School) -> None:
         with transaction():
             life.move(device, school=school, person=person, by=CLI, now=NOW + number * DAY)
     assert history(device) == [(first.id, True), (second.id, False), (first.id, False)]
-    ended = holders.listed(device)[2]
+    ended = holders.listed(device, by=CLI)[2]
     assert (ended.since, ended.until) == (NOW, NOW + 2 * DAY)
 
 
@@ -65,7 +65,7 @@ def test_history_outlives_the_names_of_who_left_and_goes_in_time(school: School)
         pupil.ended_at = NOW
     with transaction():
         assert retention.forget_people(older_than=DAY, now=NOW + 3 * DAY, at_most=10) == 1
-        assert holders.listed(device)[0].person.family_name == ""
+        assert holders.listed(device, by=CLI)[0].person.family_name == ""
         assert holders.forget(older_than=365 * DAY, now=NOW + 365 * DAY) == 0
         assert holders.forget(older_than=365 * DAY, now=NOW + 367 * DAY) == 1
     assert history(device) == []

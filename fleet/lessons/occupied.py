@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from fleet.access import Principal
+from fleet.access import Permission, Principal
 from fleet.db import among, db
 from fleet.devices import queries as devices
 from fleet.devices.models import Device
 from fleet.lessons.models import Lesson, LessonTablet
+from fleet.schools.models import SchoolClass
 
 
 def tablets(now: datetime) -> Select[Any]:
@@ -32,3 +33,12 @@ def by_school(*, by: Principal, now: datetime) -> dict[int | None, int]:
     seen = devices.matching(devices.Filter(within=tablets(now)), by=by)
     query: Any = select(Device.school_id, func.count()).where(Device.id.in_(seen)).group_by(Device.school_id)
     return {row[0]: row[1] for row in db.session.execute(query)}
+
+
+def begun(*, since: datetime, by: Principal, now: datetime) -> int:
+    """Return how many lessons began since then at the schools ``by`` looks after; one statement."""
+    query = select(func.count()).select_from(Lesson).where(Lesson.starts_at >= since, Lesson.starts_at <= now)
+    visible = by.school_ids(Permission.SEE_SCHOOL)
+    if visible is not None:
+        query = query.join(SchoolClass).where(SchoolClass.school_id.in_(visible))
+    return db.session.scalar(query) or 0

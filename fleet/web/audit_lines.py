@@ -30,6 +30,11 @@ class Line:
     what_address: str | None
     details: Sequence[tuple[str, str]]
 
+    @property
+    def is_own(self) -> bool:
+        """Whether somebody did it with their own account."""
+        return self.entry.subject == f"{self.entry.actor_kind}:{self.entry.actor_id}"
+
 
 def told(found: Sequence[AuditEntry]) -> list[Line]:
     """Return lines as they are shown; three statements for what their numbers stand for."""
@@ -40,7 +45,7 @@ def told(found: Sequence[AuditEntry]) -> list[Line]:
             who=words_audit.who(one.actor_kind, one.actor_id, names),
             who_address=_person_page(f"{one.actor_kind}:{one.actor_id}", names),
             action=words_audit.action(one.action),
-            what=_what(one, names),
+            what=subject(one, names),
             what_address=_page(one, names),
             details=words_audit.details(one.subject, one.fields, names),
         )
@@ -55,6 +60,7 @@ def _names(found: Sequence[AuditEntry]) -> Names:
         kind, number = _parts(one.subject)
         school_ids |= {number} if kind in _PLACES and number is not None else set()
         school_ids |= {one.fields["school_id"]} if isinstance(one.fields.get("school_id"), int) else set()
+        class_ids |= {number} if kind == "class" and number is not None else set()
         class_ids |= {one.fields["class_id"]} if isinstance(one.fields.get("class_id"), int) else set()
     return Names(people_names.accounts(accounts), schools.names(school_ids), schools.class_titles(class_ids))
 
@@ -64,7 +70,8 @@ def _parts(subject: str) -> tuple[str, int | None]:
     return kind, whole(rest)
 
 
-def _what(one: AuditEntry, names: Names) -> str:
+def subject(one: AuditEntry, names: Names) -> str:
+    """Say what a line is about."""
     kind, number = _parts(one.subject)
     named_by = one.fields.get(_NAMED_BY.get(kind, ""))
     if named_by:
@@ -73,6 +80,8 @@ def _what(one: AuditEntry, names: Names) -> str:
         return names.accounts[one.subject].name if one.subject in names.accounts else _("unknown account")
     if kind in _PLACES and number is not None and number in names.schools:
         return names.schools[number]
+    if kind == "class" and number is not None and number in names.classes:
+        return names.classes[number]
     if kind == "job-run" and one.fields.get("job"):
         return words_jobs.name(str(one.fields["job"]))
     return _numbered(kind, number) or one.subject.partition(":")[2] or one.subject
@@ -85,6 +94,8 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "municipality": _("Municipality"),
         "calendar": of_all,
         "bells": of_all,
+        "school": _("School %(number)s", number=number),
+        "class": _("Class %(number)s", number=number),
         "device": _("Tablet %(number)s", number=number),
         "ticket": _("Ticket %(number)s", number=number),
         "lesson": _("Lesson %(number)s", number=number),
@@ -93,6 +104,7 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "order": _("Order %(number)s", number=number),
         "profile": _("Profile %(number)s", number=number),
         "assignment": _("Assignment %(number)s", number=number),
+        "job-run": _("Run %(number)s of a job", number=number),
         "roster-import": _("Roster import %(number)s", number=number),
         "delivery-list": _("Delivery list"),
     }.get(kind)
@@ -107,6 +119,7 @@ def _page(one: AuditEntry, names: Names) -> str | None:
         "device": ("tablet", {"serial": fields.get("serial")}),
         "order": ("tablet", {"serial": fields.get("serial")}),
         "profile": ("profile", {"name": fields.get("profile")}),
+        "class": ("school_class", {"class_id": number if number in names.classes else None}),
         "job-run": ("job", {"name": fields.get("job")}),
         "lesson": ("lesson", {"lesson_id": number}),
         "ticket": ("ticket", {"ticket_id": number}),

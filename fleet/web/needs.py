@@ -50,7 +50,7 @@ class Need:
         title: of what.
         why: what it means, or what to do.
         lines: some of them.
-        address: of the list behind it.
+        address: of the list behind it; None where each line has its own.
         leads: what its link says.
     """
 
@@ -61,7 +61,7 @@ class Need:
     title: str
     why: str
     lines: Sequence[Line]
-    address: str
+    address: str | None
     leads: str
 
 
@@ -124,7 +124,7 @@ def _failed(counts: Mapping[FindingKind, int]) -> Need | None:
     return Need(
         "failed", words.BAD, "profile", number, ngettext("profile that failed", "profiles that failed", number),
         _("The tablets do not have all that they shall have."), lines,
-        url_for("web.findings", kind=kinds[0]), _("Show which tablets"),
+        url_for("web.findings", kind=kinds[0]) if len(kinds) == 1 else None, _("Show which tablets"),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from flask import url_for
@@ -114,7 +114,7 @@ def overview() -> str:
         needs=found,
         rows=rows,
         everything=everything,
-        trends=_trends(everything, days, today),
+        trends=_trends(everything, days, today, occupied.begun(since=_midnight(today), by=by, now=now)),
         days=days[::-1],
         class_cards=_class_cards(by, now, known=names),
     )
@@ -141,7 +141,11 @@ def _together(parts: Sequence[Figures]) -> Figures:
     return Figures(**sums, last_seen_at=max(seen, default=None))
 
 
-def _trends(row: Row, days: Sequence[Day], today: date) -> list[Trend]:
+def _midnight(on: date) -> datetime:
+    return datetime.combine(on, time(), signed_in.timezone())
+
+
+def _trends(row: Row, days: Sequence[Day], today: date, begun: int) -> list[Trend]:
     """Return the four numbers that say how the fleet stands.
 
     Of today, which is not over, a line shows only what holds now: what a day sums up would seem to fall each morning.
@@ -155,7 +159,6 @@ def _trends(row: Row, days: Sequence[Day], today: date) -> list[Trend]:
         return url_for("web.tablets", state=state)
 
     one, hour = row.figures, tablets("hour")
-    begun = days[-1].lessons if days and days[-1].on == today else 0
     compliant, waiting, look = one.enrolled - one.with_findings, one.pending, one.with_findings
     return [
         Trend(

@@ -29,6 +29,8 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "calendar.hours-removed": lambda: _("School hours removed"),
     "calendar.hours-set": lambda: _("School hours set"),
     "calendar.imported": lambda: _("Calendar imported"),
+    "classes.created": lambda: _("Class made"),
+    "classes.renamed": lambda: _("Class renamed"),
     "devices.approve": lambda: _("Tablet approved"),
     "devices.decline": lambda: _("Tablet declined"),
     "devices.found": lambda: _("Tablet found again"),
@@ -87,8 +89,11 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "profiles.restored": lambda: _("Older version made a draft"),
     "roster.applied": lambda: _("Roster imported"),
     "roster.undone": lambda: _("Roster import undone"),
+    "schools.created": lambda: _("School made"),
     "schools.longest-lesson-set": lambda: _("Longest lesson set"),
     "schools.networks-set": lambda: _("School's networks set"),
+    "schools.renamed": lambda: _("School renamed"),
+    "setup.ended": lambda: _("First run ended"),
     "tickets.created": lambda: _("Ticket made"),
     "tickets.expired": lambda: _("Ticket ran out"),
     "tickets.revoked": lambda: _("Ticket revoked"),
@@ -98,6 +103,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "assignments": lambda: _("Assignments"),
     "bells": lambda: _("Bell times"),
     "calendar": lambda: _("Calendar"),
+    "classes": lambda: _("Classes"),
     "devices": lambda: _("Tablets"),
     "enrolment": lambda: _("Enrolment"),
     "jobs": lambda: _("Jobs"),
@@ -108,6 +114,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "profiles": lambda: _("Profiles"),
     "roster": lambda: _("Roster"),
     "schools": lambda: _("Schools"),
+    "setup": lambda: _("Getting started"),
     "tickets": lambda: _("Tickets"),
 }
 
@@ -151,9 +158,9 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "weekday": lambda: _("weekday"),
 }
 # What the line says already, in what it is about.
-_IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "calendar": {"school_id"}, "bells": {"school_id"},
-               "order": {"order_id"}, "profile": {"profile"}, "job-run": {"job"}, "ticket": {"ticket_id"},
-               "serial": set[str](), "roster-import": {"import_id"}}  # fmt: skip
+_IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "class": {"class_id"}, "calendar": {"school_id"},
+               "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile"}, "job-run": {"job"},
+               "ticket": {"ticket_id"}, "roster-import": {"import_id"}}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,197 @@
+"""The audit's page: finding lines by what, who and when, a page at a time, and the same lines as a file."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete
+
+from fleet import audit, clock, orders
+from fleet.access import Principal
+from fleet.audit import AuditEntry
+from fleet.db import db, transaction
+from fleet.orders import OrderKind, Wish
+from fleet.people.models import Account
+from fleet.web.pages import PAGE_SIZE
+from tests import factories, visiting
+from tests.doors.test_web_pages import visiting_text
+from tests.visiting import Visitor, World
+
+CLI = Principal.command_line()
+AT = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)
+
+
+@pytest.fixture
+def world(app: Flask) -> World:
+    return visiting.build(app)
+
+
+@pytest.fixture
+def admin(app: Flask, world: World) -> Visitor:
+    """Return the administrator; what building the world and signing in wrote is gone."""
+    visitor = Visitor(app)
+    assert visitor.sign_in("admin").status_code == 303
+    with app.app_context(), transaction():
+        db.session.execute(delete(AuditEntry))
+    return visitor
+
+
+def write(
+    app: Flask, action: str, subject: str, *, by: Principal = CLI, at: datetime = AT, **fields: str | int | None
+) -> int:
+    with app.app_context(), transaction():
+        audit.record(by, action, subject=subject, now=at, **fields)
+        db.session.flush()
+        return audit.lines(by=CLI, limit=1)[0].id
+
+
+def person(app: Flask, username: str) -> Principal:
+    with app.app_context():
+        found = db.session.query(Account).filter_by(username=username).one()
+        return Principal("account", str(found.id))
+
+
+def words(page: str) -> str:
+    return " ".join(visiting_text(page).split())
+
+
+def shown(visitor: Visitor, **query: str | int) -> list[int]:
+    page = visitor.get(f"/audit?{urlencode(query)}").text
+    return [int(found) for found in re.findall(r'<tr id="line-(\d+)">', page)]
+
+
+def test_line_says_in_words_who_did_what_with_what_and_leads_there(app: Flask, world: World, admin: Visitor) -> None:
+    it = person(app, "it")
+    write(app, "devices.moved", f"device:{world.tablet.id}", by=it, serial="OWN1", class_id=world.next_class.id)
+    write(app, "classes.renamed", f"class:{world.own_class.id}", by=it, school_id=world.school.id)
+    write(app, "people.signed-in", f"account:{it.id}", by=it)
+    page = admin.get("/audit").text
+    told = words(page.partition('id="audit-title"')[2])
+    assert "Prøve it Nettbrett flyttet OWN1 klasse 9A" in told
+    assert "8B skole Prøveskolen" in told
+    assert "Logget inn egen konto" in told
+    for address in ("/people/it", "/tablets/OWN1", f"/classes/{world.own_class.id}"):
+        assert f'href="{address}"' in page
+        assert admin.get(address).status_code == 200
+
+
+def test_lines_are_found_by_what_they_are_about(app: Flask, world: World, admin: Visitor) -> None:
+    tablet, school = world.tablet, world.school
+    moved = write(app, "devices.moved", f"device:{tablet.id}", serial="OWN1")
+    renamed = write(app, "schools.renamed", f"school:{school.id}", school_id=school.id)
+    bells = write(app, "bells.set", f"bells:{school.id}", school_id=school.id)
+    granted = write(app, "people.granted", f"account:{person(app, 'teacher').id}", role="teacher")
+    refused = write(app, "enrolment.refused", "serial:NOSUCH", code="not-listed")
+    with app.app_context(), transaction():
+        version = factories.published("grunnoppsett-prove")
+        profile = version.profile_id
+        asked = orders.queue(
+            [factories.enrolled(school, serial="RINGS1")], Wish(OrderKind.RING), by=CLI, now=clock.now()
+        )
+        order = audit.lines(audit.Filter(subjects=[f"order:{asked[0].id}"]), by=CLI)[0].id
+    published = write(app, "profiles.published", f"profile:{profile}", profile="grunnoppsett-prove", version=1)
+    for text, lines in {
+        "own1": [moved], "TAG-OWN": [moved], "prøveskolen": [bells, renamed], "Prøve teacher": [granted],
+        "nosuch": [refused], "RINGS1": [order], "grunnoppsett-prove": [published], f"school:{school.id}": [renamed],
+        "finnes ikke": [],
+    }.items():  # fmt: skip
+        assert shown(admin, q=text) == lines, text
+
+
+def test_lines_are_found_by_who_by_action_and_by_local_days(app: Flask, world: World, admin: Visitor) -> None:
+    it, other = person(app, "it"), person(app, "other-it")
+    ends = datetime(2026, 9, 14, 21, 59, 59, tzinfo=UTC)  # the last second of the fourteenth in Oslo
+    one = write(app, "devices.moved", f"device:{world.tablet.id}", by=it, at=ends)
+    two = write(app, "devices.lost", f"device:{world.tablet.id}", by=other, at=ends + timedelta(seconds=1))
+    three = write(app, "tickets.created", "ticket:1", by=Principal.job("retention"), at=ends + timedelta(days=1))
+    assert shown(admin) == [three, two, one]
+    assert shown(admin, who="other-it") == [two]
+    assert shown(admin, who="ingen som finnes") == []
+    assert shown(admin, kind="job") == [three]
+    assert shown(admin, kind="account") == [two, one]
+    assert shown(admin, action="devices.") == [two, one]
+    assert shown(admin, action="devices.lost") == [two]
+    assert shown(admin, until="2026-09-14") == [one]
+    assert shown(admin, **{"from": "2026-09-15", "until": "2026-09-15"}) == [three, two]
+    assert shown(admin, **{"from": "2026-09-15", "action": "devices.", "kind": "account"}) == [two]
+    assert shown(admin, action="no.such", kind="x", before="x", until="2026-99-99") == [three, two, one]
+
+
+def test_form_keeps_the_choice_and_an_empty_answer_shows_the_way_out(admin: Visitor) -> None:
+    page = admin.get("/audit?q=finnes+ikke&action=devices.lost&kind=job&from=2026-09-14").text
+    for kept in ('value="finnes ikke"', 'value="devices.lost" selected', 'value="job" selected', 'value="2026-09-14"'):
+        assert kept in page
+    assert "Ingen linjer passer. Vis alt" in words(page)
+    assert "audit.csv" not in page
+
+
+def test_pages_follow_each_other_without_loss_while_lines_come_in(app: Flask, admin: Visitor) -> None:
+    made = [write(app, "tickets.created", f"ticket:{number}") for number in range(PAGE_SIZE + 2)]
+    other = write(app, "tickets.revoked", "ticket:1")
+    page = admin.get("/audit?action=tickets.created").text
+    address = re.search(r'rel="next" href="([^"]+)"', page)
+    assert address is not None
+    write(app, "tickets.created", "ticket:9999")
+    rest = admin.get(address[1].replace("&amp;", "&")).text
+    first = [int(found) for found in re.findall(r'<tr id="line-(\d+)">', page)]
+    second = [int(found) for found in re.findall(r'<tr id="line-(\d+)">', rest)]
+    assert first + second == made[::-1]
+    assert other not in first
+    assert 'rel="next"' not in rest
+    assert 'href="/audit?action=tickets.created"' in rest  # back to the newest
+
+
+def test_file_has_all_lines_of_the_choice_and_a_name_that_is_a_formula_is_text(
+    app: Flask, world: World, admin: Visitor
+) -> None:
+    it = person(app, "it")
+    with app.app_context(), transaction():
+        db.session.get_one(Account, int(it.id)).name = "=1+1"
+    for number in range(PAGE_SIZE + 2):
+        write(app, "devices.moved", f"device:{world.tablet.id}", by=it, serial="OWN1", count=number)
+    write(app, "tickets.created", "ticket:1")
+    answer = admin.get("/audit.csv?q=OWN1")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert re.fullmatch(
+        r'attachment; filename="hendelseslogg-\d{4}-\d\d-\d\d\.csv"', answer.headers["Content-Disposition"]
+    )
+    header, *rows = csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig")), delimiter=";")
+    assert len(header) == len(rows[0]) == 8
+    assert len(rows) == PAGE_SIZE + 2
+    assert rows[0] == [
+        "2026-09-14 10:15:00", "'=1+1", f"account:{it.id}", "Nettbrett flyttet", "devices.moved", "OWN1",
+        f"device:{world.tablet.id}", f"antall: {PAGE_SIZE + 1}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("username", ["it", "teacher", "nobody"])
+@pytest.mark.parametrize("path", ["/audit", "/audit.csv"])
+def test_others_may_not_read_the_audit(app: Flask, world: World, username: str, path: str) -> None:
+    visitor = Visitor(app)
+    visitor.sign_in(username)
+    assert visitor.get(path).status_code == 403
+
+
+@pytest.mark.parametrize("query", ["", "?q=OWN1&who=it&kind=account&action=devices.&from=2026-01-01", "?q=Prøveskolen"])
+def test_page_asks_the_database_as_often_for_many_lines_as_for_few(
+    app: Flask, world: World, admin: Visitor, statements: list[str], query: str
+) -> None:
+    it = person(app, "it")
+
+    def lines(count: int) -> None:
+        for number in range(count):
+            write(app, "devices.moved", f"device:{world.tablet.id}", by=it, serial="OWN1", class_id=world.own_class.id)
+            write(app, "schools.renamed", f"school:{world.school.id}", by=it, school_id=world.school.id)
+            write(app, "people.granted", f"account:{it.id}", by=it, school_id=world.school.id, count=number)
+
+    counts = []
+    for _round in range(2):
+        lines(1 + 20 * _round)
+        statements.clear()
+        assert admin.get(f"/audit{query}").status_code == 200
+        counts.append(len(statements))
+    assert counts[0] == counts[1] <= 15

@@ -3,6 +3,7 @@
 Each a fixed number of statements; only what the one who asks may see.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,19 +17,21 @@ from fleet.schools.models import ClassKind, Membership, MembershipRole, Person, 
 from fleet.schools.queries import holding
 
 _MOST_WORDS = 6
+_MOST_LETTERS = 12  # beyond ASCII in one word; Sámi, Norwegian and Swedish together have no more
 Column = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
 
 
 def has(column: Column, word: str) -> ColumnElement[bool]:
     """Whether a column contains a word, whatever their case.
 
-    SQLite's ``lower`` knows ASCII only: the other letters of the word are made small one by one.
+    SQLite's ``lower`` knows ASCII only: the other letters of the word are made small one by one. Each is one
+    function around the last, and they can lie only so deep.
     """
     small = word.casefold()
     folded: Any = func.lower(column)
-    for letter in sorted(set(small)):
-        if not letter.isascii() and len(letter.upper()) == 1 and letter.upper() != letter:
-            folded = func.replace(folded, letter.upper(), letter)
+    others = (letter for letter in sorted(set(small)) if not letter.isascii() and letter.upper() != letter)
+    for letter in itertools.islice((letter for letter in others if len(letter.upper()) == 1), _MOST_LETTERS):
+        folded = func.replace(folded, letter.upper(), letter)
     found: ColumnElement[bool] = folded.contains(small, autoescape=True)
     return found
 

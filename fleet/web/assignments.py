@@ -17,9 +17,10 @@ from fleet.db import transaction
 from fleet.errors import ConflictError, FleetError, InvalidError
 from fleet.web import notices, refusals_profiles, signed_in, words_profiles
 from fleet.web.blueprint import web
-from fleet.web.pages import page_count, whole
+from fleet.web.pages import page_count
 from fleet.web.profile_publish import told
 from fleet.web.texts import translated as _
+from fleet.web.values import local_time, whole
 
 _COLUMNS = 24
 _TABLETS_SHOWN = 50
@@ -74,10 +75,9 @@ class Asked:
 def _instant(typed: str) -> datetime | None:
     if not typed:
         return None
-    try:
-        found = datetime.fromisoformat(typed)
-    except ValueError:
-        raise InvalidError(kind="assignment", reason="ends before it starts") from None
+    found = local_time(typed)
+    if found is None:
+        raise InvalidError(kind="assignment", reason="ends before it starts")
     return found if found.tzinfo is not None else found.replace(tzinfo=signed_in.timezone())
 
 

@@ -19,8 +19,9 @@ from fleet.schools import finding as places
 from fleet.web import csv_export, signed_in, words_audit
 from fleet.web.audit_lines import told
 from fleet.web.blueprint import web
-from fleet.web.pages import PAGE_SIZE, show, whole
+from fleet.web.pages import PAGE_SIZE, show
 from fleet.web.texts import translated as _
+from fleet.web.values import date_of, whole
 from fleet.web.words_audit import ACTIONS, AREAS
 
 _MAX_TEXT = 100
@@ -54,8 +55,8 @@ class Choice:
             who=args.get("who", "").strip()[:_MAX_TEXT],
             kind=kind if kind in _KINDS else "",
             action=action if known else "",
-            since=_date(args.get("from")),
-            until=_date(args.get("until")),
+            since=date_of(args.get("from")),
+            until=date_of(args.get("until")),
             before=whole(args.get("before")),
         )
 
@@ -128,13 +129,6 @@ def _rows(wanted: Filter, by: Principal) -> Iterator[Sequence[object]]:
             actor = f"{entry.actor_kind}:{entry.actor_id}".rstrip(":")
             yield [at, one.who, actor, one.action, entry.action, one.what, entry.subject, details]
         before = found[-1].id
-
-
-def _date(told: str | None) -> date | None:
-    try:
-        return date.fromisoformat(told or "")
-    except ValueError:
-        return None
 
 
 def _midnight(on: date) -> datetime:

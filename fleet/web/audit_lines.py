@@ -10,8 +10,8 @@ from fleet.audit import AuditEntry
 from fleet.people import names as people_names
 from fleet.schools import queries as schools
 from fleet.web import words_audit, words_jobs
-from fleet.web.pages import whole
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 from fleet.web.words_audit import Names
 
 _PLACES = frozenset({"school", "calendar", "bells"})

@@ -12,9 +12,10 @@ from fleet.devices.models import DeviceLife
 from fleet.errors import ForbiddenError
 from fleet.web import notices, signed_in, words_enrolment
 from fleet.web.blueprint import web
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
 from fleet.web.places import own_page
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 
 _ENDED_SHOWN = 50
 _MOST_AT_ONCE = 500

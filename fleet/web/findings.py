@@ -10,7 +10,8 @@ from fleet.compliance.models import FindingKind
 from fleet.schools import queries as schools
 from fleet.web import signed_in
 from fleet.web.blueprint import web
-from fleet.web.pages import PAGE_SIZE, page_count, show, whole
+from fleet.web.pages import PAGE_SIZE, page_count, show
+from fleet.web.values import whole
 
 _KINDS = {kind.value: kind for kind in FindingKind}
 

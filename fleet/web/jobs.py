@@ -19,8 +19,9 @@ from fleet.errors import NotFoundError
 from fleet.job_runs import JobOutcome, JobRun, Scheduled
 from fleet.web import notices, signed_in, words_jobs
 from fleet.web.blueprint import web
-from fleet.web.pages import PAGE_SIZE, show, whole
+from fleet.web.pages import PAGE_SIZE, show
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 
 _TROUBLE = frozenset({JobOutcome.FAILED, JobOutcome.LOST})
 _OPEN = frozenset({JobOutcome.ASKED, JobOutcome.RUNNING})

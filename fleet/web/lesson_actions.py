@@ -22,9 +22,9 @@ from fleet.orders import OrderKind, Wish
 from fleet.web import notices, refusals_lessons, sent, signed_in
 from fleet.web.blueprint import web
 from fleet.web.formats import hour
-from fleet.web.lesson_start import chosen_set, instant_of
-from fleet.web.pages import whole
+from fleet.web.lesson_start import chosen_set
 from fleet.web.texts import translated as _
+from fleet.web.values import instant_of, whole
 
 _ADDRESS = "/lessons/<int(max=2147483647):lesson_id>"
 

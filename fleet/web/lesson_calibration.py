@@ -12,7 +12,8 @@ from fleet.lessons.forecast import FORECAST_S
 from fleet.schools import queries as schools
 from fleet.web import signed_in
 from fleet.web.blueprint import web
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
+from fleet.web.values import whole
 
 _DAYS = 28
 

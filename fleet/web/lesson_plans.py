@@ -21,8 +21,9 @@ from fleet.schools.models import SchoolClass
 from fleet.web import formats, notices, refusals_plans, sent, signed_in
 from fleet.web.blueprint import web
 from fleet.web.lesson_start import chosen_set
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
 from fleet.web.texts import translated as _
+from fleet.web.values import date_of, whole
 
 _AHEAD = timedelta(weeks=10)  # over the longest holidays
 _DATES = 3
@@ -96,10 +97,10 @@ def _make(school_class: SchoolClass, *, by: Principal, now: datetime) -> LessonP
     return plans.plan(
         school_class,
         chosen_set(whole(form.get("set_id")), school_class, by=by),
-        on=None if is_weekly else _date("on"),
+        on=None if is_weekly else date_of(request.form.get("on")),
         weekday=whole(form.get("weekday")) if is_weekly else None,
-        first_on=_date("first_on") if is_weekly else None,
-        last_on=_date("last_on") if is_weekly else None,
+        first_on=date_of(request.form.get("first_on")) if is_weekly else None,
+        last_on=date_of(request.form.get("last_on")) if is_weekly else None,
         starts_at=starts_at,
         ends_at=ends_at,
         holder_id=by.account_id,
@@ -107,13 +108,6 @@ def _make(school_class: SchoolClass, *, by: Principal, now: datetime) -> LessonP
         now=now,
         timezone=signed_in.timezone(),
     )
-
-
-def _date(name: str) -> date | None:
-    try:
-        return date.fromisoformat(request.form.get(name, ""))
-    except ValueError:
-        return None
 
 
 def _time(told: str) -> time | None:
@@ -195,10 +189,10 @@ def lesson_plan_withdraw(plan_id: int) -> Response:
 
 
 def _told_date() -> date:
-    try:
-        return date.fromisoformat(request.values.get("on", ""))
-    except ValueError:
-        raise InvalidError(kind="form", found=request.values.get("on")) from None
+    found = date_of(request.values.get("on"))
+    if found is None:
+        raise InvalidError(kind="form", found=request.values.get("on"))
+    return found
 
 
 def _done(act: Callable[[Principal, datetime], object], words: str, *, undo: str | None = None) -> Response:

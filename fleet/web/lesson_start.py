@@ -26,7 +26,8 @@ from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
 from fleet.web import faces, lesson_slider, refusals_lessons, sent, signed_in
 from fleet.web.blueprint import web
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
+from fleet.web.values import instant_of, whole
 
 _QUICK = (SetKind.EYES, SetKind.APPS, SetKind.WEB, SetKind.EXAM)
 _KINDS = {kind.value: kind for kind in _QUICK}
@@ -96,15 +97,6 @@ class Typed:
             by=by,
             now=now,
         )
-
-
-def instant_of(told: str) -> datetime | None:
-    """Return the instant that a form tells; None where it tells none."""
-    try:
-        found = datetime.fromisoformat(told)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
 
 
 def chosen_set(set_id: int | None, school_class: SchoolClass, *, by: Principal) -> LessonSet:

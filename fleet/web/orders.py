@@ -18,9 +18,10 @@ from fleet.people import names
 from fleet.schools import queries as schools
 from fleet.web import notices, refusals_tablets, signed_in, words_tablets
 from fleet.web.blueprint import web
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
 from fleet.web.places import own_page
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 
 _KINDS = {one.value: one for one in OrderKind}
 _STATES = {"open": orders.OPEN, **{one.value: frozenset({one}) for one in OrderState}}

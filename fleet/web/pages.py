@@ -28,11 +28,6 @@ def show(name: str, **values: Any) -> str:
     return render_template(template, **{**usual, **values}, now=clock.now())
 
 
-def whole(told: str | None) -> int | None:
-    """Return a number from an address, as the database can hold it; None where it tells none."""
-    return int(told) if told is not None and told.isascii() and told.isdecimal() and len(told) <= 9 else None
-
-
 def page_count(rows: int) -> int:
     """Return in how many pages so many rows come; an empty list is a page too."""
     return max(1, -(-rows // PAGE_SIZE))

@@ -10,7 +10,8 @@ from fleet.people.queries import Filter, Standing
 from fleet.schools import queries as schools
 from fleet.web import signed_in
 from fleet.web.blueprint import web
-from fleet.web.pages import PAGE_SIZE, page_count, show, whole
+from fleet.web.pages import PAGE_SIZE, page_count, show
+from fleet.web.values import whole
 
 _ROLES = {one.value: one for one in Role}
 _STANDINGS = {one.value: one for one in Standing}

@@ -17,8 +17,8 @@ from fleet.people.models import Account
 from fleet.schools import queries as schools
 from fleet.web import notices, refusals_people, signed_in, words_people
 from fleet.web.blueprint import web
-from fleet.web.pages import whole
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 
 _ADDRESS = "/people/<username>"
 _EVERYWHERE = "all"

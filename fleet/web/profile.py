@@ -17,8 +17,8 @@ from fleet.errors import FleetError, NotFoundError
 from fleet.people import names
 from fleet.web import notices, refusals_profiles, signed_in, words, words_profiles
 from fleet.web.blueprint import web
-from fleet.web.pages import whole
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 from profiles import profile as vocabulary_profile
 from profiles.vocabulary import VOCABULARY
 

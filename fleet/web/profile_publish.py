@@ -14,9 +14,9 @@ from fleet.db import transaction
 from fleet.errors import FleetError
 from fleet.web import notices, refusals_profiles, signed_in, words
 from fleet.web.blueprint import web
-from fleet.web.pages import whole
 from fleet.web.profile import compared, find
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 from profiles.vocabulary import VOCABULARY
 
 _SCHOOLS_SHOWN = 30

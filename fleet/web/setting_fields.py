@@ -12,8 +12,8 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from fleet.web import words, words_profiles
-from fleet.web.pages import whole
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 from profiles.key import Key
 from profiles.kinds import APP, HOST, TIME, Choice, Flag, Items, Kind, Record, Records, Text, Whole
 from profiles.rules import INTERSECTION

@@ -13,12 +13,12 @@ from fleet.db import transaction
 from fleet.schools import calendar as calendars
 from fleet.schools import calendar_editing
 from fleet.schools.calendar import Origin
-from fleet.schools.calendar_editing import FIRST_YEAR, LAST_YEAR, MAX_TITLE, is_plausible, title_of
+from fleet.schools.calendar_editing import FIRST_YEAR, LAST_YEAR, MAX_TITLE, title_of
 from fleet.schools.calendar_import import MAX_RANGE_DAYS
 from fleet.web import notices, school_year, settings_undo, signed_in, words_calendar
-from fleet.web.pages import whole
 from fleet.web.settings_place import Place, at_places, place
 from fleet.web.texts import translated as _
+from fleet.web.values import date_of, whole
 
 _OFF, _SCHOOL, _AS_ELSE = "off", "school", "as-else"
 Faults = dict[str, str]
@@ -46,27 +46,20 @@ class Typed:
 
     def dates(self) -> tuple[date | None, date | None]:
         """Return first and last date; None where one is none. Without a last one it is the first."""
-        first = _date(self.first)
-        return first, _date(self.last) if self.last else first
+        first = date_of(self.first)
+        return first, date_of(self.last) if self.last else first
 
     def faults(self) -> Faults:
         """Return what is wrong, by field."""
         found: Faults = {}
         first, last = self.dates()
-        if first is None or not is_plausible(first):
+        if first is None:
             found["first"] = _("Choose a date from %(first)s to %(last)s.", first=str(FIRST_YEAR), last=str(LAST_YEAR))
         elif last is None or not 0 <= (last - first).days < MAX_RANGE_DAYS:
             found["last"] = _("Choose a later date, at most %(number)s days in all.", number=MAX_RANGE_DAYS)
         if self.answer != _AS_ELSE and title_of(self.title) is None:
             found["title"] = _("Write what it is, with at most %(number)s characters.", number=MAX_TITLE)
         return found
-
-
-def _date(told: str) -> date | None:
-    try:
-        return date.fromisoformat(told)
-    except ValueError:
-        return None
 
 
 @at_places("GET")

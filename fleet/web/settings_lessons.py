@@ -13,9 +13,9 @@ from fleet.schools import queries as schools
 from fleet.schools.deciding import LONGEST_LESSON_MIN, MAX_NETWORKS, SHORTEST_LESSON_MIN
 from fleet.web import notices, refusals_settings, settings_undo, signed_in
 from fleet.web.blueprint import web
-from fleet.web.pages import whole
 from fleet.web.settings_place import Place, place
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 
 _ADDRESS = "/settings/schools/<int(max=2147483647):school_id>/lessons"
 _MAX_TEXT = 8_000

@@ -17,9 +17,9 @@ from fleet.schools import calendar as calendars
 from fleet.schools.bells import Period
 from fleet.schools.calendar import DEFAULT_HOURS, Hours
 from fleet.web import notices, refusals_settings, settings_undo, signed_in, words_calendar
-from fleet.web.pages import whole
 from fleet.web.settings_place import Place, at_places, place
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 
 _WEEK = range(7)
 _SPAN = re.compile(r"([01]?\d|2[0-3])[:.]?([0-5]\d)\s*[-\N{EN DASH}]\s*([01]?\d|2[0-3])[:.]?([0-5]\d)")

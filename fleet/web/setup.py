@@ -3,7 +3,9 @@
 What is done is seen from the data, so it does not matter on which page or command line it was done.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,13 +26,15 @@ from fleet.schools import queries as schools
 from fleet.schools.first_run import Step
 from fleet.web import signed_in
 from fleet.web.blueprint import web
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
 from fleet.web.texts import translated as _
 from fleet.web.ticket_new import ready
+from fleet.web.values import whole
 
 _FIRST_TABLETS, _FIRST_LIFE = 3, timedelta(days=1)
 _MAX_TYPED = 2_000
 _MAX_CLASSES = 60
+_GRADE, _LOWER_SECONDARY = re.compile(r"\d{1,2}"), 8
 Act = Callable[[Principal, datetime], object]
 
 
@@ -72,7 +76,7 @@ def _page(faults: Mapping[str, str]) -> str:
         owner=owner,
         schools=known,
         school_choices=[(row["id"], row["name"]) for row in known],
-        guesses={row["id"]: _guess(row["name"]) for row in known},
+        guesses={} if done[Step.PROFILE] else _guesses(known, by),
         ticket=made[0] if made else None,
         first=first,
         public_url=config.public_url,
@@ -92,8 +96,18 @@ def _stages(done: Mapping[Step, bool]) -> list[Stage]:
     return found
 
 
-def _guess(name: str) -> str:
-    return ready_made.FOR_SCHOOLS[1 if "ungdom" in name.casefold() else 0]
+def _guess(name: str, titles: Collection[str]) -> str:
+    """Return which ready-made profile fits a school: its name tells, or that all grades are of the lower secondary."""
+    grades = [int(told[0]) for told in (_GRADE.match(one) for one in titles) if told]
+    is_lower_secondary = "ungdom" in name.casefold() or min(grades, default=0) >= _LOWER_SECONDARY
+    return ready_made.FOR_SCHOOLS[1 if is_lower_secondary else 0]
+
+
+def _guesses(known: Iterable[Mapping[str, Any]], by: Principal) -> dict[int, str]:
+    titles = defaultdict[int, list[str]](list)
+    for row in schools.classes(by):
+        titles[row["school_id"]].append(row["title"])
+    return {row["id"]: _guess(row["name"], titles[row["id"]]) for row in known}
 
 
 @web.post("/setup/municipality")
@@ -132,6 +146,12 @@ def setup_profile() -> Response | tuple[str, int]:
     return _done(act)
 
 
+@web.get("/setup/ticket")
+def setup_ticket_again() -> Response:
+    """Lead back to the steps: a code is shown once, so its page cannot be opened again."""
+    return redirect(url_for("web.setup"), 303)
+
+
 @web.post("/setup/ticket")
 def setup_ticket() -> Response | str | tuple[str, int]:
     """Make a small ticket for the first tablets and show its code."""
@@ -146,7 +166,7 @@ def setup_ticket() -> Response | str | tuple[str, int]:
             place, expires_at=now + _FIRST_LIFE, max_enrolments=_FIRST_TABLETS, by=by, now=now
         )  # fmt: skip
         ticket_id = made.id
-    return ready(ticket_id, code, by)
+    return ready(ticket_id, code, by, is_first_run=True)
 
 
 @web.post("/setup/<any(skip,resume):act>/<step>")

@@ -25,10 +25,11 @@ from fleet.orders import preview as previews
 from fleet.schools import finding as places_of
 from fleet.web import notices, refusals_tablets, signed_in, words_tablets
 from fleet.web.blueprint import takes, web
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
 from fleet.web.places import own_page
 from fleet.web.tablets import Choice
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 from fleet.web.words_tablets import MOVE, STEPS
 
 _MAX_TYPED = 2_500

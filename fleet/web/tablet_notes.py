@@ -14,9 +14,10 @@ from fleet.schools import finding as places_of
 from fleet.schools import queries as schools
 from fleet.web import notices, refusals_tablets, signed_in, tablet
 from fleet.web.blueprint import web
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
 from fleet.web.refusals_tablets import Faults
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 
 _MAX_TYPED = 2_500
 _ADDRESS = "/tablets/<serial>"

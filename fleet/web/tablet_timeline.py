@@ -1,6 +1,6 @@
 """What happened to a tablet, and its orders: two of its tabs."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from flask import request, url_for
 
@@ -10,6 +10,7 @@ from fleet.web import signed_in, tablet, timeline
 from fleet.web.blueprint import web
 from fleet.web.orders import lines
 from fleet.web.pages import show
+from fleet.web.values import instant_of
 
 _REFRESH_S = 15
 _ORDERS = 100
@@ -20,7 +21,7 @@ def tablet_timeline(serial: str) -> str:
     """Show everything that happened to a tablet, newest first."""
     by, now = signed_in.by(), clock.now()
     device = devices.find_device(serial, by=by)
-    before = _instant(request.args.get("before", "")) or now + timedelta(seconds=1)
+    before = instant_of(request.args.get("before", "")) or now + timedelta(seconds=1)
     found = timeline.page(device, before=before, by=by, now=now)
     onwards = found.onwards
     return show(
@@ -40,11 +41,3 @@ def tablet_orders(serial: str) -> str:
     device = devices.find_device(serial, by=by)
     found = orders.listed(orders.Filter(device_id=device.id), by=by, limit=_ORDERS)
     return show("tablet_orders", **tablet.head(device), lines=lines(found, by, now))
-
-
-def _instant(told: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(told)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None

@@ -16,7 +16,8 @@ from fleet.schools import finding as places_of
 from fleet.web import signed_in, tablet, words, words_profiles
 from fleet.web.blueprint import web
 from fleet.web.formats import NOTHING
-from fleet.web.pages import show, whole
+from fleet.web.pages import show
+from fleet.web.values import local_time, whole
 from profiles.layering import Reason
 from profiles.vocabulary import VOCABULARY
 
@@ -85,11 +86,8 @@ def tablet_why(serial: str) -> str:
 
 def _instant(told: str) -> datetime | None:
     """Return the instant of a local time as a browser's field tells it; None where it is none."""
-    try:
-        found = datetime.fromisoformat(told)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=signed_in.timezone()) if found.tzinfo is None else found
+    found = local_time(told)
+    return found.replace(tzinfo=signed_in.timezone()) if found is not None and found.tzinfo is None else found
 
 
 def _rows(why: Why, present: Why) -> list[Row]:

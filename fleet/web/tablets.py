@@ -21,8 +21,9 @@ from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
 from fleet.web import csv_export, signed_in, words
 from fleet.web.blueprint import web
-from fleet.web.pages import PAGE_SIZE, show, whole
+from fleet.web.pages import PAGE_SIZE, show
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
 
 SIZES = (50, PAGE_SIZE)
 _MAX_TEXT = 100

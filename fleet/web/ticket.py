@@ -18,7 +18,7 @@ from fleet.web.pages import show
 from fleet.web.texts import translated as _
 
 REFRESH_S = 3  # somebody stands beside the tablets and looks
-_ADDRESS = "/enrolment/<int:ticket_id>"
+_ADDRESS = "/enrolment/<int(max=2147483647):ticket_id>"
 
 
 @web.get(_ADDRESS)

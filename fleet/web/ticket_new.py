@@ -24,9 +24,9 @@ from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
 from fleet.web import refusals_enrolment, signed_in, words_enrolment
 from fleet.web.blueprint import web
-from fleet.web.pages import whole
 from fleet.web.texts import translated as _
 from fleet.web.ticket import standing
+from fleet.web.values import whole
 
 _DAYS = ("1", "7", "30")
 _MAX_TYPED = 200
@@ -169,8 +169,8 @@ def _form(place: Place, typed: Typed, faults: dict[str, str]) -> str:
     )
 
 
-def ready(ticket_id: int, code: str, by: Principal) -> str:
-    """Show a ticket that was just made, with its code."""
+def ready(ticket_id: int, code: str, by: Principal, *, is_first_run: bool = False) -> str:
+    """Show a ticket that was just made, with its code; in the first run, with the way back to its steps."""
     config: Config = current_app.extensions["fleet_config"]
     found = tickets.get(ticket_id, by=by)
     payload = sheet.payload(config.public_url, code)
@@ -193,7 +193,8 @@ def ready(ticket_id: int, code: str, by: Principal) -> str:
         drawing=drawing.getvalue().decode(),
         public_url=config.public_url,
         is_local_only=config.is_local_only,
-        back=url_for("web.ticket_new"),
+        back=url_for("web.setup" if is_first_run else "web.ticket_new"),
+        is_first_run=is_first_run,
         now=clock.now(),
         **standing(found),
     )

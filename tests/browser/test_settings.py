@@ -74,7 +74,7 @@ def test_an_account_is_made_and_its_link_copied(site: Site, open_page: Open) -> 
     expect(page.get_by_role("status").filter(has_text="Kopiert")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == link
     page.get_by_role("link", name="Til kontoen til Prøve Vikar").click()
-    expect(page.get_by_text("Elevlista har ingen lærer med brukernavnet prove-vikar.")).to_be_visible()
+    expect(page.get_by_text("Elevlisten har ingen lærer med brukernavnet prove-vikar.")).to_be_visible()
     page.get_by_role("button", name="Steng kontoen").click()
     expect(page.get_by_text("Kontoen er stengt og logget ut overalt.")).to_be_visible()
     page.get_by_role("button", name="Angre").click()

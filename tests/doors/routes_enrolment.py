@@ -48,6 +48,7 @@ ROUTES: Routes = {
     "web.setup_schools": [("POST /setup/schools", _BAD_FOR_ADMIN)],
     "web.setup_profile": [("POST /setup/profile", _DONE_BY_ADMIN)],
     "web.setup_ticket": [("POST /setup/ticket", ADMIN_ONLY)],
+    "web.setup_ticket_again": [("/setup/ticket", (302, 303, 303, 303, 303, 303, 303))],
     "web.setup_aside": [
         ("POST /setup/skip/calendar", _DONE_BY_ADMIN),
         ("POST /setup/resume/unknown", (302, 400, 400, 400, 400, 400, 400)),

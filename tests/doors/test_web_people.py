@@ -198,18 +198,18 @@ def test_page_says_which_classes_a_teacher_has_and_why_none(app: Flask, world: W
         factories.account("annen", (Role.TEACHER, db.session.merge(world.school)), of=person)
         far = factories.school_class(db.session.merge(world.other_school), "6A")
         factories.membership(person, far, role=MembershipRole.TEACHER)
-    assert "Elevlista har ingen lærer med brukernavnet ukjent." in words(admin.get("/people/ukjent").text)
+    assert "Elevlisten har ingen lærer med brukernavnet ukjent." in words(admin.get("/people/ukjent").text)
     page = words(admin.get("/people/annen").text)
-    assert "Elevlista har bare klasser på andre skoler." in page
+    assert "Elevlisten har bare klasser på andre skoler." in page
     assert "6A, Naboskolen" in page
     with app.app_context(), transaction():
         db.session.query(Membership).filter_by(role=MembershipRole.TEACHER).delete()
-    assert "Elevlista har ingen klasse for denne læreren i dag." in words(admin.get("/people/teacher").text)
+    assert "Elevlisten har ingen klasse for denne læreren i dag." in words(admin.get("/people/teacher").text)
     with app.app_context(), transaction():
         gone = accounts.find("teacher").person
         assert gone is not None
         gone.ended_at = clock.now()
-    assert "Læreren står ikke i elevlista lenger." in words(admin.get("/people/teacher").text)
+    assert "Læreren står ikke i elevlisten lenger." in words(admin.get("/people/teacher").text)
     assert "Klasser" not in words(admin.get("/people/it").text)
 
 

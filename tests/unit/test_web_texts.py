@@ -142,7 +142,7 @@ def test_every_state_finding_and_rule_has_words(language: str) -> None:
     ("kind", "detail", "sentence"),
     [
         (FindingKind.STORAGE_LOW, {"free_bytes": 5_300_000_000}, "Bare 5,3 GB lagringsplass er ledig."),
-        (FindingKind.CLOCK_WRONG, {"offset_s": -3600}, "Klokka på nettbrettet går 1 time feil."),
+        (FindingKind.CLOCK_WRONG, {"offset_s": -3600}, "Klokken på nettbrettet går 1 time feil."),
         (FindingKind.OS_OUTDATED, {"found": "16.7", "expected": "17.0"}, "Har system 16.7, minst 17.0 er påkrevd."),
         (
             FindingKind.SETTINGS_FAILED,

@@ -1,0 +1,183 @@
+"""Today: what needs somebody, in its order and with the ways there; the calm day; and what is counted."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from fleet import clock, orders
+from fleet.access import Grant, Principal, Role
+from fleet.compliance.models import Finding, FindingKind
+from fleet.db import db, transaction
+from fleet.devices import tickets
+from fleet.devices.models import DeviceLife
+from fleet.devices.tickets import Place
+from fleet.job_runs import JobOutcome, JobRun
+from fleet.orders import OrderKind, Wish
+from fleet.reports import figures
+from fleet.reports.models import DayFigures
+from fleet.schools import first_run
+from fleet.schools.models import Municipality
+from fleet.web.needs import LINES
+from tests import factories, visiting
+from tests.doors.test_web_pages import visiting_text
+from tests.lessons import OSLO
+from tests.visiting import Visitor, World
+
+CLI = Principal.command_line()
+OTHER_ADMIN = Principal("account", "4711", grants=(Grant(Role.MUNICIPAL_ADMIN, None),))
+
+
+@pytest.fixture
+def world(app: Flask) -> World:
+    """Return the small municipality, whose first run is over."""
+    made = visiting.build(app)
+    with app.app_context(), transaction():
+        db.session.add(Municipality(id=1, name="Prøvekommune"))
+        db.session.flush()
+        first_run.end(by=CLI, now=clock.now())
+    return made
+
+
+def visit(app: Flask, username: str) -> Visitor:
+    visitor = Visitor(app)
+    assert visitor.sign_in(username).status_code == 303
+    return visitor
+
+
+def words(page: str) -> str:
+    return " ".join(visiting_text(page).split())
+
+
+def trouble(app: Flask, world: World, *, times: int = 1) -> dict[str, str]:
+    """Bring about something for each card; returns what the list behind each must hold."""
+    now = clock.now()
+    with app.app_context(), transaction():
+        db.session.get_one(Municipality, 1).setup_ended_at = None
+        school = db.session.merge(world.school)
+        for _time in range(times):
+            silent = factories.device(school, class_id=world.next_class.id)
+            missing, failed, wiped = (factories.enrolled(school, channel="apple") for _each in range(3))
+            visiting.finding(silent, FindingKind.SILENT)
+            visiting.finding(missing, FindingKind.PROFILE_MISSING)
+            visiting.finding(failed, FindingKind.SETTINGS_FAILED)
+            pending = factories.device(school, life=DeviceLife.PENDING)
+            ticket, _code = tickets.create(
+                Place(school), expires_at=now + timedelta(days=2), max_enrolments=5, by=CLI, now=now
+            )
+            (order,) = orders.queue(
+                [wiped], Wish(OrderKind.WIPE, reason="Glemt igjen på bussen"), by=OTHER_ADMIN, now=now
+            )
+        db.session.add(
+            JobRun(
+                job="retention", slot=now, epoch=7, outcome=JobOutcome.FAILED, started_at=now, ended_at=now, counts={},
+                error="OperationalError",
+            )
+        )  # fmt: skip
+        return {
+            "silent": silent.serial, "failed": missing.serial, "tickets": f'id="ticket-{ticket.id}"',
+            "pending": pending.serial, "asked": f'id="order-{order.id}"', "jobs": 'href="/jobs/retention"',
+            "setup": 'id="step-',
+        }  # fmt: skip
+
+
+def cards(page: str) -> dict[str, str]:
+    """Return the cards by name, in their order."""
+    found = re.split(r'<li class="ds-card need" data-color="\w+" id="need-(\w+)">', page.partition('id="fleet"')[0])
+    return dict(zip(found[1::2], found[2::2], strict=True))
+
+
+def ways(card: str) -> list[str]:
+    return [found.replace("&amp;", "&") for found in re.findall(r'href="([^"]+)"', card)]
+
+
+def test_cards_stand_in_their_order_and_each_leads_to_what_it_counts(app: Flask, world: World) -> None:
+    holds = trouble(app, world)
+    admin = visit(app, "admin")
+    found = cards(admin.get("/").text)
+    assert list(found) == ["silent", "failed", "tickets", "pending", "asked", "jobs", "setup"]
+    for name, card in found.items():
+        pages = {way: admin.get(way) for way in ways(card)}
+        assert pages
+        assert {page.status_code for page in pages.values()} == {200}, name
+        assert any(holds[name] in page.text for page in pages.values()), name
+
+
+def test_cards_say_how_many_and_since_when(app: Flask, world: World) -> None:
+    trouble(app, world, times=LINES + 2)
+    found = {name: words(card) for name, card in cards(visit(app, "admin").get("/").text).items()}
+    counted = {name: card.split()[0] for name, card in found.items()}
+    many = str(LINES + 2)
+    assert counted | {"setup": ""} == {
+        "silent": many, "failed": str(2 * (LINES + 2)), "tickets": many, "pending": many, "asked": many, "jobs": "1",
+        "setup": "",
+    }  # fmt: skip
+    assert "9A, Prøveskolen" in found["silent"]
+    assert found["tickets"].count("5 plasser igjen") == LINES
+    assert "Rydding Mislyktes" in found["jobs"]
+
+
+def test_two_kinds_of_failure_lead_each_to_their_own_list_and_one_to_all_of_it(app: Flask, world: World) -> None:
+    trouble(app, world)
+    admin = visit(app, "admin")
+    two = ["/findings?kind=profile-missing", "/findings?kind=settings-failed"]
+    assert ways(cards(admin.get("/").text)["failed"]) == two
+    with app.app_context(), transaction():
+        db.session.query(Finding).filter_by(kind=FindingKind.SETTINGS_FAILED).delete()
+    assert set(ways(cards(admin.get("/").text)["failed"])) == {two[0]}
+
+
+def test_card_is_for_whoever_may_do_something_about_it_where_it_is(app: Flask, world: World) -> None:
+    trouble(app, world)
+    assert list(cards(visit(app, "it").get("/").text)) == ["silent", "failed", "tickets", "pending", "asked"]
+    other = visit(app, "other-it").get("/").text
+    assert cards(other) == {}
+    assert "Alt er rolig" in words(other)
+    assert cards(visit(app, "teacher").get("/").text) == {}
+
+
+def test_day_on_which_nothing_is_needed_says_so(app: Flask, world: World) -> None:
+    page = visit(app, "admin").get("/").text
+    assert cards(page) == {}
+    assert "Alt er rolig" in words(page)
+    assert "Ingenting trenger noen nå." in words(page)
+
+
+def test_lines_are_drawn_when_two_days_are_counted_with_the_days_in_a_table(app: Flask, world: World) -> None:
+    admin, now = visit(app, "admin"), clock.now()
+    with app.app_context(), transaction():
+        figures.record(now=now, timezone=OSLO)
+    assert 'class="spark' not in admin.get("/").text
+    with app.app_context(), transaction():
+        today = now.astimezone(OSLO).date()
+        for back in (1, 2):
+            db.session.add(
+                DayFigures(
+                    school_id=world.school.id, on=today - timedelta(days=back), tablets=9, enrolled=8, seen=7, applied=6,
+                    compliant=5, lessons=4,
+                )
+            )  # fmt: skip
+    page = admin.get("/").text
+    assert page.count('class="spark-line"') == 4
+    table = page.partition('id="days-title"')[2].partition("</table>")[0]
+    rows = [words(row) for row in table.split("<tr>")[2:]]
+    assert rows[0].startswith("i dag, så langt 3 3 3 2 0")
+    assert [row.endswith("8 7 6 5 4") for row in rows[1:]] == [True, True]
+
+
+def test_page_asks_the_database_as_often_for_much_trouble_as_for_some(
+    app: Flask, world: World, statements: list[str]
+) -> None:
+    trouble(app, world)
+    admin = visit(app, "admin")
+    counts = []
+    for _round in range(2):
+        statements.clear()
+        assert admin.get("/").status_code == 200
+        counts.append(len(statements))
+        with app.app_context(), transaction():
+            school = factories.school("Enda en skole")
+            for device in factories.tablets(school, 20):
+                visiting.finding(device, FindingKind.SILENT)
+    assert counts[0] == counts[1] <= 15

@@ -1,5 +1,6 @@
-"""A real browser over a real server. Skipped, saying so, only where the machine has no browser."""
+"""A real browser over a real server. Skipped, saying so, only where the machine has no browser and is not CI."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,10 @@ def browser() -> Iterator[Browser]:
     """Return the machine's Chromium; per module, as the driver's event loop runs until it is closed."""
     found = next((path for path in map(shutil.which, _NAMES) if path is not None), None)
     if found is None:
-        pytest.skip(f"no browser on this machine (looked for {', '.join(_NAMES)})")
+        missing = f"no browser on this machine (looked for {', '.join(_NAMES)}), see scripts/support/browser"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, headless=True, args=_OPTIONS)
         yield browser

@@ -128,6 +128,9 @@ def test_a_tablet_that_waits_is_compared_and_let_in_while_its_ticket_stays_on_th
         expect(asking).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text="NEW1")).to_contain_text("Har profilen sin", timeout=60_000)
         assert page.locator("#code").inner_text() == code
+        page.reload()  # the ticket's own page, not a second ticket
+        expect(page).to_have_url(re.compile(r"/enrolment/1$"))
+        expect(page.locator("#code")).to_have_count(0)
     finally:
         tablet.off()
     page.goto(f"{empty.address}/imports")

@@ -71,5 +71,9 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
+// What answered a form is loaded again from its own address: a ticket that is shown once is not made twice.
+const once = document.querySelector("[data-own]");
+if (once) history.replaceState(null, "", once.dataset.own);
+
 // What is wrong is read out and in view at once.
 document.getElementById("problem")?.focus();

@@ -33,6 +33,8 @@ def assignments() -> str:
     by, now = signed_in.by(), clock.now()
     rows = library.published_shelf(library.shelf(by=by, now=now))
     page = whole(request.args.get("page")) or 1
+    column_pages = max(1, -(-len(rows) // _COLUMNS))
+    column_page = min(whole(request.args.get("columns")) or 1, column_pages)
     found = matrix.load(school_id=whole(request.args.get("school")), page=page, by=by, now=now)
     shown = found.on_tablets[:_TABLETS_SHOWN]
     named = places.named(shown)
@@ -40,8 +42,9 @@ def assignments() -> str:
     return render_template(
         "assignments.html",
         matrix=found,
-        columns=rows[:_COLUMNS],
-        left_out=max(0, len(rows) - _COLUMNS),
+        columns=rows[(column_page - 1) * _COLUMNS : column_page * _COLUMNS],
+        column_page=column_page,
+        column_pages=column_pages,
         may_everywhere=by.may(Permission.ASSIGN_MUNICIPALITY),
         mine=by.school_ids(Permission.ASSIGN_SCHOOL),
         on_tablets=[(one, named[one.id]) for one in shown],

@@ -218,3 +218,15 @@ def test_profile_that_was_assigned_for_a_while_is_over_by_itself(app: Flask, wor
         version = make.published("over")
         make.assign(version, Place.municipality(), ends_at=past + timedelta(hours=1), now=past)
     assert cells(admin.get("/assignments").text)["over, kommunen"] == "Nei"
+
+
+def test_more_profiles_than_there_are_columns_have_a_page_of_their_own(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        for number in range(26):
+            make.published(f"profil-{number:02}")
+    first = admin.get("/assignments").text
+    assert ("profil-23" in first, "profil-25" in first, "Profiler: Side 1 av 2" in words_of(first)) == (True, False, True)
+    (onwards,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = admin.get(onwards.replace("&amp;", "&")).text
+    assert ("profil-23" in second, "profil-25" in second) == (False, True)
+    assert admin.get("/assignments?columns=99").text.count("profil-25") == second.count("profil-25")

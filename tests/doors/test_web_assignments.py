@@ -220,12 +220,15 @@ def test_profile_that_was_assigned_for_a_while_is_over_by_itself(app: Flask, wor
     assert cells(admin.get("/assignments").text)["over, kommunen"] == "Nei"
 
 
-def test_more_profiles_than_there_are_columns_have_a_page_of_their_own(app: Flask, world: World, admin: Visitor) -> None:
+def test_more_profiles_than_there_are_columns_have_a_page_of_their_own(
+    app: Flask, world: World, admin: Visitor
+) -> None:
     with app.app_context(), transaction():
         for number in range(26):
             make.published(f"profil-{number:02}")
     first = admin.get("/assignments").text
-    assert ("profil-23" in first, "profil-25" in first, "Profiler: Side 1 av 2" in words_of(first)) == (True, False, True)
+    assert "Profiler: Side 1 av 2" in words_of(first)
+    assert ("profil-23" in first, "profil-25" in first) == (True, False)
     (onwards,) = re.findall(r'rel="next" href="([^"]+)"', first)
     second = admin.get(onwards.replace("&amp;", "&")).text
     assert ("profil-23" in second, "profil-25" in second) == (False, True)

@@ -133,7 +133,7 @@ def withdraw(set_id: int, *, by: Principal, now: datetime) -> LessonSet:
 
 
 def own(by: Principal) -> Sequence[LessonSet]:
-    """Return the sets that the teacher has made, the newest first; one statement. "Eyes on me" without words is no work."""
+    """Return the sets that the teacher made, the newest first; one statement. "Eyes on me" without words is no work."""
     plain = and_(LessonSet.kind == SetKind.EYES, LessonSet.title == SetKind.EYES.value)
     return db.session.scalars(select(LessonSet).where(_own(by), ~plain).order_by(LessonSet.id.desc())).all()
 

@@ -3,10 +3,10 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from fleet.app import create_app
 from fleet.db import db
@@ -20,7 +20,7 @@ from tests.visiting import PASSWORD
 pytestmark = [pytest.mark.browser, pytest.mark.serves]
 
 _AREAS = {area.__name__.rpartition("routes_")[2]: area for area in areas()}
-_LOOKS = [(DESKTOP, "light"), (PHONE, "dark")]
+_LOOKS: list[tuple[ViewportSize, Literal["light", "dark"]]] = [(DESKTOP, "light"), (PHONE, "dark")]
 
 
 @pytest.fixture(scope="module")

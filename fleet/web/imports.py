@@ -78,12 +78,13 @@ def import_use(kind: str, name: str) -> AnyResponse | str | tuple[str, int]:
     if kept is None:
         return redirect(url_for("web.imports"), 303)
     typed = request.form.get("confirmed", "").strip()[:20]
+    import_id = None
     try:
         with uploads.as_file(kept) as path:
             wanted = apply.read(path) if kind == "roster" else None
             with transaction():
                 if wanted is not None:
-                    _use_roster(wanted, kept.file_name, typed, by)
+                    import_id = _use_roster(wanted, kept.file_name, typed, by)
                 else:
                     plan = delivery.propose(path, by=by)
                     allowed = bool(plan.moved) and typed == str(len(plan.moved))
@@ -94,30 +95,38 @@ def import_use(kind: str, name: str) -> AnyResponse | str | tuple[str, int]:
     except BrakedError as error:
         page = _look(kind, uploads.find(name, kind=kind, by=by, now=now), by, fault=_brake_words(error))
         return (page, 409) if isinstance(page, str) else page
-    if kind == "roster":
-        notices.tell(_("The roster is imported."), undo=url_for("web.roster_undo"))
+    if import_id is not None:
+        notices.tell(_("The roster is imported."), undo=url_for("web.roster_undo", import_id=import_id))
+    elif kind == "roster":
+        notices.tell(_("Everything was as the roster says already. Nothing is changed."))
     else:
         notices.tell(_("The delivery list is imported."))
     return redirect(url_for("web.imports"), 303)
 
 
-@web.post("/imports/roster/undo")
-def roster_undo() -> AnyResponse:
-    """Take the last roster back."""
+@web.post("/imports/roster/<int(max=2147483647):import_id>/undo")
+def roster_undo(import_id: int) -> AnyResponse:
+    """Take a roster back, as long as it is the last one."""
     try:
         with transaction():
-            last = apply.undo(by=signed_in.by(), now=clock.now()).file_name
+            name = apply.undo(import_id, by=signed_in.by(), now=clock.now()).file_name
     except NotFoundError:
         notices.warn(_("No roster was imported, so there is nothing to take back."))
     except ConflictError as error:
-        used = _(
+        notices.warn(_not_taken_back(error))
+    else:
+        notices.tell(_("%(file)s is taken back. Everything is as it was before.", file=name))
+    return redirect(url_for("web.imports"), 303)
+
+
+def _not_taken_back(error: ConflictError) -> str:
+    if "last" in error.data:
+        return _("%(file)s was imported since. Only the last roster can be taken back.", file=error.data["last"])
+    if "used_by" in error.data:
+        return _(
             "Tablets, tickets or profiles stand at the schools or classes that it brought. Move or end those first."
         )
-        over = _("The last roster was taken back already, or is too old to be taken back.")
-        notices.warn(used if "used_by" in error.data else over)
-    else:
-        notices.tell(_("%(file)s is taken back. Everything is as it was before.", file=last))
-    return redirect(url_for("web.imports"), 303)
+    return _("The last roster was taken back already, or is too old to be taken back.")
 
 
 def _require(kind: str) -> Principal:
@@ -142,8 +151,8 @@ def _kept(kind: str, name: str, by: Principal) -> Upload | None:
         return None
 
 
-def _use_roster(wanted: Roster, file_name: str, typed: str, by: Principal) -> None:
-    """Apply a roster; the brake is off where the number that would leave was written.
+def _use_roster(wanted: Roster, file_name: str, typed: str, by: Principal) -> int | None:
+    """Apply a roster; the brake is off where the number that would leave was written. Returns the import's id, if any.
 
     Raises:
         BrakedError: too much would leave, and nobody wrote how much.
@@ -151,7 +160,8 @@ def _use_roster(wanted: Roster, file_name: str, typed: str, by: Principal) -> No
     braked = over_brake(apply.propose(wanted, by=by), max_removed_percent=DEFAULT_MAX_REMOVED_PERCENT)
     is_confirmed = braked is not None and typed == str(braked.data["removed"])
     brake = None if is_confirmed else DEFAULT_MAX_REMOVED_PERCENT
-    apply.apply(wanted, file_name=file_name, max_removed_percent=brake, by=by, now=clock.now())
+    _plan, done = apply.apply(wanted, file_name=file_name, max_removed_percent=brake, by=by, now=clock.now())
+    return done.id if done is not None else None
 
 
 def _brake_words(error: BrakedError) -> str:

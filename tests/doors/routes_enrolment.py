@@ -42,7 +42,7 @@ ROUTES: Routes = {
         ("/imports/delivery/unknown", (302, 302, 302, 302, 403, 403, 403)),
     ],
     "web.import_use": [("POST /imports/roster/unknown", (302, 303, 403, 403, 403, 403, 403))],
-    "web.roster_undo": [("POST /imports/roster/undo", (302, 303, 403, 403, 403, 403, 403))],
+    "web.roster_undo": [("POST /imports/roster/1/undo", (302, 303, 403, 403, 403, 403, 403))],
     "web.setup": [("/setup", ADMIN_ONLY)],
     "web.setup_municipality": [("POST /setup/municipality", _BAD_FOR_ADMIN)],
     "web.setup_schools": [("POST /setup/schools", _BAD_FOR_ADMIN)],

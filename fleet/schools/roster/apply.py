@@ -168,20 +168,29 @@ def import_file(
     return apply(read(path), file_name=path.name, max_removed_percent=max_removed_percent, by=by, now=now)
 
 
-def undo(*, by: Principal, now: datetime) -> RosterImport:
+def undo(import_id: int | None = None, *, by: Principal, now: datetime) -> RosterImport:
     """Take the last import back, exactly.
+
+    Args:
+        import_id: which import is meant; another than the last is refused. None: the last, whosever it is.
+        by: who takes it back.
+        now: the instant.
 
     Raises:
         ForbiddenError: ``by`` may not import rosters.
         NotFoundError: nothing was imported.
-        ConflictError: the last import was taken back already, what undo needs has been removed, or tablets, tickets,
-            assignments … refer to what it added; data has ``used_by``, rows by table.
+        ConflictError: another one was imported since (data has ``last``, its file's name), the import was taken back
+            already, what undo needs has been removed, or tablets, tickets, assignments … refer to what it added; data
+            has ``used_by``, rows by table.
     """
     require(by, Permission.IMPORT_ROSTER)
     take_turn("roster")
     last = db.session.scalars(select(RosterImport).order_by(RosterImport.id.desc()).limit(1)).first()
     if last is None:
         raise NotFoundError(kind="roster-import", name="last")
+    if import_id not in {None, last.id}:
+        reason = "another one was imported since"
+        raise ConflictError(kind="roster-import", id=import_id, reason=reason, last=last.file_name)
     if last.undone_at is not None or last.undo is None:
         reason = "already undone" if last.undone_at is not None else "undo data has been removed"
         raise ConflictError(kind="roster-import", id=last.id, reason=reason)

@@ -16,7 +16,7 @@ from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import changed, db, id_set, take_turn
 from fleet.devices import queries
-from fleet.devices.life import ENDS_ENROLMENT, STEPS
+from fleet.devices.life import ENDS_ENROLMENT, STEPS, was_at
 from fleet.devices.models import Device, DeviceLife, Enrolment
 from fleet.devices.queries import Filter
 from fleet.devices.tickets import sound_cart
@@ -50,6 +50,16 @@ class Sorted:
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """Where a tablet is, in numbers."""
+
+    school_id: int | None
+    class_id: int | None
+    person_id: int | None
+    cart: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Where tablets go: a school, and there a class, a cart or neither."""
 
@@ -57,22 +67,23 @@ class Target:
     school_class: SchoolClass | None = None
     cart: str | None = None
 
+    @property
+    def where(self) -> Where:
+        """The place in numbers; no pupil has the tablets there."""
+        class_id = self.school_class.id if self.school_class is not None else None
+        return Where(self.school.id, class_id, None, self.cart)
+
     def holds(self, device: Device) -> bool:
         """Whether a tablet is there already."""
-        place = (device.school_id, device.class_id, device.cart, device.person_id)
-        class_id = self.school_class.id if self.school_class is not None else None
-        return place == (self.school.id, class_id, self.cart, None)
+        return _where(device) == self.where
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """Where a tablet was before it moved."""
+class Moved:
+    """What a move has done: where each tablet was before, and where all of them are since."""
 
-    device_id: int
-    school_id: int | None
-    class_id: int | None
-    person_id: int | None
-    cart: str | None
+    before: Mapping[int, Where]
+    to: Where
 
 
 def require_anywhere(by: Principal, permission: Permission) -> None:
@@ -186,7 +197,7 @@ def step(ids: Collection[int], name: str, *, by: Principal, now: datetime) -> So
     return found
 
 
-def move(ids: Collection[int], target: Target, *, by: Principal, now: datetime) -> tuple[Sorted, Sequence[Before]]:
+def move(ids: Collection[int], target: Target, *, by: Principal, now: datetime) -> tuple[Sorted, Moved]:
     """Move tablets to a place; returns which were moved, and where they were. They are no pupil's own any more.
 
     Raises:
@@ -197,25 +208,29 @@ def move(ids: Collection[int], target: Target, *, by: Principal, now: datetime) 
         raise InvalidError(kind="tablet", reason="the class is of another school")
     target = Target(target.school, target.school_class, sound_cart(target.cart))
     found = sort_move(_anew(ids), target, by=by)
-    before = [_place(device) for device in found.going]
-    class_id = target.school_class.id if target.school_class is not None else None
+    moved = Moved({device.id: _where(device) for device in found.going}, target.where)
     for device in found.going:
-        _put(device, Before(device.id, target.school.id, class_id, None, target.cart), by=by, now=now)
+        _put(device, moved.to, by=by, now=now)
     _tell(found.going, now)
-    return found, before
+    return found, moved
 
 
-def put_back(places: Collection[Before], *, by: Principal, now: datetime) -> int:
-    """Put tablets where they were, as far as ``by`` may and that is still there; returns how many."""
-    known = {one.device_id: one for one in places}
+def put_back(moved: Moved, *, by: Principal, now: datetime) -> int:
+    """Put tablets where they were before a move; returns how many.
+
+    One stays that somebody has moved since, or put out of use, whose former place is no more, or that ``by`` may not
+    move.
+    """
+    known = moved.before
+    standing = _anew(known)
     schools = set(db.session.scalars(select(School.id).where(School.ended_at.is_(None))))
     classes = set(db.session.scalars(select(SchoolClass.id).where(SchoolClass.ended_at.is_(None))))
-    persons = id_set(one.person_id for one in places if one.person_id is not None)
+    persons = id_set(one.person_id for one in known.values() if one.person_id is not None)
     people = set(db.session.scalars(select(Person.id).where(Person.id.in_(persons), Person.ended_at.is_(None))))
 
-    def is_there(one: Before) -> bool:
+    def is_there(one: Where) -> bool:
         return (
-            one.school_id in schools
+            (one.school_id is None or one.school_id in schools)
             and (one.class_id is None or one.class_id in classes)
             and (one.person_id is None or one.person_id in people)
             and by.may(Permission.MANAGE_DEVICES, school_id=one.school_id)
@@ -223,8 +238,9 @@ def put_back(places: Collection[Before], *, by: Principal, now: datetime) -> int
 
     going = [
         device
-        for device in _anew(known)
-        if device.life is not DeviceLife.RETIRED
+        for device in standing
+        if _where(device) == moved.to
+        and device.life is not DeviceLife.RETIRED
         and by.may(Permission.MANAGE_DEVICES, school_id=device.school_id)
         and is_there(known[device.id])
     ]
@@ -234,17 +250,18 @@ def put_back(places: Collection[Before], *, by: Principal, now: datetime) -> int
     return len(going)
 
 
-def _place(device: Device) -> Before:
-    return Before(device.id, device.school_id, device.class_id, device.person_id, device.cart)
+def _where(device: Device) -> Where:
+    return Where(device.school_id, device.class_id, device.person_id, device.cart)
 
 
-def _put(device: Device, to: Before, *, by: Principal, now: datetime) -> None:
+def _put(device: Device, to: Where, *, by: Principal, now: datetime) -> None:
+    before = was_at(device)
     device.school_id, device.class_id, device.person_id, device.cart = (
         to.school_id, to.class_id, to.person_id, to.cart,
     )  # fmt: skip
     audit.record(
         by, "devices.moved", subject=f"device:{device.id}", now=now,
-        serial=device.serial, school_id=to.school_id, class_id=to.class_id,
+        serial=device.serial, school_id=to.school_id, class_id=to.class_id, cart=to.cart, **before,
     )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from flask import flash
 
+from fleet.web.texts import translated as _
+
 
 def tell(words: str, *, undo: str | None = None, undo_words: str | None = None) -> None:
     """Say on the next page that something was done.
@@ -20,3 +22,8 @@ def tell(words: str, *, undo: str | None = None, undo_words: str | None = None) 
 def warn(words: str) -> None:
     """Say on the next page that something was not done, or only in part."""
     flash({"words": words, "undo": None, "undo_words": None}, "danger")  # type: ignore[arg-type]
+
+
+def warn_of_late_undo() -> None:
+    """Say on the next page that something cannot be taken back, as what that needs is not kept any more."""
+    warn(_("It is too late to take that back, or it is taken back already."))

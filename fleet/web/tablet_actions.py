@@ -5,8 +5,9 @@ What is done are the tablets that the page showed; those that cannot have it are
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import redirect, request, url_for
@@ -16,7 +17,7 @@ from fleet import clock, uploads
 from fleet.access import Permission, Principal
 from fleet.db import transaction
 from fleet.devices import bulk
-from fleet.devices.bulk import Before, Sorted, Target
+from fleet.devices.bulk import Moved, Sorted, Target, Where
 from fleet.devices.models import Device
 from fleet.errors import FleetError, InvalidError, NotFoundError
 from fleet.lessons import occupied
@@ -36,6 +37,7 @@ _MAX_TYPED = 2_500
 _MOST_SENT = 512 * 1024  # as many ids as there are tablets
 _LONG_UNHEARD = timedelta(days=3)
 _SHOWN = 60
+_LONGEST_BACK = 500  # a notice waits in a cookie, which takes no more than 4 kB in all
 _ADDRESS = "/tablet-actions"
 _NAMES = frozenset({*(kind.value for kind in OrderKind), *STEPS, MOVE})
 _UNDO = "undo"  # the kind of file that says how to take something back
@@ -120,19 +122,36 @@ def tablet_action_now(name: str) -> Response | tuple[str, int]:
 def tablet_action_undo(word: str) -> Response:
     """Take a move or a step in tablets' lives back, as long as it is known."""
     by, now = signed_in.by(), clock.now()
-    with transaction():
-        found = uploads.find(word, kind=_UNDO, by=by, now=now)
-        told = json.loads(found.content)
-        if "step" in told:
-            number = len(bulk.step(told["ids"], told["step"], by=by, now=now).going)
-            words = words_tablets.done(told["step"], number)
+    bulk.require_anywhere(by, Permission.MANAGE_DEVICES)
+    try:
+        with transaction():
+            found = uploads.find(word, kind=_UNDO, by=by, now=now)
+            told = json.loads(found.content)
+            words, stays = (_step_back if "step" in told else _move_back)(told, by, now)
+            uploads.discard(found)
+    except NotFoundError:
+        notices.warn_of_late_undo()
+    else:
+        if words:
+            notices.tell(f"{words} {stays}".rstrip())
         else:
-            number = bulk.put_back([Before(**one) for one in told["before"]], by=by, now=now)
-            words = words_tablets.put_back(number)
-        back = own_page(told["back"])
-        uploads.discard(found)
-    notices.tell(words)
-    return redirect(back, 303)
+            notices.warn(stays)
+    return redirect(own_page(request.args.get("back")), 303)
+
+
+def _step_back(told: Mapping[str, Any], by: Principal, now: datetime) -> tuple[str, str]:
+    """Take a step back; returns what was done in words, and what was left alone, each empty where nothing was."""
+    number = len(bulk.step(told["ids"], told["step"], by=by, now=now).going)
+    left = len(told["ids"]) - number
+    return words_tablets.done(told["step"], number) if number else "", words_tablets.stays_as_is(left) if left else ""
+
+
+def _move_back(told: Mapping[str, Any], by: Principal, now: datetime) -> tuple[str, str]:
+    """Take a move back; returns what :func:`_step_back` does."""
+    moved = Moved({int(one): Where(*place) for one, place in told["before"].items()}, Where(*told["to"]))
+    number = bulk.put_back(moved, by=by, now=now)
+    left = len(moved.before) - number
+    return words_tablets.put_back(number) if number else "", words_tablets.stays_there(left) if left else ""
 
 
 @web.post("/orders/together/<word>/withdraw")
@@ -160,7 +179,7 @@ def _step(meant: Meant, by: Principal, now: datetime) -> tuple[str, str | None]:
     undo = None
     if meant.name in _BACK and found.going:
         ids = [device.id for device in found.going]
-        undo = _keep({"step": _BACK[meant.name], "ids": ids, "back": meant.back}, by, now)
+        undo = _keep({"step": _BACK[meant.name], "ids": ids}, meant.back, by, now)
     return _sentence(meant.name, len(found.going), found), undo
 
 
@@ -168,15 +187,19 @@ def _move(meant: Meant, by: Principal, now: datetime) -> tuple[str, str | None]:
     target = meant.target(by)
     if target is None:
         raise InvalidError(kind="place", field="place")
-    found, before = bulk.move(meant.ids, target, by=by, now=now)
-    told = {"before": [asdict(one) for one in before], "back": meant.back}
-    return _sentence(MOVE, len(found.going), found), _keep(told, by, now) if before else None
+    found, moved = bulk.move(meant.ids, target, by=by, now=now)
+    told = {"before": {one: astuple(place) for one, place in moved.before.items()}, "to": astuple(moved.to)}
+    return _sentence(MOVE, len(found.going), found), _keep(told, meant.back, by, now) if moved.before else None
 
 
-def _keep(told: Mapping[str, object], by: Principal, now: datetime) -> str:
-    """Keep what takes something back for an hour, for the one who did it; returns the address that does."""
+def _keep(told: Mapping[str, object], back: str, by: Principal, now: datetime) -> str:
+    """Keep what takes something back for an hour, for the one who did it; returns the address that does.
+
+    Where one came from is in the address, so that whoever comes too late gets there, too.
+    """
     kept = uploads.keep(json.dumps(told).encode(), file_name="undo.json", kind=_UNDO, by=by, now=now)
-    return url_for("web.tablet_action_undo", word=kept.name)
+    page = back if len(back) <= _LONGEST_BACK else url_for("web.tablets")
+    return url_for("web.tablet_action_undo", word=kept.name, back=page)
 
 
 def _sentence(name: str, number: int, found: Sorted, *, asks: bool = False) -> str:

@@ -218,6 +218,28 @@ def put_back(number: int) -> str:
     return str(ngettext("%(num)d tablet is back where it was.", "%(num)d tablets are back where they were.", number))
 
 
+def stays_there(number: int) -> str:
+    """Say how many tablets were not put back."""
+    return str(
+        ngettext(
+            "%(num)d tablet stays where it is: it was moved since, or its former place is no more.",
+            "%(num)d tablets stay where they are: they were moved since, or their former place is no more.",
+            number,
+        )
+    )
+
+
+def stays_as_is(number: int) -> str:
+    """Say how many tablets' steps were not taken back."""
+    return str(
+        ngettext(
+            "%(num)d tablet stays as it is: it was changed since.",
+            "%(num)d tablets stay as they are: they were changed since.",
+            number,
+        )
+    )
+
+
 def withdrawn(number: int) -> str:
     """Say how many orders were taken back."""
     return str(ngettext("%(num)d order is withdrawn.", "%(num)d orders are withdrawn.", number))
@@ -226,3 +248,8 @@ def withdrawn(number: int) -> str:
 def states() -> Sequence[tuple[str, str]]:
     """Return the states that a list of orders can be narrowed to, with their words."""
     return [("open", _("All that have not ended")), *((one.value, order_state(one).words) for one in OrderState)]
+
+
+def channel(told: str) -> str:
+    """Name a way in which tablets talk to us; one that we have not is called as it was told."""
+    return {"native": _("our own agent"), "apple": _("Apple"), "headwind": _("Headwind")}.get(told, told)

@@ -70,16 +70,37 @@ def test_moved_tablets_can_be_put_back_to_pupil_class_and_cart(school: School) -
         of_cart, there = factories.enrolled(school, cart="Vogn 1"), factories.enrolled(other, class_id=target.id)
         ids = [one.id for one in (of_pupil, of_class, of_cart, there)]
     with transaction():
-        found, before = bulk.move(ids, Target(other, target), by=CLI, now=NOW)
+        found, moved = bulk.move(ids, Target(other, target), by=CLI, now=NOW)
     assert found.left_out == {LeftOut.SAME: [there]}
     assert {(one.school_id, one.class_id, one.person_id, one.cart) for one in (of_pupil, of_class, of_cart)} == {
         (other.id, target.id, None, None)
     }
     with transaction():
         own.ended_at = NOW  # the class is no more: that tablet stays
-        assert bulk.put_back(before, by=CLI, now=NOW) == 2
+        assert bulk.put_back(moved, by=CLI, now=NOW) == 2
     assert (of_pupil.person_id, of_pupil.school_id, of_cart.cart) == (pupil.id, school.id, "Vogn 1")
     assert of_class.class_id == target.id
+
+
+def test_only_tablets_that_stand_where_the_move_left_them_are_put_back(school: School) -> None:
+    with transaction():
+        other, third = factories.school("Rasta skole"), factories.school("Tredje skole")
+        moved_on, given_out, stays = factories.in_use(school, 3)
+        homeless = factories.enrolled(school)
+        homeless.school_id = None
+        pupil = factories.pupil(other)
+    ids = [one.id for one in (moved_on, given_out, stays, homeless)]
+    with transaction():
+        _found, moved = bulk.move(ids, Target(other), by=CLI, now=NOW)
+    with transaction():
+        bulk.move([moved_on.id], Target(third), by=CLI, now=NOW)
+        given_out.person_id = pupil.id
+    with transaction():
+        assert bulk.put_back(moved, by=CLI, now=NOW) == 2
+    assert [one.school_id for one in (moved_on, given_out, stays, homeless)] == [third.id, other.id, school.id, None]
+    assert given_out.person_id == pupil.id
+    with transaction():
+        assert bulk.put_back(moved, by=CLI, now=NOW) == 0
 
 
 def test_nobody_moves_tablets_to_or_from_a_school_that_is_not_theirs(school: School) -> None:
@@ -89,12 +110,12 @@ def test_nobody_moves_tablets_to_or_from_a_school_that_is_not_theirs(school: Sch
     with pytest.raises(ForbiddenError), transaction():
         bulk.move([near.id], Target(other), by=it_of(school), now=NOW)
     with transaction():
-        found, before = bulk.move([far.id], Target(school), by=it_of(school), now=NOW)
+        found, moved = bulk.move([far.id], Target(school), by=it_of(school), now=NOW)
         assert found.left_out == {LeftOut.FORBIDDEN: [far]}
-        assert before == []
+        assert moved.before == {}
     with transaction():
-        _found, before = bulk.move([near.id], Target(school, cart="Vogn 2"), by=CLI, now=NOW)
-        assert bulk.put_back(before, by=it_of(other), now=NOW) == 0
+        _found, moved = bulk.move([near.id], Target(school, cart="Vogn 2"), by=CLI, now=NOW)
+        assert bulk.put_back(moved, by=it_of(other), now=NOW) == 0
     assert near.cart == "Vogn 2"
 
 

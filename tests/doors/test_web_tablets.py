@@ -17,6 +17,7 @@ from tests.doors.test_web_pages import visiting_text
 from tests.visiting import Visitor, World
 
 REASON = "Nettbrettet er solgt videre"
+TOO_LATE = "Det er for sent å angre dette, eller det er alt angret."
 
 
 @pytest.fixture
@@ -256,7 +257,35 @@ def test_undo_is_its_doers_alone(app: Flask, world: World, admin: Visitor) -> No
     _status, page = do(admin, "lost", world.tablet)
     found = re.search(r'action="(/tablet-actions/undo/[^"]+)"', page)
     assert found is not None
-    assert visit(app, "it").post(found[1], page="/tablets").status_code == 404
+    other = visit(app, "it")
+    assert other.post(found[1], page="/tablets").status_code == 303
+    assert TOO_LATE in words(other.get("/tablets").text)
+    with app.app_context():
+        assert db.session.get_one(Device, world.tablet.id).life is DeviceLife.LOST
+
+
+def test_undo_says_which_tablets_stay_and_the_second_press_that_it_is_done(
+    app: Flask, world: World, admin: Visitor
+) -> None:
+    both = (world.tablet, world.next_tablet)
+    _status, page = do(admin, "move", *both, place=f"school:{world.other_school.id}")
+    found = re.search(r'action="(/tablet-actions/undo/[^"]+)"', page)
+    assert found is not None
+    with app.app_context(), transaction():
+        db.session.get_one(Device, world.tablet.id).cart = "Vogn 7"
+    stays = "1 nettbrett blir der det er: Det er flyttet etterpå, eller det gamle stedet finnes ikke lenger."
+    for told in (f"1 nettbrett er tilbake der det var. {stays}", TOO_LATE):
+        answer = admin.post(found[1], page="/tablets")
+        assert (answer.status_code, answer.location) == (303, "/tablets")
+        assert told in words(admin.get(answer.location).text)
+    do(admin, "lost", world.tablet)
+    _status, page = do(admin, "retire", world.next_tablet)
+    found = re.search(r'action="(/tablet-actions/undo/[^"]+)"', page)
+    assert found is not None
+    with app.app_context(), transaction():
+        db.session.get_one(Device, world.next_tablet.id).life = DeviceLife.ENROLLED
+    answer = admin.post(found[1], page="/tablets")
+    assert "1 nettbrett blir som det er: Det er endret etterpå." in words(admin.get(answer.location).text)
 
 
 # -- orders ------------------------------------------------------------------------------------------------------------

@@ -127,6 +127,13 @@ def of_withdrawing(assignment_id: int, *, now: datetime) -> Change:
     return Change(before, {number: one for number, one in before.items() if number != assignment_id})
 
 
+def of_undoing(back: Iterable[Applicable], gone: Collection[int], *, now: datetime) -> Change:
+    """Return the change where assignments go and earlier ones stand again; one or two statements."""
+    before = {one.id: one for one in standing(now)}
+    kept = {number: one for number, one in before.items() if number not in gone}
+    return Change(before, kept | {one.id: one for one in back})
+
+
 @dataclass(frozen=True, slots=True)
 class _Difference:
     """What a change does to one combination of layers."""

@@ -1,5 +1,6 @@
 """Who has which profile: places against profiles, and giving one to a place, with what it would do told before."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,10 +10,11 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
 from fleet import clock
-from fleet.access import Permission
-from fleet.assignments import assigning, effect, library, matrix, places, publishing
+from fleet.access import Permission, Principal
+from fleet.assignments import assigning, effect, library, matrix, places, publishing, undoing
 from fleet.assignments.matrix import Spot
 from fleet.assignments.models import Assignment, ProfileVersion, Scope
+from fleet.assignments.undoing import Undone
 from fleet.db import transaction
 from fleet.errors import ConflictError, FleetError, InvalidError
 from fleet.web import notices, refusals_profiles, signed_in, words_profiles
@@ -102,8 +104,14 @@ def assignment_at() -> str:
 
 @web.post("/assignments")
 def assignment_create() -> Response | tuple[str, int]:
-    """Give a profile to a place."""
+    """Give a profile to a place: the version whose effect was shown."""
     by, now, asked = signed_in.by(), clock.now(), _asked(request.form)
+    if whole(request.form.get("version")) != asked.version.number:
+        number = asked.version.number
+        told_of = _(
+            "Version %(number)s was published meanwhile. Look at what it does, and assign it then.", number=number
+        )
+        return _page(asked, told_of), 409
     try:
         starts_at, ends_at = asked.times
         with transaction():
@@ -127,7 +135,7 @@ def assignment_create() -> Response | tuple[str, int]:
         "%(title)s is given to %(place)s: %(num)d tablets get it.",
         tablets, title=title, place=_place(asked.spot),
     )  # fmt: skip
-    notices.tell(told_of, undo=url_for("web.assignment_withdraw", assignment_id=number))
+    notices.tell(told_of, undo=url_for("web.assignment_undo", assignment_id=number, version=asked.version.number))
     return redirect(_matrix_of(asked.spot), 303)
 
 
@@ -234,24 +242,48 @@ def assignment_withdraw(assignment_id: int) -> Response | tuple[str, int]:
     return redirect(url_for("web.assignments", school=None if is_device else school_id), 303)
 
 
+@web.post(f"{_ADDRESS}/undo")
+def assignment_undo(assignment_id: int) -> Response:
+    """Undo the giving of a profile: what it took the place of is there again."""
+    version = whole(request.args.get("version")) or 0
+    return _undone(
+        assignment_id, lambda by, now: undoing.undo_assigning(assignment_id, version=version, by=by, now=now)
+    )
+
+
 @web.post(f"{_ADDRESS}/again")
 def assignment_again(assignment_id: int) -> Response:
     """Give back what was withdrawn: the same version, at the same place, until the same time."""
+    return _undone(assignment_id, lambda by, now: undoing.undo_withdrawing(assignment_id, by=by, now=now))
+
+
+def _undone(assignment_id: int, act: Callable[[Principal, datetime], Undone]) -> Response:
     by, now = signed_in.by(), clock.now()
+    one = assigning.get(assignment_id, by=by)
+    spot = matrix.spot(matrix.written(one.scope, _number(one)), by=by)
+    title = one.profile_version.profile.title
     try:
         with transaction():
-            one = assigning.get(assignment_id, by=by)
-            spot = matrix.spot(matrix.written(one.scope, _number(one)), by=by)
-            starts_at = one.starts_at if one.starts_at is not None and one.starts_at > now else None
-            assigning.assign(one.profile_version, spot.place, starts_at=starts_at, ends_at=one.ends_at, by=by, now=now)
-            words_of_it = _(
-                "%(title)s is back at %(place)s.", title=one.profile_version.profile.title, place=_place(spot)
-            )
+            done = act(by, now)
+            is_gone, back = done.assignment.withdrawn_at is not None, [one.profile_version.number for one in done.back]
     except FleetError as error:
-        problem = refusals_profiles.told(error)
+        problem = refusals_profiles.not_undone(error)
         if problem is None:
             raise
         notices.warn(problem)
-        return redirect(url_for("web.assignments"), 303)
-    notices.tell(words_of_it)
+        return redirect(_matrix_of(spot), 303)
+    if back:
+        notices.tell(
+            _(
+                "Version %(number)s of %(title)s applies at %(place)s again.",
+                number=back[0],
+                title=title,
+                place=_place(spot),
+            )
+        )
+    elif is_gone:
+        undo = url_for("web.assignment_again", assignment_id=assignment_id)
+        notices.tell(_("%(title)s is withdrawn from %(place)s.", title=title, place=_place(spot)), undo=undo)
+    else:
+        notices.tell(_("%(title)s is back at %(place)s.", title=title, place=_place(spot)))
     return redirect(_matrix_of(spot), 303)

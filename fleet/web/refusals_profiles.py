@@ -5,6 +5,7 @@ from typing import Any
 
 from flask_babel import ngettext
 
+from fleet.assignments import undoing
 from fleet.assignments.effect import WifiLostError
 from fleet.assignments.publishing import DraftChangedError
 from fleet.errors import ConflictError, FleetError, InvalidError, NotFoundError
@@ -33,6 +34,19 @@ def told(error: FleetError) -> str | None:
     return None
 
 
+def not_undone(error: FleetError) -> str | None:
+    """Return in words why something was not undone; None where the page for errors is to tell it."""
+    if isinstance(error, WifiLostError):
+        return str(
+            ngettext(
+                "It was not undone: %(num)d tablet would lose the only Wi-Fi it knows.",
+                "It was not undone: %(num)d tablets would lose the only Wi-Fi they know.",
+                error.data["tablets"],
+            )
+        )
+    return told(error)
+
+
 def _by_kind(data: Mapping[str, Any]) -> str | None:
     told = {
         ("draft", "there is a draft already"): _("There is a draft already. Publish or discard it first."),
@@ -40,6 +54,9 @@ def _by_kind(data: Mapping[str, Any]) -> str | None:
             "There is no draft any more: somebody has published or discarded it."
         ),
         ("assignment", "ends before it starts"): _("The end must come after the beginning, and after now."),
+        ("assignment", undoing.CHANGED): _(
+            "It was not undone: somebody has changed it since. Look at what applies now."
+        ),
         ("assignment", "it does not apply any more"): _("The assignment has ended already."),
     }
     kind, reason = str(data.get("kind")), str(data.get("reason"))

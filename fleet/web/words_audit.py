@@ -20,6 +20,7 @@ from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
     "assignments.assigned": lambda: _("Profile assigned"),
+    "assignments.given-back": lambda: _("Assignment given back"),
     "assignments.moved": lambda: _("Assignments moved to the new version"),
     "assignments.withdrawn": lambda: _("Assignment withdrawn"),
     "bells.removed": lambda: _("Bell times removed"),

@@ -56,6 +56,7 @@ ROUTES: Routes = {
     ],
     "web.assignment_create": [("POST /assignments", _NONE_FOR_READERS)],
     "web.assignment_withdraw": [("POST /assignments/2147483647/withdraw", NOWHERE)],
+    "web.assignment_undo": [("POST /assignments/2147483647/undo", NOWHERE)],
     "web.assignment_again": [("POST /assignments/2147483647/again", NOWHERE)],
 }
 

@@ -10,7 +10,7 @@ from flask import Flask
 
 from fleet import clock
 from fleet.access import Principal
-from fleet.assignments import assigning
+from fleet.assignments import assigning, publishing
 from fleet.assignments.assigning import Place
 from fleet.assignments.matrix import CLASSES_SHOWN
 from fleet.assignments.models import Assignment
@@ -60,6 +60,19 @@ def cells(page: str) -> dict[str, str]:
     return dict(told.rsplit(": ", 1) for told in re.findall(r'aria-label="([^"]*: [^"]*)"', page))
 
 
+def publish_next(app: Flask, name: str, **settings: Any) -> None:
+    """Publish the next version of a profile, and move nothing to it."""
+    with app.app_context(), transaction():
+        make.next_version(publishing.published(publishing.find(name)), **settings)
+
+
+def undo_in(page: str) -> str:
+    """Return the address to which a page's notice sends what it offers to take back."""
+    found = re.search(r'action="(/assignments/\d+/(?:undo|again)[^"]*)"', page)
+    assert found is not None
+    return found[1].replace("&amp;", "&")
+
+
 def desired(app: Flask, world: World) -> str | None:
     with app.app_context():
         return db.session.get_one(DeviceState, world.tablet.id).desired_digest
@@ -96,7 +109,7 @@ def test_school_it_sees_own_school_and_the_municipality_without_a_way_to_change_
     assert "Naboskolen" not in page
     assert "at=m" not in page
     assert f"at=s{world.school.id}" in page
-    form = {"profile": "grunn", "page": "/assignments"}
+    form = {"profile": "grunn", "version": "1", "page": "/assignments"}
     assert it.post("/assignments", at="m", **form).status_code == 403
     assert it.post("/assignments", at=f"s{world.other_school.id}", **form).status_code == 404
     assert it.post("/assignments", at=f"c{world.own_class.id}", **form).status_code == 303
@@ -110,31 +123,90 @@ def test_giving_a_profile_tells_the_effect_before_and_can_be_undone(app: Flask, 
     at = f"s{world.school.id}"
     page = words_of(admin.get(f"/assignments/place?profile=streng&at={at}").text)
     assert "Endrer 2 nettbrett ved 1 skole Ingenting blir løsere" in page
-    answer = admin.post("/assignments", profile="streng", at=at)
+    answer = admin.post("/assignments", profile="streng", version="1", at=at)
     assert answer.status_code == 303
     assert desired(app, world) != before
     shown = admin.get("/assignments").text
     assert "streng er tildelt Prøveskolen: 2 nettbrett får den." in words_of(shown)
-    undo = re.search(r'action="(/assignments/\d+/withdraw)"', shown)
-    assert undo is not None
-    told = words_of(admin.get(undo[1]).text)
-    assert "1 innstilling blir løsere: Kamera (2)" in told
-    assert admin.post(undo[1]).status_code == 303
+    undo = undo_in(shown)
+    assert admin.post(undo).status_code == 303
     assert desired(app, world) == before
-    again = re.search(r'action="(/assignments/\d+/again)"', admin.get("/assignments").text)
-    assert again is not None
-    assert admin.post(again[1]).status_code == 303
+    shown = admin.get("/assignments").text
+    assert "streng er trukket tilbake fra Prøveskolen." in words_of(shown)
+    withdrawal = undo.partition("/undo")[0] + "/withdraw"
+    assert "Den er trukket tilbake eller har sluttet allerede." in admin.get(withdrawal).text
+    assert admin.post(withdrawal).status_code == 409
+    assert admin.post(undo_in(shown)).status_code == 303
     assert "streng er tilbake hos Prøveskolen." in words_of(admin.get("/assignments").text)
     assert desired(app, world) != before
-    assert "Den er trukket tilbake eller har sluttet allerede." in admin.get(undo[1]).text
-    assert admin.post(undo[1]).status_code == 409
+    told = words_of(admin.get(withdrawal).text)
+    assert "1 innstilling blir løsere: Kamera (2)" in told
+
+
+def test_undo_of_a_newer_version_brings_the_older_one_back(app: Flask, world: World, admin: Visitor) -> None:
+    number = assigned(app, world, "grunn", "school")
+    before = desired(app, world)
+    publish_next(app, "grunn", **{"camera.allowed": True})
+    at = f"s{world.school.id}"
+    admin.post("/assignments", profile="grunn", version="2", at=at)
+    assert desired(app, world) != before
+    undo = undo_in(admin.get("/assignments").text)
+    assert admin.post(undo).status_code == 303
+    page = admin.get("/assignments").text
+    assert "Versjon 1 av grunn gjelder hos Prøveskolen igjen." in words_of(page)
+    assert cells(page)["grunn, Prøveskolen"] == "Tildelt, versjon 1"
+    assert desired(app, world) == before
+    assert admin.get(f"/assignments/{number}/withdraw").status_code == 200
+    assert admin.post(undo).status_code == 303
+    assert "Tildelingen har sluttet allerede." in words_of(admin.get("/assignments").text)
+
+
+def test_undo_of_a_withdrawal_leaves_what_a_colleague_gave_meanwhile(app: Flask, world: World, admin: Visitor) -> None:
+    number = assigned(app, world, "grunn", "school")
+    assert admin.post(f"/assignments/{number}/withdraw").status_code == 303
+    undo = undo_in(admin.get("/assignments").text)
+    it = signed_in(app, "it")
+    it.post("/assignments", profile="grunn", version="1", at=f"s{world.school.id}", page="/assignments")
+    assert admin.post(undo).status_code == 303
+    page = words_of(admin.get("/assignments").text)
+    assert "Det ble ikke angret: Noen har endret det siden." in page
+    with app.app_context():
+        (one,) = assigning.listed(by=Principal.command_line(), now=clock.now())
+        assert one.id != number
+
+
+def test_undo_that_takes_the_only_wifi_is_refused_in_words(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        make.published("nett", **{"wifi.networks": [WIFI]})
+    admin.post("/assignments", profile="nett", version="1", at="m")
+    assert admin.post(undo_in(admin.get("/assignments").text)).status_code == 303
+    page = admin.get("/assignments").text
+    assert "Det ble ikke angret: 3 nettbrett ville miste det eneste nettet de kjenner." in words_of(page)
+    assert cells(page)["nett, kommunen"] == "Tildelt, versjon 1"
+
+
+def test_only_the_version_whose_effect_was_shown_is_given(app: Flask, world: World, admin: Visitor) -> None:
+    assigned(app, world, "skole", "school")
+    publish_next(app, "skole", **{"camera.allowed": True})
+    path = f"/assignments/place?profile=skole&at=s{world.school.id}"
+    assert 'name="version" value="2"' in admin.get(path).text
+    publish_next(app, "skole", **{"camera.allowed": False, "sound.locked": True})
+    form = {"profile": "skole", "at": f"s{world.school.id}"}
+    for version in ("2", "", "x"):
+        refused = admin.post("/assignments", version=version, **form)
+        assert refused.status_code == 409
+        assert "Versjon 3 er publisert imens." in words_of(refused.text)
+        assert 'name="version" value="3"' in refused.text
+        assert "Endrer 2 nettbrett" in words_of(refused.text)
+    assert cells(admin.get("/assignments").text)["skole, Prøveskolen"] == "Tildelt, versjon 1"
+    assert admin.post("/assignments", version="3", **form).status_code == 303
 
 
 def test_times_are_local_and_what_begins_later_looks_so(app: Flask, world: World, admin: Visitor) -> None:
     with app.app_context(), transaction():
         make.published("tur")
     at = f"c{world.own_class.id}"
-    form = {"profile": "tur", "at": at, "from": "2036-06-01T08:00", "until": "2036-06-01T15:00"}
+    form = {"profile": "tur", "version": "1", "at": at, "from": "2036-06-01T08:00", "until": "2036-06-01T15:00"}
     assert admin.post("/assignments", **form).status_code == 303
     with app.app_context():
         (made,) = assigning.listed(by=Principal.command_line(), now=clock.now())

@@ -1,7 +1,8 @@
 """Settings as fields of a form, made from the vocabulary, and back: every kind of value has its own way to be typed.
 
 What is typed is kept as it is typed until it is right. Left empty, a setting says nothing; a list that closes all else
-may be empty. Secret fields are never filled in: left empty they keep what there was.
+may be empty. Secret fields never show what is stored: left empty they keep it. One that was just typed is drawn again
+as it was typed, like the others: an editor that lost it in silence would keep the old one.
 """
 
 import re
@@ -256,7 +257,7 @@ def _controls(kind: Record, field: str, raw: Mapping[str, str], faults: Faults) 
 
 def _secret(made: Control, raw: Mapping[str, str]) -> Control:
     hint = _("Not shown. Left empty, the one there is stays.") if raw.get(_WAS) else ""
-    return Control(made.id, "password", made.label, "", hint, made.fault)
+    return Control(made.id, "password", made.label, made.value, hint, made.fault)
 
 
 def _control(kind: Kind, field: str, label: str, raw: str, faults: Faults, *, key: Key | None = None) -> Control:

@@ -222,6 +222,29 @@ def test_secrets_are_never_filled_in_and_stay_when_left_empty(app: Flask, admin:
         assert "hemmelig" not in admin.get(path).text.replace("hemmelig hold", ""), path
 
 
+def test_password_that_was_typed_is_not_lost_when_the_editor_is_drawn_again(app: Flask, admin: Visitor) -> None:
+    profile(app, **{"wifi.networks": [WIFI]})
+    row = "wifi.networks-{}.{}".format
+    form = {
+        "wifi.networks-rows": "1", row(0, "ssid"): "skole", row(0, "was"): "skole", row(0, "security"): "wpa2",
+        row(0, "password"): "helt nytt ord",
+    }  # fmt: skip
+    keys = ["wifi.networks", "passcode.min_length"]
+    for do, status in (
+        ("add:sound.locked", 200),
+        ("drop:camera.allowed", 200),
+        ("row:wifi.networks", 200),
+        ("save", 400),
+    ):
+        page = sent(admin, do, keys, **form, **{"passcode.min_length": "99"})
+        assert page.status_code == status
+        assert 'value="helt nytt ord"' in page.text, do
+        assert page.headers["Cache-Control"] == "no-store"
+        assert "meget hemmelig" not in page.text
+    assert sent(admin, "save", ["wifi.networks"], **form).status_code == 303
+    assert newest(app)[2] == {"wifi.networks": [{**WIFI, "password": "helt nytt ord"}]}
+
+
 def test_two_networks_of_one_name_are_refused(app: Flask, admin: Visitor) -> None:
     profile(app)
     row = "wifi.networks-{}.{}".format

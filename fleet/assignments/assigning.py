@@ -104,7 +104,7 @@ def assign(
     if effect.closes_in(version.settings) or any(effect.tells_networks(one) for one in told):
         change = _change(version, place, (starts_at, ends_at), earlier, now)
         effect.require_wifi(change, confirmed=confirmed, now=now)
-    _withdraw_replaced(earlier, by=by, now=now)
+    _withdraw_replaced(earlier, place.school_id, by=by, now=now)
     assignment = Assignment(
         profile_version_id=version.id,
         scope=place.scope,
@@ -119,7 +119,7 @@ def assign(
     db.session.flush()
     audit.record(
         by, "assignments.assigned", subject=f"assignment:{assignment.id}", now=now,
-        scope=place.scope.value, profile=version.profile.name, version=version.number,
+        **_public(assignment, place.school_id), profile=version.profile.name, version=version.number,
         starts_at=starts_at.isoformat() if starts_at else None, ends_at=ends_at.isoformat() if ends_at else None,
     )  # fmt: skip
     return assignment, materialise(devices_at(assignment), now=now)
@@ -196,13 +196,21 @@ def _earlier(version: ProfileVersion, place: Place) -> Sequence[Assignment]:
     return db.session.scalars(same.options(contains_eager(Assignment.profile_version))).all()
 
 
-def _withdraw_replaced(earlier: Sequence[Assignment], *, by: Principal, now: datetime) -> None:
+def _withdraw_replaced(earlier: Sequence[Assignment], school_id: int | None, *, by: Principal, now: datetime) -> None:
     for one in earlier:
         one.withdrawn_at = now
         audit.record(
             by, "assignments.withdrawn", subject=f"assignment:{one.id}", now=now,
-            scope=one.scope.value, reason="replaced",
+            **_public(one, school_id), profile=one.profile_version.profile.name, version=one.profile_version.number,
+            reason="replaced",
         )  # fmt: skip
+
+
+def _public(one: Assignment, school_id: int | None) -> dict[str, object]:
+    """Return what the audit says of an assignment's place; ``school_id`` is the school of it."""
+    device = db.session.get(Device, one.device_id) if one.device_id is not None else None
+    told = {"school_id": school_id, "class_id": one.class_id, "serial": device.serial if device is not None else None}
+    return {"scope": one.scope.value, **{name: value for name, value in told.items() if value is not None}}
 
 
 def get(assignment_id: int, *, by: Principal) -> Assignment:
@@ -262,9 +270,11 @@ def withdraw(assignment_id: int, *, confirmed: int | None = None, by: Principal,
     if effect.tells_networks(assignment.profile_version.settings):
         effect.require_wifi(effect.of_withdrawing(assignment_id, now=now), confirmed=confirmed, now=now)
     assignment.withdrawn_at = now
+    version = assignment.profile_version
     audit.record(
-        by, "assignments.withdrawn", subject=f"assignment:{assignment_id}", now=now, scope=assignment.scope.value
-    )
+        by, "assignments.withdrawn", subject=f"assignment:{assignment_id}", now=now,
+        **_public(assignment, school_of(assignment)), profile=version.profile.name, version=version.number,
+    )  # fmt: skip
     return materialise(devices_at(assignment), now=now)
 
 

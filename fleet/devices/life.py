@@ -74,6 +74,11 @@ def revoke_key(device: Device, *, by: Principal, now: datetime) -> None:
     changed("device", [device.id], now=now)
 
 
+def was_at(device: Device) -> dict[str, int | str | None]:
+    """Return what the audit says of where a tablet is that is about to be moved."""
+    return {"from_school_id": device.school_id, "from_class_id": device.class_id, "from_cart": device.cart}
+
+
 def move(
     device: Device,
     *,
@@ -101,12 +106,13 @@ def move(
     if device.life is DeviceLife.RETIRED:
         raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step="move")
     cart = sound_cart(cart)
+    before = was_at(device)
     device.school_id = school.id
     device.class_id = school_class.id if school_class is not None else None
     device.person_id = person.id if person is not None else None
     device.cart = cart
     audit.record(
         by, "devices.moved", subject=f"device:{device.id}", now=now,
-        serial=device.serial, school_id=school.id, class_id=device.class_id,
+        serial=device.serial, school_id=school.id, class_id=device.class_id, cart=cart, **before,
     )  # fmt: skip
     changed("device", [device.id], now=now)

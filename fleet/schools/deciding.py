@@ -64,8 +64,8 @@ def rename(name: str, *, by: Principal, now: datetime) -> None:
         db.session.add(municipality)
     if municipality.name == shown:
         return
-    municipality.name = shown
-    audit.record(by, "municipality.renamed", subject="municipality:1", now=now)
+    before, municipality.name = municipality.name, shown
+    audit.record(by, "municipality.renamed", subject="municipality:1", now=now, from_name=before or None, name=shown)
     db.session.flush()
 
 

@@ -53,8 +53,11 @@ def rename_school(school: School, name: str, *, by: Principal, now: datetime) ->
     take_turn("roster")
     if school.source_id is not None:
         raise ConflictError(kind="school", name=school.name, reason="the roster names it")
-    school.name = _free_school_name(name, but=school.id)
-    audit.record(by, "schools.renamed", subject=f"school:{school.id}", now=now, school_id=school.id)
+    before, school.name = school.name, _free_school_name(name, but=school.id)
+    audit.record(
+        by, "schools.renamed", subject=f"school:{school.id}", now=now,
+        school_id=school.id, from_name=before, name=school.name,
+    )  # fmt: skip
     db.session.flush()
 
 
@@ -100,10 +103,11 @@ def rename_class(found: SchoolClass, title: str, *, by: Principal, now: datetime
     take_turn("roster")
     if found.source_id is not None:
         raise ConflictError(kind="class", name=found.title, reason="the roster names it")
-    found.title = _free_title(found.school_id, title, but=found.id)
+    before, found.title = found.title, _free_title(found.school_id, title, but=found.id)
     audit.record(
-        by, "classes.renamed", subject=f"class:{found.id}", now=now, school_id=found.school_id, class_id=found.id
-    )
+        by, "classes.renamed", subject=f"class:{found.id}", now=now, school_id=found.school_id, class_id=found.id,
+        from_name=before, name=found.title,
+    )  # fmt: skip
     db.session.flush()
 
 

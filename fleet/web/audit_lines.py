@@ -7,14 +7,17 @@ from typing import Any
 from flask import url_for
 
 from fleet.audit import AuditEntry
+from fleet.lessons import names as lesson_names
 from fleet.people import names as people_names
 from fleet.schools import queries as schools
-from fleet.web import words_audit, words_jobs
+from fleet.web import words_audit, words_jobs, words_lessons
+from fleet.web.formats import NOTHING
 from fleet.web.texts import translated as _
 from fleet.web.values import whole
 from fleet.web.words_audit import Names
 
 _PLACES = frozenset({"school", "calendar", "bells"})
+_NUMBERED = {**dict.fromkeys(_PLACES, "school"), "class": "class", "lesson-set": "set"}
 _NAMED_BY = {"device": "serial", "order": "serial", "profile": "profile", "assignment": "profile"}
 
 
@@ -37,7 +40,7 @@ class Line:
 
 
 def told(found: Sequence[AuditEntry]) -> list[Line]:
-    """Return lines as they are shown; three statements for what their numbers stand for."""
+    """Return lines as they are shown; at most five statements for what their numbers stand for."""
     names = _names(found)
     return [
         Line(
@@ -54,15 +57,22 @@ def told(found: Sequence[AuditEntry]) -> list[Line]:
 
 
 def _names(found: Sequence[AuditEntry]) -> Names:
-    accounts, school_ids, class_ids = set[str](), set[int](), set[int]()
+    accounts, lesson_ids = set[str](), set[int]()
+    ids: dict[str, set[int]] = {"school": set(), "class": set(), "set": set()}
     for one in found:
         accounts |= {f"{one.actor_kind}:{one.actor_id}", one.subject, f"account:{one.fields.get('account_id')}"}
         kind, number = _parts(one.subject)
-        school_ids |= {number} if kind in _PLACES and number is not None else set()
-        school_ids |= {one.fields["school_id"]} if isinstance(one.fields.get("school_id"), int) else set()
-        class_ids |= {number} if kind == "class" and number is not None else set()
-        class_ids |= {one.fields["class_id"]} if isinstance(one.fields.get("class_id"), int) else set()
-    return Names(people_names.accounts(accounts), schools.names(school_ids), schools.class_titles(class_ids))
+        if number is not None and kind == "lesson":
+            lesson_ids.add(number)
+        elif number is not None and kind in _NUMBERED:
+            ids[_NUMBERED[kind]].add(number)
+        for name, told in one.fields.items():
+            if isinstance(told, int) and name.endswith("_id") and (of := name[:-3].removeprefix("from_")) in ids:
+                ids[of].add(told)
+    return Names(
+        people_names.accounts(accounts), schools.names(ids["school"]), schools.class_titles(ids["class"]),
+        lesson_names.sets(ids["set"]), lesson_names.classes(lesson_ids),
+    )  # fmt: skip
 
 
 def _parts(subject: str) -> tuple[str, int | None]:
@@ -78,13 +88,21 @@ def subject(one: AuditEntry, names: Names) -> str:
         return str(named_by)
     if kind == "account":
         return names.accounts[one.subject].name if one.subject in names.accounts else _("unknown account")
-    if kind in _PLACES and number is not None and number in names.schools:
-        return names.schools[number]
-    if kind == "class" and number is not None and number in names.classes:
-        return names.classes[number]
     if kind == "job-run" and one.fields.get("job"):
         return words_jobs.name(str(one.fields["job"]))
-    return _numbered(kind, number) or one.subject.partition(":")[2] or one.subject
+    named = _named(kind, number, one, names) if number is not None else None
+    return named or _numbered(kind, number) or one.subject.partition(":")[2] or one.subject
+
+
+def _named(kind: str, number: int, one: AuditEntry, names: Names) -> str | None:
+    """Name what has a name of its own, or the class it is for."""
+    if kind == "lesson" and number in names.lessons:
+        return _("Lesson in %(place)s", place=names.lessons[number])
+    if kind == "lesson-plan" and one.fields.get("class_id") in names.classes:
+        return _("Plan for %(place)s", place=names.classes[one.fields["class_id"]])
+    if kind == "lesson-set" and number in names.sets:
+        return words_lessons.set_title(names.sets[number])
+    return {**dict.fromkeys(_PLACES, names.schools), "class": names.classes}.get(kind, {}).get(number)
 
 
 def _numbered(kind: str, number: int | None) -> str | None:
@@ -134,3 +152,23 @@ def _page(one: AuditEntry, names: Names) -> str | None:
 def _person_page(told: str, names: Names) -> str | None:
     named = names.accounts.get(told)
     return url_for("web.person", username=named.username) if named is not None else None
+
+
+def places(found: Sequence[AuditEntry]) -> dict[int, str]:
+    """Say of lines that moved a tablet from where to where, by the line; two statements."""
+    moved = [one for one in found if one.action == "devices.moved"]
+    names, told = _names(moved), {}
+    for one in moved:
+        to = _place(one.fields, "", names)
+        if "from_school_id" in one.fields:
+            told[one.id] = _("from %(place)s to %(other)s", place=_place(one.fields, "from_", names), other=to)
+        else:  # a line from before lines said so
+            told[one.id] = _("to %(place)s", place=to)
+    return told
+
+
+def _place(fields: dict[str, Any], which: str, names: Names) -> str:
+    school = names.schools.get(fields.get(f"{which}school_id") or 0, NOTHING)
+    inner = names.classes.get(fields.get(f"{which}class_id") or 0) or fields.get(f"{which}cart")
+    is_same = fields.get("school_id") == fields.get("from_school_id", fields.get("school_id"))
+    return inner if inner and is_same else f"{inner}, {school}" if inner else school

@@ -4,7 +4,7 @@ Each source is asked for a bounded number of what came before an instant. A page
 earliest ends: so nothing is missing in between, and the next page begins there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from fleet.devices import history
 from fleet.devices.models import Device
 from fleet.people import names
 from fleet.web import words, words_lessons, words_tablets
+from fleet.web.audit_lines import places
 from fleet.web.formats import clock_time
 from fleet.web.texts import translated as _
 
@@ -53,7 +54,7 @@ class Page:
 
 
 def page(device: Device, *, before: datetime, by: Principal, now: datetime) -> Page:
-    """Return what happened before an instant; at most nine statements."""
+    """Return what happened before an instant; at most eleven statements."""
     sources = [
         (_check_ins(device, before), MOST_CHECK_INS),
         *((source, MOST) for source in _others(device, before, by)),
@@ -80,7 +81,9 @@ def _others(device: Device, before: datetime, by: Principal) -> Iterator[list[Ev
         Event(one.written_at, "note", _("A note was written"), one.text, who=one.written_by)
         for one in history.notes(device, by=by, before=before, limit=MOST)
     ]
-    yield [_deed(one) for one in history.deeds(device, by=by, before=before, limit=MOST) if one.action in _deeds()]
+    deeds = history.deeds(device, by=by, before=before, limit=MOST)
+    moves = places(deeds)
+    yield [_deed(one, moves) for one in deeds if one.action in _deeds()]
     state = device.state
     yield [Event(state.desired_at, "profile", _("What it shall have was changed"))] if state.desired_at else []
 
@@ -99,7 +102,7 @@ def _check_ins(device: Device, before: datetime) -> list[Event]:
 def _applied(one: CheckIn, device: Device) -> Event:
     is_present = one.applied_digest is not None and one.applied_digest == device.state.desired_digest
     title = _("Has the profile it shall have") if is_present else _("Has taken another profile")
-    return Event(one.received_at, "profile", title, (one.applied_digest or "")[:8], _GOOD if is_present else _PLAIN)
+    return Event(one.received_at, "profile", title, tone=_GOOD if is_present else _PLAIN)
 
 
 def _gathered(events: Sequence[Event]) -> list[Event]:
@@ -180,9 +183,9 @@ def _deeds() -> dict[str, tuple[str, str]]:
     }
 
 
-def _deed(line: AuditEntry) -> Event:
+def _deed(line: AuditEntry, moves: Mapping[int, str]) -> Event:
     icon, title = _deeds()[line.action]
-    return Event(line.at, icon, title, who=f"{line.actor_kind}:{line.actor_id}")
+    return Event(line.at, icon, title, moves.get(line.id, ""), who=f"{line.actor_kind}:{line.actor_id}")
 
 
 def by_day(events: Sequence[Event], timezone: Any) -> list[tuple[datetime, list[Event]]]:

@@ -12,9 +12,10 @@ from typing import Any
 from fleet.access import Role
 from fleet.assignments.models import Scope
 from fleet.devices.models import DeviceLife
+from fleet.lessons.models import LessonSet
 from fleet.orders import OrderKind
 from fleet.people.names import Named
-from fleet.web import words, words_jobs, words_people, words_tablets
+from fleet.web import words, words_jobs, words_lessons, words_people, words_tablets
 from fleet.web.formats import day, instant, plain, weekday
 from fleet.web.texts import translated as _
 
@@ -123,6 +124,7 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "account_id": lambda: _("to"),
     "added": lambda: _("added"),
     "assignment_id": lambda: _("assignment"),
+    "cart": lambda: _("cart"),
     "changed": lambda: _("changed"),
     "channel": lambda: _("channel"),
     "class_id": lambda: _("class"),
@@ -131,12 +133,17 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "digest": lambda: _("fingerprint"),
     "ends_at": lambda: _("until"),
     "file_name": lambda: _("file"),
+    "from_cart": lambda: _("from cart"),
+    "from_class_id": lambda: _("from class"),
+    "from_name": lambda: _("was called"),
+    "from_school_id": lambda: _("from school"),
     "from_state": lambda: _("was"),
     "import_id": lambda: _("import"),
     "is_school_day": lambda: _("school day"),
     "job": lambda: _("job"),
     "max_enrolments": lambda: _("places"),
     "minutes": lambda: _("minutes"),
+    "name": lambda: _("is called"),
     "on": lambda: _("day"),
     "order_id": lambda: _("order"),
     "order_kind": lambda: _("order"),
@@ -154,14 +161,19 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "set_id": lambda: _("set"),
     "starts_at": lambda: _("from"),
     "ticket_id": lambda: _("ticket"),
+    "title": lambda: _("title"),
     "to_state": lambda: _("is now"),
     "version": lambda: _("version"),
     "weekday": lambda: _("weekday"),
 }
+# In which order they are told: databases keep none. Where comes first, and what came after what was.
+_FIRST = ("scope", "from_school_id", "from_class_id", "from_cart", "school_id", "class_id", "cart", "from_name", "name")
+_PLACE = {name: place for place, name in enumerate(dict.fromkeys([*_FIRST, *FIELDS]))}
 # What the line says already, in what it is about.
 _IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "class": {"class_id"}, "calendar": {"school_id"},
-               "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile"}, "job-run": {"job"},
-               "ticket": {"ticket_id"}, "roster-import": {"import_id"}}  # fmt: skip
+               "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile", "digest"}, "job-run": {"job"},
+               "ticket": {"ticket_id"}, "roster-import": {"import_id"}, "lesson": {"class_id"},
+               "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"}}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +183,8 @@ class Names:
     accounts: Mapping[str, Named] = field(default_factory=dict)
     schools: Mapping[int, str] = field(default_factory=dict)
     classes: Mapping[int, str] = field(default_factory=dict)
+    sets: Mapping[int, LessonSet] = field(default_factory=dict)
+    lessons: Mapping[int, str] = field(default_factory=dict)
 
 
 def action(name: str) -> str:
@@ -215,11 +229,17 @@ def kinds() -> list[tuple[str, str]]:
 def details(subject: str, fields: Mapping[str, Any], names: Names) -> list[tuple[str, str]]:
     """Return what else a line says: name and value of each field that has one and is not said already."""
     said = _IN_SUBJECT.get(subject.partition(":")[0], set())
+    listed = sorted(fields.items(), key=lambda one: _PLACE.get(one[0], len(_PLACE)))
     return [
         (FIELDS[name]() if name in FIELDS else name, value(name, told, names))
-        for name, told in fields.items()
-        if told is not None and name not in said
+        for name, told in listed
+        if told is not None and name not in said and not _stayed(name, fields)
     ]
+
+
+def _stayed(name: str, fields: Mapping[str, Any]) -> bool:
+    """Whether a field says where something was that is there still."""
+    return name.startswith("from_") and fields[name] == fields.get(name.removeprefix("from_"))
 
 
 def value(name: str, told: Any, names: Names) -> str:
@@ -238,14 +258,18 @@ def _moment(told: Any, _names: Names) -> str:
 _VALUES: Mapping[str, Callable[[Any, Names], str]] = {
     "account_id": lambda told, names: names.accounts[f"account:{told}"].name,
     "class_id": lambda told, names: names.classes[told],
+    "channel": lambda told, _names: words_tablets.channel(told),
     "digest": lambda told, _names: told[:8],
     "ends_at": _moment,
+    "from_class_id": lambda told, names: names.classes[told],
+    "from_school_id": lambda told, names: names.schools[told],
     "from_state": lambda told, _names: words.life(DeviceLife(told)).words,
     "job": lambda told, _names: words_jobs.name(told),
     "on": lambda told, _names: day(date.fromisoformat(told)),
     "order_kind": lambda told, _names: words_tablets.order_kind(OrderKind(told)),
     "role": lambda told, _names: words_people.role(Role(told)),
     "school_id": lambda told, names: names.schools[told],
+    "set_id": lambda told, names: words_lessons.set_title(names.sets[told]),
     "scope": lambda told, _names: words.scope(Scope(told)),
     "starts_at": _moment,
     "to_state": lambda told, _names: words.life(DeviceLife(told)).words,

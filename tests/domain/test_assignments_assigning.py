@@ -80,7 +80,8 @@ def test_an_assignment_is_withdrawn_once(app: Flask) -> None:
         assigning.withdraw(ending, by=BY, now=NOW + HOUR)
     with pytest.raises(NotFoundError), transaction():
         assigning.withdraw(0, by=BY, now=NOW)
-    assert [line.fields for line in make.audited(action="assignments.withdrawn")] == [{"scope": "school"}]
+    (line,) = make.audited(action="assignments.withdrawn")
+    assert line.fields == {"scope": "school", "school_id": school.id, "profile": "grunnoppsett", "version": 1}
 
 
 def test_a_school_assigns_to_itself_its_classes_and_its_tablets_and_to_nobody_else(app: Flask) -> None:
@@ -127,7 +128,8 @@ def test_what_was_assigned_can_be_looked_at(app: Flask) -> None:
     assert [one.id for one in assigning.listed(by=BY, now=NOW + HOUR, ended=True)] == [made.id]
     (line,) = make.audited(action="assignments.assigned")
     assert line.fields == {
-        "scope": "school", "profile": "grunnoppsett", "version": 1, "starts_at": None, "ends_at": (NOW + HOUR).isoformat(),
+        "scope": "school", "school_id": made.school_id, "profile": "grunnoppsett", "version": 1, "starts_at": None,
+        "ends_at": (NOW + HOUR).isoformat(),
     }  # fmt: skip
 
 

@@ -90,7 +90,10 @@ def test_a_tablet_moves_to_a_class_a_pupil_or_a_cart_and_leaves_the_old_place(sc
     assert (device.school_id, device.class_id, device.person_id, device.cart) == (other.id, klass.id, pupil.id, None)
     line = factories.audited(1)[0]
     assert (line.action, line.fields) == (
-        "devices.moved", {"serial": "AB12", "school_id": other.id, "class_id": klass.id},
+        "devices.moved", {
+            "serial": "AB12", "school_id": other.id, "class_id": klass.id, "cart": None,
+            "from_school_id": school.id, "from_class_id": None, "from_cart": None,
+        },
     )  # fmt: skip
     with transaction():
         life.move(device, school=other, cart=" Vogn 1 ", by=CLI, now=NOW)

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -12,10 +12,15 @@ from sqlalchemy import delete
 
 from fleet import audit, clock, orders
 from fleet.access import Principal
+from fleet.assignments import assigning
+from fleet.assignments.assigning import Place
 from fleet.audit import AuditEntry
 from fleet.db import db, transaction
+from fleet.devices import bulk
+from fleet.lessons.models import Lesson, LessonSet, SetKind
 from fleet.orders import OrderKind, Wish
 from fleet.people.models import Account
+from fleet.schools import calendar_editing, editing
 from fleet.web.pages import PAGE_SIZE
 from tests import factories, visiting
 from tests.doors.test_web_pages import visiting_text
@@ -195,3 +200,51 @@ def test_page_asks_the_database_as_often_for_many_lines_as_for_few(
         assert admin.get(f"/audit{query}").status_code == 200
         counts.append(len(statements))
     assert counts[0] == counts[1] <= 15
+
+
+def test_lines_name_what_their_numbers_stand_for(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        school, own = db.session.merge(world.school), db.session.merge(world.own_class)
+        lesson_set = LessonSet(
+            school_id=school.id, owner_id=None, shared=True, title="Bare nettsider", kind=SetKind.WEB, params={},
+            created_at=AT,
+        )  # fmt: skip
+        own_id = own.id
+        lesson = Lesson(class_id=own.id, holder_id=None, starts_at=AT, ends_at=AT, takes_unseen=False, created_at=AT)
+        db.session.add_all([lesson_set, lesson])
+        db.session.flush()
+        given, set_id, lesson_id = factories.published("lesing"), lesson_set.id, lesson.id
+        made, _count = assigning.assign(given, Place.school_class(own), by=CLI, now=AT)
+        assigning.withdraw(made.id, by=CLI, now=AT)
+        calendar_editing.set_day(
+            date(2026, 12, 4), school_id=None, is_school_day=False, title="Plandag", by=CLI, now=AT
+        )
+        bulk.move([world.tablet.id], bulk.Target(school, None, "Vogn 3"), by=CLI, now=AT)
+        editing.rename_class(own, "8C", by=CLI, now=AT)
+    write(app, "lessons.changed", f"lesson:{lesson_id}", set_id=set_id)
+    write(app, "lessons.plan-made", "lesson-plan:8", class_id=own_id, set_id=set_id)
+    write(app, "enrolment.taken-in", f"device:{world.tablet.id}", serial="OWN1", channel="native")
+    told = words(admin.get("/audit").text.partition('id="audit-title"')[2])
+    for text in (
+        "Profil tildelt lesing nivå Klasse skole Prøveskolen klasse 8C versjon 1",
+        "Tildeling trukket tilbake lesing nivå Klasse skole Prøveskolen klasse 8C versjon 1",
+        "dag fredag 4. desember",
+        "tittel Plandag",
+        "Nettbrett flyttet OWN1 skole Prøveskolen vogn Vogn 3",
+        "8C skole Prøveskolen het 8B heter 8C",
+        "Økt i 8C opplegg Bare nettsider",
+        "Plan for 8C opplegg Bare nettsider",
+        "kanal egen agent",
+    ):
+        assert text in told, text
+
+
+def test_timeline_says_from_where_to_where_a_tablet_moved(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        school, other = db.session.merge(world.school), db.session.merge(world.other_school)
+        tablet, near = world.next_tablet.id, db.session.merge(world.own_class)
+        bulk.move([tablet], bulk.Target(school, near), by=CLI, now=clock.now())
+        bulk.move([tablet], bulk.Target(other, None, "Vogn 3"), by=CLI, now=clock.now())
+    told = words(admin.get("/tablets/NEXT1/timeline").text)
+    assert "Flyttet fra 9A til 8B" in told
+    assert "Flyttet fra 8B, Prøveskolen til Vogn 3, Naboskolen" in told

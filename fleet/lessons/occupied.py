@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from fleet.access import Permission, Principal
 from fleet.db import among, db
@@ -35,9 +35,15 @@ def by_school(*, by: Principal, now: datetime) -> dict[int | None, int]:
     return {row[0]: row[1] for row in db.session.execute(query)}
 
 
+def has_begun(*, since: datetime, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a lesson began since then; one that was taken back before is none."""
+    was_held = or_(Lesson.ended_at.is_(None), Lesson.ended_at > Lesson.starts_at)
+    return (Lesson.starts_at >= since, Lesson.starts_at <= now, was_held)
+
+
 def begun(*, since: datetime, by: Principal, now: datetime) -> int:
     """Return how many lessons began since then at the schools ``by`` looks after; one statement."""
-    query = select(func.count()).select_from(Lesson).where(Lesson.starts_at >= since, Lesson.starts_at <= now)
+    query = select(func.count()).select_from(Lesson).where(*has_begun(since=since, now=now))
     visible = by.school_ids(Permission.SEE_SCHOOL)
     if visible is not None:
         query = query.join(SchoolClass).where(SchoolClass.school_id.in_(visible))

@@ -19,22 +19,30 @@ from fleet.lessons.models import LessonTablet
 from fleet.orders import Order, OrderKind, Wish
 
 _SHORTEST = timedelta(minutes=1)
-# A phone that lost the network sends again what may have arrived: so soon, the same wish is that one.
-_SAME_WITHIN = timedelta(seconds=20)
+# A phone that lost the network sends again what may have arrived: so soon, or from the same form, the same wish is that
+# one. Forms are not older than that: a page follows its lesson.
+_SAME_WITHIN, _FORM_LIFE = timedelta(seconds=20), timedelta(hours=1)
 _REMEMBERED = 6
 
 
 def order(
-    lesson_id: int, wish: Wish, *, device_ids: Collection[int] | None = None, by: Principal, now: datetime
+    lesson_id: int,
+    wish: Wish,
+    *,
+    device_ids: Collection[int] | None = None,
+    shown_at: datetime | None = None,
+    by: Principal,
+    now: datetime,
 ) -> list[Order]:
     """Wish something of the tablets in a lesson, or of some of them; returns the orders that are new.
 
-    The same wish of the same person, again within some seconds, is one.
+    The same wish of the same person, again within some seconds or since its form was shown, is one.
 
     Args:
         lesson_id: the lesson, which runs.
         wish: a gentle order.
         device_ids: tablets that are in it; None: all that are.
+        shown_at: when the form was made that it was wished with.
         by: the teacher.
         now: the instant.
 
@@ -54,7 +62,7 @@ def order(
         missing = sorted(wanted - inside)
         raise NotFoundError(kind="tablet in the lesson", name=", ".join(str(one) for one in missing))
     granting.hold(wanted)  # so that one that is sent twice at once is wished once
-    wanted -= _wished(lesson.id, wish, by=by, now=now)
+    wanted -= _wished(lesson.id, wish, since=_since(shown_at, now), by=by)
     if not wanted:
         return []
     devices = db.session.scalars(select(Device).where(Device.id.in_(id_set(wanted)))).all()
@@ -63,14 +71,19 @@ def order(
     return orders.queue(devices, wish, life=left, allowed=frozenset(wanted), within=within, by=by, now=now)
 
 
-def _wished(lesson_id: int, wish: Wish, *, by: Principal, now: datetime) -> set[int]:
-    """Return the tablets of which the same was wished a moment ago."""
+def _since(shown_at: datetime | None, now: datetime) -> datetime:
+    latest = now - _SAME_WITHIN
+    return latest if shown_at is None else max(now - _FORM_LIFE, min(shown_at, latest))
+
+
+def _wished(lesson_id: int, wish: Wish, *, since: datetime, by: Principal) -> set[int]:
+    """Return the tablets of which ``by`` wished the same since then."""
     query = select(Order.device_id, Order.payload).where(
         Order.device_id.in_(_devices(lesson_id)),
         Order.within == granting.order_name(lesson_id),
         Order.kind == wish.kind,
         Order.wished_by == by.name,
-        Order.queued_at > now - _SAME_WITHIN,
+        Order.queued_at >= since,
     )
     payload = wish.payload()
     return {row.device_id for row in db.session.execute(query) if row.payload == payload}

@@ -145,14 +145,20 @@ def require_alone(wanted: LessonPlan, *, today: date) -> None:
     """Refuse a plan that can meet another one of its class; until the transaction ends, no other one is made there.
 
     Raises:
-        ConflictError: it can; data has the other's number.
+        ConflictError: it can; data has the other's number, and ``is_done`` where that says the same.
     """
     take_turn(f"lesson-plans-{wanted.class_id}")
     query = select(LessonPlan).where(LessonPlan.class_id == wanted.class_id, *_standing(today))
     with db.session.no_autoflush:
         for other in db.session.scalars(query.order_by(LessonPlan.id)).all():
             if other is not wanted and can_meet(wanted, other):
-                raise ConflictError(kind="lesson plan", reason="another plan", id=other.id)
+                is_done = _said(wanted) == _said(other)
+                raise ConflictError(kind="lesson plan", reason="another plan", id=other.id, is_done=is_done)
+
+
+def _said(one: LessonPlan) -> tuple[object, ...]:
+    when = (one.on, one.weekday, one.first_on, one.last_on, one.starts_at, one.ends_at)
+    return (*when, one.set_id, one.holder_id, one.skipped)
 
 
 def can_meet(one: LessonPlan, other: LessonPlan) -> bool:

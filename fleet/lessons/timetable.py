@@ -32,13 +32,13 @@ def skip(plan_id: int, on: date, *, by: Principal, now: datetime, timezone: Zone
 
     Raises:
         NotFoundError: there is no such plan, or ``by`` does not teach its class.
-        InvalidError: the plan has no lesson that day.
+        InvalidError: the plan has no lesson that day; data has ``is_done`` where it is left out already.
         ConflictError: the plan is withdrawn, or its lesson has begun by then.
     """
     found = _standing(plan_id, by=by)
     span = plans.lesson_on(found, on, timezone) if plans.falls_on(found, on) else None
     if span is None:
-        raise InvalidError(kind="lesson plan", reason="no lesson", on=on)
+        raise InvalidError(kind="lesson plan", reason="no lesson", on=on, is_done=on.isoformat() in found.skipped)
     if span[0] <= now:
         raise ConflictError(kind="lesson plan", id=plan_id, reason="begun")
     found.skipped = sorted([*found.skipped, on.isoformat()])
@@ -56,12 +56,12 @@ def unskip(plan_id: int, on: date, *, by: Principal, now: datetime, timezone: Zo
 
     Raises:
         NotFoundError: there is no such plan, or ``by`` does not teach its class.
-        InvalidError: the date is not left out.
+        InvalidError: the date is not left out; data has ``is_done`` where it has a lesson.
         ConflictError: the plan is withdrawn, another one has that time by now, or the lesson was taken back already.
     """
     found = _standing(plan_id, by=by)
     if on.isoformat() not in found.skipped:
-        raise InvalidError(kind="lesson plan", reason="not left out", on=on)
+        raise InvalidError(kind="lesson plan", reason="not left out", on=on, is_done=plans.falls_on(found, on))
     found.skipped = [one for one in found.skipped if one != on.isoformat()]
     plans.require_alone(found, today=now.astimezone(timezone).date())
     span = plans.lesson_on(found, on, timezone)
@@ -79,9 +79,9 @@ def withdraw(plan_id: int, *, by: Principal, now: datetime) -> LessonPlan:
 
     Raises:
         NotFoundError: there is no such plan, or ``by`` does not teach its class.
-        ConflictError: it is withdrawn already.
+        ConflictError: it is withdrawn already; data has ``is_done``.
     """
-    found = _standing(plan_id, by=by)
+    found = _standing(plan_id, by=by, is_withdrawal=True)
     found.withdrawn_at = now
     db.session.flush()
     waiting = select(Lesson.starts_at).where(Lesson.plan_id == plan_id, Lesson.starts_at > now)
@@ -93,11 +93,11 @@ def withdraw(plan_id: int, *, by: Principal, now: datetime) -> LessonPlan:
     return found
 
 
-def _standing(plan_id: int, *, by: Principal) -> LessonPlan:
+def _standing(plan_id: int, *, by: Principal, is_withdrawal: bool = False) -> LessonPlan:
     granting.begin_turn()
     found = plans.get(plan_id, by=by, for_change=True)
     if found.withdrawn_at is not None:
-        raise ConflictError(kind="lesson plan", id=plan_id, reason="withdrawn already")
+        raise ConflictError(kind="lesson plan", id=plan_id, reason="withdrawn already", is_done=is_withdrawal)
     return found
 
 

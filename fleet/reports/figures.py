@@ -15,6 +15,7 @@ from sqlalchemy import Date, Select, case, delete, func, insert, literal, select
 from fleet.access import Permission, Principal
 from fleet.db import db
 from fleet.devices.models import Device, DeviceLife, DeviceState
+from fleet.lessons import occupied
 from fleet.lessons.models import Lesson
 from fleet.reports.models import DayFigures
 from fleet.schools.models import SchoolClass
@@ -53,7 +54,7 @@ def record(*, now: datetime, timezone: ZoneInfo) -> int:
 def _of_schools(on: date, since: datetime, now: datetime) -> Select[Any]:
     """Select what a day's rows say, in the order of the columns; those out of use count nowhere."""
     begun = select(SchoolClass.school_id, func.count().label("lessons")).join_from(Lesson, SchoolClass)
-    lessons = begun.where(Lesson.starts_at >= since, Lesson.starts_at <= now).group_by(SchoolClass.school_id).subquery()
+    lessons = begun.where(*occupied.has_begun(since=since, now=now)).group_by(SchoolClass.school_id).subquery()
     enrolled, seen = Device.life == DeviceLife.ENROLLED, DeviceState.last_seen_at
     measures = (
         enrolled,

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 from fleet import clock
 from fleet.access import Permission, Principal
 from fleet.db import transaction
-from fleet.errors import FleetError, InvalidError
+from fleet.errors import ConflictError, FleetError, InvalidError
 from fleet.lessons import again, finding, life, ordering, sets, tablets
 from fleet.lessons.life import LessonOverError
 from fleet.lessons.models import Part, SetKind
@@ -43,18 +43,21 @@ Act = Callable[[Principal, datetime], object]
 
 @web.post(f"{_ADDRESS}/extend")
 def lesson_extend(lesson_id: int) -> Response:
-    """Move the end to another instant, with a way back."""
-    until = instant_of(request.values.get("until", ""))
+    """Move the end to another instant, with a way back, which is none once somebody has moved it again."""
+    until, moved_to = (instant_of(request.values.get(name)) for name in ("until", "moved_to"))
     if until is None:
         raise InvalidError(kind="form", found=request.values.get("until"))
 
     def act(by: Principal, now: datetime) -> Outcome | None:
         before = life.running(lesson_id, by=by, now=now).ends_at
+        if moved_to is not None and before not in {moved_to, until}:
+            raise ConflictError(kind="lesson", reason="moved again", ends_at=before)
         life.extend(lesson_id, until=until, by=by, now=now, timezone=signed_in.timezone())
         # Not "before": what arrived twice would lead back to where it is already.
         if before == until:
             return None
-        return Outcome(undo=url_for("web.lesson_extend", lesson_id=lesson_id, until=before.isoformat()))
+        back = {"until": before.isoformat(), "moved_to": until.isoformat()}
+        return Outcome(undo=url_for("web.lesson_extend", lesson_id=lesson_id, **back))
 
     return _done(lesson_id, act, words=_("The lesson lasts until %(time)s.", time=hour(until)))
 
@@ -170,7 +173,8 @@ def lesson_message(lesson_id: int) -> Response:
     wish = Wish(OrderKind.MESSAGE, text=request.form.get("text", "").replace("\r\n", "\n").strip())
 
     def act(by: Principal, now: datetime) -> None:
-        ordering.order(lesson_id, wish, device_ids=None if device_id is None else [device_id], by=by, now=now)
+        device_ids = None if device_id is None else [device_id]
+        ordering.order(lesson_id, wish, device_ids=device_ids, shown_at=_shown_at(), by=by, now=now)
 
     return _done(lesson_id, act, words=_("The message is sent."))
 
@@ -185,9 +189,14 @@ def lesson_open(lesson_id: int) -> Response:
 
     def act(by: Principal, now: datetime) -> None:
         wish = Wish(OrderKind.OPEN_APP, app=app) if app else Wish(OrderKind.OPEN_URL, url=address)
-        ordering.order(lesson_id, wish, by=by, now=now)
+        ordering.order(lesson_id, wish, shown_at=_shown_at(), by=by, now=now)
 
     return _done(lesson_id, act, words=_("It is opened on the tablets in the lesson."))
+
+
+def _shown_at() -> datetime | None:
+    """Return when the form was shown: sent again after a lost answer, it says the same."""
+    return instant_of(request.form.get("shown_at"))
 
 
 def _on_tablet(lesson_id: int, device_id: int, act: Act, *, words: str | None = None) -> Response:

@@ -29,7 +29,7 @@ _AHEAD = timedelta(weeks=10)  # over the longest holidays
 _DATES = 3
 _ADDRESS = "/lessons/plans/<int(max=2147483647):plan_id>"
 _FIELDS = ("when", "set_id", "on", "weekday", "first_on", "last_on", "period", "starts_at", "ends_at")
-WEEKDAYS = range(7)
+WEEKDAYS, _SATURDAY = range(7), 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,13 @@ def lesson_plan_make(class_id: int) -> Response | tuple[str, int]:
             school_class = schools.taught_class(class_id, by=by)
             _make(school_class, by=by, now=now)
     except FleetError as error:
-        faults = refusals_plans.told(error)
-        if faults is None:
+        faults = None if error.data.get("is_done") else refusals_plans.told(error)
+        if faults is not None:
+            return _form(class_id, request.form, faults), 409 if "" in faults else 400
+        if not error.data.get("is_done"):
             raise
-        return _form(class_id, request.form, faults), 409 if "" in faults else 400
     notices.tell(_("The lesson is planned. It starts and ends by itself."))
-    return sent.onwards(url_for("web.lesson_plans", _anchor=f"class-{class_id}"))
+    return sent.onwards(url_for("web.lesson_plans"))
 
 
 def _make(school_class: SchoolClass, *, by: Principal, now: datetime) -> LessonPlan:
@@ -123,8 +124,9 @@ def _form(class_id: int, typed: "MultiDict[str, str]", faults: dict[str, str]) -
     school_class = schools.taught_class(class_id, by=by)
     offers = sets.offered(school_class, by=by, now=now)
     today = now.astimezone(signed_in.timezone()).date()
+    weekday = today.weekday() if today.weekday() < _SATURDAY else 0
     first = {
-        "when": "weekly", "weekday": str(today.weekday()), "on": today.isoformat(),
+        "when": "weekly", "weekday": str(weekday), "on": today.isoformat(),
         "set_id": str(offers[0].set.id) if offers else "",
     }  # fmt: skip
     periods = _periods(school_class.school_id)
@@ -196,10 +198,14 @@ def _told_date() -> date:
 
 
 def _done(act: Callable[[Principal, datetime], object], words: str, *, undo: str | None = None) -> Response:
+    """Do something and lead back to the plans; what a phone sends again, as no answer came, is told as done."""
     try:
         with transaction():
             act(signed_in.by(), clock.now())
     except FleetError as error:
+        if error.data.get("is_done"):
+            notices.tell(words, undo=undo)
+            return sent.onwards(url_for("web.lesson_plans"))
         faults = refusals_plans.told(error)
         if faults is None:
             raise

@@ -1,6 +1,6 @@
 """Where to go next: only to pages of our own, whatever an address asks for."""
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import current_app, request, url_for
 from werkzeug.exceptions import HTTPException
@@ -48,5 +48,6 @@ def own_page(told: str | None) -> str:
         return overview
     if not endpoint.startswith(f"{web.name}.") or endpoint in _NOT_PLACES:
         return overview
-    query = {name: value for name, value in parse_qsl(parts.query) if name not in values and not name.startswith("_")}
-    return iri_to_uri(current_app.url_for(endpoint, **{**query, **values}))
+    query = urlencode([pair for pair in parse_qsl(parts.query) if pair[0] not in values])
+    path = current_app.url_for(endpoint, **values)
+    return iri_to_uri(f"{path}?{query}" if query else path)

@@ -31,6 +31,8 @@ def told(error: FleetError) -> str | None:
     if isinstance(error, InvalidError):
         return _invalid(error.data)
     if isinstance(error, ConflictError) and error.data.get("kind") == "lesson":
+        if error.data.get("reason") == "moved again":
+            return _("The end was moved again since: to %(time)s. It stays so.", time=hour(error.data["ends_at"]))
         return _("No tablet is enrolled for this class. School IT can enrol tablets and say whose they are.")
     return None
 

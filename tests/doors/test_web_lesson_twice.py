@@ -4,17 +4,18 @@ import re
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from fleet.db import db, transaction
 from fleet.lessons.models import Lesson, Part
-from fleet.orders.models import Order, OrderKind
+from fleet.orders.models import Order, OrderKind, OrderState
 from tests import factories, teaching
 from tests.conftest import NOW
 from tests.lessons import MINUTE
 from tests.teaching import Teaching, words
 from tests.visiting import Visitor
 
+SHOWN_AT = re.compile(r'name="shown_at" value="([^"]+)"')
 REQUEST = re.compile(r'name="request_id" value="([^"]+)"')
 
 
@@ -126,6 +127,44 @@ def test_a_page_or_an_app_opens_on_all_that_are_in_the_lesson(
         ]
     if kind is OrderKind.OPEN_URL:  # which is one tap away from then on
         assert f'name="again" value="{payload["url"]}"' in page
+
+
+def test_a_message_that_is_sent_again_much_later_from_the_same_form_is_sent_once(
+    school: Teaching, kari: Visitor
+) -> None:
+    address = school.start(kari)
+
+    def send(shown_at: str) -> int:
+        kari.post(f"{address}/message", page=address, text="Rydd pulten.", shown_at=shown_at)
+        with school.app.app_context():
+            with transaction():
+                db.session.execute(update(Order).values(state=OrderState.DONE, ended_at=NOW))
+            return db.session.scalars(select(func.count()).select_from(Order)).one()
+
+    shown_at = SHOWN_AT.findall(kari.get(address).text)[0]
+    assert send(shown_at) == 3
+    school.at(NOW + 2 * MINUTE)
+    assert send(shown_at) == 3
+    assert send(SHOWN_AT.findall(kari.get(address).text)[0]) == 6  # a new page is a new wish
+
+
+def test_the_way_back_from_a_longer_lesson_is_none_once_somebody_has_moved_the_end_again(
+    school: Teaching, kari: Visitor
+) -> None:
+    address = school.start(kari)
+    ends_at = school.lesson().ends_at
+
+    def extend(by: int, **form: str) -> str:
+        until = (ends_at + by * MINUTE).isoformat()
+        kari.post(f"{address}/extend", page=address, until=until, **form)
+        return kari.get(address).text
+
+    way_back = re.search(r'action="([^"]+/extend[^"]+moved_to[^"]+)"', extend(5))
+    assert way_back is not None
+    extend(10)
+    kari.post(way_back[1].replace("&amp;", "&"), page=address)
+    assert "Slutten er flyttet igjen siden" in words(kari.get(address).text)
+    assert school.lesson().ends_at == ends_at + 10 * MINUTE
 
 
 def test_what_cannot_be_opened_is_refused_in_words(school: Teaching, kari: Visitor) -> None:

@@ -12,7 +12,7 @@ from fleet.access import Principal, Role
 from fleet.db import db, transaction
 from fleet.people import accounts, passwords
 from fleet.people.models import Account, PasswordLink, SignInSession
-from tests import factories
+from tests import factories, visiting
 from tests.visiting import PASSWORD, Visitor
 
 SESSION = "fleet"
@@ -174,6 +174,13 @@ def test_after_signing_in_one_only_comes_to_own_pages(visitor: Visitor, told: st
     assert visitor.sign_in("kari.prøve", next=told).location == first
     assert visitor.get("/sign-in", query_string={"next": told}).location == first
     assert visitor.post("/language", page="/", language="nb", next=told).location == "/"
+
+
+def test_a_page_keeps_all_of_its_query_whatever_it_is_called(app: Flask) -> None:
+    visiting.build(app)
+    visitor = Visitor(app)
+    for told in ("/?endpoint=x", "/?method=POST&values=1", "/tablet-actions/ring?id=1&id=2", "/tablets?q=bl%C3%A5+perm"):
+        assert visitor.post("/language", page="/sign-in", language="nn", next=told).location == told
 
 
 def test_first_administrator_chooses_name_and_password_and_signs_in(app: Flask) -> None:

@@ -15,10 +15,12 @@
 
   const words = (name, values = {}) =>
     Object.entries(values).reduce((told, [key, value]) => told.replace(`{${key}}`, value), net.dataset[name]);
-  const say = (told, { tools = false, colour = "warning" } = {}) => {
+  const say = (told, { tools = false, colour = "warning", left = "" } = {}) => {
     if (!net) return;
     net.dataset.color = colour;
-    net.querySelector("[data-words]").textContent = told;
+    const place = net.querySelector("[data-words]");
+    if (place.textContent !== told) place.textContent = told; // read aloud once, not each second
+    net.querySelector("[data-left]").textContent = left;
     net.querySelector("[data-tools]").hidden = !tools;
     net.hidden = told === "";
   };
@@ -78,7 +80,7 @@
       let left = wait;
       wait = Math.min(LONGEST_WAIT_S, wait * 2);
       const tick = () => {
-        say(words("waiting", { seconds: left }), { tools: true });
+        say(words("waiting"), { tools: true, left: `${left} s` });
         if (left <= 0) return go();
         left -= 1;
         timer = setTimeout(tick, 1000);

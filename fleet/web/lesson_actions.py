@@ -56,8 +56,10 @@ def lesson_extend(lesson_id: int) -> Response:
         # Not "before": what arrived twice would lead back to where it is already.
         if before == until:
             return None
-        back = {"until": before.isoformat(), "moved_to": until.isoformat()}
-        return Outcome(undo=url_for("web.lesson_extend", lesson_id=lesson_id, **back))
+        way_back = url_for(
+            "web.lesson_extend", lesson_id=lesson_id, until=before.isoformat(), moved_to=until.isoformat()
+        )
+        return Outcome(undo=way_back)
 
     return _done(lesson_id, act, words=_("The lesson lasts until %(time)s.", time=hour(until)))
 

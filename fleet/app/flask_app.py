@@ -16,6 +16,7 @@ import fleet.compliance.models
 import fleet.devices.models
 import fleet.job_runs
 import fleet.lessons.models
+import fleet.mdm.models
 import fleet.people.models
 import fleet.reports.models
 import fleet.schools.models

@@ -100,7 +100,8 @@ class EnrolmentRequest:
     """What a channel knows of a tablet that asks to be taken in.
 
     Args:
-        code: the ticket's code as given.
+        code: the ticket's code as given; or, where the channel has seen it before,
+        ticket_id: the ticket.
         serial: as the tablet says.
         platform: what it runs.
         model: as the tablet says.
@@ -116,6 +117,7 @@ class EnrolmentRequest:
     channel: str
     key_thumbprint: str
     public_key: bytes
+    ticket_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def turn_away(request: EnrolmentRequest, *, now: datetime) -> Refused | None:
     """
     try:
         if _known(request) is None:
-            _ticket(request.code, now)
+            _wanted_ticket(request, now)
     except EnrolmentError as error:
         return Refused(error)
     return None
@@ -154,7 +156,7 @@ def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
     try:
         known = _known(request)
         if known is None:
-            ticket = _ticket(request.code, now)
+            ticket = _wanted_ticket(request, now)
             take_turn("assignments")
             known = _known(request)  # the same key may have come in while this one waited
         if known is not None:
@@ -192,13 +194,28 @@ def _serial(told: str) -> str:
     return told.strip().upper()
 
 
-def _ticket(code: str, now: datetime) -> Ticket:
+def _wanted_ticket(request: EnrolmentRequest, now: datetime) -> Ticket:
+    if request.ticket_id is None:
+        return good_ticket(request.code, now)
+    return _good(db.session.get_one(Ticket, request.ticket_id), now)
+
+
+def good_ticket(code: str, now: datetime) -> Ticket:
+    """Return the ticket of a code, if it can be used.
+
+    Raises:
+        EnrolmentError: there is none, or it is over.
+    """
     try:
         ticket = tickets.find(codes.normalise(code))
     except codes.TicketCodeError:
         raise TicketUnknownError(reason="mistyped") from None
     if ticket is None:
         raise TicketUnknownError
+    return _good(ticket, now)
+
+
+def _good(ticket: Ticket, now: datetime) -> Ticket:
     ended = _ENDED.get(tickets.state(ticket, now))
     if ended is not None:
         raise ended(ticket_id=ticket.id)

@@ -74,6 +74,22 @@ def revoke_key(device: Device, *, by: Principal, now: datetime) -> None:
     changed("device", [device.id], now=now)
 
 
+def removed(device: Device, *, now: datetime) -> None:
+    """Note that a tablet's own client was removed from it, as it says itself: it is expected again.
+
+    The caller has the turn. One that is out of use stays so.
+    """
+    before = device.life
+    end_enrolment(device, "removed", now)
+    if before in {DeviceLife.ENROLLED, DeviceLife.PENDING}:
+        device.life = DeviceLife.EXPECTED
+    audit.record(
+        Principal("device", device.uid), "enrolment.removed", subject=f"device:{device.id}", now=now,
+        serial=device.serial, from_state=before.value, to_state=device.life.value,
+    )  # fmt: skip
+    changed("device", [device.id], now=now)
+
+
 def was_at(device: Device) -> dict[str, int | str | None]:
     """Return what the audit says of where a tablet is that is about to be moved."""
     return {"from_school_id": device.school_id, "from_class_id": device.class_id, "from_cart": device.cart}

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-25 04:40:18.065474
+Create Date: 2026-11-29 18:03:05.641437
 """
 
 import sqlalchemy as sa
@@ -53,7 +53,7 @@ def upgrade() -> None:
     sa.Column('epoch', sa.Integer(), nullable=False),
     sa.Column('started_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('outcome', sa.Enum('running', 'done', 'failed', 'lost', name='joboutcome', native_enum=False, length=16), nullable=False),
+    sa.Column('outcome', sa.Enum('asked', 'running', 'done', 'failed', 'lost', name='joboutcome', native_enum=False, length=16), nullable=False),
     sa.Column('counts', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('error', sa.String(length=200), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_job_run')),
@@ -571,6 +571,64 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_lesson_set_owner_id'), ['owner_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_lesson_set_school_id'), ['school_id'], unique=False)
 
+    op.create_table('mdm_client',
+    sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('thumbprint', sa.String(length=64), nullable=False),
+    sa.Column('topic', sa.String(length=255), nullable=True),
+    sa.Column('push_token', sa.LargeBinary(), nullable=True),
+    sa.Column('push_magic', sa.String(length=255), nullable=True),
+    sa.Column('push_dead_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('unlock_token', sa.LargeBinary(), nullable=True),
+    sa.Column('reachable_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('is_set_up', sa.Boolean(), nullable=False),
+    sa.Column('followed_version', sa.Integer(), nullable=True),
+    sa.Column('last_status', sa.String(length=24), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_mdm_client_device_id_device')),
+    sa.PrimaryKeyConstraint('device_id', name=op.f('pk_mdm_client')),
+    sa.UniqueConstraint('name', name=op.f('uq_mdm_client_name'))
+    )
+    op.create_table('mdm_command',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('uid', sa.String(length=36), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('kind', sa.String(length=40), nullable=False),
+    sa.Column('content', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('order_uid', sa.String(length=32), nullable=True),
+    sa.Column('priority', sa.Integer(), nullable=False),
+    sa.Column('state', sa.Enum('queued', 'sent', 'held', 'done', 'failed', 'dropped', name='commandstate', native_enum=False, length=16), nullable=False),
+    sa.Column('queued_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('detail', sa.String(length=255), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_mdm_command_device_id_device')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_mdm_command')),
+    sa.UniqueConstraint('uid', name=op.f('uq_mdm_command_uid'))
+    )
+    with op.batch_alter_table('mdm_command', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_mdm_command_ended_at'), ['ended_at'], unique=False)
+        batch_op.create_index('ix_mdm_command_open', ['device_id', 'state', 'priority', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_mdm_command_order_uid'), ['order_uid'], unique=False)
+
+    op.create_table('mdm_invitation',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('token_digest', sa.String(length=64), nullable=False),
+    sa.Column('ticket_id', sa.Integer(), nullable=True),
+    sa.Column('device_id', sa.Integer(), nullable=True),
+    sa.Column('serial', sa.String(length=64), nullable=True),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_mdm_invitation_device_id_device')),
+    sa.ForeignKeyConstraint(['ticket_id'], ['ticket.id'], name=op.f('fk_mdm_invitation_ticket_id_ticket')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_mdm_invitation')),
+    sa.UniqueConstraint('token_digest', name=op.f('uq_mdm_invitation_token_digest'))
+    )
+    with op.batch_alter_table('mdm_invitation', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_mdm_invitation_device_id'), ['device_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_mdm_invitation_expires_at'), ['expires_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_mdm_invitation_ticket_id'), ['ticket_id'], unique=False)
+
     op.create_table('password_link',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('account_id', sa.Integer(), nullable=True),
@@ -624,6 +682,23 @@ def upgrade() -> None:
     with op.batch_alter_table('lesson_plan', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_lesson_plan_class_id'), ['class_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_lesson_plan_holder_id'), ['holder_id'], unique=False)
+
+    op.create_table('mdm_identity',
+    sa.Column('thumbprint', sa.String(length=64), nullable=False),
+    sa.Column('invitation_id', sa.Integer(), nullable=True),
+    sa.Column('ticket_id', sa.Integer(), nullable=True),
+    sa.Column('device_id', sa.Integer(), nullable=True),
+    sa.Column('public_key', sa.LargeBinary(), nullable=False),
+    sa.Column('issued_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_mdm_identity_device_id_device')),
+    sa.ForeignKeyConstraint(['invitation_id'], ['mdm_invitation.id'], name=op.f('fk_mdm_identity_invitation_id_mdm_invitation'), ondelete='SET NULL'),
+    sa.ForeignKeyConstraint(['ticket_id'], ['ticket.id'], name=op.f('fk_mdm_identity_ticket_id_ticket')),
+    sa.PrimaryKeyConstraint('thumbprint', name=op.f('pk_mdm_identity'))
+    )
+    with op.batch_alter_table('mdm_identity', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_mdm_identity_device_id'), ['device_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_mdm_identity_invitation_id'), ['invitation_id'], unique=False)
 
     op.create_table('lesson',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -722,6 +797,11 @@ def downgrade() -> None:
         batch_op.drop_index('ix_lesson_class_id_ends_at')
 
     op.drop_table('lesson')
+    with op.batch_alter_table('mdm_identity', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_mdm_identity_invitation_id'))
+        batch_op.drop_index(batch_op.f('ix_mdm_identity_device_id'))
+
+    op.drop_table('mdm_identity')
     with op.batch_alter_table('lesson_plan', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_lesson_plan_holder_id'))
         batch_op.drop_index(batch_op.f('ix_lesson_plan_class_id'))
@@ -736,6 +816,19 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_password_link_account_id'))
 
     op.drop_table('password_link')
+    with op.batch_alter_table('mdm_invitation', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_mdm_invitation_ticket_id'))
+        batch_op.drop_index(batch_op.f('ix_mdm_invitation_expires_at'))
+        batch_op.drop_index(batch_op.f('ix_mdm_invitation_device_id'))
+
+    op.drop_table('mdm_invitation')
+    with op.batch_alter_table('mdm_command', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_mdm_command_order_uid'))
+        batch_op.drop_index('ix_mdm_command_open')
+        batch_op.drop_index(batch_op.f('ix_mdm_command_ended_at'))
+
+    op.drop_table('mdm_command')
+    op.drop_table('mdm_client')
     with op.batch_alter_table('lesson_set', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_lesson_set_school_id'))
         batch_op.drop_index(batch_op.f('ix_lesson_set_owner_id'))

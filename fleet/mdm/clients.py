@@ -1,0 +1,201 @@
+"""A client comes, becomes reachable, and goes.
+
+Invariants: who speaks is the identity that signed, never the name in the message: the two are compared each time; what
+was queued for a tablet before it came anew is dropped, for it was wished of an iPad that has been wiped since.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from fleet import audit
+from fleet.access import Principal
+from fleet.db import db, take_turn
+from fleet.devices import enrolment, life
+from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
+from fleet.devices.models import Device, DeviceState, Enrolment, Platform
+from fleet.errors import FleetError
+from fleet.mdm.models import OPEN, Client, Command, CommandState, Identity
+
+
+class IdentityError(FleetError):
+    """The identity may not speak for this client. Data: ``reason``."""
+
+    code = "identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a client says of itself when it comes.
+
+    Args:
+        name: what it calls itself on the wire.
+        serial: of the tablet.
+        model: as the tablet says.
+        channel: which channel it came through.
+        topic: under which it wants to be rung.
+    """
+
+    name: str
+    serial: str
+    model: str
+    channel: str
+    topic: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How a client is rung.
+
+    Args:
+        topic: names us to the push service.
+        token: names the tablet there.
+        magic: what the push has to say.
+        unlock_token: what clears the passcode, sealed; None: the one we have stays.
+        waits_for_set_up: whether it wants to be told that its set-up is over.
+    """
+
+    topic: str
+    token: bytes
+    magic: str
+    unlock_token: bytes | None
+    waits_for_set_up: bool
+
+
+def arrive(thumbprint: str, arrival: Arrival, *, now: datetime) -> Enrolled | Refused:
+    """Take in a client, or say why not. The caller commits in both cases.
+
+    Raises:
+        IdentityError: the certificate is none of ours, or another client's.
+    """
+    take_turn("assignments")
+    identity = db.session.get(Identity, thumbprint, with_for_update=True)
+    if identity is None:
+        raise IdentityError(reason="unknown")
+    if identity.device_id is not None:
+        return _again(identity, arrival, now)
+    request = EnrolmentRequest(
+        code="", ticket_id=identity.ticket_id, serial=arrival.serial, platform=Platform.IPADOS, model=arrival.model,
+        channel=arrival.channel, key_thumbprint=thumbprint, public_key=identity.public_key,
+    )  # fmt: skip
+    outcome = enrolment.enrol(request, now=now)
+    if isinstance(outcome, Enrolled):
+        identity.device_id = outcome.device_id
+        _begin(outcome.device_id, thumbprint, arrival, now)
+    return outcome
+
+
+def _again(identity: Identity, arrival: Arrival, now: datetime) -> Enrolled | Refused:
+    """Take in a client whose certificate is known: its first answer was lost, or its certificate was renewed."""
+    device = db.session.get_one(Device, identity.device_id)
+    client = db.session.get(Client, device.id)
+    if device.serial != arrival.serial.strip().upper() or (client is not None and client.name != arrival.name):
+        raise IdentityError(reason="another tablet's")
+    _follow(identity, device, now)
+    _begin(device.id, identity.thumbprint, arrival, now)
+    return Enrolled(device.id, device.uid, device.state.last_sequence + 1, is_new=False)
+
+
+def _begin(device_id: int, thumbprint: str, arrival: Arrival, now: datetime) -> None:
+    """Forget what was known of the client before: it is a new one, on a tablet that may have been wiped."""
+    drop_all(device_id, now=now)
+    former = db.session.scalars(
+        select(Client).where(Client.name == arrival.name, Client.device_id != device_id)
+    ).first()
+    if former is not None:  # the same machine under another serial: its mainboard was changed
+        db.session.delete(former)
+        db.session.flush()
+    client = db.session.get(Client, device_id) or Client(device_id=device_id)
+    client.name, client.thumbprint, client.topic = arrival.name, thumbprint, arrival.topic
+    client.push_token = client.push_magic = client.push_dead_at = client.unlock_token = None
+    client.reachable_at = client.followed_version = client.last_status = None
+    client.is_set_up = True
+    db.session.add(client)
+    db.session.flush()
+
+
+def _follow(identity: Identity, device: Device, now: datetime) -> None:
+    """Have the open enrolment name this identity, where it named a former one of the same tablet.
+
+    Raises:
+        IdentityError: the tablet's enrolment has ended.
+    """
+    query = select(Enrolment).where(Enrolment.device_id == device.id, Enrolment.ended_at.is_(None))
+    found = db.session.scalars(query.with_for_update()).first()
+    if found is None:
+        raise IdentityError(reason="ended")
+    if found.key_thumbprint == identity.thumbprint:
+        return
+    former = db.session.get(Identity, found.key_thumbprint) if found.key_thumbprint is not None else None
+    if former is not None and former.issued_at > identity.issued_at:
+        raise IdentityError(reason="replaced")
+    found.key_thumbprint, found.public_key = identity.thumbprint, identity.public_key
+    device.state.key_thumbprint = identity.thumbprint
+    db.session.execute(update(Client).where(Client.device_id == device.id).values(thumbprint=identity.thumbprint))
+    audit.record(
+        Principal("device", device.uid), "enrolment.renewed", subject=f"device:{device.id}", now=now,
+        serial=device.serial,
+    )  # fmt: skip
+    db.session.flush()
+
+
+def speaker(thumbprint: str, name: str, *, now: datetime) -> Client:
+    """Return the client that a message is from.
+
+    Args:
+        thumbprint: of the identity that signed.
+        name: what the message says of its sender.
+        now: the instant.
+
+    Raises:
+        IdentityError: the identity is none of ours, of another client, or its enrolment has ended.
+    """
+    query = (
+        select(Client, DeviceState.key_thumbprint)
+        .join(DeviceState, DeviceState.device_id == Client.device_id)
+        .where(Client.name == name)
+    )
+    row = db.session.execute(query).first()
+    if row is None:
+        raise IdentityError(reason="unknown")
+    client, counts = row
+    if counts == thumbprint:
+        return client
+    identity = db.session.get(Identity, thumbprint)
+    if identity is None or identity.device_id != client.device_id:
+        raise IdentityError(reason="another tablet's")
+    # A renewed certificate is used at once, often without a word before.
+    take_turn("assignments")
+    _follow(identity, client.device, now)
+    return client
+
+
+def reach(client: Client, address: Address, *, now: datetime) -> bool:
+    """Note how a client is rung; returns whether its enrolment is complete only now."""
+    is_first = client.reachable_at is None
+    client.topic, client.push_token, client.push_magic = address.topic, address.token, address.magic
+    client.push_dead_at = None
+    client.unlock_token = address.unlock_token or client.unlock_token
+    client.reachable_at = client.reachable_at or now
+    client.is_set_up = not address.waits_for_set_up
+    db.session.flush()
+    return is_first
+
+
+def leave(client: Client, *, now: datetime) -> None:
+    """Let a client go that says it was removed: its enrolment ends, and what was queued for it is dropped."""
+    take_turn("assignments")
+    device = db.session.get_one(Device, client.device_id, with_for_update=True)
+    life.removed(device, now=now)
+    drop_all(device.id, now=now)
+    client.push_token = client.push_magic = client.reachable_at = None
+    db.session.flush()
+
+
+def drop_all(device_id: int, *, now: datetime) -> None:
+    """Drop what waits for a tablet; one statement."""
+    dropping = update(Command).where(Command.device_id == device_id, Command.state.in_(OPEN))
+    db.session.execute(
+        dropping.values(state=CommandState.DROPPED, ended_at=now).execution_options(synchronize_session=False)
+    )

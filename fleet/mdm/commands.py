@@ -1,0 +1,133 @@
+"""The queue of commands: one at a time to a client, urgent ones first, else in the order they came.
+
+Invariants: "not now" holds a command until the client calls again of its own accord, so that it is not offered over and
+over in one conversation; one that was sent and never answered is sent again at the next call; an answer to a command
+that has ended, or that nobody sent, changes nothing. What a command says is the channel's business.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, select, update
+
+from fleet.db import db
+from fleet.mdm.models import OPEN, Client, Command, CommandState
+from fleet.orders.models import TRAVELLING, Order
+
+URGENT, USUAL, CALM = 0, 5, 9
+_ANSWERS = {
+    "acknowledged": CommandState.DONE,
+    "error": CommandState.FAILED,
+    "malformed": CommandState.FAILED,
+    "not-now": CommandState.HELD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A command to be queued.
+
+    Args:
+        kind: the channel's word.
+        content: what it says; None for nothing.
+        priority: the lowest first.
+        order_uid: the order that it carries out, whose end is its own.
+        replaces: whether it takes the place of those of its kind that wait and carry out no order.
+    """
+
+    kind: str
+    content: Mapping[str, Any] | None = None
+    priority: int = USUAL
+    order_uid: str | None = None
+    replaces: bool = False
+
+
+def queue(device_id: int, wanted: Wanted, *, now: datetime) -> Command:
+    """Queue a command for a client."""
+    if wanted.replaces:
+        waiting = (
+            Command.device_id == device_id, Command.kind == wanted.kind, Command.order_uid.is_(None),
+            Command.state.in_((CommandState.QUEUED, CommandState.HELD)),
+        )  # fmt: skip
+        dropping = update(Command).where(*waiting).values(state=CommandState.DROPPED, ended_at=now)
+        db.session.execute(dropping.execution_options(synchronize_session=False))
+    made = Command(
+        uid=str(uuid.uuid4()).upper(), device_id=device_id, kind=wanted.kind,
+        content=dict(wanted.content) if wanted.content is not None else None, order_uid=wanted.order_uid,
+        priority=wanted.priority, state=CommandState.QUEUED, queued_at=now,
+    )  # fmt: skip
+    db.session.add(made)
+    db.session.flush()
+    return made
+
+
+def begin_call(device_id: int) -> None:
+    """Have everything that is open be offered anew: the client calls of its own accord, ready for work."""
+    again = update(Command).where(
+        Command.device_id == device_id, Command.state.in_((CommandState.HELD, CommandState.SENT))
+    )
+    db.session.execute(again.values(state=CommandState.QUEUED).execution_options(synchronize_session=False))
+
+
+def take_next(device_id: int, *, now: datetime) -> Command | None:
+    """Return the next command to be sent, None where there is none; it counts as sent.
+
+    Commands whose order has ended meanwhile are dropped, not sent.
+    """
+    lives = exists().where(Order.uid == Command.order_uid, Order.state.in_(TRAVELLING), Order.expires_at > now)
+    is_queued = and_(Command.device_id == device_id, Command.state == CommandState.QUEUED)
+    dropping = update(Command).where(is_queued, Command.order_uid.is_not(None), ~lives)
+    db.session.execute(
+        dropping.values(state=CommandState.DROPPED, ended_at=now).execution_options(synchronize_session=False)
+    )
+    query = select(Command).where(is_queued).order_by(Command.priority, Command.id).limit(1)
+    found: Command | None = db.session.scalars(
+        query.with_for_update().execution_options(populate_existing=True)
+    ).first()
+    if found is not None:
+        found.state, found.sent_at = CommandState.SENT, now
+        db.session.flush()
+    return found
+
+
+def answer(device_id: int, uid: str, told: str, *, detail: str | None, now: datetime) -> Command | None:
+    """Take a client's word on a command; returns it where that changed something.
+
+    Args:
+        device_id: the client.
+        uid: the command's name.
+        told: ``acknowledged``, ``error``, ``malformed`` or ``not-now``.
+        detail: why, where it failed.
+        now: the instant.
+    """
+    query = select(Command).where(Command.uid == uid, Command.device_id == device_id).with_for_update()
+    found: Command | None = db.session.scalars(query.execution_options(populate_existing=True)).first()
+    if found is None or found.state not in OPEN:
+        return None
+    found.state = _ANSWERS[told]
+    if found.state is not CommandState.HELD:
+        found.ended_at, found.detail = now, (detail or "")[:255] or None
+    db.session.flush()
+    return found
+
+
+def waits(device_id: int) -> bool:
+    """Whether something is open for a client that it will not be offered before it calls again."""
+    query = select(Command.id).where(Command.device_id == device_id, Command.state.in_(OPEN)).limit(1)
+    return db.session.scalar(query) is not None
+
+
+def note_call(client: Client, status: str) -> None:
+    """Note how a client's last message ended."""
+    client.last_status = status
+    db.session.flush()
+
+
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
+    """Remove commands that ended so long ago; returns how many. For a job."""
+    old = select(Command.id).where(Command.ended_at < now - older_than).limit(at_most)
+    query = delete(Command).where(Command.id.in_(old)).execution_options(synchronize_session=False)
+    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]

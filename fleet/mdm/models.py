@@ -1,0 +1,105 @@
+"""Invitations, identities, clients and their commands."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from fleet.db import Base, Document, text_enum
+from fleet.devices.models import Device, Ticket
+
+
+class Invitation(Base):
+    """A right to fetch one enrolment profile and one certificate with it, for minutes.
+
+    It stands for a ticket whose code was told, or for a tablet whose certificate is renewed. Its token is stored
+    hashed.
+    """
+
+    __tablename__ = "mdm_invitation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"), index=True)
+    device_id: Mapped[int | None] = mapped_column(ForeignKey("device.id"), index=True)  # of a renewal
+    serial: Mapped[str | None] = mapped_column(String(64))  # the only tablet it is for, where that is known
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]  # when its certificate was issued
+
+    ticket: Mapped[Ticket | None] = relationship()
+
+
+class Identity(Base):
+    """A certificate that we issued, by the SHA-256 of its DER; ``device_id`` from the first message signed with it."""
+
+    __tablename__ = "mdm_identity"
+
+    thumbprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    invitation_id: Mapped[int | None] = mapped_column(ForeignKey("mdm_invitation.id", ondelete="SET NULL"), index=True)
+    ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))
+    device_id: Mapped[int | None] = mapped_column(ForeignKey("device.id"), index=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)  # DER SubjectPublicKeyInfo
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class Client(Base):
+    """The maker's client on a tablet: what it calls itself, how it is rung, and how far it has followed us.
+
+    Secrets are sealed (``crypto.seal``). ``followed_version`` is the configuration's version for which commands were
+    last made.
+    """
+
+    __tablename__ = "mdm_client"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"), primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(255), unique=True)  # on the wire: its UDID or enrolment id
+    thumbprint: Mapped[str] = mapped_column(String(64))
+    topic: Mapped[str | None] = mapped_column(String(255))
+    push_token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    push_magic: Mapped[str | None] = mapped_column(String(255))
+    push_dead_at: Mapped[datetime | None]
+    unlock_token: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed
+    reachable_at: Mapped[datetime | None]  # since when it can be rung: its enrolment is complete
+    is_set_up: Mapped[bool] = mapped_column(default=True)  # False while it waits to be told that set-up is over
+    followed_version: Mapped[int | None]
+    last_status: Mapped[str | None] = mapped_column(String(24))
+
+    device: Mapped[Device] = relationship()
+
+
+class CommandState(enum.StrEnum):
+    """Where a command is: ``HELD`` was answered "not now" and waits for the tablet's next call."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    HELD = "held"
+    DONE = "done"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+OPEN = (CommandState.QUEUED, CommandState.SENT, CommandState.HELD)
+
+
+class Command(Base):
+    """One command to a client; ``uid`` names it on the wire. What ``kind`` and ``content`` mean is the channel's."""
+
+    __tablename__ = "mdm_command"
+    __table_args__ = (Index("ix_mdm_command_open", "device_id", "state", "priority", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(String(36), unique=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    kind: Mapped[str] = mapped_column(String(40))
+    content: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    order_uid: Mapped[str | None] = mapped_column(String(32), index=True)  # of the wish it carries out
+    priority: Mapped[int]  # the lowest first
+    state: Mapped[CommandState] = mapped_column(text_enum(CommandState))
+    queued_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
+    detail: Mapped[str | None] = mapped_column(String(255))

@@ -12,8 +12,6 @@ KEYS = (
             "allowScreenShot", "disableScreenshots", native=True),
     allowed("sharing.nearby_allowed", "Deling i nærheten", "Nearby sharing", told("AirDrop og Quick Share mellom nettbrett.", "AirDrop and Quick Share between tablets."),
             "allowAirDrop", "no_sharing_into_profile"),
-    allowed("sharing.airplay_allowed", "Vise skjermen trådløst", "Wireless screen sharing",
-            told("Om andre kan sende bilde til dette nettbrettet.", "Whether others can send their screen to this tablet."), "allowAirPlayIncomingRequests"),
     allowed("messages.allowed", "Meldinger", "Messages", told("Tale- og tekstmeldinger mellom personer.", "Voice and text messages between people."), "allowChat", "no_sms"),
     allowed("video_calls.allowed", "Videosamtaler", "Video calls", told("Nettbrettets egen app for videosamtaler.", "The tablet's own app for video calls."),
             "allowVideoConferencing"),

@@ -31,6 +31,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "calendar.hours-removed": lambda: _("School hours removed"),
     "calendar.hours-set": lambda: _("School hours set"),
     "calendar.imported": lambda: _("Calendar imported"),
+    "calendar.put-back": lambda: _("Days of the calendar put back"),
     "classes.created": lambda: _("Class made"),
     "classes.renamed": lambda: _("Class renamed"),
     "devices.approve": lambda: _("Tablet approved"),

@@ -208,6 +208,12 @@ def _faults(error: FleetError) -> dict[str, str]:
             if isinstance(error, ConflictError)
             else _("Write the school's name.")
         },
+        "profile": {
+            "": _(
+                "“%(title)s” is a draft that somebody has written. Publish or discard it first.",
+                title=data.get("title", ""),
+            )
+        },
         "class": {"classes": _("“%(title)s” cannot be a class's name here.", title=data.get("name", ""))},
     }
     return known.get(str(data.get("kind")), {"": _("That is not possible now. Load the page again and look.")})

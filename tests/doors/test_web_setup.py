@@ -7,13 +7,14 @@ from flask import Flask
 
 from fleet import clock
 from fleet.access import Principal, Role
-from fleet.assignments import assigning
+from fleet.assignments import assigning, publishing
 from fleet.db import db, transaction
 from fleet.devices import enrolment
 from fleet.devices.enrolment import Enrolled
 from fleet.schools import first_run
 from fleet.schools import queries as schools
 from fleet.schools.first_run import Step
+from profiles.profile import Profile
 from tests import factories, visiting
 from tests.enrolling import request
 from tests.visiting import PASSWORD, Visitor
@@ -96,6 +97,31 @@ def test_what_is_wrong_is_said_at_its_field_and_nothing_typed_is_lost(app: Flask
     page = first.post("/setup/schools", page="/setup", school="prøveskolen", classes="8A")
     assert page.status_code == 400
     assert "Det finnes alt en skole med dette navnet." in page.text
+
+
+def given_everywhere(app: Flask) -> list[tuple[str, int]]:
+    with app.app_context():
+        listed = assigning.listed(by=CLI, now=clock.now())
+        return [(one.profile_version.profile.name, one.profile_version.number) for one in listed]
+
+
+def test_ready_made_profile_that_was_taken_in_as_a_draft_is_published(app: Flask, first: Visitor) -> None:
+    first.sign_in("forste")
+    assert first.post("/profiles/_ready-made", page="/setup", ready="kommune-grunn").status_code == 303
+    assert first.post("/setup/profile", page="/setup").status_code == 303
+    assert given_everywhere(app) == [("kommune-grunn", 1)]
+
+
+def test_draft_that_somebody_has_written_is_not_published_behind_the_back(app: Flask, first: Visitor) -> None:
+    with app.app_context(), transaction():
+        publishing.save_draft(Profile("kommune-grunn", "Vårt grunnoppsett", {}), by=CLI, now=clock.now())
+    first.sign_in("forste")
+    refused = first.post("/setup/profile", page="/setup")
+    assert refused.status_code == 400
+    assert "«Vårt grunnoppsett» er et utkast som noen har skrevet." in refused.text
+    with app.app_context():
+        assert [(row["name"], row["published"]) for row in publishing.listed()] == [("kommune-grunn", None)]
+    assert given_everywhere(app) == []
 
 
 def test_one_who_ended_it_early_is_not_asked_again(app: Flask, first: Visitor) -> None:

@@ -8,7 +8,7 @@ from flask import Flask
 from fleet import clock
 from fleet.access import Principal, Role
 from fleet.assignments import assigning, publishing
-from fleet.db import db, transaction
+from fleet.db import db, reading, transaction
 from fleet.devices import enrolment
 from fleet.devices.enrolment import Enrolled
 from fleet.schools import first_run
@@ -17,6 +17,7 @@ from fleet.schools.first_run import Step
 from profiles.profile import Profile
 from tests import factories, visiting
 from tests.enrolling import request
+from tests.races import together
 from tests.visiting import PASSWORD, Visitor
 
 CLI = Principal.command_line()
@@ -140,14 +141,24 @@ def test_resuming_opens_the_first_run_again_and_an_unknown_word_is_no_step(app: 
         first_run.end(by=CLI, now=clock.now())
         first_run.skip(Step.CALENDAR, by=CLI)
     assert first_run.is_over()
-    with transaction():
-        first_run.resume(Step.CALENDAR, by=CLI)
+    for _ in range(2):
+        with transaction():
+            first_run.resume(Step.CALENDAR, by=CLI, now=clock.now())
     assert (first_run.is_over(), first_run.skipped()) == (False, frozenset())
+    assert [one.action for one in factories.audited()] == ["setup.resumed", "setup.ended"]
     owner = schools.municipality()
     assert owner is not None
     owner.setup_skipped = ["calendar", "of-a-later-version"]
     db.session.flush()
     assert first_run.skipped() == {Step.CALENDAR}
+
+
+def test_steps_that_many_put_aside_at_once_are_all_aside(own_app: Flask) -> None:
+    with own_app.app_context(), transaction():
+        schools.ensure_municipality("Prøvekommunen")
+    assert together(own_app, [lambda step=step: first_run.skip(step, by=CLI) for step in Step]) == [None] * len(Step)  # type: ignore[misc]
+    with own_app.app_context(), reading():
+        assert first_run.skipped() == set(Step)
 
 
 def test_page_asks_the_database_a_bounded_number_of_times(app: Flask, first: Visitor, statements: list[str]) -> None:

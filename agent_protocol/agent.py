@@ -16,7 +16,7 @@ import msgspec
 from agent_protocol import clock
 from agent_protocol.client import BusyError
 from agent_protocol.errors import Code, UntrustedError
-from agent_protocol.linux import LinuxTablet
+from agent_protocol.linux import LinuxTablet, machine_serial
 from agent_protocol.session import RefusedError, Session
 from agent_protocol.signing import match_code, thumbprint
 from agent_protocol.states import AgentState
@@ -152,7 +152,9 @@ class Agent:
                 _log.warning("server away, trying again: %s", error)
                 self._stopping.wait(error.seconds if isinstance(error, BusyError) else _ENROL_RETRY_S)
             else:
-                _log.info("enrolled %s as %s", self._serial, self._session.memory.device_id)
+                is_asked_about = self._session.awaits_approval
+                told = "%s waits for approval as %s" if is_asked_about else "enrolled %s as %s"
+                _log.info(told, self._serial, self._session.memory.device_id)
                 _log.info("match code %s: school IT may ask for it", self._session.match_code)
                 return
 
@@ -193,7 +195,7 @@ class Agent:
 def _run(store: DirectoryStore, given: argparse.Namespace, *, may_start_over: bool = True) -> None:
     server, code = parse_qr(given.qr) if given.qr else (given.server, given.code)
     server = _server(store, server)
-    tablet = LinuxTablet(store.folder, serial=given.serial)
+    tablet = LinuxTablet(store.folder, serial=given.serial or store.load().serial)
     if code is not None and store.load().state is AgentState.REFUSED:
         store.start_over()  # a key that was refused is never taken in again
     session = Session(authority_of(server), store, tablet)
@@ -225,7 +227,7 @@ def _status(store: DirectoryStore, given: argparse.Namespace) -> None:
     lines = {"state": memory.state.value, "tablet": memory.device_id, "profile": memory.applied}
     if memory.state is not AgentState.NEW or memory.ticket is not None:
         lines["match code"] = match_code(thumbprint(store.key().public_key()))
-    lines["serial"] = LinuxTablet(store.folder, serial=given.serial).identity().serial
+    lines["serial"] = memory.serial or given.serial or machine_serial()
     for name, value in lines.items():
         print(f"{name:10} {value or '-'}")  # noqa: T201 (what was asked for)
 

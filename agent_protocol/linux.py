@@ -23,7 +23,7 @@ AREAS = frozenset(
     {
         "apps", "web", "wifi", "home_screen", "wallpaper", "lock_screen", "kiosk", "display", "sound", "passcode",
         "os_update", "os", "bluetooth", "usb", "camera", "screenshots", "proxy", "language",
-        "time_zone", "printing",
+        "time_zone", "printing", "accounts", "storage",
     }
 )  # fmt: skip
 # Orders that are shown, each with the field that says what, and the file that it is put into.
@@ -49,6 +49,11 @@ def _first_line(paths: Sequence[Path]) -> str | None:
         if text and text.lower() not in {"none", "default string", "to be filled by o.e.m.", "not specified"}:
             return text.splitlines()[0][:64]
     return None
+
+
+def machine_serial() -> str | None:
+    """Return the serial that the machine tells, None where it tells none."""
+    return _first_line(_SERIALS)
 
 
 def _battery_percent(folder: Path = _POWER) -> int | None:
@@ -88,7 +93,7 @@ class LinuxTablet:
     """
 
     def __init__(self, folder: Path, *, serial: str | None = None) -> None:
-        found = serial or _first_line(_SERIALS)
+        found = serial or machine_serial()
         if found is None:
             raise ValueError("the machine does not tell its serial; give it with --serial")
         self._serial = found

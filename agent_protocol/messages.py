@@ -150,14 +150,15 @@ class EnrolmentRequest(Struct, frozen=True):
     agent_version: Short
 
 
-class EnrolmentAnswer(Struct, frozen=True):
-    """The tablet is taken in."""
+class EnrolmentAnswer(Struct, frozen=True, omit_defaults=True):
+    """The tablet is taken in; where ``awaits_approval``, with an empty profile until a person approves it."""
 
     device_id: Short
     root: Envelope
     next_sequence: Count
     next_poll_s: Count
     server_time: Instant
+    awaits_approval: bool = False
 
 
 class NonceAnswer(Struct, frozen=True):

@@ -76,9 +76,10 @@ class Session:
 
     Attributes:
         waits: whether polls are sent by who drives the session, as :meth:`waiting` says, and not by :meth:`step`.
+        awaits_approval: whether the tablet, when it was taken in, waited for a person's approval.
     """
 
-    waits = False
+    waits = awaits_approval = False
 
     def __init__(self, authority: str, store: Store, device: Device, *, dice: random.Random | None = None) -> None:
         self._store = store
@@ -173,7 +174,8 @@ class Session:
         except UntrustedError as error:
             raise RefusedError("untrusted-root", error.reason) from None
         self.memory.state = AgentState.ENROLLED
-        self.memory.device_id = answer.device_id
+        self.memory.device_id, self.memory.serial = answer.device_id, identity.serial
+        self.awaits_approval = answer.awaits_approval
         self.memory.ticket = None
         self._following.start_over(root)
         self._client.start_from(answer.next_sequence)

@@ -30,6 +30,7 @@ class Memory(msgspec.Struct):
     state: AgentState = AgentState.NEW
     ticket: str | None = None
     device_id: str | None = None
+    serial: str | None = None  # as it was taken in with
     root: Envelope | None = None
     config: Envelope | None = None
     etag: str | None = None
@@ -159,8 +160,8 @@ class DirectoryStore:
         old = self.load()
         self.save(
             Memory(
-                sequence_limit=old.sequence_limit, applied=old.applied, applied_since=old.applied_since,
-                failures=old.failures, clock_offset_s=old.clock_offset_s,
+                serial=old.serial, sequence_limit=old.sequence_limit, applied=old.applied,
+                applied_since=old.applied_since, failures=old.failures, clock_offset_s=old.clock_offset_s,
             )
         )  # fmt: skip
 

@@ -70,6 +70,8 @@ class Problem:
         code: stable name of the kind of fault.
         found: what stands there, shortened; None where it must not be shown.
         expected: what should have stood there.
+        about: what the line is about, where that may be shown and the line alone does not tell: a class's title.
+        other: name of the file, or number of the line, that the fault is about too.
     """
 
     file: str
@@ -78,6 +80,8 @@ class Problem:
     code: str
     found: str | None
     expected: str
+    about: str | None = None
+    other: str | None = None
 
 
 class InvalidFileError(InvalidError):

@@ -8,6 +8,7 @@ from profiles.kinds import FLAG, Kind
 from profiles.rules import OFF_WINS, Rule
 
 NATIVE, APPLE, HEADWIND = "native", "apple", "headwind"
+REPORT = "report"  # the source of a setting that no tablet enforces: the server judges what it reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Key:
     def channels(self) -> tuple[str, ...]:
         """The channels that can enforce it."""
         return tuple(sorted(self.sources))
+
+    def is_for(self, channel: str) -> bool:
+        """Whether the setting says anything to tablets of a channel: it is enforced there, or judged by the server."""
+        return channel in self.sources or REPORT in self.sources.values()
 
 
 def told(nb: str, en: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The vocabulary's settings for apps, the web, networks and what a tablet looks like."""
 
-from profiles.key import Key, allowed, sources, told
+from profiles.key import REPORT, Key, allowed, sources, told
 from profiles.kinds import APP, APPS, FLAG, HOST, HOSTS, TIME, Choice, Items, Record, Records, Text, Whole
 from profiles.rules import FARTHEST, HIGHEST, INTERSECTION, LOWEST, NEAREST, ON_WINS, UNION, ByName, last_of
 
@@ -164,6 +164,6 @@ KEYS = (
     Key(
         "storage.keep_free_percent", Whole("percent", 1, 50), HIGHEST, 10, {"nb": "Ledig lagring", "en": "Free storage"},
         told("Nettbrett med mindre ledig lagring meldes som nesten fulle. Håndheves av serveren, ikke av nettbrettet.", "Tablets with less free storage are reported as nearly full. Enforced by the server, not by the tablet."),
-        sources("report", "report", "report"),
+        sources(REPORT, REPORT, REPORT),
     ),
 )  # fmt: skip

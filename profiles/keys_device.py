@@ -1,6 +1,6 @@
 """The vocabulary's settings for what a tablet and its operating system may do."""
 
-from profiles.key import Key, allowed, sources, told
+from profiles.key import REPORT, Key, allowed, sources, told
 from profiles.kinds import FLAG, TIME, VERSION, Choice, Record, Whole
 from profiles.rules import HIGHEST, LOWEST, NEAREST, NEWEST, OFF_WINS, ON_WINS, last_of
 
@@ -12,8 +12,6 @@ KEYS = (
             "allowScreenShot", "disableScreenshots", native=True),
     allowed("sharing.nearby_allowed", "Deling i nærheten", "Nearby sharing", told("AirDrop og Quick Share mellom nettbrett.", "AirDrop and Quick Share between tablets."),
             "allowAirDrop", "no_sharing_into_profile"),
-    allowed("sharing.airplay_allowed", "Vise skjermen trådløst", "Wireless screen sharing",
-            told("Om andre kan sende bilde til dette nettbrettet.", "Whether others can send their screen to this tablet."), "allowAirPlayIncomingRequests"),
     allowed("messages.allowed", "Meldinger", "Messages", told("Tale- og tekstmeldinger mellom personer.", "Voice and text messages between people."), "allowChat", "no_sms"),
     allowed("video_calls.allowed", "Videosamtaler", "Video calls", told("Nettbrettets egen app for videosamtaler.", "The tablet's own app for video calls."),
             "allowVideoConferencing"),
@@ -79,7 +77,14 @@ KEYS = (
     allowed("passcode.biometry_allowed", "Fingeravtrykk og ansikt", "Fingerprint and face",
             told("Om nettbrettet kan låses opp slik.", "Whether the tablet can be unlocked that way."), "allowFingerprintForUnlock", "no_biometry"),
     Key("os.minimum_version", VERSION, NEWEST, None, {"nb": "Eldste tillatte system", "en": "Oldest allowed system"},
-        told("Nettbrett med eldre system meldes.", "Tablets with an older system are reported."), sources("report", "report", "report")),
+        told("Nettbrett med eldre system meldes, hva slags system det enn er.", "Tablets with an older system are reported, whatever kind of system it is."),
+        sources(REPORT, REPORT, REPORT)),
+    Key("os.minimum_ipados", VERSION, NEWEST, None, {"nb": "Eldste tillatte iPadOS", "en": "Oldest allowed iPadOS"},
+        told("iPader med eldre system meldes; andre nettbrett berøres ikke.", "iPads with an older system are reported; other tablets are left alone."),
+        sources(REPORT, None, None)),
+    Key("os.minimum_android", VERSION, NEWEST, None, {"nb": "Eldste tillatte Android", "en": "Oldest allowed Android"},
+        told("Android-nettbrett med eldre system meldes; andre nettbrett berøres ikke.", "Android tablets with an older system are reported; other tablets are left alone."),
+        sources(None, REPORT, None)),
     Key("os_update.window", Record({"from": TIME, "until": TIME}, ("from", "until")), NEAREST, None,
         {"nb": "Når systemet oppdateres", "en": "When the system is updated"}, told("Klokkeslett på nettbrettet.", "Times of day on the tablet."),
         sources(None, "systemUpdateFrom/To", "os_update.json")),

@@ -48,9 +48,15 @@ class ProfileVersion(Base):
     created_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
     published_by: Mapped[str | None] = mapped_column(String(80))  # as Principal.name tells
+    title: Mapped[str | None] = mapped_column(String(120))  # what the profile is called once it is published
     note: Mapped[str | None] = mapped_column(String(300))  # what changed and why, in the words of who published it
 
     profile: Mapped[Profile] = relationship()
+
+    @property
+    def called(self) -> str:
+        """What the profile is called where this version is shown: a draft has a title of its own until then."""
+        return self.title if self.published_at is None and self.title is not None else self.profile.title
 
 
 class Assignment(Base):

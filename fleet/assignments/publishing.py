@@ -149,16 +149,19 @@ def save_draft(given: library.Profile, *, based_on: str | None = None, by: Princ
         db.session.flush()
     known = versions(profile)
     _require_state(profile, known, based_on)
-    profile.title = given.title
+    if not any(one.published_at for one in known):  # else its title is what people know it by, until it is published
+        profile.title = given.title
     settings = dict(given.settings)
     if known and known[0].published_at is None:
         draft = known[0]
         draft.settings, draft.digest, draft.created_at = settings, digest(settings), now
+        draft.title = given.title
     else:
         number = known[0].number + 1 if known else 1
         draft = ProfileVersion(
-            profile_id=profile.id, number=number, settings=settings, digest=digest(settings), created_at=now
-        )
+            profile_id=profile.id, number=number, settings=settings, digest=digest(settings), title=given.title,
+            created_at=now,
+        )  # fmt: skip
         db.session.add(draft)
     db.session.flush()
     return draft
@@ -172,6 +175,10 @@ def rename(profile: Profile, title: str, *, by: Principal, now: datetime) -> Non
     """
     require(by, Permission.EDIT_PROFILES)
     take_turn("profiles")
+    _rename(profile, title, by, now)
+
+
+def _rename(profile: Profile, title: str, by: Principal, now: datetime) -> None:
     profile.title = title
     audit.record(by, "profiles.renamed", subject=f"profile:{profile.id}", now=now, profile=profile.name)
 
@@ -202,7 +209,7 @@ def discard_draft(profile: Profile, *, based_on: str | None = None, by: Principa
 def publish(
     profile: Profile, *, note: str | None = None, based_on: str | None = None, by: Principal, now: datetime
 ) -> ProfileVersion:
-    """Publish a profile's draft: from now on it never changes.
+    """Publish a profile's draft: from now on it never changes, and the profile is called as it says.
 
     Args:
         profile: whose draft.
@@ -222,10 +229,13 @@ def publish(
     _require_state(profile, known, based_on)
     if not known or known[0].published_at is not None:
         raise ConflictError(kind="profile", name=profile.name, reason="there is no draft to publish")
-    if len(known) > 1 and known[0].digest == known[1].digest:
+    is_renamed = known[0].called != profile.title
+    if len(known) > 1 and known[0].digest == known[1].digest and not is_renamed:
         raise ConflictError(
             kind="profile", name=profile.name, reason=f"the draft says what version {known[1].number} says"
         )
+    if is_renamed:
+        _rename(profile, known[0].called, by, now)
     known[0].published_at, known[0].published_by = now, by.name
     known[0].note = note
     audit.record(

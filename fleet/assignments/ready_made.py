@@ -1,4 +1,8 @@
-"""The ready-made profiles put to use: published where nobody has them yet, one for all and one for each school."""
+"""The ready-made profiles put to use: published where nobody has them yet, one for all and one for each school.
+
+What somebody has written stays as it is. A draft that says just what the ready-made profile says was taken in and not
+published yet, so it is published; another one may not be meant for tablets yet.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,9 +11,11 @@ from fleet.access import Permission, Principal, require
 from fleet.assignments import assigning, publishing
 from fleet.assignments.assigning import Place
 from fleet.db import take_turn
-from fleet.errors import NotFoundError
+from fleet.errors import ConflictError, NotFoundError
 from fleet.schools.models import School
 from profiles import catalogue
+from profiles.digest import digest
+from profiles.profile import Profile
 
 FOR_ALL = "kommune-grunn"
 FOR_SCHOOLS = ("barneskole", "ungdomsskole")
@@ -26,18 +32,34 @@ def use(by_school: Mapping[School, str], *, by: Principal, now: datetime) -> int
     Raises:
         ForbiddenError: ``by`` may not edit profiles, or not assign there.
         NotFoundError: there is no such ready-made profile.
+        ConflictError: a wanted one is a draft that says something else; data has its ``name`` and ``title``.
     """
     require(by, Permission.EDIT_PROFILES)
     take_turn("profiles")
-    known = {one["name"]: one["published"] for one in publishing.listed()}
+    known = {one["name"]: one for one in publishing.listed()}
     ready = catalogue.load()
     for name in by_school.values():
         if name not in FOR_SCHOOLS:
             raise NotFoundError(kind="profile", name=name)
-    fresh = [one for one in ready if one.name not in known]  # what somebody has written stays as it is
-    for one in fresh:
-        publishing.publish(publishing.save_draft(one, by=by, now=now).profile, by=by, now=now)
     wanted = [(FOR_ALL, Place.municipality()), *((name, Place.school(one)) for one, name in by_school.items())]
+    fresh = 0
+    for one in ready:
+        if one.name not in known:
+            profile = publishing.save_draft(one, by=by, now=now).profile
+        elif known[one.name]["published"] is None and _says(one):
+            profile = publishing.find(one.name)
+        else:
+            continue
+        publishing.publish(profile, by=by, now=now)
+        fresh += 1
     for name, place in wanted:
-        assigning.assign(publishing.published(publishing.find(name)), place, by=by, now=now)
-    return len(fresh)
+        profile = publishing.find(name)
+        if publishing.versions(profile)[-1].published_at is None:
+            raise ConflictError(kind="profile", name=name, title=profile.title, reason="it is a draft of somebody's")
+        assigning.assign(publishing.published(profile), place, by=by, now=now)
+    return fresh
+
+
+def _says(one: Profile) -> bool:
+    """Whether the draft of this name says what the ready-made profile says."""
+    return publishing.draft_of(publishing.find(one.name)).digest == digest(one.settings)

@@ -188,7 +188,7 @@ def show(name: str, number: int | None, *, draft: bool, as_toml: bool, as_json: 
         else:
             version = publishing.published(profile) if number is None else publishing.numbered(profile, number)
         is_draft = version.published_at is None
-        title, settings, found = profile.title, version.settings, version.number
+        title, settings, found = version.called, version.settings, version.number
     if as_toml:
         click.echo(library.dump_toml(library.Profile(name, title, settings)), nl=False)
     elif as_json:

@@ -9,7 +9,6 @@ from fleet.access import Principal
 from fleet.cli.output import application, json_option, show_json, show_table
 from fleet.cli.schools_calendar import WEEKDAYS, HoursType
 from fleet.schools import bells, queries
-from fleet.schools.bells import Period
 
 
 @click.command("bells")
@@ -34,10 +33,12 @@ def command(
     with application(writes=bool(spans) or forget):
         school_id = queries.find_school(school).id if school is not None else None
         if spans or forget:
-            days = [WEEKDAYS.index(day) for day in weekdays or WEEKDAYS[:5]]
-            kept = [] if forget else [one for one in bells.periods(school_id) if one.weekday not in days]
-            wanted = [] if forget else [Period(day, *span) for day in days for span in spans]
-            bells.set_periods(school_id, [*kept, *wanted], by=Principal.command_line(), now=clock.now())
+            by, now = Principal.command_line(), clock.now()
+            if forget:
+                bells.set_periods(school_id, [], by=by, now=now)
+            else:
+                days = [WEEKDAYS.index(day) for day in weekdays or WEEKDAYS[:5]]
+                bells.set_days(school_id, days, spans, by=by, now=now)
         found, is_own = bells.told(school_id)
     rows = [
         {

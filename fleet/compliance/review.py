@@ -83,6 +83,7 @@ def _rows() -> Any:
         select(
             Device.id,
             Device.life,
+            Device.platform,
             Enrolment.enrolled_at,
             DeviceState.last_seen_at,
             DeviceState.review_at,
@@ -118,6 +119,7 @@ def _seen(row: Any) -> Seen:
         polls_pending=row.polls_pending,
         storage_free_bytes=row.storage_free_bytes,
         clock_offset_s=row.clock_offset_s,
+        platform=row.platform,
     )
 
 

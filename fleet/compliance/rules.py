@@ -15,6 +15,7 @@ from itertools import zip_longest
 from typing import Any
 
 from fleet.compliance.models import FindingKind
+from fleet.devices.models import Platform
 from profiles.vocabulary import VOCABULARY
 
 CLOCK_WRONG_S = 120
@@ -24,6 +25,7 @@ APPS_GRACE = timedelta(minutes=30)  # since it has the profile: stores and insta
 STORAGE_MARGIN_PERCENT = 2  # so much above the limit until a full storage counts as emptied
 MAX_OF_A_KIND = 50  # a tablet without any of its apps is one problem, not two thousand
 _SETTINGS_NAMED = 20
+_MINIMUM_OF = {Platform.IPADOS: "os.minimum_ipados", Platform.ANDROID: "os.minimum_android"}
 _VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})*")
 
 
@@ -31,10 +33,11 @@ _VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})*")
 class Wanted:
     """What of an effective profile findings are about."""
 
-    minimum_os: str | None = None
+    minimum_os: str | None = None  # of any system
     required: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
     keep_free_percent: int = VOCABULARY["storage.keep_free_percent"].default
+    minimum_by_platform: Mapping[Platform, str] = field(default_factory=dict)
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> "Wanted":
@@ -44,6 +47,7 @@ class Wanted:
             frozenset(settings.get("apps.required") or ()),
             frozenset(settings.get("apps.blocked") or ()),
             settings.get("storage.keep_free_percent") or Wanted().keep_free_percent,
+            {platform: settings[key] for platform, key in _MINIMUM_OF.items() if settings.get(key)},
         )
 
 
@@ -60,6 +64,7 @@ class Seen:
     polls_pending: int = 0
     storage_free_bytes: int | None = None
     clock_offset_s: int | None = None
+    platform: Platform | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -173,9 +178,14 @@ def is_older(found: str, minimum: str) -> bool:
 
 def _os(seen: Seen, wanted: Wanted) -> Found | None:
     told = seen.facts.get("os_version")
-    if wanted.minimum_os is None or not isinstance(told, str) or not is_older(told, wanted.minimum_os):
+    of_platform = wanted.minimum_by_platform.get(seen.platform) if seen.platform is not None else None
+    asked = [one for one in (wanted.minimum_os, of_platform) if one is not None]
+    if not asked or not isinstance(told, str):
         return None
-    return Found(FindingKind.OS_OUTDATED, "", {"found": told[:64], "expected": wanted.minimum_os})
+    newest = max(asked, key=lambda one: version(one) or ())
+    if not is_older(told, newest):
+        return None
+    return Found(FindingKind.OS_OUTDATED, "", {"found": told[:64], "expected": newest})
 
 
 def _storage(seen: Seen, wanted: Wanted, is_open: AbstractSet[Name]) -> Found | None:

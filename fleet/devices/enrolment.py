@@ -122,12 +122,16 @@ class EnrolmentRequest:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """The tablet is taken in; ``is_new`` is False where the same key asked again."""
+    """The tablet is taken in; ``is_new`` is False where the same key asked again.
+
+    Where it ``awaits_approval``, it has nothing until somebody says yes.
+    """
 
     device_id: int
     device_uid: str
     next_sequence: int
     is_new: bool
+    awaits_approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,12 @@ def _known(request: EnrolmentRequest) -> Enrolled | None:
     device = db.session.get_one(Device, known.device_id)
     if device.serial != _serial(request.serial):
         raise SerialNotListedError(reason="the key is another tablet's")
-    return Enrolled(device.id, device.uid, device.state.last_sequence + 1, is_new=False)
+    return _taken_in(device, is_new=False)
+
+
+def _taken_in(device: Device, *, is_new: bool) -> Enrolled:
+    awaits_approval = device.life is DeviceLife.PENDING
+    return Enrolled(device.id, device.uid, device.state.last_sequence + 1, is_new, awaits_approval)
 
 
 def _serial(told: str) -> str:
@@ -282,7 +291,7 @@ def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: dat
     )  # fmt: skip
     db.session.flush()
     changed("device", [device.id], now=now)
-    return Enrolled(device.id, device.uid, state.last_sequence + 1, is_new=True)
+    return _taken_in(device, is_new=True)
 
 
 def _place(device: Device, ticket: Ticket) -> None:

@@ -5,7 +5,7 @@ decision at a time, with those on the calendar.
 """
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 
@@ -16,6 +16,7 @@ from fleet.access import Permission, Principal, require
 from fleet.db import db, take_turn
 from fleet.errors import InvalidError, NotFoundError
 from fleet.schools.calendar_editing import TURN
+from fleet.schools.changes import Change
 from fleet.schools.models import Bell, School
 
 MOST_PER_DAY = 16
@@ -29,6 +30,9 @@ class Period:
     weekday: int
     starts_at: time
     ends_at: time
+
+
+Weeks = Change[int, tuple[Period, ...]]  # of a place's own periods, by weekday
 
 
 def periods(school_id: int | None) -> Sequence[Period]:
@@ -60,8 +64,32 @@ def own_periods(school_id: int | None) -> Sequence[Period]:
     return found if is_own else []
 
 
-def set_periods(school_id: int | None, wanted: Collection[Period], *, by: Principal, now: datetime) -> None:
+def set_days(
+    school_id: int | None, days: Collection[int], spans: Collection[tuple[time, time]], *, by: Principal, now: datetime
+) -> Weeks:
+    """Decide on the periods of some weekdays, all alike; the others ring as they did. Returns what that changed.
+
+    Args:
+        school_id: the school; None means the municipality's.
+        days: the weekdays.
+        spans: when the periods of each begin and end.
+        by: who decides.
+        now: the instant.
+
+    Raises:
+        ForbiddenError, NotFoundError, InvalidError: as :func:`set_periods`.
+    """
+    require(by, Permission.EDIT_CALENDAR, school_id=school_id)
+    take_turn(TURN)
+    kept = [one for one in periods(school_id) if one.weekday not in days]
+    wanted = [Period(day, *span) for day in days for span in spans]
+    return set_periods(school_id, [*kept, *wanted], by=by, now=now)
+
+
+def set_periods(school_id: int | None, wanted: Collection[Period], *, by: Principal, now: datetime) -> Weeks:
     """Decide on all periods of a place's week; with none, a school goes by the municipality's again.
+
+    Returns what that changed.
 
     Args:
         school_id: the school; None means the municipality's, for all schools that have none of their own.
@@ -82,8 +110,9 @@ def set_periods(school_id: int | None, wanted: Collection[Period], *, by: Princi
     ordered = sorted(set(wanted))
     _check(ordered)
     take_turn(TURN)
-    if list(own_periods(school_id)) == ordered:
-        return
+    before = own_periods(school_id)
+    if list(before) == ordered:
+        return Change(_week(before), _week(before))
     where = Bell.school_id.is_(None) if school_id is None else Bell.school_id == school_id
     db.session.execute(delete(Bell).where(where).execution_options(synchronize_session=False))
     db.session.add_all(
@@ -93,6 +122,32 @@ def set_periods(school_id: int | None, wanted: Collection[Period], *, by: Princi
     action = "bells.set" if ordered else "bells.removed"
     audit.record(by, action, subject=subject, now=now, school_id=school_id, count=len(ordered))
     db.session.flush()
+    return Change(_week(before), _week(ordered))
+
+
+def put_back(school_id: int | None, change: Weeks, *, by: Principal, now: datetime) -> int:
+    """Take a decision on periods back; returns on how many weekdays somebody has decided since: they are left alone.
+
+    Where the place's own periods came or went with that decision, all weekdays are left alone where one is: a week of
+    which one day is left would ring on that day only.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit the calendar there.
+        NotFoundError: there is no such school.
+    """
+    require(by, Permission.EDIT_CALENDAR, school_id=school_id)
+    take_turn(TURN)
+    standing = _week(own_periods(school_id))
+    going, left = change.back(standing)
+    if left and not (change.before and change.after):
+        return left + len(going)
+    week = {**standing, **going}
+    set_periods(school_id, [one for of_day in week.values() for one in of_day or ()], by=by, now=now)
+    return left
+
+
+def _week(found: Iterable[Period]) -> dict[int, tuple[Period, ...]]:
+    return {day: tuple(of_day) for day, of_day in itertools.groupby(sorted(found), key=lambda one: one.weekday)}
 
 
 def _check(ordered: Sequence[Period]) -> None:

@@ -4,18 +4,18 @@ Whoever decides for all needs the permission for the whole municipality. Decidin
 leaves no audit line. One decision at a time (turn :data:`TURN`), so that two on the same date are two answers in a row.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, delete, insert, select
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import db, take_turn
+from fleet.db import db, id_set, read_again, take_turn
 from fleet.errors import InvalidError, NotFoundError
 from fleet.schools.calendar import Hours
-from fleet.schools.models import CalendarDay, SchoolHours
+from fleet.schools.changes import Change
+from fleet.schools.models import CalendarDay, School, SchoolHours
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100  # anything else is a slip of the finger
 MAX_TITLE = 120
@@ -79,7 +79,7 @@ def set_day(
     day.is_school_day, day.title = is_school_day, name
     audit.record(
         by, "calendar.day-set", subject=subject(school_id), now=now,
-        school_id=school_id, on=on.isoformat(), is_school_day=is_school_day,
+        school_id=school_id, on=on.isoformat(), is_school_day=is_school_day, title=name,
     )  # fmt: skip
     db.session.flush()
     return day
@@ -99,8 +99,9 @@ def remove_day(on: date, *, school_id: int | None, by: Principal, now: datetime)
         raise NotFoundError(kind="calendar day", name=on.isoformat())
     db.session.delete(day)
     audit.record(
-        by, "calendar.day-removed", subject=subject(school_id), now=now, school_id=school_id, on=on.isoformat()
-    )
+        by, "calendar.day-removed", subject=subject(school_id), now=now, school_id=school_id, on=on.isoformat(),
+        title=day.title,
+    )  # fmt: skip
     db.session.flush()
 
 
@@ -143,47 +144,121 @@ def set_hours(weekday: int, hours: Hours | None, *, school_id: int | None, by: P
 
 def own_hours(school_id: int | None) -> dict[int, Hours]:
     """Return the hours that a place has decided itself, by weekday; one statement."""
-    query = select(SchoolHours).where(_of(SchoolHours.school_id.expression, school_id))
-    return {one.weekday: (one.starts_at, one.ends_at) for one in db.session.scalars(query)}
+    columns = select(SchoolHours.weekday, SchoolHours.starts_at, SchoolHours.ends_at)
+    rows = db.session.execute(columns.where(_of(SchoolHours.school_id.expression, school_id)))
+    return {row.weekday: (row.starts_at, row.ends_at) for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a place has decided on a date; ``title`` None where it has decided nothing."""
+def set_week(
+    wanted: Mapping[int, Hours | None], *, school_id: int | None, by: Principal, now: datetime
+) -> Change[int, Hours]:
+    """Decide on the hours of several weekdays; returns what that changed.
 
-    school_id: int | None
-    on: date
-    is_school_day: bool
-    title: str | None
+    Raises:
+        ForbiddenError, InvalidError: as :func:`set_hours`.
+    """
+    require(by, Permission.EDIT_CALENDAR, school_id=school_id)
+    take_turn(TURN)
+    before = own_hours(school_id)
+    for weekday, hours in wanted.items():
+        set_hours(weekday, hours, school_id=school_id, by=by, now=now)
+    return Change(before, own_hours(school_id))
 
 
-def decisions(places: Collection[tuple[int | None, date]]) -> list[Decision]:
-    """Return what is decided at these places on these dates, nothing included; one statement. For taking it back."""
-    if not places:
-        return []
+def put_week_back(change: Change[int, Hours], *, school_id: int | None, by: Principal, now: datetime) -> int:
+    """Take :func:`set_week` back; returns on how many weekdays somebody has decided since, which are left alone.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit the calendar there.
+    """
+    require(by, Permission.EDIT_CALENDAR, school_id=school_id)
+    take_turn(TURN)
+    going, left = change.back(own_hours(school_id))
+    for weekday, hours in going.items():
+        set_hours(weekday, hours, school_id=school_id, by=by, now=now)
+    return left
+
+
+Place = tuple[int | None, date]  # a school, or None for all; and the date
+Answer = tuple[bool, str]  # whether there is school, and the title
+Days = Change[Place, Answer]
+
+
+def decided(places: Collection[Place]) -> dict[Place, Answer]:
+    """Return what is decided at these places on these dates; one statement."""
+    return {place: (row.is_school_day, row.title) for place, row in _rows(places).items()}
+
+
+def _rows(places: Collection[Place]) -> dict[Place, CalendarDay]:
     dates = [on for _, on in places]
+    if not dates:
+        return {}
     query = select(CalendarDay).where(CalendarDay.on.between(min(dates), max(dates)))
-    known = {(row.school_id, row.on): row for row in db.session.scalars(query)}
-    return [
-        Decision(school_id, on, row.is_school_day, row.title)
-        if (row := known.get((school_id, on))) is not None
-        else Decision(school_id, on, is_school_day=False, title=None)
-        for school_id, on in places
-    ]
-
-
-def put_back(former: Collection[Decision], *, by: Principal, now: datetime) -> None:
-    """Decide again as it was; arguments and refusals are those of :func:`set_day`."""
-    now_decided = {
-        (one.school_id, one.on) for one in decisions([(one.school_id, one.on) for one in former]) if one.title
+    known = {
+        (row.school_id, row.on): row for row in db.session.scalars(query.execution_options(populate_existing=True))
     }
-    for one in former:
-        if one.title is not None:
-            set_day(
-                one.on, school_id=one.school_id, is_school_day=one.is_school_day, title=one.title, by=by, now=now
-            )  # fmt: skip
-        elif (one.school_id, one.on) in now_decided:
-            remove_day(one.on, school_id=one.school_id, by=by, now=now)
+    return {place: known[place] for place in places if place in known}
+
+
+def set_days(
+    dates: Collection[date], answer: Answer | None, *, school_id: int | None, by: Principal, now: datetime
+) -> Days:
+    """Decide on several dates, or (None) take the decisions on them back where there are any; returns what changed.
+
+    Raises:
+        ForbiddenError, InvalidError: as :func:`set_day`.
+    """
+    require(by, Permission.EDIT_CALENDAR, school_id=school_id)
+    take_turn(TURN)
+    places = [(school_id, on) for on in dates]
+    before = decided(places)
+    for on in dates:
+        if answer is not None:
+            set_day(on, school_id=school_id, is_school_day=answer[0], title=answer[1], by=by, now=now)
+        elif (school_id, on) in before:
+            remove_day(on, school_id=school_id, by=by, now=now)
+    return Change(before, decided(places))
+
+
+def put_days_back(change: Days, *, by: Principal, now: datetime) -> int:
+    """Decide on days as it was before a change; a few statements and one line in the audit, however many days.
+
+    Returns:
+        On how many days somebody has decided since, or has a school that is no more; they are left alone.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit the calendar at all the places.
+    """
+    places = {*change.before, *change.after}
+    schools = {school_id for school_id, _ in places}
+    for school_id in schools:
+        require(by, Permission.EDIT_CALENDAR, school_id=school_id)
+    take_turn(TURN)
+    rows = _rows(places)
+    going, left = change.back({place: (row.is_school_day, row.title) for place, row in rows.items()})
+    there = {None, *db.session.scalars(select(School.id))}
+    back = {place: answer for place, answer in going.items() if place[0] in there}
+    if not back:
+        return left + len(going)
+    fresh = [
+        {"school_id": place[0], "on": place[1], "is_school_day": answer[0], "title": answer[1]}
+        for place, answer in back.items()
+        if answer is not None
+    ]
+    gone = id_set(rows[place].id for place in back if place in rows)
+    db.session.execute(delete(CalendarDay).where(CalendarDay.id.in_(gone)).execution_options(synchronize_session=False))
+    read_again(CalendarDay)
+    if fresh:
+        db.session.execute(insert(CalendarDay), fresh)
+    school_id = next(iter(schools)) if len(schools) == 1 else None
+    added = sum(place not in rows for place in back)
+    removed = len(back) - len(fresh)
+    audit.record(
+        by, "calendar.put-back", subject=subject(school_id), now=now,
+        school_id=school_id, added=added, changed=len(back) - added - removed, removed=removed,
+    )  # fmt: skip
+    db.session.flush()
+    return left + len(going) - len(back)
 
 
 def _plain(hours: Hours | None) -> dict[str, str]:

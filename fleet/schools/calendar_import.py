@@ -19,7 +19,19 @@ from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import db, take_turn
 from fleet.errors import InvalidFileError, Problem
-from fleet.schools.calendar_editing import FIRST_YEAR, LAST_YEAR, MAX_TITLE, TURN, is_plausible, subject, title_of
+from fleet.schools.calendar_editing import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    MAX_TITLE,
+    TURN,
+    Answer,
+    Days,
+    Place,
+    is_plausible,
+    subject,
+    title_of,
+)
+from fleet.schools.changes import Change
 from fleet.schools.models import CalendarDay, School
 from fleet.schools.queries import by_name
 from fleet.schools.roster.package import Problems, Table, read_table
@@ -39,9 +51,6 @@ _ANSWERS = {"ja": True, "yes": True, "true": True, "1": True, "nei": False, "no"
 _FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y")
 _DATES = "a date such as 2026-10-05 or 05.10.2026"
 
-_Place = tuple[int | None, date]
-_Value = tuple[bool, str]
-
 
 @dataclass(slots=True)
 class DayPlan:
@@ -50,6 +59,14 @@ class DayPlan:
     added: list[dict[str, Any]] = field(default_factory=list)
     changed: list[dict[str, Any]] = field(default_factory=list)
     unchanged: int = 0
+    former: dict[Place, Answer] = field(default_factory=dict)  # of what is changed
+
+    def change(self) -> Days:
+        """Return what the file changes as what takes it back."""
+        rows = (*self.added, *self.changed)
+        return Change(
+            self.former, {(row["school_id"], row["on"]): (row["is_school_day"], row["title"]) for row in rows}
+        )
 
     def places(self) -> list[tuple[int | None, date]]:
         """Return where and when something changes."""
@@ -66,7 +83,7 @@ class _Reader:
     def __init__(self, file: str, school_id: int | None) -> None:
         self.file = file
         self.problems = Problems()
-        self.days: dict[_Place, _Value] = {}
+        self.days: dict[Place, Answer] = {}
         self._school_id = school_id
         living = db.session.scalars(select(School).where(School.ended_at.is_(None))).all()
         self._schools = by_name((name, one.id) for one in living for name in (one.name, one.source_id))
@@ -94,7 +111,7 @@ class _Reader:
             for number in range((last - first).days + 1):
                 self._add(line, (school_id, first + timedelta(days=number)), (_ANSWERS[answer], title))
 
-    def _add(self, line: int, place: _Place, value: _Value) -> None:
+    def _add(self, line: int, place: Place, value: Answer) -> None:
         if place in self.days:
             self.fault(line, "from", "duplicate-day", place[1].isoformat(), "each date once for a school")
         self.days[place] = value
@@ -192,7 +209,7 @@ def propose_days(path: Path, *, school_id: int | None, by: Principal) -> DayPlan
     return _compare(reader.days)
 
 
-def _compare(days: Mapping[_Place, _Value]) -> DayPlan:
+def _compare(days: Mapping[Place, Answer]) -> DayPlan:
     dates = [on for _, on in days]
     query = select(CalendarDay).where(CalendarDay.on.between(min(dates), max(dates)))
     known = {(row.school_id, row.on): row for row in db.session.scalars(query)}
@@ -206,6 +223,7 @@ def _compare(days: Mapping[_Place, _Value]) -> DayPlan:
             plan.unchanged += 1
         else:
             plan.changed.append({"id": row.id, "school_id": school_id, "on": on, **values})
+            plan.former[school_id, on] = row.is_school_day, row.title
     return plan
 
 

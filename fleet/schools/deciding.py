@@ -80,8 +80,10 @@ def network_faults(ranges: Sequence[str]) -> list[tuple[int, InvalidError]]:
     return found
 
 
-def set_networks(school: School, ranges: Sequence[str] | None, *, by: Principal, now: datetime) -> None:
+def set_networks(school: School, ranges: Sequence[str] | None, *, by: Principal, now: datetime) -> list[str] | None:
     """Decide which address ranges are a school's networks; a tablet that asks from elsewhere is not at school.
+
+    Returns what they were.
 
     Args:
         school: the school.
@@ -98,14 +100,30 @@ def set_networks(school: School, ranges: Sequence[str] | None, *, by: Principal,
     if networks is not None and not 1 <= len(networks) <= MAX_NETWORKS:
         raise InvalidError(kind="networks", found=len(networks), expected=f"1 to {MAX_NETWORKS} ranges, or none at all")
     school = _hold(school)
-    if school.networks == networks:
-        return
-    school.networks = networks
-    _record(by, "schools.networks-set", school, now, ranges=networks)
+    before = school.networks
+    if before != networks:
+        school.networks = networks
+        _record(by, "schools.networks-set", school, now, ranges=networks)
+    return before
 
 
-def set_longest_lesson(school: School, minutes: int, *, by: Principal, now: datetime) -> None:
-    """Decide how long a lesson of a school may be at most.
+def put_networks_back(
+    school: School, before: Sequence[str] | None, after: Sequence[str] | None, *, by: Principal, now: datetime
+) -> bool:
+    """Make a school's networks what they were, unless somebody has decided since; returns whether they are.
+
+    Raises:
+        ForbiddenError: ``by`` may not decide for the school.
+    """
+    require(by, Permission.EDIT_SCHOOL, school_id=school.id)
+    if _hold(school).networks not in (before, after):
+        return False
+    set_networks(school, before, by=by, now=now)
+    return True
+
+
+def set_longest_lesson(school: School, minutes: int, *, by: Principal, now: datetime) -> int:
+    """Decide how long a lesson of a school may be at most; returns how long it might be.
 
     Raises:
         ForbiddenError: ``by`` may not decide for the school.
@@ -116,10 +134,24 @@ def set_longest_lesson(school: School, minutes: int, *, by: Principal, now: date
         expected = f"{SHORTEST_LESSON_MIN} to {LONGEST_LESSON_MIN} minutes"
         raise InvalidError(kind="longest lesson", found=minutes, expected=expected)
     school = _hold(school)
-    if school.longest_lesson_min == minutes:
-        return
-    school.longest_lesson_min = minutes
-    _record(by, "schools.longest-lesson-set", school, now, minutes=minutes)
+    before = school.longest_lesson_min
+    if before != minutes:
+        school.longest_lesson_min = minutes
+        _record(by, "schools.longest-lesson-set", school, now, minutes=minutes)
+    return before
+
+
+def put_longest_lesson_back(school: School, before: int, after: int, *, by: Principal, now: datetime) -> bool:
+    """Let lessons be as long as they might, unless somebody has decided since; returns whether they may.
+
+    Raises:
+        ForbiddenError: ``by`` may not decide for the school.
+    """
+    require(by, Permission.EDIT_SCHOOL, school_id=school.id)
+    if _hold(school).longest_lesson_min not in {before, after}:
+        return False
+    set_longest_lesson(school, before, by=by, now=now)
+    return True
 
 
 def _network(told: str) -> IPv4Network | IPv6Network:

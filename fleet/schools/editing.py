@@ -6,7 +6,7 @@ source id, so that no import touches it. Names are one line and, among the livin
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
@@ -115,12 +115,8 @@ def _free_title(school_id: int, told: str, *, but: int | None = None) -> str:
     title = _name(told)
     if title is None:
         raise InvalidError(kind="class", reason="name", expected=f"1 to {MAX_NAME} characters")
-    query = select(SchoolClass.id).where(
-        SchoolClass.school_id == school_id,
-        SchoolClass.ended_at.is_(None),
-        func.lower(SchoolClass.title) == title.lower(),
-        SchoolClass.id != (but or 0),
-    )
-    if db.session.scalar(query.limit(1)) is not None:
+    of_school = SchoolClass.school_id == school_id, SchoolClass.ended_at.is_(None)
+    living = db.session.execute(select(SchoolClass.id, SchoolClass.title).where(*of_school))
+    if any(row.title.casefold() == title.casefold() and row.id != but for row in living):
         raise ConflictError(kind="class", name=title, reason="the title is taken")
     return title

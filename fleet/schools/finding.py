@@ -4,14 +4,15 @@ Each a fixed number of statements; only what the one who asks may see.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, contains_eager
 
 from fleet.access import Permission, Principal
-from fleet.db import db
+from fleet.db import db, id_set
 from fleet.errors import NotFoundError
 from fleet.schools.models import ClassKind, Membership, MembershipRole, Person, PersonKind, School, SchoolClass
 from fleet.schools.queries import holding
@@ -92,25 +93,42 @@ def basic_classes(by: Principal, permission: Permission, *, school_id: int | Non
     return db.session.scalars(query).all()
 
 
-def classes_called(told: str, *, by: Principal, limit: int) -> Sequence[SchoolClass]:
-    """Return the classes in whose title or school's name every word stands, one of them in the title; one statement."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Some of the rows that were found, from a place on, and how many there are in all."""
+
+    rows: Sequence[Any]
+    count: int
+
+
+def _found(query: Select[Any], limit: int, offset: int) -> Found:
+    """Read some rows; only where they are not all does it take a second statement to count them."""
+    rows = db.session.scalars(query.limit(limit).offset(offset)).all()
+    if len(rows) < limit and (rows or not offset):
+        return Found(rows, offset + len(rows))
+    counted = select(func.count()).select_from(query.order_by(None).subquery())
+    return Found(rows, db.session.scalar(counted) or 0)
+
+
+def classes_called(told: str, *, by: Principal, limit: int, offset: int = 0) -> Found:
+    """Return the classes in whose title or school's name every word stands, one in the title; 1-2 statements."""
     typed = words(told)
     found = (or_(has(SchoolClass.title, word), has(School.name, word)) for word in typed)
     in_title = or_(*(has(SchoolClass.title, word) for word in typed))
-    return db.session.scalars(_classes(by).where(and_(*found), in_title).limit(limit)).all()
+    return _found(_classes(by).where(and_(*found), in_title), limit, offset)
 
 
-def schools_called(told: str, *, by: Principal, limit: int) -> Sequence[School]:
-    """Return the schools in whose name every word stands; one statement."""
+def schools_called(told: str, *, by: Principal, limit: int, offset: int = 0) -> Found:
+    """Return the schools in whose name every word stands; at most two statements."""
     visible = by.school_ids(Permission.SEE_SCHOOL)
     query = select(School).where(School.ended_at.is_(None), *(has(School.name, word) for word in words(told)))
     if visible is not None:
         query = query.where(School.id.in_(visible))
-    return db.session.scalars(query.order_by(School.name).limit(limit)).all()
+    return _found(query.order_by(School.name), limit, offset)
 
 
-def pupils_called(told: str, *, by: Principal, limit: int) -> Sequence[Person]:
-    """Return the pupils in whose name or user name every word stands, by name; one statement.
+def pupils_called(told: str, *, by: Principal, limit: int, offset: int = 0) -> Found:
+    """Return the pupils in whose name or user name every word stands, by name; at most two statements.
 
     A teacher finds the pupils of the own classes only.
     """
@@ -122,7 +140,23 @@ def pupils_called(told: str, *, by: Principal, limit: int) -> Sequence[Person]:
             Membership.class_id.in_(by.own_class_ids), Membership.role == MembershipRole.PUPIL, *holding(by.today)
         )
         query = query.where(or_(Person.school_id.in_(visible), Person.id.in_(own)))
-    return db.session.scalars(query.order_by(Person.family_name, Person.given_name, Person.id).limit(limit)).all()
+    return _found(query.order_by(Person.family_name, Person.given_name, Person.id), limit, offset)
+
+
+def classes_of_pupils(person_ids: Collection[int], *, by: Principal) -> dict[int, SchoolClass]:
+    """Return a class of each of these pupils that ``by`` may see, the basic one first, by person; one statement."""
+    if not person_ids:
+        return {}
+    query = _classes(by).join(Membership, Membership.class_id == SchoolClass.id).add_columns(Membership.person_id)
+    query = query.where(
+        Membership.person_id.in_(id_set(person_ids)), Membership.role == MembershipRole.PUPIL, *holding(by.today)
+    )
+    found: dict[int, SchoolClass] = {}
+    for school_class, person_id in db.session.execute(query):
+        known = found.setdefault(person_id, school_class)
+        if known.kind is not ClassKind.BASIC and school_class.kind is ClassKind.BASIC:
+            found[person_id] = school_class
+    return found
 
 
 def pupil(person_id: int, *, by: Principal) -> Person:

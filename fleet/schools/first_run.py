@@ -8,7 +8,7 @@ from datetime import datetime
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import db
+from fleet.db import db, take_turn
 from fleet.schools.models import Municipality
 from fleet.schools.queries import ensure_municipality, municipality
 
@@ -43,24 +43,21 @@ def skip(step: Step, *, by: Principal) -> None:
     Raises:
         ForbiddenError: ``by`` may not edit the municipality.
     """
-    _keep(skipped() | {step}, by)
+    owner = _hold(by)
+    _keep(owner, skipped() | {step})
 
 
-def resume(step: Step, *, by: Principal) -> None:
+def resume(step: Step, *, by: Principal, now: datetime) -> None:
     """Take a step up again, and the first run with it.
 
     Raises:
         ForbiddenError: ``by`` may not edit the municipality.
     """
-    _keep(skipped() - {step}, by).setup_ended_at = None
-
-
-def _keep(steps: frozenset[Step], by: Principal) -> Municipality:
-    require(by, Permission.EDIT_MUNICIPALITY)
-    owner = ensure_municipality("")
-    owner.setup_skipped = sorted(one.value for one in steps)
-    db.session.flush()
-    return owner
+    owner = _hold(by)
+    if owner.setup_ended_at is not None:
+        owner.setup_ended_at = None
+        audit.record(by, "setup.resumed", subject="municipality:1", now=now)
+    _keep(owner, skipped() - {step})
 
 
 def end(*, by: Principal, now: datetime) -> None:
@@ -69,9 +66,21 @@ def end(*, by: Principal, now: datetime) -> None:
     Raises:
         ForbiddenError: ``by`` may not edit the municipality.
     """
-    require(by, Permission.EDIT_MUNICIPALITY)
-    owner = ensure_municipality("")
+    owner = _hold(by)
     if owner.setup_ended_at is None:
         owner.setup_ended_at = now
         audit.record(by, "setup.ended", subject="municipality:1", now=now)
+    db.session.flush()
+
+
+def _hold(by: Principal) -> Municipality:
+    """Return the municipality as it is once nobody else changes its steps; until this transaction ends, nobody does."""
+    require(by, Permission.EDIT_MUNICIPALITY)
+    take_turn("setup")
+    found = db.session.get(Municipality, 1, with_for_update=True, populate_existing=True)
+    return found if found is not None else ensure_municipality("")
+
+
+def _keep(owner: Municipality, steps: frozenset[Step]) -> None:
+    owner.setup_skipped = sorted(one.value for one in steps)
     db.session.flush()

@@ -147,7 +147,7 @@ def _subjects(text: str, by: Principal) -> list[str]:
     else:
         of_tablet = orders.listed(orders.Filter(device_id=device.id), by=by, limit=_ORDERS)
         return [*found, f"device:{device.id}", *(f"order:{one.id}" for one in of_tablet)]
-    for school in places.schools_called(text, by=by, limit=_FOUND):
+    for school in places.schools_called(text, by=by, limit=_FOUND).rows:
         found += [f"{kind}:{school.id}" for kind in ("school", "calendar", "bells")]
     found += [f"account:{number}" for number in people.matching(people.Filter(text=text), by=by)[:_FOUND]]
     try:

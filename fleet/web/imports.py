@@ -19,7 +19,7 @@ from fleet.schools.roster import apply
 from fleet.schools.roster.plan import DEFAULT_MAX_REMOVED_PERCENT, Plan, over_brake
 from fleet.schools.roster.values import KINDS, Roster
 from fleet.uploads import Upload
-from fleet.web import notices, signed_in, words_imports
+from fleet.web import notices, signed_in, words_imports, words_problems
 from fleet.web.blueprint import takes, web
 from fleet.web.texts import translated as _
 
@@ -228,7 +228,7 @@ def _refused(kind: str, file_name: str, error: InvalidFileError) -> tuple[str, i
         "import_refused.html",
         kind=kind,
         file_name=file_name,
-        problems=[words_imports.problem(one) for one in told[:_PROBLEMS_SHOWN]],
+        problems=[words_problems.problem(one) for one in told[:_PROBLEMS_SHOWN]],
         count=max(int(error.data.get("count", 0)), len(told)),
     )
     return page, 400

@@ -121,8 +121,15 @@ def _failed(counts: Mapping[FindingKind, int]) -> Need | None:
         )
         for kind in kinds
     ]
+    # Who has the profile without all its settings counts as having it everywhere else, so here too.
+    is_partly = kinds == [FindingKind.SETTINGS_FAILED]
+    title = (
+        ngettext("tablet without all its settings", "tablets without all their settings", number)
+        if is_partly
+        else ngettext("profile that failed", "profiles that failed", number)
+    )
     return Need(
-        "failed", words.BAD, "profile", number, ngettext("profile that failed", "profiles that failed", number),
+        "failed", words.BAD, "profile", number, title,
         _("The tablets do not have all that they shall have."), lines,
         url_for("web.findings", kind=kinds[0]) if len(kinds) == 1 else None, _("Show which tablets"),
     )  # fmt: skip

@@ -81,7 +81,7 @@ def profile_edit(name: str) -> str:
         )
     found = find(name)
     typed = setting_fields.typed_of(found.versions[0].settings)
-    return _page(found, typed, {}, text=text, title=found.profile.title)
+    return _page(found, typed, {}, text=text, title=found.versions[0].called)
 
 
 @web.post("/profiles/<name>/edit")
@@ -176,7 +176,7 @@ def profile_toml(name: str) -> str:
     require(signed_in.by(), Permission.EDIT_PROFILES)
     found = find(name)
     shown = setting_fields.without_secrets(found.versions[0].settings)
-    text = library.dump_toml(Profile(name, found.profile.title, shown))
+    text = library.dump_toml(Profile(name, found.versions[0].called, shown))
     return render_template("profile_toml.html", found=found, text=text, faults=[], based_on=found.state)
 
 

@@ -77,23 +77,16 @@ def settings_days(school_id: int | None) -> Response | tuple[str, int]:
     if faults or first is None or last is None:
         return _page(at, typed, faults), 400
     by, now = signed_in.by(), clock.now()
-    places = [(at.school_id, first + timedelta(days=number)) for number in range((last - first).days + 1)]
+    dates = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    answer = None if typed.answer == _AS_ELSE else (typed.answer == _SCHOOL, typed.title)
+    page = at.address("school_settings", year=school_year.year_of(first))
     with transaction():
-        former = calendar_editing.decisions(places)
-        decided = [one for one in former if one.title is not None]
-        if typed.answer == _AS_ELSE and not decided:
+        change = calendar_editing.set_days(dates, answer, school_id=at.school_id, by=by, now=now)
+        if answer is None and not change.before:
             return _page(at, typed, {"first": _("Nothing is decided here for these days.")}), 409
-        undo = settings_undo.keep("days", settings_undo.days(former), by=by, now=now)
-        for one in decided if typed.answer == _AS_ELSE else former:
-            if typed.answer == _AS_ELSE:
-                calendar_editing.remove_day(one.on, school_id=at.school_id, by=by, now=now)
-            else:
-                calendar_editing.set_day(
-                    one.on, school_id=at.school_id, is_school_day=typed.answer == _SCHOOL, title=typed.title,
-                    by=by, now=now,
-                )  # fmt: skip
+        undo = settings_undo.keep(settings_undo.days(change), page, by=by, now=now)
     notices.tell(_("%(days)s: changed.", days=words_calendar.stretch(first, last)), undo=undo)
-    return redirect_to(at.address("school_settings", year=school_year.year_of(first)), 303)
+    return redirect_to(page, 303)
 
 
 def _page(at: Place, typed: Typed, faults: Faults | None = None) -> str:

@@ -13,7 +13,7 @@ from fleet import clock, uploads
 from fleet.access import Principal
 from fleet.db import transaction
 from fleet.errors import InvalidFileError
-from fleet.schools import calendar_editing, calendar_import
+from fleet.schools import calendar_import
 from fleet.schools import queries as schools
 from fleet.schools.calendar_import import MAX_BYTES, DayPlan
 from fleet.uploads import Upload
@@ -65,18 +65,16 @@ def settings_import_use(school_id: int | None, name: str) -> Response | tuple[st
         with transaction():
             kept = uploads.find(name, kind=_KIND, by=by, now=now)
             with uploads.as_file(kept) as path:
-                former = calendar_editing.decisions(
-                    calendar_import.propose_days(path, school_id=at.school_id, by=by).places()
-                )
                 plan = calendar_import.import_days(path, school_id=at.school_id, by=by, now=now)
             uploads.discard(kept)
-            undo = settings_undo.keep("days", settings_undo.days(former), by=by, now=now)
+            first = min((on for _, on in plan.places()), default=None)
+            page = at.address("school_settings", year=school_year.year_of(first) if first else None)
+            undo = settings_undo.keep(settings_undo.days(plan.change()), page, by=by, now=now)
     except InvalidFileError as error:  # a school of the file is gone since
         return _refused(at, [refusals_settings.problem(one) for one in error.problems])
     count = len(plan.added) + len(plan.changed)
     notices.tell(ngettext("%(num)d day is changed.", "%(num)d days are changed.", count), undo=undo)
-    first = min((on for _, on in plan.places()), default=None)
-    return redirect_to(at.address("school_settings", year=school_year.year_of(first) if first else None), 303)
+    return redirect_to(page, 303)
 
 
 def _shown(at: Place, kept: Upload, plan: DayPlan, by: Principal) -> str:

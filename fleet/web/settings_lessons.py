@@ -1,7 +1,7 @@
 """What a school has decided about lessons: its networks, and how long one may be."""
 
 from flask import redirect as redirect_to
-from flask import render_template, request, url_for
+from flask import render_template, request
 from werkzeug.wrappers import Response
 
 from fleet import clock
@@ -43,13 +43,14 @@ def settings_networks(school_id: int) -> Response | tuple[str, int]:
     if faults:
         return _page(at, ranges=text, faults={"ranges": " ".join(faults)}), 400
     by, now = signed_in.by(), clock.now()
+    page = at.address("settings_lessons")
     with transaction():
         school = schools.visible_school(school_id, by=by)
-        told = {"school_id": school_id, "ranges": school.networks}
-        undo = settings_undo.keep("networks", told, by=by, now=now)
-        deciding.set_networks(school, ranges or None, by=by, now=now)
+        before = deciding.set_networks(school, ranges or None, by=by, now=now)
+        told = settings_undo.networks(school_id, before, school.networks)
+        undo = settings_undo.keep(told, page, by=by, now=now)
     notices.tell(_("The networks are saved."), undo=undo)
-    return redirect_to(url_for("web.settings_lessons", school_id=school_id), 303)
+    return redirect_to(page, 303)
 
 
 @web.post(f"{_ADDRESS}/longest")
@@ -58,19 +59,20 @@ def settings_longest(school_id: int) -> Response | tuple[str, int]:
     at = place(school_id, Permission.EDIT_SCHOOL)
     typed = request.form.get("minutes", "")[:9]
     by, now = signed_in.by(), clock.now()
+    page = at.address("settings_lessons")
     try:
         with transaction():
             school = schools.visible_school(school_id, by=by)
-            told = {"school_id": school_id, "minutes": school.longest_lesson_min}
-            undo = settings_undo.keep("longest", told, by=by, now=now)
-            deciding.set_longest_lesson(school, whole(typed) or 0, by=by, now=now)
+            before = deciding.set_longest_lesson(school, whole(typed) or 0, by=by, now=now)
+            told = settings_undo.longest(school_id, before, school.longest_lesson_min)
+            undo = settings_undo.keep(told, page, by=by, now=now)
     except InvalidError:
         words = _(
             "Write a number of minutes from %(least)s to %(most)s.", least=SHORTEST_LESSON_MIN, most=LONGEST_LESSON_MIN
         )
         return _page(at, minutes=typed, faults={"minutes": words}), 400
     notices.tell(_("The longest lesson is saved."), undo=undo)
-    return redirect_to(url_for("web.settings_lessons", school_id=school_id), 303)
+    return redirect_to(page, 303)
 
 
 def _page(

@@ -1,20 +1,21 @@
 """When school begins and ends, and when it rings, weekday by weekday: of a school, or of the municipality."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time
+from datetime import datetime, time
 
 from flask import redirect as redirect_to
 from flask import render_template, request
 from werkzeug.wrappers import Response
 
 from fleet import clock
+from fleet.access import Principal
 from fleet.db import transaction
 from fleet.errors import InvalidError
 from fleet.schools import bells, calendar_editing
 from fleet.schools import calendar as calendars
-from fleet.schools.bells import Period
+from fleet.schools.bells import Period, Weeks
 from fleet.schools.calendar import DEFAULT_HOURS, Hours
 from fleet.web import notices, refusals_settings, settings_undo, signed_in, words_calendar
 from fleet.web.settings_place import Place, at_places, place
@@ -77,13 +78,12 @@ def settings_hours(school_id: int | None) -> Response | tuple[str, int]:
     if faults:
         return _page(at, typed_hours=typed, faults=faults), 400
     by, now = signed_in.by(), clock.now()
+    page = at.address("settings_times")
     with transaction():
-        former = calendar_editing.own_hours(at.school_id)
-        undo = settings_undo.keep("hours", settings_undo.hours(at.school_id, former), by=by, now=now)
-        for day, hours in wanted.items():
-            calendar_editing.set_hours(day, hours, school_id=at.school_id, by=by, now=now)
+        change = calendar_editing.set_week(wanted, school_id=at.school_id, by=by, now=now)
+        undo = settings_undo.keep(settings_undo.hours(at.school_id, change), page, by=by, now=now)
     notices.tell(_("The school hours are saved."), undo=undo)
-    return redirect_to(at.address("settings_times"), 303)
+    return redirect_to(page, 303)
 
 
 @at_places("POST", "/times/bells")
@@ -97,28 +97,29 @@ def settings_bells(school_id: int | None) -> Response | tuple[str, int]:
         faults["days"] = _("Choose at least one weekday.")
     if faults:
         return _page(at, periods_text=text, chosen=days, faults=faults), 400
-    kept = [one for one in bells.periods(at.school_id) if one.weekday not in days]
-    return _set_bells(at, [*kept, *(Period(day, *span) for day in days for span in spans)], text, days)
+    return _set_bells(at, text, days, lambda by, now: bells.set_days(at.school_id, days, spans, by=by, now=now))
 
 
 @at_places("POST", "/times/bells/forget")
 def settings_bells_forget(school_id: int | None) -> Response | tuple[str, int]:
     """Forget a place's own bell times: a school goes by the municipality's again."""
-    return _set_bells(place(school_id), [], "", [])
+    at = place(school_id)
+    return _set_bells(at, "", [], lambda by, now: bells.set_periods(at.school_id, [], by=by, now=now))
 
 
-def _set_bells(at: Place, wanted: Collection[Period], text: str, days: Sequence[int]) -> Response | tuple[str, int]:
+def _set_bells(
+    at: Place, text: str, days: Sequence[int], decide: Callable[[Principal, datetime], Weeks]
+) -> Response | tuple[str, int]:
     by, now = signed_in.by(), clock.now()
+    page = at.address("settings_times")
     try:
         with transaction():
-            former = bells.own_periods(at.school_id)
-            undo = settings_undo.keep("bells", settings_undo.periods(at.school_id, former), by=by, now=now)
-            bells.set_periods(at.school_id, wanted, by=by, now=now)
+            undo = settings_undo.keep(settings_undo.periods(at.school_id, decide(by, now)), page, by=by, now=now)
     except InvalidError as error:
         faults = {"periods": refusals_settings.bells(error)}
         return _page(at, periods_text=text, chosen=days, faults=faults), 400
     notices.tell(_("The bell times are saved."), undo=undo)
-    return redirect_to(at.address("settings_times"), 303)
+    return redirect_to(page, 303)
 
 
 def _spans(text: str) -> tuple[list[tuple[time, time]], Faults]:

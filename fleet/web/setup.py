@@ -175,8 +175,9 @@ def setup_aside(act: str, step: str) -> Response | tuple[str, int]:
     meant = next((one for one in Step if one.value == step), None)
     if meant is None:
         raise InvalidError(kind="form", found=step)
-    change = first_run.skip if act == "skip" else first_run.resume
-    return _done(lambda by, _now: change(meant, by=by))
+    if act == "skip":
+        return _done(lambda by, _now: first_run.skip(meant, by=by))
+    return _done(lambda by, now: first_run.resume(meant, by=by, now=now))
 
 
 @web.post("/setup/end")
@@ -207,6 +208,12 @@ def _faults(error: FleetError) -> dict[str, str]:
             "school": _("There is a school of this name already.")
             if isinstance(error, ConflictError)
             else _("Write the school's name.")
+        },
+        "profile": {
+            "": _(
+                "“%(title)s” is a draft that somebody has written. Publish or discard it first.",
+                title=data.get("title", ""),
+            )
         },
         "class": {"classes": _("“%(title)s” cannot be a class's name here.", title=data.get("name", ""))},
     }

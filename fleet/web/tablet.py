@@ -4,6 +4,7 @@ Its other tabs are modules of their own: why it has what it has, what happened, 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +21,13 @@ from fleet.devices.models import Device
 from fleet.lessons import finding
 from fleet.orders import preview as previews
 from fleet.people import names
-from fleet.web import signed_in, words_tablets
+from fleet.web import signed_in, words, words_tablets
 from fleet.web.blueprint import web
-from fleet.web.home_screen import Home, home
+from fleet.web.home_screen import home
 from fleet.web.pages import show
 from fleet.web.refusals_tablets import Faults
 from fleet.web.texts import translated as _
+from profiles.vocabulary import VOCABULARY
 
 _FIRST = ("message", "ring", "lock-message", "report-now", "restart", "open-url", "locate", "clear-passcode", "wipe")
 
@@ -80,7 +82,7 @@ def tablet(serial: str) -> str:
 def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> str:
     """Show a tablet's first page, with the note that somebody was writing where it was refused."""
     by, now = signed_in.by(), clock.now()
-    written = notes.listed(device, by=by)
+    written, settings = notes.listed(device, by=by), _settings(device)
     return show(
         "tablet",
         **head(device),
@@ -88,8 +90,9 @@ def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> st
         facts=device.state.facts or {},
         findings=compliance.open_findings(compliance.Filter(device_id=device.id), by=by),
         failures=device.state.failures or [],
+        not_here=_not_here(device, settings or {}),
         lesson=finding.of_tablet(device.id, by=by, now=now),
-        home=_home(device),
+        home=home(settings) if settings is not None else None,
         holders=holders.listed(device, by=by),
         notes=written,
         writers=names.of({one.written_by for one in written}),
@@ -105,7 +108,16 @@ def _place(device: Device, by: Principal) -> str:
     return device.cart or ", ".join(devices.class_titles([device], on=by.today).get(device.id, ()))
 
 
-def _home(device: Device) -> Home | None:
+def _settings(device: Device) -> dict[str, Any] | None:
+    """Return the settings that a tablet shall have; None where it shall have none."""
     digest = device.state.desired_digest
     body = bodies.load([digest]).get(digest) if digest is not None else None
-    return home(json.loads(body)) if body is not None else None
+    return json.loads(body) if body is not None else None
+
+
+def _not_here(device: Device, settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of settings that are meant for other kinds of tablets; of one not yet in use none."""
+    channel = next((one.channel for one in devices.enrolments(device)), None)
+    if channel is None:
+        return []
+    return sorted(words.setting(VOCABULARY[key]) for key in settings if not VOCABULARY[key].is_for(channel))

@@ -1,11 +1,10 @@
-"""Imports in words: kinds of rows, what differs, and what is wrong with a file and what to do about it."""
+"""Imports in words: kinds of rows, and what differs. Faults of files: :mod:`fleet.web.words_problems`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from fleet.devices.delivery_plan import Difference
-from fleet.errors import Problem
 from fleet.schools.models import ClassKind, MembershipRole, PersonKind
 from fleet.schools.roster.plan import Plan
 from fleet.schools.roster.values import ClassValue, MembershipValue, PersonValue, Roster, SchoolValue, YearValue
@@ -120,53 +119,3 @@ def stands(one: Difference, told: str | None) -> str:
     if told is None:
         return NOTHING
     return _("a pupil") if one.column == "pupil" else told
-
-
-def problem(one: Problem) -> str:
-    """Say what is wrong with a file, where, and what to do about it."""
-    where = [one.file] if one.file.endswith(".csv") else []
-    if one.line is not None:
-        where.append(_("line %(line)s", line=one.line))
-    told = _problem(one)
-    return f"{', '.join(where)}: {told}" if where else told
-
-
-def _problem(one: Problem) -> str:
-    words = {"column": one.column or "", "found": one.found or "", "names": one.expected.rpartition("called ")[2]}
-    texts: Mapping[str, str] = {
-        "missing-column": _("The column “%(column)s” is missing. Call it so: %(names)s.", **words),
-        "misspelt-column": _("The column “%(column)s” seems misspelt.", **words),
-        "duplicate-column": _("The column “%(column)s” stands there twice.", **words),
-        "missing-file": _("A file is missing in the package: %(column)s %(found)s", **words),
-        "not-a-zip": _("The file is no zip package. Send the whole package as it was exported."),
-        "no-tables": _("There are no CSV files in the package."),
-        "unknown-format": _("This is neither a OneRoster package nor one for Apple School Manager."),
-        "delta-package": _("The package has changes only. Export a complete one (bulk)."),
-        "not-utf8": _("The file is not UTF-8. Save it as CSV UTF-8."),
-        "no-header": _("The first line must name the columns."),
-        "ragged-row": _("The line has another number of columns than the heading."),
-        "wrong-delimiter": _("The columns are not parted by commas."),
-        "too-large": _("The file is too large."),
-        "too-long": _("“%(column)s” is too long.", **words),
-        "empty": _("The file has no lines below its heading."),
-        "bad-date": _("“%(found)s” is no date. It looks like 2026-10-05.", **words),
-        "duplicate-id": _("The id %(found)s stands there twice.", **words),
-        "unknown-role": _("“%(found)s” is a role that we do not know.", **words),
-        "rounded-serial": _(
-            "The spreadsheet has rounded the serial to %(found)s. Format the column as text and fill it in anew.",
-            **words,
-        ),
-        "bad-serial": _("“%(found)s” is no serial: letters, digits and . _ / -, at least two.", **words),
-        "duplicate-serial": _("The serial %(found)s stands there twice.", **words),
-        "retired": _("%(found)s is out of use. Take it into use again first, or remove the line.", **words),
-        "unknown-platform": _("“%(found)s” is no system: write iPadOS, Android or Linux.", **words),
-        "unknown-school": _("There is no school called “%(found)s”.", **words),
-        "ambiguous-school": _("Several schools are called “%(found)s”. Write the school's id.", **words),
-        "unknown-class": _("The school has no class called “%(found)s”.", **words),
-        "ambiguous-class": _("Several classes of the school are called “%(found)s”.", **words),
-        "unknown-pupil": _("No pupil has this user name or id. Import the roster first."),
-        "ambiguous-pupil": _("Several pupils have this user name. Write the id from the roster."),
-        "foreign-pupil": _("The pupil goes to another school than the line says."),
-    }
-    general = _("“%(column)s” cannot be read (%(code)s).", column=one.column or one.file, code=one.code)
-    return texts.get(one.code, general)

@@ -35,7 +35,7 @@ def test_a_draft_is_replaced_and_a_published_version_is_followed_by_the_next(app
     assert (next_one.number, next_one.published_at) == (2, None)
     assert first.settings == {"camera.allowed": True}
     assert publishing.published(profile).number == 1
-    assert publishing.listed() == [{"name": "prove", "title": "Prøve", "published": 1, "draft": 2}]
+    assert publishing.listed() == [{"name": "prove", "title": "Ny tittel", "published": 1, "draft": 2}]
     (line,) = factories.audited(action="profiles.published")
     assert (line.fields["profile"], line.fields["version"]) == ("prove", 1)
 
@@ -51,6 +51,27 @@ def test_publishing_needs_a_draft_that_says_something_new(app: Flask) -> None:
         publishing.save_draft(given(), by=BY, now=NOW)
         with pytest.raises(ConflictError, match="says what version 1 says"):
             publishing.publish(profile, by=BY, now=NOW)
+
+
+def test_a_drafts_title_waits_for_its_publishing(app: Flask) -> None:
+    with transaction():
+        profile = publishing.save_draft(given(), by=BY, now=NOW).profile
+        publishing.publish(profile, by=BY, now=NOW)
+        publishing.save_draft(given("Ny tittel", **{"camera.allowed": True}), by=BY, now=NOW)
+    assert (profile.title, publishing.draft_of(profile).called) == ("Prøve", "Ny tittel")
+    with transaction():
+        publishing.discard_draft(profile, by=BY, now=NOW)
+    assert (profile.title, publishing.published(profile).called) == ("Prøve", "Prøve")
+    assert factories.audited(action="profiles.renamed") == []
+    with transaction():
+        publishing.save_draft(given("Ny tittel", **{"camera.allowed": True}), by=BY, now=NOW)
+        publishing.publish(profile, by=BY, now=NOW)
+    assert (profile.title, publishing.published(profile, 1).called) == ("Ny tittel", "Ny tittel")
+    assert [line.fields["profile"] for line in factories.audited(action="profiles.renamed")] == ["prove"]
+    with transaction():
+        publishing.save_draft(given("Nyere", **{"camera.allowed": True}), by=BY, now=NOW)
+        assert publishing.publish(profile, by=BY, now=NOW).number == 3  # another title is something new too
+    assert profile.title == "Nyere"
 
 
 def test_what_does_not_exist_is_not_found(app: Flask) -> None:

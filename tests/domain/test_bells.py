@@ -6,12 +6,13 @@ import pytest
 from flask import Flask
 
 from fleet.access import Grant, Principal, Role
-from fleet.db import transaction
+from fleet.db import reading, transaction
 from fleet.errors import ForbiddenError, InvalidError, NotFoundError
 from fleet.schools import bells
 from fleet.schools.bells import Period
 from tests import factories
 from tests.conftest import NOW
+from tests.races import together
 
 ADMIN = Principal("account", "1", (Grant(Role.MUNICIPAL_ADMIN, None),))
 
@@ -85,3 +86,46 @@ def test_one_rings_in_when_the_other_rings_out_and_on_another_day_at_the_same_ti
     with transaction():
         bells.set_periods(None, fits, by=ADMIN, now=NOW)
     assert bells.periods(None) == fits
+
+
+def test_two_who_decide_on_different_weekdays_at_once_are_both_heard(own_app: Flask) -> None:
+    with own_app.app_context(), transaction():
+        here = factories.school("Her").id
+    for minute in range(0, 30, 5):
+        span = (time(8, minute), time(9))
+        results = together(
+            own_app,
+            [lambda day=day, span=span: bells.set_days(here, [day], [span], by=ADMIN, now=NOW) for day in range(4)],  # type: ignore[misc]
+        )
+        assert not [one for one in results if isinstance(one, Exception)]
+        with own_app.app_context(), reading():
+            assert bells.own_periods(here) == [Period(day, *span) for day in range(4)]
+
+
+def test_weekdays_that_others_have_decided_on_since_keep_their_bells(app: Flask) -> None:
+    early, late = (time(8), time(9)), (time(10), time(11))
+    with transaction():
+        bells.set_days(None, [0, 1, 2], [early], by=ADMIN, now=NOW)
+    with transaction():
+        change = bells.set_days(None, [0, 1], [late], by=ADMIN, now=NOW)
+        bells.set_days(None, [1], [], by=ADMIN, now=NOW)
+        assert bells.put_back(None, change, by=ADMIN, now=NOW) == 1
+        assert bells.periods(None) == [Period(0, *early), Period(2, *early)]
+        assert bells.put_back(None, change, by=ADMIN, now=NOW) == 1
+
+
+def test_a_school_is_not_left_with_the_bells_of_one_weekday(app: Flask) -> None:
+    early, late = (time(8), time(9)), (time(10), time(11))
+    with transaction():
+        here = factories.school("Her")
+        bells.set_days(None, range(5), [early], by=ADMIN, now=NOW)
+        change = bells.set_days(here.id, [0], [late], by=ADMIN, now=NOW)
+        bells.set_days(here.id, [1], [late], by=ADMIN, now=NOW)
+        own = bells.own_periods(here.id)
+        assert bells.put_back(here.id, change, by=ADMIN, now=NOW) == 5
+        assert bells.own_periods(here.id) == own
+        again = bells.set_periods(here.id, [], by=ADMIN, now=NOW)
+        assert bells.put_back(here.id, again, by=ADMIN, now=NOW) == 0
+        assert bells.own_periods(here.id) == own
+        with pytest.raises(ForbiddenError):
+            bells.put_back(None, again, by=Principal("account", "2", (Grant(Role.SCHOOL_IT, here.id),)), now=NOW)

@@ -1,6 +1,6 @@
 """The school calendar in the database: who decides, what comes of it, and files."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,8 @@ from fleet.access import Grant, Principal, Role
 from fleet.db import db, reading
 from fleet.errors import ForbiddenError, InvalidError, InvalidFileError, NotFoundError
 from fleet.schools import calendar, calendar_editing, calendar_import
+from fleet.schools.calendar_editing import Days, Place
+from fleet.schools.changes import Change
 from fleet.schools.models import CalendarDay, School
 from tests import factories
 from tests.conftest import NOW
@@ -89,7 +91,7 @@ def test_deciding_the_same_again_changes_and_audits_nothing(app: Flask) -> None:
     decide(MONDAY, kjenn, title="Kurs")
     assert db.session.scalars(select(CalendarDay.title)).all() == ["Kurs"]
     line = factories.audited(1)[0]
-    assert line.fields == {"school_id": kjenn.id, "on": "2026-10-05", "is_school_day": False}
+    assert line.fields == {"school_id": kjenn.id, "on": "2026-10-05", "is_school_day": False, "title": "Kurs"}
 
 
 def test_hours_are_changed_and_taken_back(app: Flask) -> None:
@@ -272,29 +274,81 @@ def test_counting_uses_what_was_loaded(app: Flask) -> None:
     assert found[None].school_seconds_between(*span) == 6.25 * 3600
 
 
-def test_what_was_decided_before_can_be_put_back(app: Flask) -> None:
+def decide_many(dates: list[date], answer: tuple[bool, str] | None, school: School | None = None) -> Days:
+    school_id = school.id if school is not None else None
+    return calendar_editing.set_days(dates, answer, school_id=school_id, by=ADMIN, now=NOW)
+
+
+def test_days_are_put_back_as_they_were_and_the_audit_has_one_line(app: Flask) -> None:
     kjenn = add_school("Kjenn skole")
     decide(MONDAY, None, title="Høstferie")
-    places = [(None, MONDAY), (None, TUESDAY), (kjenn.id, MONDAY)]
-    former = calendar_editing.decisions(places)
-    assert [one.title for one in former] == ["Høstferie", None, None]
-    decide(MONDAY, None, is_school_day=True, title="Skole likevel")
-    decide(TUESDAY, None)
-    decide(MONDAY, kjenn)
-    calendar_editing.put_back(former, by=ADMIN, now=NOW)
-    assert calendar_editing.decisions(places) == former
+    places: list[Place] = [(None, MONDAY), (None, TUESDAY)]
+    before = calendar_editing.decided(places)
+    assert before == {(None, MONDAY): (False, "Høstferie")}
+    change = decide_many([MONDAY, TUESDAY], (True, "Skole likevel"))
+    decide(MONDAY, kjenn)  # of another place: not touched
     lines = len(audited())
-    calendar_editing.put_back(former, by=ADMIN, now=NOW)
-    assert len(audited()) == lines
-    assert calendar_editing.decisions([]) == []
+    assert calendar_editing.put_days_back(change, by=ADMIN, now=NOW) == 0
+    assert calendar_editing.decided(places) == before
+    assert calendar_editing.decided([(kjenn.id, MONDAY)]) == {(kjenn.id, MONDAY): (False, "Planleggingsdag")}
+    line = factories.audited(1)[0]
+    assert (line.action, line.subject) == ("calendar.put-back", "calendar:municipality")
+    assert line.fields == {"school_id": None, "added": 0, "changed": 1, "removed": 1}
+    assert calendar_editing.put_days_back(change, by=ADMIN, now=NOW) == 0
+    assert len(audited()) == lines + 1
+    removed = decide_many([MONDAY, TUESDAY], None)
+    assert calendar_editing.decided(places) == {}
+    assert calendar_editing.put_days_back(removed, by=ADMIN, now=NOW) == 0
+    assert calendar_editing.decided(places) == before
+    assert calendar_editing.decided([]) == {}
+
+
+def test_what_others_have_decided_since_is_left_alone_and_so_is_a_school_that_is_no_more(app: Flask) -> None:
+    kjenn, rasta = add_school("Kjenn skole"), add_school("Rasta skole")
+    decide(MONDAY, rasta)
+    here = decide_many([MONDAY, TUESDAY], (False, "Planleggingsdag"), kjenn)
+    gone = decide_many([MONDAY], None, rasta)
+    decide(TUESDAY, kjenn, title="Noe annet")
+    db.session.delete(rasta)
+    db.session.flush()
+    change = Change({**here.before, **gone.before}, {**here.after, **gone.after})
+    assert calendar_editing.put_days_back(change, by=ADMIN, now=NOW) == 2
+    assert calendar_editing.decided([(kjenn.id, MONDAY), (kjenn.id, TUESDAY)]) == {
+        (kjenn.id, TUESDAY): (False, "Noe annet")
+    }
+
+
+def test_putting_back_takes_as_many_statements_for_many_days_as_for_few(app: Flask, statements: list[str]) -> None:
+    counts = []
+    for number in (3, 300):
+        dates = [MONDAY + timedelta(days=day) for day in range(number)]
+        decide_many(dates[::2], (False, "Ferie"))
+        change = decide_many(dates, (True, "Skole"))
+        statements.clear()
+        assert calendar_editing.put_days_back(change, by=ADMIN, now=NOW) == 0
+        counts.append(len(statements))
+        assert len(calendar_editing.decided([(None, on) for on in dates])) == len(dates[::2])
+        decide_many(dates, None)
+    assert counts[0] == counts[1] <= 8
 
 
 def test_only_who_may_decide_puts_back(app: Flask) -> None:
     kjenn, rasta = add_school("Kjenn skole"), add_school("Rasta skole")
-    former = calendar_editing.decisions([(kjenn.id, MONDAY)])
-    decide(MONDAY, kjenn)
+    change = decide_many([MONDAY], (False, "Fri"), kjenn)
+    week = calendar_editing.set_week({0: (time(8), time(13))}, school_id=kjenn.id, by=ADMIN, now=NOW)
     with pytest.raises(ForbiddenError):
-        calendar_editing.put_back(former, by=school_it(rasta), now=NOW)
+        calendar_editing.put_days_back(change, by=school_it(rasta), now=NOW)
+    with pytest.raises(ForbiddenError):
+        calendar_editing.put_week_back(week, school_id=kjenn.id, by=school_it(rasta), now=NOW)
+
+
+def test_hours_are_put_back_but_for_weekdays_that_others_have_decided_since(app: Flask) -> None:
+    kjenn = add_school("Kjenn skole")
+    early, late = (time(8), time(13)), (time(9), time(15))
+    change = calendar_editing.set_week({0: early, 1: early, 2: None}, school_id=kjenn.id, by=ADMIN, now=NOW)
+    calendar_editing.set_hours(0, late, school_id=kjenn.id, by=ADMIN, now=NOW)
+    assert calendar_editing.put_week_back(change, school_id=kjenn.id, by=ADMIN, now=NOW) == 1
+    assert calendar_editing.own_hours(kjenn.id) == {0: late}
 
 
 def test_own_hours_are_those_a_place_has_decided_itself(app: Flask) -> None:

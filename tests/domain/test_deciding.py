@@ -43,7 +43,7 @@ def test_a_school_decides_for_itself_and_only_the_municipality_for_all(app: Flas
         it = Principal("account", "1", (Grant(Role.SCHOOL_IT, here.id), Grant(Role.TEACHER, there.id)))
         deciding.set_networks(here, ["10.20.0.0/16"], by=it, now=NOW)
         deciding.set_longest_lesson(here, 90, by=it, now=NOW)
-        refused: list[Callable[[], None]] = [
+        refused: list[Callable[[], object]] = [
             lambda: deciding.set_networks(there, None, by=it, now=NOW),
             lambda: deciding.set_longest_lesson(there, 90, by=it, now=NOW),
             lambda: deciding.set_second_person(needed=False, by=it, now=NOW),

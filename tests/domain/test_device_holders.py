@@ -1,5 +1,6 @@
 """Whose own a tablet was, what people wrote about it, and its asset tag."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from flask import Flask
 
 from fleet.access import Grant, Principal, Role
 from fleet.db import changed, db, transaction
-from fleet.devices import editing, holders, life, notes
+from fleet.devices import editing, holders, life, notes, queries
 from fleet.devices.models import Device, DeviceHolder
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from fleet.people import names
@@ -15,6 +16,7 @@ from fleet.schools import retention
 from fleet.schools.models import School
 from tests import factories
 from tests.conftest import NOW
+from tests.races import together
 
 CLI = Principal.command_line()
 DAY = timedelta(days=1)
@@ -89,6 +91,33 @@ def test_notes_are_for_those_who_manage_the_tablet_and_stay_out_of_the_audit(sch
         assert notes.remove(device, written.id, by=CLI, now=NOW).startswith("Sprekk")
     with pytest.raises(NotFoundError):
         notes.remove(device, written.id, by=CLI, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("tag", "again", "is_taken"),
+    [
+        ("BRÅ-Blå1", "BRÅ-Blå1", True), ("BRÅ-Blå1", "brå-BLÅ1", True), ("BRÅ-Blå1", "bra-bla1", False), ("BRÅ", "BRØ", False),
+        ("ÆØÅ", "æøå", True), ("50%_a", "50%_A", True), ("50xya", "50%_a", False), ("a/b", "A/B", True),
+    ],
+)  # fmt: skip
+def test_asset_tags_are_alike_whatever_their_letters_case(school: School, tag: str, again: str, is_taken: bool) -> None:
+    with transaction():
+        factories.device(school, asset_tag=tag)
+        device = factories.device(school)
+    with pytest.raises(ConflictError) if is_taken else nullcontext(), transaction():
+        editing.set_asset_tag(device, again, by=CLI, now=NOW)
+
+
+def test_the_same_asset_tag_for_many_at_once_is_ones(own_app: Flask) -> None:
+    with own_app.app_context(), transaction():
+        at = factories.school()
+        serials = [factories.device(at).serial for _ in range(4)]
+
+    def give(serial: str) -> None:
+        editing.set_asset_tag(queries.find_device(serial, by=CLI), "Blå 1", by=CLI, now=NOW)
+
+    results = together(own_app, [lambda serial=serial: give(serial) for serial in serials])  # type: ignore[misc]
+    assert sorted(type(one).__name__ for one in results) == ["ConflictError"] * 3 + ["NoneType"]
 
 
 def test_asset_tag_is_one_tablets(school: School) -> None:

@@ -73,6 +73,16 @@ def test_a_tablet_that_nobody_listed_waits_and_has_no_layers(school: School, kla
     assert factories.audited(1)[0].fields["to_state"] == "pending"
 
 
+@pytest.mark.parametrize("asks", [True, False])
+def test_the_tablet_is_told_whether_it_waits(school: School, klass: SchoolClass, *, asks: bool) -> None:
+    code = ticket(school, klass, asks=asks)
+    for is_new in (True, False):
+        with transaction():
+            outcome = enrolment.enrol(request(code, "NEW1", key="k1"), now=NOW)
+        assert isinstance(outcome, Enrolled)
+        assert (outcome.is_new, outcome.awaits_approval) == (is_new, asks)
+
+
 def test_it_gets_what_it_shall_have_once_it_is_approved(school: School, klass: SchoolClass) -> None:
     device = taken_in(ticket(school, klass), "NEW1")
     version = device.state.config_version

@@ -69,7 +69,7 @@ def files_with(file: str, line: int, version: str = "1.1", **cells: str) -> rost
         ("classes", 2, {"classType": "club"}, ("classes.csv", 2, "classType", "unknown-type", "club")),
         ("classes", 2, {"schoolSourcedId": ""}, ("classes.csv", 2, "schoolSourcedId", "empty", None)),
         ("classes", 2, {"schoolSourcedId": "s9"}, ("classes.csv", 2, "schoolSourcedId", "dangling-reference", "s9")),
-        ("classes", 2, {"termSourcedIds": "aar,t9"}, ("classes.csv", 2, "termSourcedIds", "dangling-reference", "aar,t9")),
+        ("classes", 2, {"termSourcedIds": "aar,t9"}, ("classes.csv", 2, "termSourcedIds", "dangling-reference", "t9")),
         ("classes", 3, {"sourcedId": "s1k1"}, ("classes.csv", 3, "sourcedId", "duplicate-id", "s1k1")),
         ("users", 2, {"role": ""}, ("users.csv", 2, "role", "empty", None)),
         ("users", 2, {"role": "wizard"}, ("users.csv", 2, "role", "unknown-role", "wizard")),
@@ -207,8 +207,11 @@ def test_a_file_that_the_manifest_promises_must_be_there(read: Read, file: str) 
     del files[file]
     with pytest.raises(InvalidFileError) as error:
         read(files)
-    wanted = f"a file {file.lower() if file == 'academicSessions' else file}.csv"
-    assert Problem("roster.zip", None, None, "missing-file", None, wanted) in error.value.problems
+    wanted = f"{file.lower() if file == 'academicSessions' else file}.csv"
+    assert (
+        Problem("roster.zip", None, None, "missing-file", None, f"a file {wanted}", other=wanted)
+        in error.value.problems
+    )
 
 
 def test_without_a_manifest_sessions_and_courses_may_be_absent(read: Read) -> None:

@@ -36,12 +36,15 @@ def test_names_are_free_once_only_among_the_living(app: Flask) -> None:
     with transaction():
         school = editing.create_school("Prøveskolen", by=CLI, now=NOW)
         ended = editing.create_class(school, "8A", by=CLI, now=NOW)
+        norwegian = editing.create_class(school, "8Å", by=CLI, now=NOW)
     for again in ("PRØVESKOLEN", "prøveskolen"):
         with pytest.raises(ConflictError), transaction():
             editing.create_school(again, by=CLI, now=NOW)
-    with pytest.raises(ConflictError), transaction():
-        editing.create_class(school, "8a", by=CLI, now=NOW)
+    for again in ("8a", "8Å", "8å"):
+        with pytest.raises(ConflictError), transaction():
+            editing.create_class(school, again, by=CLI, now=NOW)
     with transaction():
+        editing.rename_class(norwegian, "8å", by=CLI, now=NOW)  # its own
         ended.ended_at = NOW
     with transaction():
         assert editing.create_class(school, "8A", by=CLI, now=NOW).id != ended.id

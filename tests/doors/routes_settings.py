@@ -24,7 +24,7 @@ ROUTES: Routes = {
     "web.person_link": [("POST /people/nobody-known/link", _NONE_FOR_ADMIN)],
     "web.settings": [("/settings", (302, 200, 200, 200, 403, 403, 403))],
     "web.settings_municipality": [("POST /settings/municipality", _BAD_FOR_ADMIN)],
-    "web.settings_undo": [("POST /settings/undo/unknown", (302, 404, 404, 404, 403, 403, 403))],
+    "web.settings_undo": [("POST /settings/undo/unknown", (302, 303, 303, 303, 403, 403, 403))],
     "web.school_settings": [
         ("/settings/calendar", ADMIN_ONLY),
         ("/settings/schools/{w.school.id}", _AT_OWN_SCHOOL),

@@ -178,6 +178,18 @@ def test_a_report_whose_answer_was_lost_is_answered_again_and_stored_once(tablet
     assert (conflict.status, problem(conflict)) == (422, "report-conflict")
 
 
+def test_a_setting_that_is_not_for_the_channel_has_not_failed(tablet: Tablet) -> None:
+    keys = ("accounts.changes_allowed", "clock.automatic", "vpn.creation_allowed", "os.minimum_ipados", "newer.key")
+    told = [{"key": key, "reason": "unsupported"} for key in keys]
+    assert tablet.report(failures=told).status == 200
+    kept = state_of(tablet)["failures"]
+    assert [one["key"] for one in kept] == ["accounts.changes_allowed", "os.minimum_ipados", "newer.key"]
+    assert tablet.report(failures=told[1:3]).status == 200
+    with tablet.door.database():
+        assert not device_of(tablet).state.failures
+        assert not device_of(tablet).state.has_findings
+
+
 # -- several servers ---------------------------------------------------------------------------------------------------
 
 

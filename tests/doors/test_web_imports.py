@@ -208,3 +208,25 @@ def test_an_empty_field_is_said_at_the_field(app: Flask, admin: Visitor) -> None
     answer = send(app, admin, "delivery", "x.csv", b"")
     assert answer.status_code == 400
     assert 'id="delivery-fault"' in answer.text
+
+
+def test_references_that_lead_nowhere_are_told_with_what_stands_there(
+    app: Flask, admin: Visitor, tmp_path: Path
+) -> None:
+    files = rosters.one_roster(classes=2, pupils=1)
+    files["classes"][1] |= {"title": "1B", "schoolSourcedId": "org-mangler"}
+    files["enrollments"][1] |= {"userSourcedId": "u-mangler"}
+    files["users"][0] |= {"sourcedId": files["users"][1]["sourcedId"]}
+    sent = send(app, admin, "roster", "r.zip", rosters.zipped(tmp_path / "r.zip", files).read_bytes())
+    told = words(admin.get(sent.headers["Location"]))
+    for text in (
+        "classes.csv, linje 3: Klassen 1B peker på skolen «org-mangler», som ikke finnes i orgs.csv.",
+        "enrollments.csv, linje 3: Linjen peker på personen «u-mangler», som ikke finnes i users.csv.",
+        "Legg til det som mangler der, eller rett «userSourcedId».",
+        "står også på linje 2. Gi hver linje sin egen.",
+    ):
+        assert text in told
+    missing = rosters.one_roster(classes=1)
+    del missing["users"]
+    sent = send(app, admin, "roster", "m.zip", rosters.zipped(tmp_path / "m.zip", missing).read_bytes())
+    assert "Pakken mangler users.csv." in words(admin.get(sent.headers["Location"]))

@@ -280,6 +280,20 @@ def test_saving_what_is_published_leaves_no_draft(app: Flask, admin: Visitor) ->
     assert "Ny tittel" in admin.get("/profiles").text
 
 
+def test_title_of_a_draft_is_the_drafts_alone_until_it_is_published(app: Flask, world: World, admin: Visitor) -> None:
+    assigned(app, **{"camera.allowed": False})
+    assert sent(admin, "save", ["camera.allowed"], **{"camera.allowed": "yes"}).status_code == 303
+    assert "Grunnoppsett" not in admin.get("/profiles").text
+    assert hidden(admin.get("/profiles/grunn/edit").text, "title") == "Grunnoppsett"
+    assert "title = &#34;Grunnoppsett&#34;" in admin.get("/profiles/grunn/toml").text
+    for path in ("/profiles/grunn", "/profiles/grunn/publish"):
+        page = admin.get(path).text
+        assert re.search(r"<h1[^>]*>(Publiser )?grunn</h1>", page), path
+        assert "Utkastet kaller profilen «Grunnoppsett»." in page, path
+    admin.post("/profiles/grunn/publish", based_on=hidden(page, "based_on"))
+    assert "Grunnoppsett" in admin.get("/profiles").text
+
+
 def test_toml_is_saved_as_a_draft_with_the_passwords_it_does_not_show(app: Flask, admin: Visitor) -> None:
     profile(app, **{"wifi.networks": [WIFI]})
     page = admin.get("/profiles/grunn/toml").text

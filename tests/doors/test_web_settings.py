@@ -45,19 +45,23 @@ def words(page: str) -> str:
     return " ".join(visiting_text(page).split())
 
 
-def undo(visitor: Visitor, page: str) -> None:
-    """Press the button that takes back what was just done."""
+TOO_LATE = "Det er for sent å angre dette, eller det er alt angret."
+
+
+def undo(visitor: Visitor, page: str, told: str = "Alt er som før endringen.") -> None:
+    """Press the button that takes back what was just done: one comes to the page again, and it says how that went."""
     shown = visitor.get(page).text
     found = re.search(r'action="(/settings/undo/[^"]+)"', shown)
     assert found is not None
-    assert visitor.post(found[1].replace("&amp;", "&"), page=page).status_code == 303
-    assert "Alt er som før endringen." in visitor.get(page).text
+    answer = visitor.post(found[1].replace("&amp;", "&"), page=page)
+    assert (answer.status_code, answer.location.partition("?")[0]) == (303, page)
+    assert told in visitor.get(page).text
 
 
 def decided(app: Flask, school_id: int | None, *days: date) -> list[tuple[bool, str | None]]:
     with app.app_context():
-        found = calendar_editing.decisions([(school_id, on) for on in days])
-        return [(one.is_school_day, one.title) for one in found]
+        found = calendar_editing.decided([(school_id, on) for on in days])
+        return [found.get((school_id, on), (False, None)) for on in days]
 
 
 def test_year_shows_holidays_of_the_library_and_who_decided_the_rest(app: Flask, world: World, it: Visitor) -> None:
@@ -287,9 +291,44 @@ def test_taking_back_is_the_own_of_who_changed_and_once(app: Flask, world: World
     found = re.search(r'action="(/settings/undo/[^"]+)"', it.get(page).text)
     assert found is not None
     address = found[1].replace("&amp;", "&")
-    assert admin.post(address, page=page).status_code == 404
-    assert it.post(address, page=page).status_code == 303
-    assert it.post(address, page=page).status_code == 404
+    for visitor, told, minutes in ((admin, TOO_LATE, 90), (it, "Alt er som før endringen.", 120), (it, TOO_LATE, 120)):
+        answer = visitor.post(address, page=page)
+        assert (answer.status_code, answer.location) == (303, page)
+        assert told in visitor.get(page).text
+        assert school(app, world).longest_lesson_min == minutes
+
+
+def test_taking_back_leaves_alone_what_somebody_has_decided_since(
+    app: Flask, world: World, admin: Visitor, it: Visitor
+) -> None:
+    of = f"/settings/schools/{world.school.id}"
+    left = "1 dag er endret etterpå og blir som den er nå. Resten er som før."
+    form = {"from-0": "08:30", "to-0": "14:00", "from-2": "08:30", "to-2": "12:00"}
+    it.post(f"{of}/times/hours", page=f"{of}/times", **form)
+    address = noticed(it, f"{of}/times")
+    admin.post(f"{of}/times/hours", page=f"{of}/times", **{**form, "from-0": "09:00"})
+    assert left in it.get(it.post(address, page=of).location).text
+    with app.app_context():
+        assert calendar_editing.own_hours(world.school.id) == {0: (time(9), time(14))}
+    it.post(f"{of}/days", page=of, first="2026-10-05", last="2026-10-06", answer="off", title="Fri")
+    address = noticed(it, of)
+    admin.post(f"{of}/days", page=of, first="2026-10-05", answer="school", title="Skole likevel")
+    assert left in it.get(it.post(address, page=of).location).text
+    assert decided(app, world.school.id, MONDAY, date(2026, 10, 6)) == [(True, "Skole likevel"), (False, None)]
+    for what, values in (("networks", ["10.20.0.0/16", "10.30.0.0/16"]), ("longest", ["90", "100"])):
+        forms: list[dict[str, str]] = [{"ranges": one, "minutes": one} for one in values]
+        it.post(f"{of}/lessons/{what}", page=of, **forms[0])
+        address = noticed(it, f"{of}/lessons")
+        admin.post(f"{of}/lessons/{what}", page=of, **forms[1])
+        assert "Det er endret etterpå, og blir som det er nå." in it.get(it.post(address, page=of).location).text
+    assert (school(app, world).networks, school(app, world).longest_lesson_min) == (["10.30.0.0/16"], 100)
+
+
+def noticed(visitor: Visitor, page: str) -> str:
+    """Return the address that the notice on a page takes something back with."""
+    found = re.search(r'action="(/settings/undo/[^"]+)"', visitor.get(page).text)
+    assert found is not None
+    return found[1].replace("&amp;", "&")
 
 
 def test_municipality_is_named_and_rules_on_second_persons(

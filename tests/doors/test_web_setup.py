@@ -7,15 +7,17 @@ from flask import Flask
 
 from fleet import clock
 from fleet.access import Principal, Role
-from fleet.assignments import assigning
-from fleet.db import db, transaction
+from fleet.assignments import assigning, publishing
+from fleet.db import db, reading, transaction
 from fleet.devices import enrolment
 from fleet.devices.enrolment import Enrolled
 from fleet.schools import first_run
 from fleet.schools import queries as schools
 from fleet.schools.first_run import Step
+from profiles.profile import Profile
 from tests import factories, visiting
 from tests.enrolling import request
+from tests.races import together
 from tests.visiting import PASSWORD, Visitor
 
 CLI = Principal.command_line()
@@ -98,6 +100,31 @@ def test_what_is_wrong_is_said_at_its_field_and_nothing_typed_is_lost(app: Flask
     assert "Det finnes alt en skole med dette navnet." in page.text
 
 
+def given_everywhere(app: Flask) -> list[tuple[str, int]]:
+    with app.app_context():
+        listed = assigning.listed(by=CLI, now=clock.now())
+        return [(one.profile_version.profile.name, one.profile_version.number) for one in listed]
+
+
+def test_ready_made_profile_that_was_taken_in_as_a_draft_is_published(app: Flask, first: Visitor) -> None:
+    first.sign_in("forste")
+    assert first.post("/profiles/_ready-made", page="/setup", ready="kommune-grunn").status_code == 303
+    assert first.post("/setup/profile", page="/setup").status_code == 303
+    assert given_everywhere(app) == [("kommune-grunn", 1)]
+
+
+def test_draft_that_somebody_has_written_is_not_published_behind_the_back(app: Flask, first: Visitor) -> None:
+    with app.app_context(), transaction():
+        publishing.save_draft(Profile("kommune-grunn", "Vårt grunnoppsett", {}), by=CLI, now=clock.now())
+    first.sign_in("forste")
+    refused = first.post("/setup/profile", page="/setup")
+    assert refused.status_code == 400
+    assert "«Vårt grunnoppsett» er et utkast som noen har skrevet." in refused.text
+    with app.app_context():
+        assert [(row["name"], row["published"]) for row in publishing.listed()] == [("kommune-grunn", None)]
+    assert given_everywhere(app) == []
+
+
 def test_one_who_ended_it_early_is_not_asked_again(app: Flask, first: Visitor) -> None:
     first.sign_in("forste")
     first.post("/setup/end", page="/setup")
@@ -114,14 +141,24 @@ def test_resuming_opens_the_first_run_again_and_an_unknown_word_is_no_step(app: 
         first_run.end(by=CLI, now=clock.now())
         first_run.skip(Step.CALENDAR, by=CLI)
     assert first_run.is_over()
-    with transaction():
-        first_run.resume(Step.CALENDAR, by=CLI)
+    for _ in range(2):
+        with transaction():
+            first_run.resume(Step.CALENDAR, by=CLI, now=clock.now())
     assert (first_run.is_over(), first_run.skipped()) == (False, frozenset())
+    assert [one.action for one in factories.audited()] == ["setup.resumed", "setup.ended"]
     owner = schools.municipality()
     assert owner is not None
     owner.setup_skipped = ["calendar", "of-a-later-version"]
     db.session.flush()
     assert first_run.skipped() == {Step.CALENDAR}
+
+
+def test_steps_that_many_put_aside_at_once_are_all_aside(own_app: Flask) -> None:
+    with own_app.app_context(), transaction():
+        schools.ensure_municipality("Prøvekommunen")
+    assert together(own_app, [lambda step=step: first_run.skip(step, by=CLI) for step in Step]) == [None] * len(Step)  # type: ignore[misc]
+    with own_app.app_context(), reading():
+        assert first_run.skipped() == set(Step)
 
 
 def test_page_asks_the_database_a_bounded_number_of_times(app: Flask, first: Visitor, statements: list[str]) -> None:

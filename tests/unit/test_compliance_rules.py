@@ -13,6 +13,7 @@ from fleet.compliance import rules
 from fleet.compliance.models import FindingKind
 from fleet.compliance.rules import Name, Seen, Wanted, is_older
 from fleet.compliance.silence import is_silent
+from fleet.devices.models import Platform
 from fleet.schools.calendar import Calendar
 
 NOW = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)
@@ -187,10 +188,32 @@ def test_a_clock_is_wrong_beyond_two_minutes(offset: int | None, expected: bool)
     assert ((FindingKind.CLOCK_WRONG, "") in names(replace(WELL, clock_offset_s=offset))) is expected
 
 
+def test_a_minimum_of_one_system_is_not_for_another() -> None:
+    asked = {Platform.IPADOS: "17.0", Platform.ANDROID: "13"}
+    pc = replace(WELL, facts={"os_version": "12"}, platform=Platform.LINUX)
+    assert names(pc, minimum_by_platform=asked) == []
+    assert names(replace(pc, platform=None), minimum_by_platform=asked) == []
+    for platform, expected in asked.items():
+        (found,) = rules.judge(
+            replace(pc, platform=platform), Wanted(minimum_by_platform=asked), is_open=set(), now=NOW
+        ).findings
+        assert found.detail == {"found": "12", "expected": expected}
+
+
+def test_of_a_systems_minimum_and_that_of_any_the_newer_counts() -> None:
+    asked = {Platform.IPADOS: "17.0"}
+    seen = replace(WELL, facts={"os_version": "16"}, platform=Platform.IPADOS)
+    for general, expected in (("9", "17.0"), ("18", "18")):
+        wanted = Wanted(minimum_os=general, minimum_by_platform=asked)
+        (found,) = rules.judge(seen, wanted, is_open=set(), now=NOW).findings
+        assert found.detail["expected"] == expected
+
+
 def test_what_settings_ask_for_is_read_with_the_vocabularys_defaults() -> None:
     assert Wanted.of({}) == Wanted(None, frozenset(), frozenset(), 10)
     told = {"os.minimum_version": "18", "apps.required": ["a.b"], "apps.blocked": None, "storage.keep_free_percent": 20}
     assert Wanted.of(told) == Wanted("18", frozenset({"a.b"}), frozenset(), 20)
+    assert Wanted.of({"os.minimum_ipados": "17.0"}).minimum_by_platform == {Platform.IPADOS: "17.0"}
 
 
 @pytest.mark.parametrize(

@@ -326,6 +326,7 @@ class NativeChannel:
             next_sequence=outcome.next_sequence,
             next_poll_s=1,
             server_time=now,
+            awaits_approval=outcome.awaits_approval,
         )
         return _json(201 if outcome.is_new else 200, answer)
 

@@ -42,6 +42,8 @@ from fleet.devices import enrolment, queries
 from fleet.devices.enrolment import Enrolled, Refused
 from fleet.devices.models import Platform
 from fleet.errors import FleetError
+from profiles.key import NATIVE
+from profiles.vocabulary import VOCABULARY
 
 CONFIG_LIFE = timedelta(days=21)
 WINDOW_S = 7 * 86_400
@@ -302,6 +304,11 @@ def _is_new(one: Standing, documents: Mapping[int, bytes]) -> bool:
     return one.device_id in documents and one.fetched_version != one.config_version
 
 
+def _is_ours(key: str) -> bool:
+    """Whether a setting that failed is one to obey here: profiles name what other channels enforce, too."""
+    return key not in VOCABULARY or VOCABULARY[key].is_for(NATIVE)
+
+
 def to_report(told: WireReport, *, device_id: int, key: str, sequence: int, body: bytes) -> Report:
     """Translate a report of the wire to ours."""
     return Report(
@@ -320,7 +327,7 @@ def to_report(told: WireReport, *, device_id: int, key: str, sequence: int, body
             "attributes": told.attributes,
             "flags": told.flags,
         },
-        failures=[{"key": failure.key, "reason": failure.reason} for failure in told.failures],
+        failures=[{"key": one.key, "reason": one.reason} for one in told.failures if _is_ours(one.key)],
         battery_percent=told.battery_percent,
         storage_free_bytes=told.storage_free_bytes,
         clock_offset_s=told.clock_offset_s,

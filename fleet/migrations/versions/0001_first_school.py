@@ -229,6 +229,7 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('published_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('published_by', sa.String(length=80), nullable=True),
+    sa.Column('title', sa.String(length=120), nullable=True),
     sa.Column('note', sa.String(length=300), nullable=True),
     sa.ForeignKeyConstraint(['profile_id'], ['profile.id'], name=op.f('fk_profile_version_profile_id_profile')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_profile_version')),

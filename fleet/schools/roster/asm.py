@@ -32,7 +32,8 @@ def read(tables: Mapping[str, Table], file: str, problems: Problems) -> Roster:
     """
     missing = [name for name in _NEEDED if name not in tables]
     for name in missing:
-        problems.add(Problem(file, None, None, "missing-file", None, f"a file {name}.csv"))
+        wanted = f"{name}.csv"
+        problems.add(Problem(file, None, None, "missing-file", None, f"a file {wanted}", other=wanted))
     if missing:
         raise problems.error()
     reading = _Reading(tables, problems)
@@ -98,6 +99,7 @@ class _Reading:
         courses = self._courses()
         for row in self._rows("classes", ("class_id", "course_id", "location_id"), "class_number", *_INSTRUCTORS):
             source_id = unique(row, "class_id", self._ids["classes"])
+            row.about = row.text("class_number")[:80] or None
             school = self._refer(row, "location_id", "locations")
             name, number = courses.get(self._refer(row, "course_id", "courses"), ("", ""))
             title = row.optional("class_number", longest=120) or name or row.text("course_id")[:120]

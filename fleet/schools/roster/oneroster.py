@@ -84,7 +84,8 @@ def _check_files(tables: Mapping[str, Table], file: str, problems: Problems) -> 
             needed.setdefault(name, file)
     for name in needed:
         if name not in tables:
-            problems.add(Problem(file, None, None, "missing-file", None, f"a file {name}.csv"))
+            wanted = f"{name}.csv"
+            problems.add(Problem(file, None, None, "missing-file", None, f"a file {wanted}", other=wanted))
 
 
 def _is_gone(row: Row) -> bool:
@@ -151,6 +152,7 @@ class _Reading:
         for row in rows(self._tables["classes"], needed, self._problems, optional=optional):
             source_id = unique(row, "sourcedId", seen)
             self._note("classes", source_id, is_gone=_is_gone(row))
+            row.about = row.text("title")[:80] or None
             if not _is_gone(row):
                 self._class(row, source_id, codes)
 

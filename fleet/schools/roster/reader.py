@@ -26,12 +26,16 @@ class Row:
         self._cells = cells
         self._problems = problems
         self.is_sound = True
+        self.about: str | None = None
 
-    def fault(self, column: str, code: str, expected: str, *, show: bool = True) -> None:
-        """Note that a cell is not acceptable."""
+    def fault(self, column: str, code: str, expected: str, *, show: bool = True, other: str | None = None) -> None:
+        """Note that a cell is not acceptable; ``other`` names the file or line that it is about too."""
+        self._note(column, code, self._cells.get(column, "") if show else None, expected, other)
+
+    def _note(self, column: str, code: str, found: str | None, expected: str, other: str | None) -> None:
         self.is_sound = False
-        found = self._cells.get(column, "") if show else None
-        self._problems.add(Problem(self._table.name, self.line, column, code, found, expected))
+        place = (self._table.name, self.line, column)
+        self._problems.add(Problem(*place, code, found, expected, self.about, other))
 
     def text(self, column: str) -> str:
         """Return a cell that may be empty or whose column may be missing."""
@@ -77,13 +81,13 @@ class Row:
         """Return two dates after checking their order."""
         starts_on, ends_on = self.day(first, must=must), self.day(last, must=must)
         if starts_on is not None and ends_on is not None and ends_on < starts_on:
-            self.fault(last, "ends-before-start", f"a date not before {first}")
+            self.fault(last, "ends-before-start", f"a date not before {first}", other=first)
         return starts_on, ends_on
 
     def known(self, column: str, value: str, known: Container[str], where: str) -> str:
         """Return a reference after checking that it leads somewhere; not where the file it leads to lacks lines."""
         if value and value not in known and not self._problems.lacks_lines(where):
-            self.fault(column, "dangling-reference", f"an id that {where} has")
+            self._note(column, "dangling-reference", value, f"an id that {where} has", where)
         return value
 
 
@@ -121,6 +125,7 @@ def unique(row: Row, column: str, seen: dict[str, int]) -> str:
     """Return an id that must not have stood on an earlier line."""
     value = row.needed(column)
     if value and value in seen:
-        row.fault(column, "duplicate-id", f"an id of its own; line {seen[value]} has it too")
+        expected, other = f"an id of its own; line {seen[value]} has it too", str(seen[value])
+        row.fault(column, "duplicate-id", expected, other=other)
     seen.setdefault(value, row.line)
     return value

@@ -47,6 +47,7 @@ class SmallServer:
         self.lose_answers = 0
         self.answer: Callable[[str, str], Response | None] = lambda _method, _path: None
         self.enrolments: dict[str, str] = {}
+        self.asks = False  # whether whom it takes in waits for a person's approval
         self.bodies: dict[str, bytes] = {}
         self.schedule: list[ScheduleEntry] = []
         self.orders: list[Order] = []
@@ -147,9 +148,8 @@ class SmallServer:
         self.enrolments[request.keyid] = asked.serial
         self._keys = {**getattr(self, "_keys", {}), request.keyid: signing.load_jwk(asked.key)}
         root = envelopes.sign(ROOT_TYPE, encode(root_document()), [key(number) for number in ROOTS])
-        return Response(
-            200 if again else 201, {}, encode(EnrolmentAnswer("tablet-1", root, self.sequence + 1, 1, self.now))
-        )
+        answer = EnrolmentAnswer("tablet-1", root, self.sequence + 1, 1, self.now, self.asks)
+        return Response(200 if again else 201, {}, encode(answer))
 
     def _serve(self, target: str, headers: dict[str, str], body: bytes | None) -> Response:
         etag = self.etag

@@ -25,6 +25,8 @@ from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedT
 from agent_protocol.states import AgentState
 from agent_protocol.store import DirectoryStore, Memory, MemoryStore
 from agent_protocol.transport import MAX_ANSWER_BYTES, HttpTransport, Response, UnreachableError, authority_of
+from profiles.key import NATIVE
+from profiles.vocabulary import VOCABULARY
 from tests.unit.protocol import small_server
 from tests.unit.protocol.served import Served, wait_for
 from tests.unit.protocol.small_server import SmallServer
@@ -125,6 +127,8 @@ def test_a_profile_becomes_one_file_per_area_and_leaves_none_behind(tmp_path: Pa
     applied = tmp_path / "applied"
     assert json.loads((applied / "apps.json").read_text()) == {"apps.blocked": ["a.a"], "apps.required": []}
     assert json.loads((applied / "profile.json").read_text()) == {"profile": "d1", "areas": ["apps", "web"]}
+    own = [key.name for key in VOCABULARY.values() if NATIVE in key.channels]
+    assert tablet.apply("d3", dict.fromkeys(own)) == []  # what the vocabulary says this agent enforces, it does
     assert tablet.apply("d2", {"camera.allowed": False}) == []
     assert sorted(path.name for path in applied.glob("*.json")) == ["camera.json", "profile.json"]
 
@@ -203,7 +207,7 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
 
 @pytest.mark.serves
 def test_the_command_enrols_once_and_remembers(
-    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = str(tmp_path / "agent")
     served.small.hold({"camera.allowed": False})
@@ -215,8 +219,10 @@ def test_the_command_enrols_once_and_remembers(
     assert "ticket-unknown" in capsys.readouterr().err
     assert main(["--state", state, "--serial", "S1", "--qr", f"{served.address}/enrol#GOOD", "--once"]) == 0
     assert main(["--state", state, "--serial", "S1", "--once"]) == 0
+    monkeypatch.setattr(linux, "_SERIALS", (tmp_path / "none",))  # a machine that tells none; the agent remembers
+    assert main(["--state", state, "--once"]) == 0
     capsys.readouterr()
-    assert main(["--state", state, "--serial", "S1", "--status"]) == 0
+    assert main(["--state", state, "--status"]) == 0
     told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.replace("match code", "match").splitlines())
     key = DirectoryStore(Path(state)).key().public_key()
     assert (told["state"], told["serial"], told["match"]) == ("enrolled", "S1", match_code(thumbprint(key)))
@@ -248,6 +254,26 @@ def test_a_real_process_goes_on_after_kill_and_ends_an_assignment_alone(served: 
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     assert len(served.small.enrolments) == 1
+
+
+def test_the_status_of_an_agent_that_is_new_needs_no_serial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linux, "_SERIALS", (tmp_path / "none",))
+    assert main(["--state", str(tmp_path / "agent"), "--status"]) == 0
+    assert capsys.readouterr().out.split() == ["state", "new", "tablet", "-", "profile", "-", "serial", "-"]
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_tablet_that_waits_for_approval_says_so_and_not_that_it_is_enrolled(
+    asks: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    small = SmallServer(datetime.now(UTC))
+    small.asks = asks
+    Agent(Session(small_server.AUTHORITY, MemoryStore(), SimulatedDevice("S1")), small, "S1").enrol("GOOD")
+    assert ("S1 waits for approval as tablet-1" in caplog.text) is asks
+    assert ("enrolled S1 as tablet-1" in caplog.text) is not asks
 
 
 def test_an_agent_waits_for_its_server_to_enrol_and_stops_when_told(

@@ -48,6 +48,8 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "devices.revoked": lambda: _("Tablet's key revoked"),
     "devices.tag-set": lambda: _("Asset tag changed"),
     "enrolment.refused": lambda: _("Enrolment refused"),
+    "enrolment.removed": lambda: _("Management removed on the tablet"),
+    "enrolment.renewed": lambda: _("Tablet's certificate renewed"),
     "enrolment.taken-in": lambda: _("Tablet enrolled"),
     "jobs.run-by-hand": lambda: _("Job asked for"),
     "lessons.absent": lambda: _("Pupils marked absent"),

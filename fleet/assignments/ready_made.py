@@ -4,7 +4,7 @@ What somebody has written stays as it is. A draft that says just what the ready-
 published yet, so it is published; another one may not be meant for tablets yet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from fleet.access import Permission, Principal, require
@@ -34,16 +34,32 @@ def use(by_school: Mapping[School, str], *, by: Principal, now: datetime) -> int
         NotFoundError: there is no such ready-made profile.
         ConflictError: a wanted one is a draft that says something else; data has its ``name`` and ``title``.
     """
-    require(by, Permission.EDIT_PROFILES)
-    take_turn("profiles")
-    known = {one["name"]: one for one in publishing.listed()}
-    ready = catalogue.load()
     for name in by_school.values():
         if name not in FOR_SCHOOLS:
             raise NotFoundError(kind="profile", name=name)
+    fresh = publish([one.name for one in catalogue.load()], by=by, now=now)
     wanted = [(FOR_ALL, Place.municipality()), *((name, Place.school(one)) for one, name in by_school.items())]
+    for name, place in wanted:
+        profile = publishing.find(name)
+        if publishing.versions(profile)[-1].published_at is None:
+            raise ConflictError(kind="profile", name=name, title=profile.title, reason="it is a draft of somebody's")
+        assigning.assign(publishing.published(profile), place, by=by, now=now)
+    return fresh
+
+
+def publish(names: Collection[str], *, by: Principal, now: datetime) -> int:
+    """Publish ready-made profiles of these names, where nobody has written something else; returns how many.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit profiles.
+    """
+    require(by, Permission.EDIT_PROFILES)
+    take_turn("profiles")
+    known = {one["name"]: one for one in publishing.listed()}
     fresh = 0
-    for one in ready:
+    for one in catalogue.load():
+        if one.name not in names:
+            continue
         if one.name not in known:
             profile = publishing.save_draft(one, by=by, now=now).profile
         elif known[one.name]["published"] is None and _says(one):
@@ -52,11 +68,6 @@ def use(by_school: Mapping[School, str], *, by: Principal, now: datetime) -> int
             continue
         publishing.publish(profile, by=by, now=now)
         fresh += 1
-    for name, place in wanted:
-        profile = publishing.find(name)
-        if publishing.versions(profile)[-1].published_at is None:
-            raise ConflictError(kind="profile", name=name, title=profile.title, reason="it is a draft of somebody's")
-        assigning.assign(publishing.published(profile), place, by=by, now=now)
     return fresh
 
 

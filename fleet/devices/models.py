@@ -69,7 +69,10 @@ class Device(Base):
 
 
 class Ticket(Base):
-    """A right to enrol: for a school, class or cart, limited in time and number. Its code is stored hashed."""
+    """A right to enrol: for a school, class or cart, limited in time and number. Its code is stored hashed.
+
+    ``request_id`` names the wish that made it, so that one that is sent twice makes one ticket.
+    """
 
     __tablename__ = "ticket"
     __table_args__ = (CheckConstraint("used_count >= 0 AND used_count <= max_enrolments", name="used_within_max"),)
@@ -87,6 +90,7 @@ class Ticket(Base):
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    request_id: Mapped[str | None] = mapped_column(String(80), unique=True)
 
     school: Mapped[School] = relationship()
     school_class: Mapped[SchoolClass | None] = relationship()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, union
+from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, true, union
 from sqlalchemy.orm import aliased, contains_eager, joinedload
 
 from fleet.access import Permission, Principal
@@ -46,13 +46,18 @@ _IS_APPLIED = DeviceState.applied_digest == DeviceState.desired_digest
 _IS_PENDING = DeviceState.last_seen_at.is_(None) | DeviceState.applied_digest.is_(None) | ~_IS_APPLIED
 
 
-def _visible(query: Select[Any], by: Principal) -> Select[Any]:
-    """Narrow a query over tablets to what ``by`` may see."""
+def may_see(by: Principal) -> ColumnElement[bool]:
+    """Whether ``by`` may see a tablet: those of the own schools, and of the own classes."""
     schools = by.school_ids(Permission.SEE_SCHOOL)
     if schools is None:
-        return query
-    own = Device.id.in_(_of_classes(by.own_class_ids, by.today))
-    return query.where(or_(Device.school_id.in_(schools), own) if by.own_class_ids else Device.school_id.in_(schools))
+        return true()
+    at_school = Device.school_id.in_(schools)
+    return or_(at_school, Device.id.in_(_of_classes(by.own_class_ids, by.today))) if by.own_class_ids else at_school
+
+
+def _visible(query: Select[Any], by: Principal) -> Select[Any]:
+    """Narrow a query over tablets to what ``by`` may see."""
+    return query.where(may_see(by))
 
 
 def _of_classes(class_ids: Collection[int], on: date | None) -> Select[Any]:

@@ -7,20 +7,21 @@ ticket is one conditional update, so that the allowed number wins however many t
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, cast, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, String, cast, exists, func, literal, or_, select, update
 from sqlalchemy.orm import joinedload
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.crypto import token_digest
-from fleet.db import db
+from fleet.db import db, take_turn
 from fleet.devices import codes
 from fleet.devices.models import Device, DeviceLife, Ticket
+from fleet.devices.search import is_pupil
 from fleet.errors import ConflictError, InvalidError, NotFoundError
-from fleet.schools.models import School, SchoolClass
+from fleet.schools.models import Membership, School, SchoolClass
 from fleet.schools.roster.reader import UNSHOWABLE
 
 MAX_ENROLMENTS = 5_000
@@ -29,6 +30,12 @@ MAX_CART = 64
 EXPIRES_SOON = timedelta(days=3)
 _EXPIRED = "tickets.expired"
 _LOOKED_BACK = timedelta(days=90)
+
+
+class MadeAlreadyError(ConflictError):
+    """The same wish has made a ticket before, whose code was shown then. Data: ``ticket_id``."""
+
+    code = "ticket-made-already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +59,24 @@ def sound_cart(cart: str | None) -> str | None:
     return name
 
 
-def _expected_there(place: Place) -> int:
-    query = select(func.count()).where(Device.school_id == place.school.id, Device.life == DeviceLife.EXPECTED)
-    if place.school_class is not None:
-        query = query.where(Device.class_id == place.school_class.id)
-    if place.cart is not None:
-        query = query.where(Device.cart == place.cart)
-    return db.session.scalar(query) or 0
+def expected_there(
+    school_id: int, *, class_id: int | None, cart: str | None, on: date | None
+) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions under which a tablet is expected at a place: of a class, its own and its pupils' own.
+
+    Args:
+        school_id: the school.
+        class_id: the class, where the place is one.
+        cart: the cart, where the place is one.
+        on: the local date on which memberships count; None: all that the roster has not ended.
+    """
+    conditions: list[ColumnElement[bool]] = [Device.school_id == school_id, Device.life == DeviceLife.EXPECTED]
+    if class_id is not None:
+        pupils = select(Membership.person_id).where(Membership.class_id == class_id, *is_pupil(on))
+        conditions.append(or_(Device.class_id == class_id, Device.person_id.in_(pupils)))
+    if cart is not None:
+        conditions.append(Device.cart == cart)
+    return tuple(conditions)
 
 
 def create(
@@ -68,6 +86,7 @@ def create(
     max_enrolments: int | None = None,
     listed_only: bool = False,
     asks: bool = False,
+    request_id: str | None = None,
     by: Principal,
     now: datetime,
 ) -> tuple[Ticket, str]:
@@ -79,6 +98,7 @@ def create(
         max_enrolments: how many tablets it takes in; as many as are expected there where not given.
         listed_only: whether only serials of the delivery list may use it.
         asks: whether a tablet that is not on the delivery list waits until somebody approves it.
+        request_id: names this wish among those of ``by``; one that comes again makes no second ticket.
         by: who makes it.
         now: the instant.
 
@@ -86,16 +106,14 @@ def create(
         ForbiddenError: ``by`` may not make tickets for the school.
         InvalidError: expiry or number out of range, no number given and no tablet expected there, a class of another
             school, or a class and a cart at once.
+        MadeAlreadyError: the wish came again. The code of its ticket is not known any more.
     """
     require(by, Permission.MANAGE_TICKETS, school_id=place.school.id)
-    if place.school_class is not None and place.school_class.school_id != place.school.id:
-        raise InvalidError(kind="ticket", reason="the class is of another school")
-    if place.school_class is not None and place.cart is not None:
-        raise InvalidError(kind="ticket", reason="a class or a cart, not both")
-    place = replace(place, cart=sound_cart(place.cart))
+    wish = _new_wish(request_id, by)
+    place = _sound(place)
     if not now < expires_at <= now + MAX_LIFE:
         raise InvalidError(kind="ticket", reason="expiry", expected=f"after now, within {MAX_LIFE.days} days")
-    number = max_enrolments if max_enrolments is not None else _expected_there(place)
+    number = max_enrolments if max_enrolments is not None else expected_at(place, by=by)
     if not 1 <= number <= MAX_ENROLMENTS:
         expected = f"1 to {MAX_ENROLMENTS}; say how many, as no tablet is expected there" if number == 0 else None
         raise InvalidError(kind="ticket", reason="number", found=number, expected=expected or f"1 to {MAX_ENROLMENTS}")
@@ -109,9 +127,9 @@ def create(
         listed_only=listed_only,
         asks=asks and not listed_only,  # which leaves nobody to ask about
         max_enrolments=number,
-        used_count=0,
         expires_at=expires_at,
         created_at=now,
+        request_id=wish,
     )
     db.session.add(ticket)
     db.session.flush()
@@ -121,6 +139,26 @@ def create(
         ends_at=expires_at.isoformat(),
     )  # fmt: skip
     return ticket, code
+
+
+def _new_wish(request_id: str | None, by: Principal) -> str | None:
+    """Return how a wish is stored; nobody else makes a ticket of the same wish until the transaction ends."""
+    if request_id is None:
+        return None
+    wish = f"{by.name}:{request_id}"
+    take_turn(f"ticket-wish-{wish}")
+    known = db.session.scalar(select(Ticket.id).where(Ticket.request_id == wish))
+    if known is not None:
+        raise MadeAlreadyError(kind="ticket", ticket_id=known)
+    return wish
+
+
+def _sound(place: Place) -> Place:
+    if place.school_class is not None and place.school_class.school_id != place.school.id:
+        raise InvalidError(kind="ticket", reason="the class is of another school")
+    if place.school_class is not None and place.cart is not None:
+        raise InvalidError(kind="ticket", reason="a class or a cart, not both")
+    return replace(place, cart=sound_cart(place.cart))
 
 
 def get(ticket_id: int, *, by: Principal) -> Ticket:
@@ -150,9 +188,11 @@ def with_code(ticket_id: int, typed: str, *, by: Principal) -> tuple[Ticket, str
     return ticket, code
 
 
-def expected_at(place: Place) -> int:
-    """Return how many tablets the delivery list has at a place that have not come yet."""
-    return _expected_there(place)
+def expected_at(place: Place, *, by: Principal) -> int:
+    """Return how many tablets the delivery list has at a place that have not come yet; ``by`` tells on which date."""
+    class_id = place.school_class.id if place.school_class is not None else None
+    there = expected_there(place.school.id, class_id=class_id, cart=place.cart, on=by.today)
+    return db.session.scalar(select(func.count(Device.id)).where(*there)) or 0
 
 
 def listed(*, by: Principal) -> Sequence[Ticket]:

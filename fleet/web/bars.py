@@ -53,19 +53,19 @@ def arrival_parts(meant: int, arrived: int) -> list[Part]:
     return _filled([("ready", _("have it"), arrived), ("waiting", _("wait for it"), meant - arrived)])
 
 
-def ticket_parts(counts: Mapping[str, int], *, waiting: int, left: int) -> list[Part]:
+def ticket_parts(counts: Mapping[str, int], *, left: int) -> list[Part]:
     """Return the parts of a bar of a ticket's places: how far the tablets have come, and what is left.
 
     Args:
         counts: of the tablets taken in, by :attr:`fleet.devices.arrivals.Arrival.step`.
-        waiting: how many wait for approval.
         left: how many places nobody has taken.
     """
     told = (
         ("ready", _("have their profile"), counts.get("applied", 0)),
         ("failed", _("have their profile, not all settings"), counts.get("failed", 0)),
         ("fetched", _("are fetching their profile"), counts.get("fetched", 0) + counts.get("enrolled", 0)),
-        ("waiting", _("wait for approval"), waiting),
+        ("waiting", _("wait for approval"), counts.get("pending", 0)),
+        ("quiet", _("have left again"), counts.get("left", 0)),
         ("expected", _("places left"), left),
     )
     return _filled(told)

@@ -1,12 +1,14 @@
 """A teacher's own sets: what there is, a new one under a name, and taking one away."""
 
-from flask import request, url_for
+from flask import redirect, request, url_for
+from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
 from fleet import clock
+from fleet.access import Permission
 from fleet.db import transaction
 from fleet.errors import FleetError, NotFoundError
-from fleet.lessons import finding, members, sets
+from fleet.lessons import finding, members, sets, sharing
 from fleet.lessons.models import SetKind
 from fleet.schools import queries as schools
 from fleet.web import notices, refusals_lessons, sent, signed_in
@@ -64,6 +66,24 @@ def lesson_set_restore(set_id: int) -> Response:
     return sent.onwards(url_for("web.lesson_sets"))
 
 
+@web.post("/lessons/sets/_ready-made")
+def lesson_sets_ship() -> Response:
+    """Share the ready-made lesson profiles with all teachers."""
+    with transaction():
+        number = sharing.ship(by=signed_in.by(), now=clock.now())
+    if number:
+        notices.tell(
+            ngettext(
+                "%(num)d ready-made set is offered in all lessons now.",
+                "%(num)d ready-made sets are offered in all lessons now.",
+                number,
+            )
+        )
+    else:
+        notices.tell(_("The ready-made sets were there already."))
+    return redirect(url_for("web.lesson_sets"), 303)
+
+
 def _page(typed: Typed, problem: str | None) -> str:
     by, now = signed_in.by(), clock.now()
     taught = schools.own_classes(by)
@@ -74,6 +94,7 @@ def _page(typed: Typed, problem: str | None) -> str:
     return show(
         "lesson_sets",
         own=sets.own(by),
+        missing=sharing.missing() if by.may(Permission.SHARE_SETS) else [],
         may_make=bool(taught),
         kinds=(SetKind.APPS, SetKind.WEB, SetKind.EYES, SetKind.EXAM),
         apps=apps,

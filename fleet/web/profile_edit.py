@@ -22,6 +22,7 @@ from fleet.web.profile import Found, find
 from fleet.web.setting_fields import Faults, Raw
 from fleet.web.texts import translated as _
 from profiles import profile as library
+from profiles.known_as import is_called
 from profiles.profile import Profile, ProfileError
 from profiles.vocabulary import VOCABULARY
 
@@ -42,15 +43,14 @@ class Match:
 
 
 def search(text: str, without: Mapping[str, Any]) -> list[Match]:
-    """Return settings by what they are called and do, in the reader's words or by name; the best first."""
+    """Return settings by what they are called and do, in the reader's words, others' or by name; the best first."""
     wanted = text.casefold().split()
     found = []
     for key in VOCABULARY.values() if wanted else ():
         if key.name in without:
             continue
         title, about = words.setting(key).casefold(), words_profiles.about(key).casefold()
-        names = " ".join((key.name.replace(".", " ").replace("_", " "), *key.title.values())).casefold()
-        if all(word in f"{title} {about} {names}" for word in wanted):
+        if is_called(key, wanted, title, about):
             found.append((not title.startswith(wanted[0]), wanted[0] not in title, title, _match(key.name)))
     return [one[-1] for one in sorted(found, key=lambda one: one[:3])][:_MOST_FOUND]
 

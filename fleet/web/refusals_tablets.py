@@ -53,6 +53,7 @@ def _invalid(data: Data) -> Faults | None:
         "tablet": ("place", _("The class or the pupil is of another school. Choose again.")),
         "confirmation": ("confirm", _("Type the number %(number)s to confirm.", number=data.get("expected"))),
         "place": ("place", _("Choose where the tablets go.")),
+        "pupil": ("person", _("Choose the pupil who gets the tablet.")),
     }
     found = known.get(str(kind))
     return {found[0]: found[1]} if found is not None else None

@@ -21,6 +21,7 @@ from fleet.db import transaction
 from fleet.devices import arrivals, tickets
 from fleet.devices.tickets import Place
 from fleet.errors import ConflictError, FleetError, InvalidError
+from fleet.lessons import sharing
 from fleet.schools import calendar_editing, deciding, editing, first_run
 from fleet.schools import queries as schools
 from fleet.schools.first_run import Step
@@ -142,6 +143,7 @@ def setup_profile() -> Response | tuple[str, int]:
             for row in schools.schools(by)
         }
         ready_made.use({one: name for one, name in chosen.items() if name}, by=by, now=now)
+        sharing.ensure_shipped(by=by, now=now)
 
     return _done(act)
 

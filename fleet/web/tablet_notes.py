@@ -9,7 +9,7 @@ from fleet.db import transaction
 from fleet.devices import editing, life, notes
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife
-from fleet.errors import FleetError, NotFoundError
+from fleet.errors import FleetError, InvalidError, NotFoundError
 from fleet.schools import finding as places_of
 from fleet.schools import queries as schools
 from fleet.web import notices, refusals_tablets, signed_in, tablet
@@ -73,23 +73,25 @@ def tablet_tag(serial: str) -> Response | tuple[str, int]:
 
 @web.post(f"{_ADDRESS}/pupil")
 def tablet_pupil(serial: str) -> Response | tuple[str, int]:
-    """Give a tablet to a pupil as the own, or take it back to the school."""
-    by, number = signed_in.by(), whole(request.form.get("person"))
+    """Give a tablet to a pupil as the own, or take it back to the school, whichever the form names."""
+    by, deed, number = signed_in.by(), request.form.get("act"), whole(request.form.get("person"))
     try:
         with transaction():
-            device = devices.find_device(serial, by=by)
+            device = _managed(serial)
+            if deed not in {"give", "take"}:
+                raise InvalidError(kind="form", field="act")
+            if deed == "give" and number is None:
+                raise InvalidError(kind="pupil", field="person")
             if device.school is None:
                 raise NotFoundError(kind="school", name="")
-            pupil = places_of.pupil(number, by=by) if number is not None else None
+            pupil = places_of.pupil(number, by=by) if deed == "give" and number is not None else None
             life.move(device, school=device.school, person=pupil, by=by, now=clock.now())
     except FleetError as error:
         faults = refusals_tablets.faults(error)
         if faults is None:
             raise
         return _edit_page(_managed(serial), faults=faults), refusals_tablets.status(error)
-    notices.tell(
-        _("The tablet is the pupil's own now.") if number is not None else _("The tablet is no pupil's own now.")
-    )
+    notices.tell(_("The tablet is the pupil's own now.") if deed == "give" else _("The tablet is no pupil's own now."))
     return _to(serial)
 
 

@@ -18,6 +18,7 @@ from fleet.web.blueprint import web
 from fleet.web.formats import NOTHING
 from fleet.web.pages import show
 from fleet.web.values import local_time, whole
+from profiles.known_as import is_called
 from profiles.layering import Reason
 from profiles.vocabulary import VOCABULARY
 
@@ -64,7 +65,7 @@ def tablet_why(serial: str) -> str:
     is_if = at is not None or ended or in_class is not None
     present, *would = reasons.compare(device, [Case(now), case] if is_if else [Case(now)])
     rows = _rows(would[0] if would else present, present)
-    kept = [row for row in rows if text.casefold() in f"{row.title} {row.key} {row.value}".casefold()]
+    kept = [row for row in rows if is_called(VOCABULARY[row.key], text.split(), row.title, row.value)]
     chosen = group if group in GROUPS else GROUPS[0]
     return show(
         "tablet_why",

@@ -13,7 +13,6 @@ from fleet.devices.models import Ticket
 from fleet.errors import ConflictError, FleetError
 from fleet.web import bars, notices, signed_in, words_enrolment
 from fleet.web.blueprint import web
-from fleet.web.enrolment import is_waiting
 from fleet.web.pages import show
 from fleet.web.texts import translated as _
 
@@ -29,24 +28,22 @@ def ticket(ticket_id: int) -> str:
 
 def standing(found: Ticket) -> dict[str, Any]:
     """Return what the living part of a ticket's page shows."""
-    now = clock.now()
-    come = arrivals.of_ticket(found)
-    refused = arrivals.refusals(found, come={one.device.serial for one in come if one.is_open}, now=now)
-    here = [one for one in come if one.is_open and not is_waiting(one)]
-    waiting = [one for one in come if is_waiting(one)]
-    counts = {step: sum(one.step == step for one in here) for step in ("applied", "failed", "fetched", "enrolled")}
+    by, now = signed_in.by(), clock.now()
+    counts = arrivals.steps(found)
+    place = tickets.Place(found.school, found.school_class, found.cart)
     return {
         "ticket": found,
         "state": tickets.state(found, now),
-        "come": come,
-        "here": len(here),
-        "waiting": waiting,
-        "refused": refused,
-        "expected": arrivals.expected(found),
-        "parts": bars.ticket_parts(
-            counts, waiting=len(waiting), left=max(found.max_enrolments - len(here) - len(waiting), 0)
-        ),
+        "come": arrivals.of_ticket(found, by=by),
+        "come_count": sum(counts.values()) - counts.get("pending", 0),
+        "waiting": arrivals.waiting(ticket=found, by=by),
+        "waiting_count": arrivals.waiting_count(ticket=found, by=by),
+        "refused": arrivals.refusals(found, now=now),
+        "expected": arrivals.expected(found, by=by),
+        "expected_count": tickets.expected_at(place, by=by),
+        "parts": bars.ticket_parts(counts, left=found.max_enrolments - found.used_count),
         "words_enrolment": words_enrolment,
+        "is_refresh": signed_in.is_refresh(),
         "own_address": url_for("web.ticket", ticket_id=found.id),
         "refresh_s": REFRESH_S,
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
 import segno
-from flask import current_app, render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from fleet import clock
@@ -18,11 +18,11 @@ from fleet.config import Config
 from fleet.db import transaction
 from fleet.devices import arrivals, codes, sheet, tickets
 from fleet.devices import queries as devices
-from fleet.devices.tickets import Place
+from fleet.devices.tickets import MadeAlreadyError, Place
 from fleet.errors import FleetError, ForbiddenError, InvalidError, NotFoundError
 from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
-from fleet.web import refusals_enrolment, signed_in, words_enrolment
+from fleet.web import notices, refusals_enrolment, sent, signed_in, words_enrolment
 from fleet.web.blueprint import web
 from fleet.web.texts import translated as _
 from fleet.web.ticket import standing
@@ -82,7 +82,7 @@ def ticket_new() -> str | tuple[str, int]:
         raise NotFoundError(kind="school", name=str(school_id))
     place = _place(request.args.get("in", ""), school_id, by)
     if place is not None:
-        return _form(place, Typed(number=str(tickets.expected_at(place) or "")), {})
+        return _form(place, Typed(number=str(tickets.expected_at(place, by=by) or "")), {})
     by_class = devices.figures(by=by, now=clock.now(), group="class", school_id=school.id)
     return render_template(
         "ticket_where.html",
@@ -113,16 +113,27 @@ def ticket_create() -> Response | str | tuple[str, int]:
                 max_enrolments=whole(typed.number) or 0,
                 listed_only=typed.who == "listed",
                 asks=typed.who == "ask",
+                request_id=sent.request_id(),
                 by=by,
                 now=now,
             )
             ticket_id = made.id
+    except MadeAlreadyError as error:
+        return made_already(error)
     except FleetError as error:
         faults = refusals_enrolment.told(error)
         if faults is None:
             raise
         return _form(place, typed, faults), 400
     return ready(ticket_id, code, by)
+
+
+def made_already(error: MadeAlreadyError) -> Response:
+    """Lead whoever sends a form again to the ticket it made the first time, whose code nobody can show any more."""
+    notices.warn(
+        _("This ticket is made already, and its code was shown then, once. If you do not have it, make a new ticket.")
+    )
+    return redirect(url_for("web.ticket", ticket_id=error.data["ticket_id"]), 303)
 
 
 def _schools(by: Principal) -> dict[int, str]:
@@ -160,8 +171,9 @@ def _form(place: Place, typed: Typed, faults: dict[str, str]) -> str:
         "ticket_new.html",
         place=place,
         where=where or _("The whole school"),
-        expected=tickets.expected_at(place) if place.cart != "" else 0,
+        expected=tickets.expected_at(place, by=signed_in.by()) if place.cart != "" else 0,
         typed=typed,
+        request_id=sent.request_id() or sent.new_request_id(),
         faults=faults,
         most=tickets.MAX_ENROLMENTS,
         has_schools=len(_schools(signed_in.by())) > 1,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from fleet.devices.arrivals import Arrival
-from fleet.devices.models import Device, DeviceLife, Ticket
+from fleet.devices.models import Device, Ticket
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told
 
@@ -46,12 +46,12 @@ def who(ticket: Ticket) -> str:
 
 
 def step(arrival: Arrival) -> Told:
-    """Say how far a tablet has come."""
-    if arrival.device.life is DeviceLife.PENDING and arrival.is_open:
-        return Told(_("Waits for approval"), WAITING)
-    if not arrival.is_open:
-        return Told(_("Has left again"), NEUTRAL)
+    """Say how far a tablet has come; of one that is not this reader's to see any more, only that it has gone on."""
+    if not arrival.is_seen:
+        return Told(_("Is at another school now"), NEUTRAL)
     return {
+        "pending": Told(_("Waits for approval"), WAITING),
+        "left": Told(_("Has left again"), NEUTRAL),
         "enrolled": Told(_("Enrolled"), NEUTRAL),
         "fetched": Told(_("Has fetched its profile"), FETCHED),
         "applied": Told(_("Has its profile"), GOOD),

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from fleet.access import Grant, Principal, Role
+from fleet.assignments import publishing
 from fleet.assignments.models import Lease
 from fleet.db import db, transaction
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -15,6 +16,7 @@ from fleet.lessons.models import Lesson, LessonGift, LessonSet, SetKind
 from fleet.people import accounts
 from fleet.people.models import Account
 from fleet.schools.models import School, SchoolClass
+from profiles import catalogue
 from tests import factories
 from tests.conftest import NOW
 
@@ -330,3 +332,38 @@ def test_the_ready_made_lesson_profiles_are_shared_once_published_and_once_only(
         ]
         sets.withdraw(found[0].set.id, by=CLI, now=NOW)
         assert sharing.ensure_shipped(by=CLI, now=NOW) == 0
+
+
+def offered_titles(school: School) -> list[str]:
+    return [one.set.title for one in sets.offered(factories.school_class(school), by=CLI, now=NOW)]
+
+
+def test_the_ready_made_lesson_profiles_are_published_and_shared_in_one_step(school: School) -> None:
+    titles = ["Eksamen", "Fri time", "Lesing", "Matematikk"]
+    with transaction():
+        assert sharing.missing() == titles
+        draft = next(one for one in catalogue.load() if one.name == "lesing")
+        publishing.save_draft(draft, by=CLI, now=NOW)
+        assert sharing.missing() == titles
+        assert sharing.ship(by=CLI, now=NOW) == 4
+        assert sharing.missing() == []
+        assert sharing.ship(by=CLI, now=NOW) == 0
+        assert sorted(offered_titles(school)) == titles
+
+
+def test_what_somebody_has_otherwise_is_neither_missing_nor_shared(school: School) -> None:
+    with transaction():
+        factories.published("lesing").published_at = None  # a draft of one's own
+        sharing.share(school=None, title="EKSAMEN", kind=SetKind.EYES, by=CLI, now=NOW)
+        assert sharing.missing() == ["Fri time", "Matematikk"]
+        assert sharing.ship(by=CLI, now=NOW) == 2
+        assert sharing.missing() == []
+        assert sorted(offered_titles(school)) == ["EKSAMEN", "Fri time", "Matematikk"]
+
+
+@pytest.mark.parametrize("role", [Role.SCHOOL_IT, Role.TEACHER])
+def test_only_who_shares_with_all_ships(school: School, role: Role) -> None:
+    by = Principal("account", "0", (Grant(role, school.id),))
+    with pytest.raises(ForbiddenError), transaction():
+        sharing.ship(by=by, now=NOW)
+    assert len(sharing.missing()) == 4

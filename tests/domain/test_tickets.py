@@ -13,7 +13,7 @@ from sqlalchemy import select
 from fleet.access import Grant, Principal, Role
 from fleet.crypto import CODE_ALPHABET, token_digest
 from fleet.db import db, transaction
-from fleet.devices import codes, sheet, tickets
+from fleet.devices import arrivals, codes, sheet, tickets
 from fleet.devices.models import DeviceLife, Ticket
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from fleet.schools.models import School, SchoolClass
@@ -48,6 +48,23 @@ def test_a_code_is_stored_as_its_digest_only(school: School) -> None:
     line = factories.audited(1)[0]
     assert (line.action, line.subject) == ("tickets.created", f"ticket:{number}")
     assert (line.fields["max_enrolments"], line.fields["school_id"]) == (3, school.id)
+
+
+def test_a_wish_that_comes_again_makes_no_second_ticket(school: School) -> None:
+    place = tickets.Place(school)
+    with transaction():
+        first = make(place, request_id="wish-0001")[0].id
+    with pytest.raises(tickets.MadeAlreadyError) as again, transaction():
+        make(place, request_id="wish-0001")
+    assert again.value.data["ticket_id"] == first
+    other = Principal("account", "9", grants=(Grant(Role.SCHOOL_IT, school.id),))
+    with transaction():  # of another person, or another wish, it is another ticket
+        numbers = {
+            first,
+            make(place, request_id="wish-0001", by=other)[0].id,
+            make(place, request_id="wish-0002")[0].id,
+        }
+    assert len(numbers) == 3
 
 
 def test_codes_are_letters_and_digits_in_groups_and_never_twice() -> None:
@@ -111,6 +128,24 @@ def test_without_a_number_a_ticket_takes_as_many_as_are_expected_there(school: S
         with pytest.raises(InvalidError) as refused:
             make(tickets.Place(school, there), max_enrolments=None)
         assert "say how many" in refused.value.data["expected"]
+
+
+def test_a_class_expects_its_own_tablets_and_its_pupils_own(school: School) -> None:
+    with transaction():
+        klass = factories.school_class(school)
+        of_class, elsewhere = factories.pupil(school), factories.pupil(school)
+        gone = factories.pupil(school)
+        factories.membership(of_class, klass)
+        factories.membership(gone, klass, ends_on=NOW.date() - timedelta(days=1))
+        for serial, more in (
+            ("SET", {"class_id": klass.id}), ("OWN", {"person": of_class}), ("ELSE", {"person": elsewhere}),
+            ("GONE", {"person": gone}),
+        ):  # fmt: skip
+            factories.device(school, serial=serial, life=DeviceLife.EXPECTED, listed_at=NOW, **more)
+        by = Principal("account", "9", grants=(Grant(Role.SCHOOL_IT, school.id),), today=NOW.date())
+        ticket = make(tickets.Place(school, klass), max_enrolments=None, by=by)[0]
+    assert ticket.max_enrolments == tickets.expected_at(tickets.Place(school, klass), by=by) == 2
+    assert [one.serial for one in arrivals.expected(ticket, by=by)] == ["OWN", "SET"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ _OWN_FORM = (302, 303, 303, 404, 404, 404, 404)
 
 ROUTES: Routes = {
     "web.enrolment": [("/enrolment", _STAFF)],
-    "web.enrolment_decide": [("POST /enrolment/decide", (302, 303, 303, 303, 403, 403, 403))],
+    "web.enrolment_decide": [("POST /enrolment/decide", (302, 400, 400, 400, 403, 403, 403))],
     "web.ticket_new": [
         ("/enrolment/new", _STAFF),
         ("/enrolment/new?school_id={w.school.id}", (302, 200, 200, 404, 403, 403, 403)),

@@ -60,6 +60,7 @@ ROUTES: Routes = {
         ("POST /lessons/plans/{plan_id}/withdraw", (302, 303, 303, 404, 303, 404, 404)),
     ],
     # Whoever teaches no class can make no set.
+    "web.lesson_sets_ship": [("POST /lessons/sets/_ready-made", (302, 303, 403, 403, 403, 403, 403))],
     "web.lesson_set_make": [("POST /lessons/sets", (302, 404, 404, 404, 400, 400, 404))],
     "web.lesson_set_withdraw": [
         ("POST /lessons/sets/{set_id}/withdraw", (302, 404, 404, 404, 303, 404, 404)),

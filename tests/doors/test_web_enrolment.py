@@ -10,10 +10,10 @@ from flask import Flask
 from fleet import clock
 from fleet.access import Principal
 from fleet.db import db, transaction
-from fleet.devices import codes, enrolment, tickets
+from fleet.devices import codes, enrolment, life, tickets
 from fleet.devices.enrolment import Enrolled, Refused
-from fleet.devices.models import Device, DeviceLife
-from fleet.schools.models import School
+from fleet.devices.models import Device, DeviceLife, Ticket
+from fleet.schools.models import School, SchoolClass
 from tests import factories, visiting
 from tests.doors.test_web_pages import visiting_text
 from tests.enrolling import request
@@ -73,6 +73,23 @@ def test_a_school_is_chosen_then_a_place_then_the_code_is_on_the_screen(world: W
         )  # fmt: skip
         assert codes.normalise(code)[-4:] == ticket.code_tail
     assert code not in admin.get(f"/enrolment/{number}").text
+
+
+def test_a_form_that_is_sent_twice_makes_one_ticket_and_says_that_its_code_was_shown(
+    world: World, staff: Visitor, app: Flask
+) -> None:
+    address = f"/enrolment/new?school_id={world.school.id}&in=school"
+    wish = re.search(r'name="request_id" value="([^"]+)"', staff.get(address).text)
+    assert wish is not None
+    form = {"number": "3", "days": "1", "who": "all", "request_id": wish[1]}
+    first = staff.post(address, page=address, **form)
+    number = re.search(r"/enrolment/(\d+)/sheet", first.text)
+    assert number is not None
+    again = staff.post(address, page=address, **form)
+    assert (again.status_code, again.headers["Location"]) == (303, f"/enrolment/{number[1]}")
+    assert "er laget allerede" in staff.get(again.headers["Location"]).text
+    with app.app_context():
+        assert len(tickets.listed(by=Principal.command_line())) == 1
 
 
 def test_the_screen_shows_what_the_code_says_and_the_command_of_a_linux_tablet(world: World, staff: Visitor) -> None:
@@ -155,26 +172,118 @@ def test_one_that_waits_shows_its_match_code_and_is_let_in_or_turned_away(
     page = staff.refresh(f"/enrolment/{number}")
     assert codes.match_code("k1") in page.text
     assert "Venter på godkjenning 2" in words(page.text)
-    with app.app_context():
-        ids = {one.serial: str(one.id) for one in db.session.query(Device).filter(Device.serial.like("NEW%"))}
-    page_of_it = f"/enrolment/{number}"
-    for act, serial, life in (("approve", "NEW1", DeviceLife.ENROLLED), ("decline", "NEW2", DeviceLife.RETIRED)):
-        answer = staff.post("/enrolment/decide", page=page_of_it, act=act, device_id=ids[serial], next=page_of_it)
+    ids, page_of_it = asking(page.text), f"/enrolment/{number}"
+    for act, serial, to in (("approve", "NEW1", DeviceLife.ENROLLED), ("decline", "NEW2", DeviceLife.RETIRED)):
+        answer = staff.post("/enrolment/decide", page=page_of_it, act=act, enrolment_id=ids[serial], next=page_of_it)
         assert (answer.status_code, answer.headers["Location"]) == (303, page_of_it)
-        with app.app_context():
-            assert db.session.get_one(Device, int(ids[serial])).life is life
-    again = staff.post("/enrolment/decide", page=page_of_it, act="approve", device_id=ids["NEW1"], next=page_of_it)
+        assert lives(app)[serial] is to
+    again = staff.post("/enrolment/decide", page=page_of_it, act="approve", enrolment_id=ids["NEW1"], next=page_of_it)
     assert "Noen andre har bestemt" in staff.get(again.headers["Location"]).text
+
+
+def asking(page: str) -> dict[str, str]:
+    """Return the enrolments that a page asks about, by serial."""
+    return {
+        serial: number for number, serial in re.findall(r'id="asking-(\d+)".*?href="/tablets/([^"]+)"', page, re.DOTALL)
+    }
+
+
+def lives(app: Flask) -> dict[str, DeviceLife]:
+    with app.app_context():
+        return {one.serial: one.life for one in db.session.query(Device)}
+
+
+def test_a_key_that_nobody_compared_is_not_let_in_by_an_old_page(world: World, staff: Visitor, app: Flask) -> None:
+    number, code = made(world, staff)
+    for serial in ("NEW1", "NEW2"):
+        comes(app, code, serial, key=f"first-{serial}")
+    seen = asking(staff.get(f"/enrolment/{number}").text)
+    comes(app, code, "NEW1", key="second")
+    answer = staff.post("/enrolment/decide", page="/enrolment", act="approve", enrolment_id=list(seen.values()))
+    told = words(staff.get(answer.headers["Location"]).text)
+    assert "1 nettbrett er godkjent." in told
+    assert "1 nettbrett er registrert på nytt og har en annen kontrollkode nå." in told
+    assert (lives(app)["NEW1"], lives(app)["NEW2"]) == (DeviceLife.PENDING, DeviceLife.ENROLLED)
+
+
+@pytest.mark.parametrize("form", [{}, {"act": ""}, {"act": "Approve"}])
+def test_a_form_that_names_no_deed_turns_nobody_away(
+    world: World, staff: Visitor, app: Flask, form: dict[str, str]
+) -> None:
+    number, code = made(world, staff)
+    comes(app, code, "NEW1")
+    seen = asking(staff.get(f"/enrolment/{number}").text)
+    answer = staff.post("/enrolment/decide", page="/enrolment", enrolment_id=seen["NEW1"], **form)
+    assert answer.status_code == 400
+    assert lives(app)["NEW1"] is DeviceLife.PENDING
+
+
+def test_the_living_part_says_what_was_decided_once(world: World, staff: Visitor, app: Flask) -> None:
+    number, code = made(world, staff)
+    comes(app, code, "NEW1")
+    page_of_it = f"/enrolment/{number}"
+    seen = asking(staff.get(page_of_it).text)
+    staff.post("/enrolment/decide", page=page_of_it, act="approve", enrolment_id=seen["NEW1"], next=page_of_it)
+    told = staff.refresh(page_of_it).text
+    assert "1 nettbrett er godkjent." in told.split('hx-swap-oob="innerHTML:#decided"')[1]
+    assert "hx-swap-oob" not in staff.refresh(page_of_it).text
+    for path in (page_of_it, "/enrolment"):
+        assert 'id="decided" role="status"' in staff.get(path).text
+
+
+def test_whose_a_tablet_is_that_has_gone_to_another_school_is_not_told(
+    world: World, staff: Visitor, app: Flask
+) -> None:
+    number, code = made(world, staff, who="all")
+    comes(app, code, "GONE1")
+    with app.app_context(), transaction():
+        other = db.session.get_one(School, world.other_school.id)
+        pupil = factories.pupil(other)
+        pupil.family_name = "Hemmelig"
+        gone = db.session.query(Device).filter_by(serial="GONE1").one()
+        life.move(gone, school=other, person=pupil, by=Principal.command_line(), now=clock.now())
+    assert staff.get("/tablets/GONE1").status_code == 404
+    page = staff.refresh(f"/enrolment/{number}").text
+    assert re.search("GONE1 Prøvebrett 1 . Er på en annen skole nå", words(page))
+    assert "/tablets/GONE1" not in page
+    assert "Hemmelig" not in page
+    admin = Visitor(app)
+    admin.sign_in("admin")
+    assert "Hemmelig" in admin.refresh(f"/enrolment/{number}").text
+
+
+def test_numbers_of_a_ticket_are_right_beyond_what_its_lists_show(world: World, staff: Visitor, app: Flask) -> None:
+    number, code = made(world, staff, number="600")
+    with app.app_context(), transaction():
+        ticket = db.session.get_one(Ticket, number)
+        school = db.session.get_one(School, world.school.id)
+        come = factories.tablets(school, 450)
+        for life_of_it, ones in ((DeviceLife.PENDING, come[:70]), (DeviceLife.ENROLLED, come[70:])):
+            for one in ones:
+                one.life = life_of_it
+                factories.enrolment(one, at=clock.now(), key=f"k{one.id}").ticket_id = number
+        ticket.used_count = 450
+        for one in factories.tablets(school, 420, of_class=db.session.get_one(SchoolClass, world.own_class.id)):
+            one.life, one.listed_at = DeviceLife.EXPECTED, clock.now()
+    answer = staff.get(f"/enrolment/{number}")
+    told = words(answer.text)
+    for said in (
+        "450 av 600 nettbrett er kommet inn", "380 henter profilen sin", "70 venter på godkjenning",
+        "150 ledige plasser", "Venter på godkjenning 70", "av 380",
+        "420 nettbrett på leveringslisten er ikke kommet ennå",
+    ):  # fmt: skip
+        assert said in told, said
+    assert len(answer.data) < 150_000
+    assert comes(app, code, "ONE-MORE")
 
 
 def test_school_it_decides_about_own_schools_tablets_only(world: World, staff: Visitor, app: Flask) -> None:
     with app.app_context(), transaction():
         other = db.session.get_one(School, world.other_school.id)
         waiting = factories.device(other, serial="FAR1", life=DeviceLife.PENDING)
-        factories.enrolment(waiting, at=clock.now(), key="far")
-        device_id = waiting.id
+        device_id, enrolment_id = waiting.id, factories.enrolment(waiting, at=clock.now(), key="far").id
     assert "FAR1" not in staff.get("/enrolment").text
-    staff.post("/enrolment/decide", page="/enrolment", act="approve", device_id=str(device_id))
+    staff.post("/enrolment/decide", page="/enrolment", act="approve", enrolment_id=str(enrolment_id))
     with app.app_context():
         assert db.session.get_one(Device, device_id).life is DeviceLife.PENDING
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from flask import Flask
 
+from fleet.assignments.assigning import Place
 from fleet.db import db, transaction
 from tests import factories, visiting
 from tests.doors.test_web_pages import visiting_text
@@ -64,3 +65,15 @@ def test_longer_list_shows_pupils_only_where_one_may_see_them(app: Flask, world:
     for username in ("next-teacher", "other-it", "nobody"):
         page = visit(app, username).get("/search?q=elevsen&kind=pupils").text
         assert "Prøve 000" not in page
+
+
+@pytest.mark.parametrize(("typed", "key"), [("Safari", "web.cookies"), ("airdrop", "sharing.nearby_allowed")])
+def test_settings_are_found_by_what_people_call_them(app: Flask, world: World, typed: str, key: str) -> None:
+    with app.app_context(), transaction():
+        version = factories.published("grunn", **{"web.cookies": "never", "sharing.nearby_allowed": False})
+        factories.assign(version, Place.school(db.session.merge(world.school)))
+    admin = visit(app, "admin")
+    page = " ".join(visiting_text(admin.get(f"/tablets/OWN1/why?q={typed}").text).split())
+    assert key in page
+    assert ("web.cookies" in page) != ("sharing.nearby_allowed" in page)
+    assert f"add:{key}" in admin.refresh(f"/profiles/grunn/edit?q={typed}").text.partition("<details")[0]

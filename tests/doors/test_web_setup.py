@@ -11,6 +11,7 @@ from fleet.assignments import assigning, publishing
 from fleet.db import db, reading, transaction
 from fleet.devices import enrolment
 from fleet.devices.enrolment import Enrolled
+from fleet.lessons import sets
 from fleet.schools import first_run
 from fleet.schools import queries as schools
 from fleet.schools.first_run import Step
@@ -21,6 +22,7 @@ from tests.races import together
 from tests.visiting import PASSWORD, Visitor
 
 CLI = Principal.command_line()
+SETS = "/lessons/sets"
 CODE = re.compile(r'id="code">([0-9A-Z-]{34})<')
 
 
@@ -59,6 +61,8 @@ def test_an_empty_server_leads_from_the_sign_in_through_all_steps_to_the_first_t
     with app.app_context():
         listed = assigning.listed(by=CLI, now=clock.now())
         assert {one.profile_version.profile.name for one in listed} == {"kommune-grunn", "ungdomsskole"}
+        in_a_lesson = sets.offered(schools.find_class("8A"), by=CLI, now=clock.now())
+        assert [one.set.title for one in in_a_lesson] == ["Eksamen", "Fri time", "Lesing", "Matematikk"]
     ready = first.post("/setup/ticket", page="/setup")
     code = CODE.search(ready.text)
     assert code is not None
@@ -172,3 +176,20 @@ def test_page_asks_the_database_a_bounded_number_of_times(app: Flask, first: Vis
     statements.clear()
     assert first.get("/setup").status_code == 200
     assert few == len(statements) <= 15
+
+
+def test_ready_made_sets_that_are_missing_are_offered_with_one_press(app: Flask) -> None:
+    world = visiting.build(app)
+    admin, it = Visitor(app), Visitor(app)
+    admin.sign_in("admin")
+    it.sign_in("it")
+    assert "Lærerne kan ikke velge disse ennå: Eksamen, Fri time, Lesing, Matematikk." in admin.get(SETS).text
+    assert "Lærerne kan ikke velge" not in it.get(SETS).text
+    for said in ("4 ferdige opplegg kan nå velges i alle økter.", "De ferdige oppleggene var der alt."):
+        admin.post(f"{SETS}/_ready-made", page=SETS)
+        page = admin.get(SETS).text
+        assert said in page
+        assert "Lærerne kan ikke velge" not in page
+    with app.app_context():
+        offered = sets.offered(db.session.merge(world.own_class), by=CLI, now=clock.now())
+        assert len(offered) == 4

@@ -123,7 +123,7 @@ def test_timeline_tells_everything_newest_first_and_gathers_reports(app: Flask, 
         "Ordre: Ring Prøve admin",
         "Sprekk i glasset · Prøve admin",
         "Blokkert app no.example.game er blokkert",
-        "Har tatt i bruk en annen profil aaaaaaaa",
+        "Har tatt i bruk en annen profil",
         "fikk nettbrettet",
         "Registrert",
     ):
@@ -217,19 +217,32 @@ def test_tablet_is_given_to_a_pupil_of_the_class_and_taken_back(app: Flask, worl
     found = re.search(r'name="person" value="(\d+)"', page)
     assert found is not None
     assert "har OWN1" in words(page)
-    admin.post("/tablets/NEXT1/pupil", page="/tablets/NEXT1", person=found[1])
+    admin.post("/tablets/NEXT1/pupil", page="/tablets/NEXT1", act="give", person=found[1])
     with app.app_context():
         assert db.session.get_one(Device, world.next_tablet.id).person_id == int(found[1])
         assert db.session.query(DeviceHolder).filter_by(device_id=world.next_tablet.id).count() == 1
     assert "har hatt det siden" in admin.get("/tablets/NEXT1").text
-    admin.post("/tablets/NEXT1/pupil", page="/tablets/NEXT1")
+    admin.post("/tablets/NEXT1/pupil", page="/tablets/NEXT1", act="take")
     assert "hadde det til" in admin.get("/tablets/NEXT1").text
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"person": ""}, {"act": "give", "person": "x"}, {"act": "give"}, {"act": "other"}]
+)
+def test_form_that_names_no_deed_or_no_pupil_leaves_the_tablet_to_its_pupil(
+    app: Flask, world: World, admin: Visitor, form: dict[str, str]
+) -> None:
+    answer = admin.post("/tablets/OWN1/pupil", page="/tablets/OWN1", **form)
+    assert answer.status_code == 400
+    assert ("Velg eleven som får nettbrettet." in answer.text) is (form.get("act") == "give")
+    with app.app_context():
+        assert db.session.get_one(Device, world.tablet.id).person_id == world.tablet.person_id
 
 
 def test_school_it_gives_no_tablet_to_another_schools_pupil(app: Flask, world: World) -> None:
     with app.app_context(), transaction():
         stranger = factories.pupil(db.session.merge(world.other_school)).id
-    answer = visit(app, "it").post("/tablets/OWN1/pupil", page="/tablets/OWN1", person=str(stranger))
+    answer = visit(app, "it").post("/tablets/OWN1/pupil", page="/tablets/OWN1", act="give", person=str(stranger))
     assert answer.status_code == 404
 
 

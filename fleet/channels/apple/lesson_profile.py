@@ -4,11 +4,11 @@ How it ends. The profile has a ``RemovalDate``: at that instant iPadOS removes i
 network, and what was under it holds again. Nobody has to send anything, and nothing of the standing profiles was
 touched. That is why a lesson is not a new version of them.
 
-How profiles add up. Where several profiles restrict the same thing, iPadOS takes the most restrictive word. Lists of
-blocked apps and sites unite, of several lists of the only apps or sites what stands in all is left; web shortcuts,
-networks and printers stand side by side. Some payloads can be there only once: a lock, a proxy, a home screen, the lock
-screen's text. As a lesson can only tighten (``profiles.layering``), its value under "most restrictive wins" is the
-value that layering gives: so the difference, installed on top, is enough.
+How profiles add up. Where several profiles restrict the same thing, iPadOS takes the most restrictive word. All web
+filters hold at once: blocked sites unite, and of the only sites those are left that stand in every list. Lists of apps
+are restrictions like others. Web shortcuts, networks and printers stand side by side. Some payloads can be there only
+once: a lock, a proxy, a home screen, the lock screen's text. As a lesson can only tighten (``profiles.layering``), its
+value under "most restrictive wins" is the value that layering gives: so the difference, installed on top, is enough.
 
 Where that does not hold, the profile does not carry the setting and :attr:`LessonProfile.left` names it: a second
 payload of a kind that there can be only one of, a network or shortcut that takes another's place, terms of passcodes,

@@ -2,7 +2,11 @@
 
 Revision ID: 0001
 Revises: 
+<<<<<<< HEAD
 Create Date: 2026-11-29 18:03:05.641437
+=======
+Create Date: 2026-11-29 17:51:50.757434
+>>>>>>> main
 """
 
 import sqlalchemy as sa
@@ -341,11 +345,13 @@ def upgrade() -> None:
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('revoked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('request_id', sa.String(length=80), nullable=True),
     sa.CheckConstraint('used_count >= 0 AND used_count <= max_enrolments', name=op.f('ck_ticket_used_within_max')),
     sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_ticket_class_id_school_class')),
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_ticket_school_id_school')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_ticket')),
-    sa.UniqueConstraint('code_digest', name=op.f('uq_ticket_code_digest'))
+    sa.UniqueConstraint('code_digest', name=op.f('uq_ticket_code_digest')),
+    sa.UniqueConstraint('request_id', name=op.f('uq_ticket_request_id'))
     )
     with op.batch_alter_table('ticket', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_ticket_school_id'), ['school_id'], unique=False)

@@ -61,14 +61,32 @@ for (const frame of document.querySelectorAll("[data-drop]")) {
   });
 }
 
-// A form that was sent is not sent again by a second press; a page one comes back to can be used again.
+// A form that was sent is not sent again by a second press; a page one comes back to can be used again. What opens beside
+// the page, such as a sheet to print, leaves the page as it is and may be asked for as often as one likes.
 document.addEventListener("submit", (event) => {
-  if (event.target.method !== "post") return;
+  if (event.target.method !== "post" || !["", "_self"].includes(event.target.target)) return;
   if (event.target.dataset.sent) event.preventDefault();
   else event.target.dataset.sent = "yes";
 });
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// The button by which somebody decided goes with its card: the focus then goes to the card that has come to its place, or
+// to what was said where there is none left.
+let decided = null;
+document.addEventListener("submit", (event) => {
+  const list = event.target.closest(".waiting");
+  if (!list) return;
+  const place = [...list.querySelectorAll(".asking-card")].indexOf(event.target.closest(".asking-card"));
+  decided = { form: event.target, place: Math.max(0, place) };
+});
+document.addEventListener("htmx:after:swap", () => {
+  if (!decided || decided.form.isConnected) return;
+  const cards = document.querySelectorAll(".asking-card");
+  const next = cards[Math.min(decided.place, cards.length - 1)] ?? document.getElementById("decided");
+  if (document.activeElement === document.body) next?.focus();
+  decided = null;
 });
 
 // What answered a form is loaded again from its own address: a ticket that is shown once is not made twice.

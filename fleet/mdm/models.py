@@ -67,8 +67,32 @@ class Client(Base):
     is_set_up: Mapped[bool] = mapped_column(default=True)  # False while it waits to be told that set-up is over
     followed_version: Mapped[int | None]
     last_status: Mapped[str | None] = mapped_column(String(24))
+    declared_token: Mapped[str | None] = mapped_column(String(64))  # of the declarations it was last told of
+    declared_at: Mapped[datetime | None]
+    told: Mapped[dict[str, Any] | None] = mapped_column(Document)  # its last report, as the channel keeps it
 
     device: Mapped[Device] = relationship()
+
+
+class Declared(Base):
+    """What clients were told to fetch, as it was then: by the token that names it, for as long as one may still ask."""
+
+    __tablename__ = "mdm_declared"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    profile: Mapped[str] = mapped_column(String(64))  # digest of the effective profile it stands for
+    documents: Mapped[dict[str, Any]]  # what to answer, by what is asked
+    made_at: Mapped[datetime]
+
+
+class Enclosure(Base):
+    """A file that declarations name by its digest. It may hold a network's password: who knows its name may have it."""
+
+    __tablename__ = "mdm_enclosure"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    made_at: Mapped[datetime]
 
 
 class CommandState(enum.StrEnum):

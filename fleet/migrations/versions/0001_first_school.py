@@ -2,11 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-<<<<<<< HEAD
-Create Date: 2026-11-29 18:03:05.641437
-=======
-Create Date: 2026-11-29 17:51:50.757434
->>>>>>> main
+Create Date: 2026-11-29 18:09:34.929976
 """
 
 import sqlalchemy as sa
@@ -74,6 +70,19 @@ def upgrade() -> None:
     sa.Column('settings', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_lease'))
+    )
+    op.create_table('mdm_declared',
+    sa.Column('token', sa.String(length=64), nullable=False),
+    sa.Column('profile', sa.String(length=64), nullable=False),
+    sa.Column('documents', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('token', name=op.f('pk_mdm_declared'))
+    )
+    op.create_table('mdm_enclosure',
+    sa.Column('digest', sa.String(length=64), nullable=False),
+    sa.Column('body', sa.LargeBinary(), nullable=False),
+    sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('digest', name=op.f('pk_mdm_enclosure'))
     )
     op.create_table('municipality',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -591,6 +600,9 @@ def upgrade() -> None:
     sa.Column('is_set_up', sa.Boolean(), nullable=False),
     sa.Column('followed_version', sa.Integer(), nullable=True),
     sa.Column('last_status', sa.String(length=24), nullable=True),
+    sa.Column('declared_token', sa.String(length=64), nullable=True),
+    sa.Column('declared_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('told', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_mdm_client_device_id_device')),
     sa.PrimaryKeyConstraint('device_id', name=op.f('pk_mdm_client')),
     sa.UniqueConstraint('name', name=op.f('uq_mdm_client_name'))
@@ -951,6 +963,8 @@ def downgrade() -> None:
     op.drop_table('roster_import')
     op.drop_table('profile')
     op.drop_table('municipality')
+    op.drop_table('mdm_enclosure')
+    op.drop_table('mdm_declared')
     op.drop_table('lease')
     with op.batch_alter_table('job_run', schema=None) as batch_op:
         batch_op.drop_index('ix_job_run_started_at')

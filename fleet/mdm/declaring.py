@@ -1,0 +1,86 @@
+"""What clients are told to fetch: kept under the token that names it, so that each is answered from what it was told.
+
+Invariants: what stands under a token or a digest never changes; it is forgotten only when no client was told of it last
+and it is old.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, exists, select
+
+from fleet.assignments import schedules
+from fleet.db import db
+from fleet.devices.models import DeviceState
+from fleet.mdm.models import Client, Declared, Enclosure
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a client shall have.
+
+    Args:
+        config_version: of the tablet's configuration.
+        entries: its schedule, from now on.
+    """
+
+    config_version: int
+    entries: tuple[Mapping[str, Any], ...]
+
+
+def desired(device_id: int, *, now: datetime) -> Desired:
+    """Return what a tablet shall have from now on; two statements at most."""
+    query = select(DeviceState.config_version, DeviceState.schedule_digest).where(DeviceState.device_id == device_id)
+    version, schedule = db.session.execute(query).one()
+    entries = schedules.load([schedule]).get(schedule, ()) if schedule is not None else ()
+    return Desired(version, tuple(schedules.ahead(entries, now, at_most=50)) if entries else ())
+
+
+def keep(token: str, profile: str, documents: Mapping[str, str], files: Mapping[str, bytes], *, now: datetime) -> None:
+    """Keep what clients are about to be told of; what is kept already stays as it is.
+
+    Args:
+        token: names it.
+        profile: digest of the effective profile it stands for.
+        documents: what to answer, by what is asked.
+        files: what the documents name, by digest.
+        now: the instant.
+    """
+    known = set(db.session.scalars(select(Enclosure.digest).where(Enclosure.digest.in_(files))))
+    db.session.add_all(
+        Enclosure(digest=name, body=body, made_at=now) for name, body in files.items() if name not in known
+    )
+    if db.session.get(Declared, token) is None:
+        db.session.add(Declared(token=token, profile=profile, documents=dict(documents), made_at=now))
+    db.session.flush()
+
+
+def tell(client: Client, token: str, *, now: datetime) -> bool:
+    """Note that a client is told of a token; returns whether it is another one than before."""
+    if client.declared_token == token:
+        return False
+    client.declared_token, client.declared_at = token, now
+    db.session.flush()
+    return True
+
+
+def document(token: str, asked: str) -> str | None:
+    """Return what to answer to a client that was told of a token; None where there is no such thing under it."""
+    found = db.session.scalar(select(Declared.documents).where(Declared.token == token))
+    answer = (found or {}).get(asked)
+    return str(answer) if answer is not None else None
+
+
+def enclosure(digest: str) -> bytes | None:
+    """Return a file by its digest."""
+    return db.session.scalar(select(Enclosure.body).where(Enclosure.digest == digest))
+
+
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 500) -> int:
+    """Remove what no client was told of last and is that old; returns how much. For a job."""
+    is_used = exists().where(Client.declared_token == Declared.token)
+    old = select(Declared.token).where(Declared.made_at < now - older_than, ~is_used).limit(at_most)
+    query = delete(Declared).where(Declared.token.in_(old)).execution_options(synchronize_session=False)
+    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]

@@ -152,7 +152,7 @@ class Shape:
         names_digest: whether the signature's algorithm names the digest (sha1WithRSAEncryption) or not (rsaEncryption).
         open_ended: whether lengths of the outer elements are said only at their ends.
         piece_bytes: length of the pieces that strings come in, None for whole ones.
-        by_key_id: whether the signer is meant by its key identifier instead of issuer and serial number.
+        by_key_id: whether signer and recipient are meant by key identifiers instead of issuers and serial numbers.
     """
 
     digest: str = "sha1"
@@ -210,8 +210,7 @@ def _signature_algorithm(key: Key, shape: Shape) -> bytes:
     return algorithm(_ECDSA_OIDS[shape.digest] if shape.names_digest else EC_OID, b"")
 
 
-def _identifier(signer: Identity, shape: Shape) -> bytes:
-    certificate = signer.certificate
+def _identifier(certificate: x509.Certificate, shape: Shape) -> bytes:
     if shape.by_key_id:
         key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
         return tlv(0x80, key_id)
@@ -236,7 +235,7 @@ def signed_message(
     info = tlv(
         0x30,
         b"\x02\x01\x01",
-        _identifier(signer, shape),
+        _identifier(signer.certificate, shape),
         algorithm(_DIGEST_OIDS[shape.digest]),
         shown,
         _signature_algorithm(signer.key, shape),
@@ -267,9 +266,12 @@ def certification_request(
     signed_by: Key | None = None,
 ) -> bytes:
     """Return a PKCS #10 request; without ``in_order`` its attributes stand in an order that DER forbids."""
-    subject = x509.Name(
-        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "School"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    names = (
+        (NameOID.ORGANIZATION_NAME, "School"),
+        (NameOID.EMAIL_ADDRESS, "it@school.example"),
+        (NameOID.COMMON_NAME, common_name),
     )
+    subject = x509.Name([x509.NameAttribute(*name) for name in names])
     usage = tlv(0x30, tlv(0x30, oid("2.5.29.15"), tlv(0x04, b"\x03\x02\x05\xa0")))
     attributes = [attribute(EXTENSIONS_OID, usage)]
     if challenge is not None:
@@ -294,9 +296,24 @@ def _cipher(name: str, key: bytes, vector: bytes) -> Cipher[CBC]:
 
 
 def enveloped(
-    content: bytes, recipient: x509.Certificate, cipher: str, shape: Shape, *, content_key: bytes | None = None
+    content: bytes,
+    recipient: x509.Certificate,
+    cipher: str,
+    shape: Shape,
+    *,
+    content_key: bytes | None = None,
+    others: Sequence[bytes] = (),
 ) -> bytes:
-    """Return EnvelopedData; ``content_key`` is what is told to the recipient instead of the right key."""
+    """Return EnvelopedData.
+
+    Args:
+        content: what is in it.
+        recipient: whom it is for.
+        cipher: one of ``CIPHERS``.
+        shape: how lengths, strings and the recipient are written.
+        content_key: what is told to the recipient instead of the right key.
+        others: recipients before this one, encoded.
+    """
     dotted, key_bytes, block_bytes = CIPHERS[cipher]
     key, vector = secrets.token_bytes(key_bytes), secrets.token_bytes(block_bytes)
     padder = PKCS7(block_bytes * 8).padder()
@@ -304,11 +321,10 @@ def enveloped(
     encrypted = encryptor.update(padder.update(content) + padder.finalize()) + encryptor.finalize()
     public = recipient.public_key()
     assert isinstance(public, rsa.RSAPublicKey)
-    serial = bytes(core.Integer(recipient.serial_number).dump())
     for_whom = tlv(
         0x30,
         b"\x02\x01\x00",
-        tlv(0x30, recipient.issuer.public_bytes(), serial),
+        _identifier(recipient, shape),
         algorithm(RSA_OID),
         tlv(0x04, public.encrypt(key if content_key is None else content_key, PKCS1v15())),
     )
@@ -320,7 +336,7 @@ def enveloped(
         _string(encrypted, shape, 0x80, 0xA0),
         open_ended=loose,
     )
-    inner = tlv(0x30, b"\x02\x01\x00", tlv(0x31, for_whom), what, open_ended=loose)
+    inner = tlv(0x30, b"\x02\x01\x00", tlv(0x31, *others, for_whom), what, open_ended=loose)
     return tlv(0x30, oid(ENVELOPED_OID), tlv(0xA0, inner, open_ended=loose), open_ended=loose)
 
 
@@ -332,6 +348,7 @@ class ScepClient:
         identity: what it signs with: one it made for itself, or, to renew, the present one.
         cipher: what it encrypts with.
         shape: how it signs.
+        envelope: how the envelope is written, None for as the rest.
         transaction_id: its name for the exchange.
         nonce: its random number.
     """
@@ -339,12 +356,13 @@ class ScepClient:
     identity: Identity
     cipher: str = "aes128"
     shape: Shape = field(default_factory=lambda: Shape("sha256", has_attributes=True))
+    envelope: Shape | None = None
     transaction_id: str = "6B86B273FF34FCE19D6B804EFF5A3F57"
     nonce: bytes = bytes(range(16))
 
     def request(self, ca: x509.Certificate, csr: bytes, *, kind: str = "19", odd: Sequence[bytes] = ()) -> bytes:
         """Return the message that asks ``ca`` for what ``csr`` says."""
-        return self.wrap(enveloped(csr, ca, self.cipher, self.shape), kind=kind, odd=odd)
+        return self.wrap(enveloped(csr, ca, self.cipher, self.envelope or self.shape), kind=kind, odd=odd)
 
     def wrap(self, content: bytes, *, kind: str = "19", odd: Sequence[bytes] = ()) -> bytes:
         """Return the message around an envelope."""
@@ -358,9 +376,9 @@ class ScepClient:
 
 
 # As three programs of today were seen to ask.
-SIMULATOR_SCEP = ("des", SIMULATOR)
-DEBIAN_SCEP = ("des", Shape("sha1", has_attributes=True, open_ended=True, piece_bytes=1000))
-STRONGSWAN_SCEP = ("3des", Shape("sha256", has_attributes=True))
+SIMULATOR_SCEP = ("des", SIMULATOR, Shape())
+DEBIAN_SCEP = ("des", SIMULATOR, Shape(piece_bytes=10_000))  # encrypted content in pieces, though only one
+STRONGSWAN_SCEP = ("3des", Shape("sha256", has_attributes=True), Shape())
 
 
 @dataclass(frozen=True)

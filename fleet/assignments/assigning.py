@@ -119,7 +119,7 @@ def assign(
     db.session.flush()
     audit.record(
         by, "assignments.assigned", subject=f"assignment:{assignment.id}", now=now,
-        **_public(assignment, place.school_id), profile=version.profile.name, version=version.number,
+        **public_place(assignment, place.school_id), profile=version.profile.name, version=version.number,
         starts_at=starts_at.isoformat() if starts_at else None, ends_at=ends_at.isoformat() if ends_at else None,
     )  # fmt: skip
     return assignment, materialise(devices_at(assignment), now=now)
@@ -201,12 +201,12 @@ def _withdraw_replaced(earlier: Sequence[Assignment], school_id: int | None, *, 
         one.withdrawn_at = now
         audit.record(
             by, "assignments.withdrawn", subject=f"assignment:{one.id}", now=now,
-            **_public(one, school_id), profile=one.profile_version.profile.name, version=one.profile_version.number,
-            reason="replaced",
+            **public_place(one, school_id), profile=one.profile_version.profile.name,
+            version=one.profile_version.number, reason="replaced",
         )  # fmt: skip
 
 
-def _public(one: Assignment, school_id: int | None) -> dict[str, object]:
+def public_place(one: Assignment, school_id: int | None) -> dict[str, object]:
     """Return what the audit says of an assignment's place; ``school_id`` is the school of it."""
     device = db.session.get(Device, one.device_id) if one.device_id is not None else None
     told = {"school_id": school_id, "class_id": one.class_id, "serial": device.serial if device is not None else None}
@@ -273,7 +273,7 @@ def withdraw(assignment_id: int, *, confirmed: int | None = None, by: Principal,
     version = assignment.profile_version
     audit.record(
         by, "assignments.withdrawn", subject=f"assignment:{assignment_id}", now=now,
-        **_public(assignment, school_of(assignment)), profile=version.profile.name, version=version.number,
+        **public_place(assignment, school_of(assignment)), profile=version.profile.name, version=version.number,
     )  # fmt: skip
     return materialise(devices_at(assignment), now=now)
 

@@ -108,6 +108,14 @@ def of_settings(profile: str, settings: Mapping[str, Any], *, now: datetime) -> 
     return Change(before, after)
 
 
+def of_saying(settings: Mapping[int, Mapping[str, Any]], *, now: datetime) -> Change:
+    """Return the change where these assignments say other settings, by their numbers; one or two statements."""
+    before = {one.id: one for one in standing(now)}
+    return Change(
+        before, before | {number: _saying(before[number], settings[number]) for number in settings.keys() & before}
+    )
+
+
 def _saying(one: Applicable, settings: Mapping[str, Any]) -> Applicable:
     if one.timed.layer.settings == settings:
         return one

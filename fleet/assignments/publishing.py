@@ -179,8 +179,11 @@ def rename(profile: Profile, title: str, *, by: Principal, now: datetime) -> Non
 
 
 def _rename(profile: Profile, title: str, by: Principal, now: datetime) -> None:
-    profile.title = title
-    audit.record(by, "profiles.renamed", subject=f"profile:{profile.id}", now=now, profile=profile.name)
+    before, profile.title = profile.title, title
+    audit.record(
+        by, "profiles.renamed", subject=f"profile:{profile.id}", now=now,
+        profile=profile.name, from_name=before, name=title,
+    )  # fmt: skip
 
 
 def discard_draft(profile: Profile, *, based_on: str | None = None, by: Principal, now: datetime) -> None:

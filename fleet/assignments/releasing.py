@@ -26,10 +26,13 @@ from profiles import profile as library
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What releasing did: the version, how many assignments moved to it, how many tablets get a new schedule."""
+    """What releasing did: the version, how many tablets get a new schedule, and which assignments moved to it.
+
+    Those are told by their numbers, each with the id of the version that it said before.
+    """
 
     version: ProfileVersion
-    assignments: int
+    moved: Mapping[int, int]
     tablets: int
 
 
@@ -72,12 +75,13 @@ def release(
     take_turn("assignments")
     version = publishing.publish(profile, note=note, based_on=based_on, by=by, now=now)
     if not everywhere:
-        return Released(version, 0, 0)
+        return Released(version, {}, 0)
     effect.require_wifi(change_of(profile, version.settings, now=now), confirmed=confirmed, now=now)
     moved = db.session.scalars(_behind(version, now)).all()
     if not moved:
-        return Released(version, 0, 0)
+        return Released(version, {}, 0)
     given = select(Device.id).where(reached(moved))
+    before = {one.id: one.profile_version_id for one in moved}
     db.session.execute(
         update(Assignment)
         .where(Assignment.id.in_(_behind(version, now).with_only_columns(Assignment.id)))
@@ -89,7 +93,7 @@ def release(
         by, "assignments.moved", subject=f"profile:{profile.id}", now=now,
         profile=profile.name, version=version.number, count=len(moved),
     )  # fmt: skip
-    return Released(version, len(moved), materialise(given, now=now))
+    return Released(version, before, materialise(given, now=now))
 
 
 def _behind(version: ProfileVersion, now: datetime) -> Select[Assignment]:

@@ -4,20 +4,21 @@ Invariant: only what still stands as the undone act left it is put back, and exa
 age; else nothing is, and :class:`ConflictError` says so with the reason :data:`CHANGED`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, update
 from sqlalchemy.orm import contains_eager
 
 from fleet import audit
-from fleet.access import Principal
-from fleet.assignments import assigning, effect
-from fleet.assignments.materialise import LEVELS, Applicable, devices_at, layer_name, materialise
+from fleet.access import Permission, Principal, require
+from fleet.assignments import assigning, effect, publishing
+from fleet.assignments.materialise import LEVELS, Applicable, devices_at, layer_name, materialise, reached
 from fleet.assignments.models import Assignment, ProfileVersion
 from fleet.assignments.timeline import Timed
-from fleet.db import db, take_turn
+from fleet.db import db, id_set, read_again, take_turn
+from fleet.devices.models import Device
 from fleet.errors import ConflictError
 from profiles.layering import Layer
 
@@ -55,9 +56,7 @@ def undo_assigning(assignment_id: int, *, version: int, by: Principal, now: date
     back = _replaced(one)
     effect.require_wifi(effect.of_undoing(map(_applicable, back), {one.id}, now=now), confirmed=None, now=now)
     one.withdrawn_at = now
-    audit.record(
-        by, "assignments.withdrawn", subject=f"assignment:{one.id}", now=now, scope=one.scope.value, reason="undone"
-    )
+    audit.record(by, "assignments.withdrawn", subject=f"assignment:{one.id}", now=now, **_public(one), reason="undone")
     for former in back:
         _give_back(former, by=by, now=now)
     return Undone(one, back, materialise(devices_at(one), now=now))
@@ -144,7 +143,61 @@ def _applicable(one: Assignment) -> Applicable:
 
 def _give_back(one: Assignment, *, by: Principal, now: datetime) -> None:
     one.withdrawn_at = None
+    audit.record(by, "assignments.given-back", subject=f"assignment:{one.id}", now=now, **_public(one))
+
+
+def _public(one: Assignment) -> dict[str, object]:
+    version = one.profile_version
+    place = assigning.public_place(one, assigning.school_of(one))
+    return {**place, "profile": version.profile.name, "version": version.number}
+
+
+def undo_release(version_id: int, moved: Mapping[int, int], *, by: Principal, now: datetime) -> int:
+    """Give each place back the version it had before a release; returns how many tablets get a new schedule.
+
+    What was published stays published.
+
+    Args:
+        version_id: the version that was released.
+        moved: the assignments that moved to it, as :class:`fleet.assignments.releasing.Released` tells.
+        by: who undoes it.
+        now: the instant.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit profiles, or not assign in the whole municipality.
+        ConflictError: a newer version was published, or one of those assignments was withdrawn, or another one came.
+        WifiLostError: tablets would lose the only Wi-Fi they know.
+    """
+    require(by, Permission.EDIT_PROFILES)
+    require(by, Permission.ASSIGN_MUNICIPALITY)
+    take_turn("profiles")
+    take_turn("assignments")
+    version = db.session.get_one(ProfileVersion, version_id)
+    query = select(Assignment).where(Assignment.profile_version_id == version_id, Assignment.withdrawn_at.is_(None))
+    standing = db.session.scalars(query.execution_options(populate_existing=True)).all()
+    if publishing.published(version.profile).id != version_id or {one.id for one in standing} != moved.keys():
+        raise ConflictError(kind="assignment", profile=version.profile.name, reason=CHANGED)
+    former = _versions(moved.values())
+    change = effect.of_saying({number: former[of].settings for number, of in moved.items()}, now=now)
+    effect.require_wifi(change, confirmed=None, now=now)
+    given = select(Device.id).where(reached(standing))
+    for one in former.values():
+        ids = id_set(number for number, of in moved.items() if of == one.id)
+        db.session.execute(
+            update(Assignment)
+            .where(Assignment.id.in_(ids))
+            .values(profile_version_id=one.id)
+            .execution_options(synchronize_session=False)
+        )
+    read_again(Assignment)
     audit.record(
-        by, "assignments.given-back", subject=f"assignment:{one.id}", now=now, scope=one.scope.value,
-        profile=one.profile_version.profile.name, version=one.profile_version.number,
+        by, "assignments.moved-back", subject=f"profile:{version.profile_id}", now=now,
+        profile=version.profile.name, version=version.number, count=len(moved),
     )  # fmt: skip
+    return materialise(given, now=now)
+
+
+def _versions(numbers: Collection[int]) -> dict[int, ProfileVersion]:
+    return {
+        one.id: one for one in db.session.scalars(select(ProfileVersion).where(ProfileVersion.id.in_(id_set(numbers))))
+    }

@@ -113,11 +113,11 @@ def publish(name: str, note: str | None, confirmed: int | None, *, everywhere: b
         shown = {"profile": name, "version": done.version.number}
         left = _left_behind(done.version, now)
     if as_json:
-        show_json({**shown, "assignments_moved": done.assignments, "tablets_changed": done.tablets})
+        show_json({**shown, "assignments_moved": len(done.moved), "tablets_changed": done.tablets})
         return
     click.echo(f"{name}: published version {shown['version']}")
     if everywhere:
-        click.echo(f"{done.assignments} assignment(s) moved to it; {done.tablets} tablet(s) get a new schedule")
+        click.echo(f"{len(done.moved)} assignment(s) moved to it; {done.tablets} tablet(s) get a new schedule")
     _tell(left)
 
 

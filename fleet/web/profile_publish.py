@@ -1,17 +1,20 @@
 """Publishing: what it would do to tablets is told before, in words and numbers, and it can be taken back after."""
 
+import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import redirect, render_template, request, url_for
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
-from fleet import clock
-from fleet.access import Permission, require
-from fleet.assignments import effect, matrix, publishing, releasing
+from fleet import clock, uploads
+from fleet.access import Permission, Principal, require
+from fleet.assignments import effect, matrix, publishing, releasing, undoing
 from fleet.assignments.effect import Change, Effect
+from fleet.assignments.releasing import Released
 from fleet.db import transaction
-from fleet.errors import FleetError
+from fleet.errors import FleetError, NotFoundError
 from fleet.web import notices, refusals_profiles, signed_in, words
 from fleet.web.blueprint import web
 from fleet.web.profile import compared, find
@@ -21,6 +24,7 @@ from profiles.vocabulary import VOCABULARY
 
 _SCHOOLS_SHOWN = 30
 _MAX_NOTE = 300
+_UNDO = "release-undo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ def profile_release(name: str) -> Response | tuple[str, int]:
                 now=now,
             )
             number, title, tablets = done.version.number, done.version.profile.title, done.tablets
+            undo = _undo_of(done, by, now)
     except FleetError as error:
         problem = refusals_profiles.told(error)
         if problem is None:
@@ -77,9 +82,47 @@ def profile_release(name: str) -> Response | tuple[str, int]:
             "%(title)s version %(number)s is published. %(num)d tablets get it.",
             tablets, title=title, number=number,
         ),
-        undo=url_for("web.profile_restore", name=name, version=number - 1) if number > 1 else None,
-        undo_words=_("Bring version %(number)s back", number=number - 1),
+        undo=undo,
     )  # fmt: skip
+    return redirect(url_for("web.profile", name=name), 303)
+
+
+def _undo_of(done: Released, by: Principal, now: datetime) -> str | None:
+    """Keep which place had which version, for an hour, for the one who released; returns the address that undoes it."""
+    if not done.moved:
+        return None
+    told = {"version": done.version.id, "moved": list(done.moved.items())}
+    kept = uploads.keep(json.dumps(told).encode(), file_name="undo.json", kind=_UNDO, by=by, now=now)
+    return url_for("web.profile_release_undo", name=done.version.profile.name, word=kept.name)
+
+
+@web.post("/profiles/<name>/undo/<word>")
+def profile_release_undo(name: str, word: str) -> Response:
+    """Give each place back the version that it had before a release."""
+    by, now = signed_in.by(), clock.now()
+    require(by, Permission.EDIT_PROFILES)
+    publishing.find(name)
+    try:
+        with transaction():
+            kept = uploads.find(word, kind=_UNDO, by=by, now=now)
+            told = json.loads(kept.content)
+            tablets = undoing.undo_release(told["version"], dict(told["moved"]), by=by, now=now)
+            uploads.discard(kept)
+    except NotFoundError:
+        notices.warn_of_late_undo()
+    except FleetError as error:
+        problem = refusals_profiles.not_undone(error)
+        if problem is None:
+            raise
+        notices.warn(problem)
+    else:
+        notices.tell(
+            ngettext(
+                "%(num)d tablet gets back what it had. What was published stays in the list of versions.",
+                "%(num)d tablets get back what they had. What was published stays in the list of versions.",
+                tablets,
+            )
+        )
     return redirect(url_for("web.profile", name=name), 303)
 
 

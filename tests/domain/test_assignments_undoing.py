@@ -96,6 +96,73 @@ def test_undoing_never_takes_the_only_wifi(app: Flask) -> None:
     assert standing() == [(second.id, 2)]
 
 
+def released() -> releasing.Released:
+    """Publish what turns the camera on, and move what stands to it."""
+    publishing.save_draft(Profile("grunnoppsett", "Ny", {"camera.allowed": True}), by=BY, now=NOW)
+    return releasing.release(publishing.find("grunnoppsett"), by=BY, now=NOW + MINUTE)
+
+
+def test_each_place_gets_back_the_version_it_had_before_a_release(app: Flask) -> None:
+    with transaction():
+        schools = [make.school(name) for name in ("Her", "Der", "Borte")]
+        devices = [make.device(one) for one in schools]
+        first = make.published()
+        second = make.next_version(first, **{"passcode.min_length": 6})
+        numbers = [
+            make.assign(version, Place.school(one)).id
+            for version, one in zip((first, second, first), schools, strict=True)
+        ]
+        gone = make.assign(first, Place.municipality())
+        assigning.withdraw(gone.id, by=BY, now=NOW)
+        before = [desired(one) for one in devices]
+        done = released()
+        assert done.moved.keys() == set(numbers)
+    assert [version for _number, version in standing()] == [3, 3, 3]
+    with transaction():
+        assert undoing.undo_release(done.version.id, done.moved, by=BY, now=NOW + 2 * MINUTE) == 3
+    assert standing() == list(zip(numbers, (1, 2, 1), strict=True))
+    assert [desired(one) for one in devices] == before
+    assert publishing.published(publishing.find("grunnoppsett")).number == 3
+    (line,) = make.audited(action="assignments.moved-back")
+    assert (line.fields["version"], line.fields["count"]) == (3, 3)
+    with pytest.raises(ConflictError, match="changed since"), transaction():
+        undoing.undo_release(done.version.id, done.moved, by=BY, now=NOW + 3 * MINUTE)
+
+
+@pytest.mark.parametrize("since", ["withdrawn", "given", "published"])
+def test_a_release_that_others_have_gone_on_from_is_not_undone(app: Flask, since: str) -> None:
+    with transaction():
+        school = make.school()
+        make.assign(make.published(), Place.municipality())
+        one = make.assign(publishing.published(publishing.find("grunnoppsett")), Place.school(school))
+        done = released()
+        if since == "withdrawn":
+            assigning.withdraw(one.id, by=BY, now=NOW + 2 * MINUTE)
+        elif since == "given":
+            make.assign(done.version, Place.school(make.school("Der")), now=NOW + 2 * MINUTE)
+        else:
+            make.next_version(done.version, **{"passcode.min_length": 6})
+    before = standing()
+    with pytest.raises(ConflictError, match="changed since"), transaction():
+        undoing.undo_release(done.version.id, done.moved, by=BY, now=NOW + 3 * MINUTE)
+    assert standing() == before
+
+
+def test_undoing_a_release_needs_what_releasing_needs_and_spares_the_only_wifi(app: Flask) -> None:
+    with transaction():
+        school = make.school()
+        make.in_use(school, 2)
+        make.assign(make.published("grunnoppsett", **{"camera.allowed": False}), Place.school(school))
+        publishing.save_draft(Profile("grunnoppsett", "Ny", {"wifi.networks": [WIFI]}), by=BY, now=NOW)
+        done = releasing.release(publishing.find("grunnoppsett"), by=BY, now=NOW + MINUTE)
+    with pytest.raises(WifiLostError), transaction():
+        undoing.undo_release(done.version.id, done.moved, by=BY, now=NOW + 2 * MINUTE)
+    it = Principal("account", "1", grants=(Grant(Role.SCHOOL_IT, school.id),))
+    with pytest.raises(ForbiddenError), transaction():
+        undoing.undo_release(done.version.id, done.moved, by=it, now=NOW + 2 * MINUTE)
+    assert [version for _number, version in standing()] == [2]
+
+
 def withdrawn(place: Place) -> Assignment:
     made = make.assign(make.published(), place)
     assigning.withdraw(made.id, by=BY, now=NOW + MINUTE)

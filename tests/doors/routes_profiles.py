@@ -49,6 +49,10 @@ ROUTES: Routes = {
     "web.profile_save": [("POST /profiles/unknown/edit", _NONE_FOR_ADMIN)],
     "web.profile_toml_save": [("POST /profiles/unknown/toml", _NONE_FOR_ADMIN)],
     "web.profile_release": [("POST /profiles/unknown/publish", _NONE_FOR_ADMIN)],
+    "web.profile_release_undo": [
+        ("POST /profiles/unknown/undo/x", _NONE_FOR_ADMIN),
+        ("POST /profiles/fylt/undo/x", (302, 303, 403, 403, 403, 403, 403)),
+    ],
     "web.profile_restore": [("POST /profiles/unknown/restore", _NONE_FOR_READERS)],
     "web.profile_discard": [
         ("POST /profiles/unknown/discard", _NONE_FOR_READERS),

@@ -321,10 +321,45 @@ def test_publishing_tells_the_effect_before_and_tablets_get_it(app: Flask, world
     assert answer.status_code == 303
     after = words_of(admin.get("/profiles/grunn").text)
     assert "Grunnoppsett versjon 2 er publisert. 3 nettbrett får den." in after
-    assert "Hent versjon 1 tilbake" in after
     assert "Prøve admin Kamera til alle" in after
     with app.app_context():
         assert db.session.get_one(DeviceState, world.tablet.id).desired_digest != before
+
+
+def test_publishing_is_undone_with_one_press_where_nobody_has_gone_on(app: Flask, world: World, admin: Visitor) -> None:
+    assigned(app, **{"camera.allowed": False})
+    with app.app_context():
+        before = db.session.get_one(DeviceState, world.tablet.id).desired_digest
+    sent(admin, "save", ["camera.allowed"], **{"camera.allowed": "yes"})
+    admin.post("/profiles/grunn/publish", based_on=hidden(admin.get("/profiles/grunn/publish").text, "based_on"))
+    undo = re.search(r'action="(/profiles/grunn/undo/[^"]+)"', admin.get("/profiles/grunn").text)
+    assert undo is not None
+    other = Visitor(app)
+    other.sign_in("it")
+    assert other.post(undo[1]).status_code == 403
+    assert admin.post(undo[1]).status_code == 303
+    text = words_of(admin.get("/profiles/grunn").text)
+    assert "3 nettbrett får tilbake det de hadde. Det som ble publisert, står fortsatt i listen over versjoner." in text
+    assert "1 sted har en eldre versjon." in text
+    with app.app_context():
+        assert db.session.get_one(DeviceState, world.tablet.id).desired_digest == before
+    admin.post(undo[1])
+    assert "Det er for sent å angre dette, eller det er alt angret." in admin.get("/profiles/grunn").text
+
+
+def test_publishing_that_somebody_has_gone_on_from_is_not_undone(app: Flask, world: World, admin: Visitor) -> None:
+    assigned(app, **{"camera.allowed": False})
+    sent(admin, "save", ["camera.allowed"], **{"camera.allowed": "yes"})
+    admin.post("/profiles/grunn/publish", based_on=hidden(admin.get("/profiles/grunn/publish").text, "based_on"))
+    undo = re.search(r'action="(/profiles/grunn/undo/[^"]+)"', admin.get("/profiles/grunn").text)
+    assert undo is not None
+    with app.app_context(), transaction():
+        version = publishing.published(publishing.find("grunn"))
+        make.assign(version, Place.school(db.session.merge(world.school, load=True)), now=clock.now())
+    assert admin.post(undo[1]).status_code == 303
+    text = words_of(admin.get("/profiles/grunn").text)
+    assert "Det ble ikke angret: Noen har endret det siden." in text
+    assert "har en eldre versjon" not in text
 
 
 def test_an_older_version_is_brought_back_as_a_draft_to_publish(app: Flask, world: World, admin: Visitor) -> None:

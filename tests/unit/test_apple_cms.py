@@ -233,6 +233,26 @@ def test_a_giant_message_is_not_read() -> None:
         read_signed(bytes(MAX_MESSAGE_BYTES + 1))
 
 
+@pytest.mark.parametrize(
+    "element",
+    [
+        b"\x04\x80x\0\0",  # the end of a string that is not in pieces cannot be found
+        b"\x24\x80",
+        b"\x24\x80\0",
+        b"\x24\x80\0\x01",
+        b"\x04\x85\0\0\0\0\0",  # a length of five bytes
+        b"\x04\x84\xff\xff\xff\xff",
+        b"\x1f\x81\x01\0",  # a tag number of more than one byte
+        b"\0\0",
+        b"\x04",
+        b"",
+    ],
+)
+def test_lengths_that_lead_nowhere_are_refused(element: bytes) -> None:
+    with pytest.raises(BerError):
+        ber.Reader(element).any()
+
+
 @pytest.mark.parametrize("levels", [30, 1000])
 def test_nesting_without_end_is_refused(levels: int) -> None:
     assert reason(b"\x30\x80" * levels) == "malformed"

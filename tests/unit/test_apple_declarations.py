@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.channels.apple import declarations as ddm
+from fleet.channels.apple.answers import AppState
 from fleet.channels.apple.declarations import Capabilities, DeclarationSet, UpdateDeadline, declarations
 from fleet.channels.apple.payloads import CARRIED_BY, KEYS, Means
 from fleet.channels.apple.status import (
@@ -305,7 +306,7 @@ def test_a_report_is_read_whole() -> None:
         model="iPad13,18",
         is_passcode_present=True,
         is_passcode_compliant=False,
-        apps=(ManagedApp("no.a.b", "2.1", "managed"), ManagedApp("no.a.c", is_removed=True)),
+        apps=(ManagedApp("no.a.b", "2.1", AppState.INSTALLED), ManagedApp("no.a.c", is_removed=True)),
         update=UpdateState("downloading", "18.1", 2, "no-space"),
         capabilities=Capabilities(frozenset({ddm.LEGACY, ddm.PASSCODE}), frozenset({"passcode.is-present"})),
         missing=("mdm.app",),
@@ -332,7 +333,7 @@ def test_a_report_of_changes_keeps_what_it_does_not_speak_of() -> None:
     assert after.os_version == "17.6.1"
     assert after.declarations == before.declarations
     assert after.capabilities == before.capabilities
-    assert after.apps == (ManagedApp("no.a.d", state="installing"),)
+    assert after.apps == (ManagedApp("no.a.d", state=AppState.COMING),)
     assert after.update == UpdateState("none", "", 2, "no-space")
 
 

@@ -255,6 +255,13 @@ def test_what_no_ipad_has_is_told_and_what_the_server_judges_is_not() -> None:
     ]
 
 
+def test_a_time_zone_beside_an_automatic_clock_is_told() -> None:
+    assert unmet({"time_zone.name": "Europe/Oslo", "clock.automatic": True}) == [
+        Unmet("time_zone.name", "clock-is-automatic")
+    ]
+    assert unmet({"time_zone.name": "Europe/Oslo", "clock.automatic": False}) == []
+
+
 def test_more_blocked_sites_than_an_ipad_takes_are_told() -> None:
     hosts = [f"nr{number}.no" for number in range(MOST_DENIED)]
     assert unmet({"web.blocked": hosts}) == [Unmet("web.blocked", "too-many")]

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.channels.apple import authority, scep
+from fleet.channels.apple import authority, envelopes, scep
 from fleet.channels.apple.authority import CERTIFICATE_LIFE, Authority
-from fleet.channels.apple.certificates import PublicKey
+from fleet.channels.apple.certificates import PublicKey, read_certificate
 from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError, ScepRequest
 from tests import apple_messages as made
 from tests.apple_messages import (
@@ -88,7 +88,7 @@ def test_a_request_of_any_shape_is_read(
 @pytest.mark.parametrize(
     "way", [SIMULATOR_SCEP, DEBIAN_SCEP, STRONGSWAN_SCEP], ids=["simulator", "debian", "strongswan"]
 )
-def test_the_ways_of_known_clients_are_read(ca: Authority, way: tuple[str, Shape]) -> None:
+def test_the_ways_of_known_clients_are_read(ca: Authority, way: tuple[str, Shape, Shape]) -> None:
     csr = certification_request(KEY, in_order=False, digest="sha1")
     request = read(ca, ScepClient(TRANSIENT, *way).request(ca.current.certificate, csr))
     assert request.challenge == "open-sesame"
@@ -284,11 +284,63 @@ def test_a_wrong_key_is_not_told_from_wrong_content(ca: Authority, content_key: 
     assert reason(ca, CLIENT.wrap(wrong)) == reason(ca, CLIENT.wrap(nonsense)) == "content"
 
 
+def test_a_wrapped_key_of_another_length_than_the_cas_is_refused_alike(ca: Authority) -> None:
+    loose = Shape(open_ended=True)
+    content = enveloped(CSR, ca.current.certificate, "aes128", loose)
+    at = content.index(b"\x04\x82\x01\x80")  # 384 bytes encrypted to the CA's key; the set around them has a length
+    recipients = content.rindex(b"\x31\x82", 0, at)
+    shorter = int.from_bytes(content[recipients + 2 : recipients + 4]) - 1
+    info = int.from_bytes(content[recipients + 6 : recipients + 8]) - 1
+    cut = (
+        content[: recipients + 2]
+        + shorter.to_bytes(2)
+        + content[recipients + 4 : recipients + 6]
+        + info.to_bytes(2)
+        + content[recipients + 8 : at]
+        + b"\x04\x82\x01\x7f"
+        + content[at + 5 :]
+    )
+    assert reason(ca, CLIENT.wrap(cut)) == "content"
+
+
 @pytest.mark.parametrize("offset", [-1, -17, -33, -200])
 def test_changed_ciphertext_is_refused_alike(ca: Authority, offset: int) -> None:
     envelope = bytearray(enveloped(CSR, ca.current.certificate, "aes128", PLAIN))
     envelope[offset] ^= 1
     assert reason(ca, CLIENT.wrap(bytes(envelope))) in {"content", "request"}
+
+
+def test_one_of_several_recipients_is_ours(ca: Authority) -> None:
+    other = made.self_signed(made.rsa_key(1), serial=9)
+    stranger = tlv(0x30, b"\x02\x01\x00", tlv(0x80, b"key"), made.algorithm(made.RSA_OID), tlv(0x04, bytes(256)))
+    agreement = tlv(0xA1, b"\x02\x01\x03")
+    content = enveloped(CSR, ca.current.certificate, "aes128", PLAIN, others=[agreement, stranger])
+    assert read(ca, CLIENT.wrap(content)).challenge == "open-sesame"
+    elsewhere = enveloped(CSR, other.certificate, "aes128", PLAIN, others=[agreement, stranger])
+    assert reason(ca, CLIENT.wrap(elsewhere)) == "recipient"
+
+
+def test_a_recipient_may_be_meant_by_its_key_identifier(ca: Authority) -> None:
+    content = enveloped(CSR, ca.current.certificate, "aes128", Shape(by_key_id=True))
+    assert read(ca, CLIENT.wrap(content)).recipient is ca.current
+
+
+def test_nothing_is_encrypted_to_a_key_that_cannot_be_encrypted_to() -> None:
+    curved = read_certificate(made.self_signed(made.ec_key(0)).der)
+    with pytest.raises(TypeError, match="RSA"):
+        envelopes.envelope(b"content", curved, envelopes.AES_128)
+
+
+def test_pieces_that_are_no_strings_are_refused(ca: Authority) -> None:
+    content = enveloped(CSR, ca.current.certificate, "aes128", Shape(piece_bytes=100))
+    at = content.index(b"\x04\x64", content.index(made.oid(CIPHERS["aes128"][0])))  # the first piece of 100 bytes
+    assert reason(ca, CLIENT.wrap(content[:at] + b"\x05" + content[at + 1 :])) == "malformed"
+
+
+def test_a_request_whose_signature_has_a_broken_byte_is_refused(ca: Authority) -> None:
+    at = CSR.rindex(tlv(0x03, b"\0" + bytes(256))[:4])
+    broken = CSR[: at + 4] + b"\x01" + CSR[at + 5 :]
+    assert reason(ca, CLIENT.request(ca.current.certificate, broken)) == "content"
 
 
 def test_a_broken_last_block_is_refused(ca: Authority) -> None:

@@ -91,7 +91,8 @@ class Unmet:
     Args:
         key: the setting.
         reason: ``not-on-ipad``: no iPad has such a thing; ``no-port``: a proxy without one; ``no-passcode-demanded``:
-            it would demand a passcode that nobody asked for; ``too-many``: more than Apple says an iPad takes well.
+            it would demand a passcode that nobody asked for; ``too-many``: more than Apple says an iPad takes well;
+            ``clock-is-automatic``: the command that sets a time zone fails where the clock sets itself.
     """
 
     key: str
@@ -107,6 +108,8 @@ def unmet(settings: Settings) -> list[Unmet]:
         if APPLE not in known and _REPORT not in known.values()
     ]
     found += [Unmet(name, "no-passcode-demanded") for name in passcode.unmet(settings)]
+    if settings.get("clock.automatic") and "time_zone.name" in settings:
+        found.append(Unmet("time_zone.name", "clock-is-automatic"))
     if networks.is_unmet(settings):
         found.append(Unmet("proxy.server", "no-port"))
     if contents.is_crowded(settings):

@@ -14,11 +14,10 @@ from typing import Any
 
 import msgspec
 
+from fleet.channels.apple.answers import MAX_APPS, MAX_TEXT, AppState, app_state
 from fleet.channels.apple.declarations import Capabilities, DeclarationSet, Kind
 from fleet.errors import InvalidError
 
-MAX_TEXT = 255
-MAX_APPS = 2_000
 _MAX_DECLARATIONS = 200
 _MAX_NAMES = 500
 _MAX_REASONS = 10
@@ -58,11 +57,11 @@ class DeclarationState:
 
 @dataclass(frozen=True, slots=True)
 class ManagedApp:
-    """An app that we had installed; ``state`` is Apple's word for how far it has come."""
+    """An app that we had installed, and how it stands."""
 
     id: str
     version: str | None = None
-    state: str | None = None
+    state: AppState = AppState.UNKNOWN
     is_removed: bool = False
 
 
@@ -226,7 +225,7 @@ def _apps(told: Any) -> Iterator[ManagedApp]:
         identifier = _text(one.get("identifier"))
         if identifier is not None:
             version = _text(one.get("short-version")) or _text(one.get("version"))
-            yield ManagedApp(identifier, version, _text(one.get("state")), one.get("_removed") is True)
+            yield ManagedApp(identifier, version, app_state(one.get("state")), one.get("_removed") is True)
 
 
 def _capabilities(told: Mapping[str, Any]) -> Capabilities | None:

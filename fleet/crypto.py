@@ -66,6 +66,25 @@ _AES_256_GCM = b"\x01"
 _VAULT_KEY_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 12, 16
 
 
+def write_secret(path: Path, secret: bytes) -> None:
+    """Write a secret with owner-only rights, in the place of what stood there; whoever reads sees all of one of them.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 class UnsealError(ValueError):
     """What is sealed cannot be opened: another key, another purpose, or not what was sealed. It says no more."""
 

@@ -15,6 +15,10 @@ from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
+from fleet.channels.apple import authority as apple_authority
+from fleet.channels.apple.door import AppleChannel
+from fleet.channels.apple.push_keeper import PushKeeper
+from fleet.channels.apple.work import Work as AppleWork
 from fleet.channels.gate import Gate
 from fleet.channels.native import authority
 from fleet.channels.native.door import NativeChannel
@@ -22,7 +26,7 @@ from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.channels.presence import Presence
 from fleet.config import Config
-from fleet.crypto import read_or_create
+from fleet.crypto import read_or_create, vault_key
 from fleet.db import db, transaction, upgrade
 from fleet.jobs import runner
 from fleet.people import passwords
@@ -47,6 +51,8 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         now=clock.now,
     )
 
+    apple = _apple(app, config)
+
     def start() -> Callable[[], None]:
         stops = [immediacy.start(app, native.waiting, presence)]
         if on_start is not None:
@@ -60,12 +66,28 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         return end
 
     return Gate(
-        [native],
+        [native, apple],
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
-        probes={"/healthz": alive, "/readyz": Readiness(app, is_full=lambda: native.is_full)},
+        probes={"/healthz": alive, "/readyz": Readiness(app, is_full=lambda: native.is_full or apple.is_full)},
         on_start=start,
         now=clock.now,
     )
+
+
+def _apple(app: Flask, config: Config) -> AppleChannel:
+    """Make the channel of iPads. Without a push certificate it takes none in, but answers those that are here."""
+    now = clock.now()
+    key = vault_key(config.secrets_dir / "vault.key", may_create=True)
+    keeper = PushKeeper(config.secrets_dir, key)
+    work = AppleWork(
+        app,
+        apple_authority.load(config.secrets_dir, key, now=now),
+        address=config.public_url,
+        topic=keeper.topic,
+        vault_key=key,
+        now=clock.now,
+    )
+    return AppleChannel(work, queue_limit=config.queue_limit)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]

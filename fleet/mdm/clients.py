@@ -193,6 +193,12 @@ def leave(client: Client, *, now: datetime) -> None:
     db.session.flush()
 
 
+def next_sequence(client: Client) -> int:
+    """Return the number of a client's next report: it counts none itself, so that is one above the last."""
+    query = select(DeviceState.last_sequence).where(DeviceState.device_id == client.device_id).with_for_update()
+    return (db.session.scalar(query) or 0) + 1
+
+
 def drop_all(device_id: int, *, now: datetime) -> None:
     """Drop what waits for a tablet; one statement."""
     dropping = update(Command).where(Command.device_id == device_id, Command.state.in_(OPEN))

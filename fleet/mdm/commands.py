@@ -15,6 +15,7 @@ from sqlalchemy import and_, delete, exists, select, update
 
 from fleet.db import db
 from fleet.mdm.models import OPEN, Client, Command, CommandState
+from fleet.orders import travelling
 from fleet.orders.models import TRAVELLING, Order
 
 URGENT, USUAL, CALM = 0, 5, 9
@@ -112,6 +113,18 @@ def answer(device_id: int, uid: str, told: str, *, detail: str | None, now: date
         found.ended_at, found.detail = now, (detail or "")[:255] or None
     db.session.flush()
     return found
+
+
+def carries(order_uid: str) -> bool:
+    """Whether a command was queued for an order."""
+    return db.session.scalar(select(Command.id).where(Command.order_uid == order_uid).limit(1)) is not None
+
+
+def note_sent(command: Command, *, now: datetime) -> None:
+    """Note that a command's order was handed to its tablet."""
+    order_id = db.session.scalar(select(Order.id).where(Order.uid == command.order_uid))
+    if order_id is not None:
+        travelling.mark_sent([order_id], now=now)
 
 
 def waits(device_id: int) -> bool:

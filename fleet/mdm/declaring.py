@@ -73,6 +73,11 @@ def document(token: str, asked: str) -> str | None:
     return str(answer) if answer is not None else None
 
 
+def profile_of(token: str) -> str | None:
+    """Return which effective profile stands behind a token."""
+    return db.session.scalar(select(Declared.profile).where(Declared.token == token))
+
+
 def enclosure(digest: str) -> bytes | None:
     """Return a file by its digest."""
     return db.session.scalar(select(Enclosure.body).where(Enclosure.digest == digest))

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 18:09:34.929976
+Create Date: 2026-11-29 18:16:18.660602
 """
 
 import sqlalchemy as sa

@@ -1,0 +1,246 @@
+"""A conversation with a tablet's client: what each message leads to, and what it is handed next. In a transaction.
+
+Invariants: a refusal never has the status 401, which would make a tablet leave; what a tablet shall have is worked out
+only when its configuration has another version than when that was last done; an answer is taken once.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from fleet import orders
+from fleet.assignments import bodies
+from fleet.channels.apple import declarations, plists, requests
+from fleet.channels.apple.declarations import DeclarationSet
+from fleet.channels.apple.inventory import Known
+from fleet.channels.apple.message_keys import Kind as SpeakerKind
+from fleet.channels.apple.message_keys import MessageError
+from fleet.channels.apple.messages import (
+    Acknowledged,
+    Authenticate,
+    CheckIn,
+    CheckOut,
+    CommandFormatError,
+    DeclarativeManagement,
+    Failed,
+    GetToken,
+    Idle,
+    NotNow,
+    Result,
+    TokenUpdate,
+    UserAuthenticate,
+)
+from fleet.channels.apple.requests import NoUnlockTokenError
+from fleet.channels.apple.status import Outcome, outcome, read_status
+from fleet.checkins import receive as checkins
+from fleet.crypto import seal
+from fleet.devices.enrolment import Refused
+from fleet.mdm import clients, commands, declaring
+from fleet.mdm.clients import Address, Arrival
+from fleet.mdm.commands import Wanted
+from fleet.mdm.models import Client, Command
+from fleet.orders import OrderClosedError, OrderState
+from fleet.schools import queries as schools
+
+CHANNEL = "apple"
+Answer = tuple[int, bytes, bool]
+_NOTHING: Answer = (200, b"", False)
+_GONE: Answer = (410, b"", False)
+_MISSING: Answer = (404, b"", True)
+
+
+class Conversation:
+    """Talks with clients.
+
+    Args:
+        identifier: what the names of our profiles begin with, in reverse-DNS form.
+        url_of: gives the address of a file that declarations name, by its digest.
+        vault_key: seals what is secret in the database.
+    """
+
+    def __init__(self, identifier: str, *, url_of: Callable[[str], str], vault_key: bytes) -> None:
+        self._identifier = identifier
+        self._url_of = url_of
+        self._vault_key = vault_key
+
+    # -- check-ins -----------------------------------------------------------------------------------------------
+
+    def check_in(self, message: CheckIn, thumbprint: str, *, now: datetime) -> Answer:
+        """Take a check-in; returns status, body, and whether that is JSON.
+
+        Raises:
+            IdentityError: the certificate is another tablet's, or its enrolment has ended.
+            MessageError: it says too little.
+            StatusError: it is no status report.
+        """
+        if message.enrolment.kind is not SpeakerKind.DEVICE:
+            # Of users on a shared iPad nothing is kept. A network user's sign-in is declined for good.
+            return _GONE if isinstance(message, UserAuthenticate) else _NOTHING
+        if isinstance(message, Authenticate):
+            return self._authenticate(message, thumbprint, now)
+        client = clients.speaker(thumbprint, message.enrolment.text, now=now)
+        match message:
+            case TokenUpdate():
+                self._reach(client, message, now)
+            case CheckOut():
+                clients.leave(client, now=now)
+            case DeclarativeManagement():
+                return self._declare(client, message, now)
+            case GetToken():
+                return (400, b"", False)
+        return _NOTHING
+
+    def _authenticate(self, message: Authenticate, thumbprint: str, now: datetime) -> Answer:
+        if message.serial_number is None:
+            raise MessageError(key="SerialNumber", reason="missing")
+        arrival = Arrival(
+            name=message.enrolment.text, serial=message.serial_number, model=message.product_name or "",
+            channel=CHANNEL, topic=message.topic,
+        )  # fmt: skip
+        outcome_of_it = clients.arrive(thumbprint, arrival, now=now)
+        # Without a code that tells the tablet to leave: it is not in yet, and says that its profile is not installed.
+        return (403, b"", False) if isinstance(outcome_of_it, Refused) else _NOTHING
+
+    def _reach(self, client: Client, message: TokenUpdate, now: datetime) -> None:
+        sealed = None
+        if message.unlock_token is not None:
+            sealed = seal(self._vault_key, message.unlock_token, purpose=requests.purpose(client.device_id))
+        address = Address(message.topic, message.token, message.magic, sealed, message.awaiting_configuration)
+        is_first = clients.reach(client, address, now=now)
+        if is_first:
+            for kind in requests.FIRST:
+                commands.queue(client.device_id, Wanted(kind), now=now)
+            self._follow(client, now)
+        if message.awaiting_configuration:
+            commands.queue(client.device_id, Wanted(requests.CONFIGURED, priority=commands.CALM), now=now)
+
+    # -- declarations --------------------------------------------------------------------------------------------
+
+    def _declare(self, client: Client, message: DeclarativeManagement, now: datetime) -> Answer:
+        token = client.declared_token
+        if message.endpoint == "status":
+            self._take_status(client, message.data or b"", now)
+            return _NOTHING
+        if message.endpoint == "tokens":
+            self._follow(client, now)
+            if client.declared_token is None or client.declared_at is None:
+                return _MISSING
+            return (200, declarations.sync_tokens(client.declared_token, client.declared_at), True)
+        found = declaring.document(token, message.endpoint) if token is not None else None
+        return (200, found.encode(), True) if found is not None else _MISSING
+
+    def _take_status(self, client: Client, data: bytes, now: datetime) -> None:
+        known = Known.read(client.told)
+        before = known.status.capabilities
+        known = known.with_status(read_status(data))
+        client.told = known.written()
+        if known.status.capabilities != before:
+            client.followed_version = None  # it can do more, or less, than what it was told takes for granted
+            self._follow(client, now)
+        self._report(client, known, now)
+
+    def _set(self, client: Client, profile: str, settings: Mapping[str, Any]) -> DeclarationSet:
+        return declarations.declarations(
+            settings, identifier=f"{self._identifier}.profile", organisation=_organisation(), profile=profile,
+            url_of=self._url_of, capabilities=Known.read(client.told).status.capabilities,
+        )  # fmt: skip
+
+    def _follow(self, client: Client, now: datetime) -> None:
+        """Work out anew what a client shall have, if that may have changed, and queue what leads there."""
+        desired = declaring.desired(client.device_id, now=now)
+        if client.followed_version == desired.config_version:
+            return
+        client.followed_version = desired.config_version
+        if desired.entries:
+            profile = desired.entries[0]["profile"]
+            of = self._set(client, profile, settings_of(profile))
+            declaring.keep(of.token, profile, declarations.documents(of), of.profiles, now=now)
+            if declaring.tell(client, of.token, now=now):
+                commands.queue(client.device_id, Wanted(requests.DECLARE, replaces=True), now=now)
+        for order in orders.pending([client.device_id], now=now).get(client.device_id, []):
+            kind = requests.OF_ORDER.get(order.kind)
+            if kind is not None and not commands.carries(order.uid):
+                wanted = Wanted(kind, order.payload, priority=commands.URGENT, order_uid=order.uid)
+                commands.queue(client.device_id, wanted, now=now)
+
+    def _outcome(self, client: Client, known: Known) -> tuple[str | None, Outcome]:
+        """Return which profile the client has in force, None where none that we know, and what it refused of it."""
+        profile = declaring.profile_of(client.declared_token) if client.declared_token is not None else None
+        if profile is None:
+            return None, Outcome(is_applied=False)
+        of = self._set(client, profile, settings_of(profile))
+        found = outcome(of, known.status)
+        return (profile if found.is_applied and of.token == client.declared_token else known.applied), found
+
+    def _report(self, client: Client, known: Known, now: datetime) -> None:
+        applied, found = self._outcome(client, known)
+        known = known.with_applied(applied)
+        client.told = known.written()
+        sequence = clients.next_sequence(client)
+        checkins.receive([known.report(client, failures=found.failures, sequence=sequence)], now=now)
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def result(self, message: Result, thumbprint: str, *, now: datetime) -> bytes:
+        """Take a result and return the next command, empty where there is none.
+
+        Raises:
+            IdentityError: the certificate is another tablet's, or its enrolment has ended.
+        """
+        if message.enrolment.kind is not SpeakerKind.DEVICE:
+            return b""
+        client = clients.speaker(thumbprint, message.enrolment.text, now=now)
+        if isinstance(message, Idle):
+            commands.begin_call(client.device_id)
+            self._follow(client, now)
+        else:
+            self._take(client, message, now)
+        commands.note_call(client, requests.word_of(message))
+        while (following := commands.take_next(client.device_id, now=now)) is not None:
+            try:
+                body = requests.build(following, client, self._vault_key)
+            except NoUnlockTokenError:
+                commands.answer(client.device_id, following.uid, "error", detail="no unlock token", now=now)
+                _finish(following, is_done=False, now=now)
+                continue
+            if following.order_uid is not None:
+                commands.note_sent(following, now=now)
+            return plists.write({"CommandUUID": following.uid, "Command": body})
+        return b""
+
+    def _take(self, client: Client, message: Result, now: datetime) -> None:
+        uid = getattr(message, "command_uuid", None)
+        if uid is None:
+            return
+        detail = None
+        if isinstance(message, Failed | CommandFormatError):
+            detail = " ".join(f"{link.domain}:{link.code}" for link in message.chain)
+        done = commands.answer(client.device_id, uid, requests.word_of(message), detail=detail, now=now)
+        if done is None or isinstance(message, NotNow):
+            return
+        if isinstance(message, Acknowledged):
+            known = Known.read(client.told).with_answer(done.kind, message.answer)
+            if known is not None:
+                self._report(client, known, now)
+        if done.order_uid is not None:
+            _finish(done, is_done=isinstance(message, Acknowledged), now=now)
+
+
+def _organisation() -> str:
+    owner = schools.municipality()
+    return owner.name if owner is not None else "Skolens nettbrett"
+
+
+def settings_of(profile: str) -> dict[str, Any]:
+    """Return the settings of an effective profile by its digest."""
+    return dict(msgspec.json.decode(bodies.load([profile])[profile]))
+
+
+def _finish(done: Command, *, is_done: bool, now: datetime) -> None:
+    state = OrderState.DONE if is_done else OrderState.FAILED
+    try:
+        orders.finish(done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "", now=now)
+    except OrderClosedError:
+        return  # its time was over before the tablet's word came

@@ -1,0 +1,182 @@
+"""The Apple channel's door: paths, signatures, statuses. What happens behind is :mod:`fleet.channels.apple.work`.
+
+Invariant: no answer has the status 401, whatever happens: a tablet that gets it removes its management. Who cannot be
+believed gets 400 or, where the certificate is another tablet's or its enrolment has ended, 403 without a code.
+
+Source: https://developer.apple.com/documentation/devicemanagement/sending-mdm-commands-to-a-device; RFC 8894.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import structlog
+
+from fleet.channels.apple import cms, messages, scep
+from fleet.channels.apple.authority import CertificateError
+from fleet.channels.apple.message_keys import MessageError
+from fleet.channels.apple.plists import PlistError
+from fleet.channels.apple.status import StatusError
+from fleet.channels.apple.work import PREFIX, Work
+from fleet.channels.batching import FullError
+from fleet.channels.http import Request, Response
+from fleet.devices.enrolment import EnrolmentError
+from fleet.mdm.clients import IdentityError
+
+_log = structlog.get_logger("apple")
+MAX_BODY_BYTES = 4 * 1024 * 1024  # lists of installed apps, with what comes along with them
+_TOKEN, _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}"), re.compile(r"[0-9a-f]{64}")
+_PROFILE = "application/x-apple-aspen-config"
+_RETRY_S = "60"
+_NEVER_KEPT = {"cache-control": "no-store"}
+
+
+class AppleChannel:
+    """Answers the clients that are built into iPads.
+
+    Args:
+        work: the units of work.
+        threads: how many of them at once.
+        queue_limit: how many may wait.
+    """
+
+    prefix = PREFIX
+    max_body_bytes = MAX_BODY_BYTES
+
+    def __init__(self, work: Work, *, threads: int = 4, queue_limit: int) -> None:
+        self._work = work
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
+        self._limit = queue_limit
+        self._waiting = 0
+        self._is_closed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether tablets are turned away just now."""
+        return self._waiting >= self._limit
+
+    def release(self) -> None:
+        """Nobody is held here."""
+
+    async def drain(self) -> None:
+        """Answer everything that was taken in."""
+        self._is_closed = True
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def too_large(self) -> Response:
+        """Return the refusal of a body beyond the limit."""
+        return Response(413)
+
+    def busy(self) -> Response:
+        """Return the refusal of one too many: tablets come again by themselves."""
+        return Response(503, {"retry-after": _RETRY_S})
+
+    def failed(self) -> Response:
+        """Return the answer to a fault of ours: tablets come again by themselves."""
+        return Response(500)
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            return await self._route(request)
+        except cms.CmsError as error:
+            return _refused(400, error.reason)
+        except CertificateError as error:
+            return _refused(400, error.reason)
+        except (PlistError, MessageError, StatusError) as error:
+            return _refused(400, str(error.data.get("reason", error.code)))
+        except IdentityError as error:
+            return _refused(403, str(error.data["reason"]))
+        except FullError:
+            return self.busy()
+
+    async def _route(self, request: Request) -> Response:
+        match request.path.removeprefix(self.prefix).split("/"):
+            case ["mdm"] if request.method in {"PUT", "POST"}:
+                return await self._speak(request)
+            case ["scep"]:
+                return await self._scep(request)
+            case ["invitations"] if request.method == "POST":
+                return await self._invite(request)
+            case ["enrol", token] if request.method == "GET" and _TOKEN.fullmatch(token):
+                body = await self._in_thread(self._work.profile, token)
+                return Response(404) if body is None else _profile(body)
+            case ["files", digest] if request.method == "GET" and _DIGEST.fullmatch(digest):
+                body = await self._in_thread(self._work.enclosure, digest)
+                return Response(404) if body is None else _profile(body)
+        return Response(404)
+
+    # -- enrolment -----------------------------------------------------------------------------------------------
+
+    async def _invite(self, request: Request) -> Response:
+        """Lead from a ticket's code to the profile. A redirect, so that what is loaded again asks for no second one."""
+        code = parse_qs(request.body.decode("latin-1")).get("code", [""])[0]
+        outcome = await self._in_thread(self._work.invite, code)
+        if isinstance(outcome, EnrolmentError):
+            return Response(303, {"location": f"/enrol?refused={outcome.code}", **_NEVER_KEPT})
+        return Response(303, {"location": f"{self.prefix}enrol/{outcome}", **_NEVER_KEPT})
+
+    async def _scep(self, request: Request) -> Response:
+        """Answer a client of RFC 8894: it compares content types letter by letter."""
+        told = parse_qs(request.query)
+        match told.get("operation", [""])[0]:
+            case "GetCACaps":
+                return Response(200, {"content-type": "text/plain"}, scep.capabilities().encode())
+            case "GetCACert":
+                return Response(200, {"content-type": "application/x-x509-ca-cert"}, self._work.ca_certificate())
+            case "PKIOperation":
+                message = request.body if request.method == "POST" else _decoded(told.get("message", [""])[0])
+                answer = await self._in_thread(self._work.scep, message)
+                if answer is not None:
+                    return Response(200, {"content-type": "application/x-pki-message"}, answer)
+        return Response(400)
+
+    # -- the client ----------------------------------------------------------------------------------------------
+
+    async def _speak(self, request: Request) -> Response:
+        signature = _decoded(request.headers.get("mdm-signature", ""))
+        if messages.is_check_in(request.headers.get("content-type")):
+            told = await self._in_thread(self._check_in, signature, request.body)
+            kind = "application/json" if told.is_json else "application/xml"
+            return Response(told.status, {"content-type": kind}, told.body)
+        body = await self._in_thread(self._result, signature, request.body)
+        return Response(200, {"content-type": "application/xml"}, body)
+
+    def _check_in(self, signature: bytes, body: bytes) -> Any:
+        signer = cms.verify_detached(signature, body)
+        return self._work.check_in(messages.read_check_in(body), signer)
+
+    def _result(self, signature: bytes, body: bytes) -> Any:
+        signer = cms.verify_detached(signature, body)
+        return self._work.result(messages.read_result(body), signer)
+
+    async def _in_thread(self, function: Callable[..., Any], *given: object) -> Any:
+        if self._is_closed or self.is_full:
+            raise FullError
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *given)
+        finally:
+            self._waiting -= 1
+
+
+def _profile(body: bytes) -> Response:
+    return Response(200, {"content-type": _PROFILE, **_NEVER_KEPT}, body)
+
+
+def _refused(status: int, reason: str) -> Response:
+    _log.info("not believed", status=status, reason=reason)
+    return Response(status)
+
+
+def _decoded(told: str) -> bytes:
+    """Return what base64 says, empty where it is none; in an address + may have become a space."""
+    try:
+        return base64.b64decode(unquote(told).replace(" ", "+"), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

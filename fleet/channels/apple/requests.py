@@ -1,0 +1,94 @@
+"""Commands as they wait in the queue: a kind and what it says, made into what travels only when it is sent.
+
+Bytes and secrets are not in the queue: the unlock token, for one, is opened at the last moment. A command's kind is
+Apple's name of it.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from fleet.channels.apple import commands as made
+from fleet.channels.apple import declarations
+from fleet.channels.apple.messages import Acknowledged, CommandFormatError, Failed, Idle, NotNow, Result
+from fleet.crypto import open_sealed
+from fleet.mdm.models import Client, Command
+from fleet.orders import OrderKind
+
+DECLARE = "DeclarativeManagement"
+INFORMATION = "DeviceInformation"
+SECURITY = "SecurityInfo"
+APPS = "InstalledApplicationList"
+CONFIGURED = "DeviceConfigured"
+FIRST = (INFORMATION, SECURITY, APPS)  # of a tablet that is here for the first time
+UNLOCK_TOKEN = "unlock-token"  # noqa: S105 (what the vault's seal is for)
+
+# Which command carries out a wish; the others are refused when they are wished (fleet.orders.kinds.CARRIES).
+OF_ORDER: Mapping[OrderKind, str] = MappingProxyType(
+    {
+        OrderKind.LOCK_MESSAGE: "DeviceLock",
+        OrderKind.RESTART: "RestartDevice",
+        OrderKind.REPORT_NOW: INFORMATION,
+        OrderKind.WIPE: "EraseDevice",
+        OrderKind.LOCATE: "DeviceLocation",
+        OrderKind.CLEAR_PASSCODE: "ClearPasscode",
+    }
+)
+
+_WORDS: Mapping[type, str] = MappingProxyType(
+    {
+        Idle: "idle",
+        Acknowledged: "acknowledged",
+        Failed: "error",
+        CommandFormatError: "malformed",
+        NotNow: "not-now",
+    }
+)
+
+
+class NoUnlockTokenError(Exception):
+    """The tablet never told what clears its passcode."""
+
+
+def word_of(message: Result) -> str:
+    """Return our word for what a result says."""
+    return _WORDS[type(message)]
+
+
+def purpose(device_id: int) -> str:
+    """Return what a tablet's unlock token is sealed for: another's would not open."""
+    return f"{UNLOCK_TOKEN}:{device_id}"
+
+
+def build(command: Command, client: Client, vault_key: bytes) -> dict[str, Any]:
+    """Return a command as it travels.
+
+    Raises:
+        NoUnlockTokenError: there is nothing to clear the passcode with.
+    """
+    told: Mapping[str, Any] = command.content or {}
+    if command.kind == DECLARE:
+        tokens = None
+        if client.declared_token is not None and client.declared_at is not None:
+            tokens = declarations.sync_tokens(client.declared_token, client.declared_at)
+        return made.declarative_management(tokens)
+    if command.kind == "ClearPasscode":
+        if client.unlock_token is None:
+            raise NoUnlockTokenError
+        return made.clear_passcode(open_sealed(vault_key, client.unlock_token, purpose=purpose(client.device_id)))
+    if command.kind == "DeviceLock":
+        return made.device_lock(told.get("text"))
+    return _PLAIN[command.kind]()
+
+
+_PLAIN: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
+    {
+        INFORMATION: made.device_information,
+        SECURITY: made.security_info,
+        APPS: made.installed_application_list,
+        CONFIGURED: made.device_configured,
+        "RestartDevice": made.restart,
+        "EraseDevice": made.erase,
+        "DeviceLocation": made.device_location,
+    }
+)

@@ -1,0 +1,172 @@
+"""What the Apple channel asks of the domain, each in one unit of work: a certificate, a check-in, a result.
+
+Translation only: messages of the tablet's built-in client on one side, our areas on the other.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import structlog
+from cryptography.hazmat.primitives import serialization
+from flask import Flask
+
+from fleet.channels.apple import cms, enrolment_profile, scep
+from fleet.channels.apple.authority import Authority, CertificateError, WeakKeyError
+from fleet.channels.apple.conversation import Conversation
+from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
+from fleet.channels.apple.messages import CheckIn, Result
+from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError
+from fleet.db import reading, transaction
+from fleet.devices.enrolment import EnrolmentError
+from fleet.mdm import declaring, inviting
+from fleet.mdm.inviting import InvitationError, Issued
+from fleet.schools import queries as schools
+
+_log = structlog.get_logger("apple")
+PREFIX = "/apple/"
+_NAMELESS = "Skolens nettbrett"  # until somebody has written what the municipality is called
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a tablet is told.
+
+    Args:
+        status: of HTTP.
+        body: empty where there is nothing to say.
+        is_json: whether it is JSON; else a property list.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    is_json: bool = False
+
+
+class Work:
+    """The channel's units of work.
+
+    Args:
+        app: the application.
+        authority: the device CA.
+        address: of the server, as tablets reach it; without a slash at the end.
+        topic: gives the push certificate's topic, None where there is none: then no tablet can be taken in.
+        vault_key: seals what is secret in the database.
+        now: the clock.
+        signs_profiles: whether the enrolment profile is signed.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        authority: Authority,
+        *,
+        address: str,
+        topic: Callable[[], str | None],
+        vault_key: bytes,
+        now: Callable[[], datetime],
+        signs_profiles: bool = True,
+    ) -> None:
+        self._app = app
+        self._authority = authority
+        self._address = f"{address}{PREFIX}"
+        self._topic = topic
+        self._signs_profiles = signs_profiles
+        self._now = now
+        # Reverse-DNS, and for ever the same: what an iPad has under another name it would not replace.
+        host = str(urlsplit(address).hostname)
+        self._identifier = ".".join([*reversed(host.split(".")), "mdm"])
+        self._conversation = Conversation(
+            self._identifier, url_of=lambda digest: f"{self._address}files/{digest}", vault_key=vault_key
+        )
+
+    def invite(self, code: str) -> str | EnrolmentError:
+        """Return the token of an invitation for a ticket's code, or why there is none."""
+        try:
+            with self._app.app_context(), transaction():
+                return inviting.invite(code, now=self._now())
+        except EnrolmentError as error:
+            return error
+
+    def profile(self, token: str) -> bytes | None:
+        """Return the enrolment profile of an invitation; None where that is used or over, or there is no topic."""
+        topic = self._topic()
+        with self._app.app_context(), reading():
+            if topic is None or not inviting.is_open(token, now=self._now()):
+                return None
+            owner = schools.municipality()
+        server = Server(
+            identifier=self._identifier, organisation=owner.name if owner is not None else _NAMELESS, topic=topic,
+            server_url=f"{self._address}mdm", check_in_url=f"{self._address}mdm",
+        )  # fmt: skip
+        identity = IdentityRequest(
+            url=f"{self._address}scep", name="device-ca", challenge=token, common_name="%SerialNumber%",
+            fingerprint=hashlib.sha1(self._authority.current.der).digest(),  # noqa: S324 (Source: CAFingerprint)
+        )  # fmt: skip
+        body = enrolment_profile.enrolment_profile(server, identity)
+        if not self._signs_profiles:
+            return body
+        ca = self._authority.current
+        return cms.sign_profile(body, ca.key, ca.certificate)
+
+    def ca_certificate(self) -> bytes:
+        """Return the certificate of the device CA, DER."""
+        return self._authority.current.der
+
+    def scep(self, message: bytes) -> bytes | None:
+        """Return the answer to a request for a certificate; None where it is none that can be read."""
+        now = self._now()
+        try:
+            request = scep.read_request(message, self._authority, now=now)
+        except ScepError as error:
+            _log.info("unreadable", what="scep", reason=error.reason)
+            return None
+        try:
+            # A renewal is asked for with a new profile, hence with a challenge of its own, like a first certificate.
+            if request.kind is RequestKind.RENEW:
+                self._authority.check(request.signer.certificate, now)
+            certificate = self._authority.issue(request.public_key, subject_name="tablet", now=now)
+        except (CertificateError, WeakKeyError):
+            return scep.failure(request, FailInfo.BAD_REQUEST)
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        key = request.public_key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        issued = Issued(hashlib.sha256(der).hexdigest(), key, certificate.not_valid_after_utc)
+        try:
+            with self._app.app_context(), transaction():
+                inviting.use(request.challenge or "", issued, now=now)
+        except InvitationError:
+            return scep.failure(request, FailInfo.BAD_REQUEST)
+        return scep.success(request, certificate)
+
+    def check_in(self, message: CheckIn, signer: cms.Signer) -> Told:
+        """Answer a check-in.
+
+        Raises:
+            CertificateError: who signed has no certificate of ours that counts.
+            IdentityError: the certificate is another tablet's, or its enrolment has ended.
+        """
+        now = self._now()
+        identity = self._authority.check(signer.certificate, now)
+        with self._app.app_context(), transaction():
+            status, body, is_json = self._conversation.check_in(message, identity.name, now=now)
+        return Told(status, body, is_json)
+
+    def result(self, message: Result, signer: cms.Signer) -> bytes:
+        """Take a result and return the next command as a property list, empty where there is none.
+
+        Raises:
+            CertificateError, IdentityError: as for :meth:`check_in`.
+        """
+        now = self._now()
+        identity = self._authority.check(signer.certificate, now)
+        with self._app.app_context(), transaction():
+            return self._conversation.result(message, identity.name, now=now)
+
+    def enclosure(self, digest: str) -> bytes | None:
+        """Return a file that declarations name."""
+        with self._app.app_context(), reading():
+            return declaring.enclosure(digest)

@@ -213,6 +213,14 @@ def done(name: str, number: int, *, asks: bool = False) -> str:
     return str(told.get(name, queued))
 
 
+def comes_back(name: str) -> str:
+    """Say what it means to take a step back that has ended tablets' enrolments."""
+    return {
+        "lost": _("When found again, they are expected and are enrolled anew with a ticket."),
+        "retire": _("When taken into use again, they are expected and are enrolled anew with a ticket."),
+    }[name]
+
+
 def put_back(number: int) -> str:
     """Say how many tablets are where they were."""
     return str(ngettext("%(num)d tablet is back where it was.", "%(num)d tablets are back where they were.", number))

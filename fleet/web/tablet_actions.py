@@ -162,8 +162,8 @@ def _move_back(told: Mapping[str, Any], by: Principal, now: datetime) -> tuple[s
 def orders_withdraw(word: str) -> Response:
     """Take back all that was queued together."""
     with transaction():
-        number = previews.withdraw(word, by=signed_in.by(), now=clock.now())
-    notices.tell(words_tablets.withdrawn(number))
+        found = previews.withdraw(word, by=signed_in.by(), now=clock.now())
+    (notices.tell if found.number else notices.warn)(words_tablets.taken_back(found))
     return redirect(url_for("web.orders"), 303)
 
 
@@ -256,11 +256,21 @@ def _page(meant: Meant, *, faults: Mapping[str, str] | None = None) -> str:
         unheard={one.id for one in unheard},
         waits=meant.name not in {*STEPS, MOVE},
         is_destructive=meant.name in words_tablets.DESTRUCTIVE,
+        losing=_losing(going) if meant.name == MOVE else (),
         shown=_SHOWN,
         classes=places_of.basic_classes(by, Permission.MANAGE_DEVICES) if meant.name == MOVE else (),
         schools=places_of.managed_schools(by) if meant.name == MOVE else {},
         faults={**({"": too_many} if too_many else {}), **(faults or {})},
     )
+
+
+def _losing(devices: Sequence[Device]) -> list[str]:
+    """Return the names of the pupils whose own these tablets are, and are not any more when they have moved.
+
+    Whoever sees a tablet may know whose it is now (:func:`fleet.devices.holders.may_be_told`).
+    """
+    people = [one.person for one in devices if one.person is not None and one.person.family_name]
+    return [f"{one.given_name} {one.family_name}".strip() for one in people]
 
 
 def _is_long_unheard(device: Device, now: datetime) -> bool:

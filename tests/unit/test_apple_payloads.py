@@ -1,5 +1,6 @@
 """Settings as profile payloads: total over the vocabulary, right by Apple's schema, and how a lesson adds up."""
 
+import json
 import plistlib
 from collections.abc import Mapping
 from datetime import datetime
@@ -387,9 +388,8 @@ def of_both(inside: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def bodies(inside: list[dict[str, Any]]) -> list[str]:
     """Return all other payloads without their names."""
     others = [one for one in inside if one["PayloadType"] not in {restrictions.TYPE, "com.apple.webcontent-filter"}]
-    return sorted(
-        str({key: one[key] for key in sorted(one) if key not in {"PayloadIdentifier", "PayloadUUID"}}) for one in others
-    )
+    unnamed = [{key: one[key] for key in one if key not in {"PayloadIdentifier", "PayloadUUID"}} for one in others]
+    return sorted(json.dumps(one, sort_keys=True) for one in unnamed)
 
 
 @given(strategies.layers(), strategies.settings())

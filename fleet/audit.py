@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, and_, delete, false, or_, select
+from sqlalchemy import ColumnElement, String, and_, delete, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.access import Permission, Principal, require
-from fleet.db import Base, db
+from fleet.db import Base, among_texts, db
 
 PUBLIC_FIELDS = frozenset(
     {
@@ -104,16 +104,27 @@ def lines(
         action = AuditEntry.action
         query = query.where(action.startswith(given.action, autoescape=True) if is_area else action == given.action)
     if given.subjects is not None:
-        query = query.where(AuditEntry.subject.in_(given.subjects))
+        query = query.where(among_texts(AuditEntry.subject, given.subjects))
     if given.actors is not None:
-        kind, number = AuditEntry.actor_kind, AuditEntry.actor_id
-        each = [and_(kind == one, *([] if of is None else [number == of])) for one, of in given.actors]
-        query = query.where(or_(false(), *each))
+        query = query.where(_acted(given.actors))
     if given.since is not None:
         query = query.where(AuditEntry.at >= given.since)
     if given.until is not None:
         query = query.where(AuditEntry.at < given.until)
     return db.session.scalars(query).all()
+
+
+def _acted(actors: Collection[tuple[str, str | None]]) -> ColumnElement[bool]:
+    """Whether one of these acted; two parameters for each kind, however many there are of it."""
+    whole = {kind for kind, of in actors if of is None}
+    each = {kind: [of for one, of in actors if one == kind and of is not None] for kind, _of in actors}
+    of_kind = among_texts(AuditEntry.actor_kind, whole)
+    one_of = [
+        and_(AuditEntry.actor_kind == kind, among_texts(AuditEntry.actor_id, ids))
+        for kind, ids in each.items()
+        if kind not in whole
+    ]
+    return or_(of_kind, *one_of)
 
 
 def actions(*, by: Principal) -> Sequence[str]:

@@ -251,6 +251,16 @@ def among(column: ColumnElement[int] | InstrumentedAttribute[int], ids: Iterable
     return column.in_(id_set(ids))
 
 
+def among_texts(column: ColumnElement[str] | InstrumentedAttribute[str], texts: Iterable[str]) -> ColumnElement[bool]:
+    """Whether ``column`` is one of ``texts``: one parameter however many they are."""
+    told = sorted(texts)
+    if db.session.get_bind().dialect.name == "postgresql":
+        return column == any_(bindparam(None, told, type_=ARRAY(String)))
+    return column.in_(
+        select(func.json_each(bindparam(None, json.dumps(told), type_=String)).table_valued("value").c.value)
+    )
+
+
 def read_again(*models: type[Base]) -> None:
     """Have what is loaded of these models read again where it is needed: a statement has changed their rows."""
     for one in list(db.session.identity_map.values()):

@@ -39,6 +39,7 @@ from fleet.channels.apple.push_certificate import PushCertificate
 
 TOPIC = "com.apple.mgmt.External.7d1f3c2a-0000-4000-8000-000000000001"
 _STREAMS = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
+_LINGER_S = 5.0
 _KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)  # one for all: making one takes a while
 
 
@@ -332,8 +333,9 @@ class _Peer(asyncio.Protocol):
         self.close_if_done()
 
     def close_if_done(self) -> None:
+        """Leave the client time to read before the connection ends: closing throws away what is under way."""
         if self.last is not None and not self.waiting:
-            self.transport.close()
+            self.service._loop.call_later(_LINGER_S, self.transport.close)
 
     def flush(self) -> None:
         self.transport.write(self.h2.data_to_send())

@@ -124,9 +124,15 @@ class Identity:
 
 
 def self_signed(
-    key: Key, *, common_name: str = "SCEP SIGNER", now: datetime = NOW, serial: int = 1, key_id: bool = True
+    key: Key,
+    *,
+    common_name: str = "SCEP SIGNER",
+    now: datetime = NOW,
+    serial: int = 1,
+    key_id: bool = True,
+    filling_bytes: int = 0,
 ) -> Identity:
-    """Return a certificate that a client makes for itself, for one day."""
+    """Return a certificate that a client makes for itself, for one day, as large as one likes."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = (
         x509.CertificateBuilder()
@@ -139,6 +145,9 @@ def self_signed(
     )
     if key_id:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    if filling_bytes:
+        filling = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(filling_bytes))
+        builder = builder.add_extension(filling, critical=False)
     return Identity(key, builder.sign(key, hashes.SHA256()))
 
 

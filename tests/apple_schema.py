@@ -99,6 +99,13 @@ def payload_faults(payload: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def since(payload: Mapping[str, Any]) -> int:
+    """Return the first iPadOS, by its first number, that knows all keys of a payload."""
+    schema = read(index(PROFILES, "payloadtype")[payload["PayloadType"]])
+    entries = [schema["payload"], *(entry for entry in schema["payloadkeys"] if entry["key"] in payload)]
+    return max(int(str(ios(entry).get("introduced", "0")).partition(".")[0]) for entry in entries)
+
+
 def command_faults(command: Mapping[str, Any], *, rights: int) -> list[str]:
     """Return what is wrong with a command (what stands under ``Command``).
 

@@ -12,6 +12,8 @@ _TEXTS = {
     "a time": ["08:15"],
     "a version": ["17", "18.4.1"],
     "an address": ["https://nrk.no/skole?a=b&c=d"],
+    "a network": ["skolenett", "x" * 32],
+    "a password": ["en-to-tre", "x" * 63],
     "host:port": ["filter.kommune.no:3128"],
 }
 

@@ -14,7 +14,7 @@ from fleet.assignments.effect import Change
 from fleet.assignments.materialise import LEVELS, Applicable, devices_at, layer_name, materialise
 from fleet.assignments.models import Assignment, ProfileVersion, Scope
 from fleet.assignments.timeline import Timed
-from fleet.db import db, take_turn
+from fleet.db import db, read_again, take_turn
 from fleet.devices.models import Device
 from fleet.errors import ConflictError, InvalidError, NotFoundError
 from fleet.schools.models import School, SchoolClass
@@ -266,6 +266,7 @@ def withdraw(assignment_id: int, *, confirmed: int | None = None, by: Principal,
         WifiLostError: tablets would lose the only Wi-Fi they know, and nobody confirmed it.
     """
     take_turn("assignments")
+    read_again(Assignment)  # what the caller looked at while another had the turn
     assignment = standing_one(assignment_id, by=by, now=now)
     if effect.tells_networks(assignment.profile_version.settings):
         effect.require_wifi(effect.of_withdrawing(assignment_id, now=now), confirmed=confirmed, now=now)

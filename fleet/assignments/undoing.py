@@ -50,6 +50,7 @@ def undo_assigning(assignment_id: int, *, version: int, by: Principal, now: date
         WifiLostError: tablets would lose the only Wi-Fi they know.
     """
     take_turn("assignments")
+    read_again(Assignment)  # what the caller looked at while another had the turn
     one = assigning.standing_one(assignment_id, by=by, now=now)
     if one.profile_version.number != version:
         raise ConflictError(kind="assignment", id=assignment_id, reason=CHANGED)
@@ -77,6 +78,7 @@ def undo_withdrawing(assignment_id: int, *, by: Principal, now: datetime) -> Und
         WifiLostError: tablets would lose the only Wi-Fi they know.
     """
     take_turn("assignments")
+    read_again(Assignment)  # what the caller looked at while another had the turn
     one = assigning.get(assignment_id, by=by)
     assigning.require_to_assign(by, one.scope, assigning.school_of(one))
     if one.ends_at is not None and one.ends_at <= now:

@@ -261,6 +261,17 @@ def _sequence(what: str) -> Words:
     return lambda data: f"the report's number {what} the last one ({data.get('last_sequence')})"
 
 
+def _push_certificate(data: Data) -> str:
+    told = {
+        "topic-missing": "this is no push certificate for device management: download the one that Apple's portal made",
+        "key": "this certificate is of another request's key: upload the one that was made for this server's request",
+        "expired": "this certificate has run out: renew it at Apple's portal",
+        "topic": "this certificate is of another topic, and every iPad would be lost: renew the one in use at Apple's "
+        "portal with the same Apple account",
+    }
+    return told.get(str(data.get("reason")), "this is no certificate that can be read")
+
+
 BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
         **refusals_orders.BY_CODE,
@@ -296,6 +307,14 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         "replay": _sequence("is not above"),
         "malformed": _sequence("is too far above"),
         "report-conflict": always("another report came with this id before"),
+        "ticket-made-already": lambda data: f"this wish has made ticket {data.get('ticket_id')} already",
+        # What a tablet's built-in client sends; staff see these in tests and simulators only.
+        "invitation": always("the invitation is used up or over: ask with the ticket's code again"),
+        "identity": always("the certificate does not speak for this tablet"),
+        "plist": always("the message is no property list"),
+        "device-message": lambda data: f"the message's {data.get('key')} is missing or wrong ({data.get('reason')})",
+        "status": always("the status report is none"),
+        "push-certificate": _push_certificate,
         # Signing in.
         "password-weak": _bad_password,
         "password-wrong": always("the present password is another one"),

@@ -96,9 +96,14 @@ def require_anywhere(by: Principal, permission: Permission) -> None:
         raise ForbiddenError(permission=permission.value)
 
 
-def chosen(ids: Collection[int], *, by: Principal) -> Sequence[Device]:
-    """Return those of these tablets that ``by`` may see, with state, school, class and pupil; by serial."""
-    return queries.devices(Filter(within=_ids(ids)), by=by, sort="serial", limit=MOST)
+def chosen(ids: Collection[int], *, by: Principal, sort: str = "serial") -> Sequence[Device]:
+    """Return those of these tablets that ``by`` may see, with state, school, class and pupil, as a list sorts them.
+
+    Raises:
+        InvalidError: there are more than :data:`MOST`.
+    """
+    _require_not_too_many(ids)
+    return queries.devices(Filter(within=_ids(ids)), by=by, sort=sort)
 
 
 def _ids(ids: Collection[int]) -> Select[tuple[int]]:
@@ -107,8 +112,19 @@ def _ids(ids: Collection[int]) -> Select[tuple[int]]:
 
 
 def ids_of(given: Filter, *, by: Principal) -> Sequence[int]:
-    """Return the ids of all tablets that match, at most :data:`MOST`."""
-    return db.session.scalars(queries.matching(given, by=by).limit(MOST)).all()
+    """Return the ids of all tablets that match.
+
+    Raises:
+        InvalidError: there are more than :data:`MOST`.
+    """
+    found = db.session.scalars(queries.matching(given, by=by).limit(MOST + 1)).all()
+    _require_not_too_many(found)
+    return found
+
+
+def _require_not_too_many(ids: Collection[int]) -> None:
+    if len(ids) > MOST:
+        raise InvalidError(kind="choice", most=MOST)
 
 
 def sort(devices: Collection[Device], why_not: Callable[[Device], LeftOut | None]) -> Sorted:
@@ -162,6 +178,7 @@ def sort_move(devices: Collection[Device], target: Target, *, by: Principal) -> 
 
 def _anew(ids: Collection[int]) -> Sequence[Device]:
     """Return tablets as they are now, after having waited for others who move any."""
+    _require_not_too_many(ids)
     take_turn("assignments")
     query = select(Device).where(Device.id.in_(id_set(ids))).order_by(Device.id).options(joinedload(Device.state))
     return db.session.scalars(query.execution_options(populate_existing=True)).all()

@@ -123,8 +123,19 @@ def devices(
         sort: one of :data:`SORTS`, with a hyphen before it the other way round; within it by serial.
     """
     known = (Device.state, Device.school, Device.school_class, Device.person)
-    query = select(Device).join(Device.state).options(*(contains_eager(one) for one in known))
-    for one in known[1:]:
+    query = _in_order(select(Device).join(Device.state), sort, by).options(*(contains_eager(one) for one in known))
+    return db.session.scalars(_matching(query, given, by).limit(limit).offset(offset)).unique().all()
+
+
+def ids(given: Filter, *, by: Principal, sort: str = "school") -> Sequence[int]:
+    """Return the ids of the tablets :func:`devices` would return, in its order: for who reads very many in parts."""
+    query = _in_order(select(Device.id).join(Device.state), sort, by)
+    return db.session.scalars(_matching(query, given, by)).all()
+
+
+def _in_order(query: Select[Any], sort: str, by: Principal) -> Select[Any]:
+    """Put a query over tablets in one of :data:`SORTS`; it then has their schools, classes and pupils beside them."""
+    for one in (Device.school, Device.school_class, Device.person):
         query = query.outerjoin(one)
     told = sort.removeprefix("-")
     titles = _titles(by.today).subquery() if told == "class" else None
@@ -132,8 +143,7 @@ def devices(
         query = query.outerjoin(titles, titles.c.person_id == Device.person_id)
     missing, columns = _order(told, titles)
     ordered = [missing, *((column.desc() for column in columns) if sort.startswith("-") else columns)]
-    query = query.order_by(*ordered, Device.serial)
-    return db.session.scalars(_matching(query, given, by).limit(limit).offset(offset)).unique().all()
+    return query.order_by(*ordered, Device.serial)
 
 
 SORTS = ("serial", "tag", "school", "class", "pupil", "model", "seen")

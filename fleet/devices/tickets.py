@@ -28,6 +28,7 @@ MAX_ENROLMENTS = 5_000
 MAX_LIFE = timedelta(days=366)
 MAX_CART = 64
 EXPIRES_SOON = timedelta(days=3)
+_LONG_ENOUGH = timedelta(days=2)
 _EXPIRED = "tickets.expired"
 _LOOKED_BACK = timedelta(days=90)
 
@@ -252,7 +253,10 @@ def state(ticket: Ticket, now: datetime) -> str:
 
 
 def expiring(within: timedelta = EXPIRES_SOON, *, by: Principal, now: datetime) -> Sequence[Ticket]:
-    """Return the open tickets ``by`` may see that end within that time and have places left, soonest first."""
+    """Return the open tickets ``by`` may see that end within that time and have places left, soonest first.
+
+    Not those that were made for so short a time that their end is no news to whoever made them.
+    """
     query = (
         select(Ticket)
         .where(
@@ -266,7 +270,7 @@ def expiring(within: timedelta = EXPIRES_SOON, *, by: Principal, now: datetime) 
     visible = by.school_ids(Permission.MANAGE_TICKETS)
     if visible is not None:
         query = query.where(Ticket.school_id.in_(visible))
-    return db.session.scalars(query).all()
+    return [one for one in db.session.scalars(query) if one.expires_at - one.created_at >= _LONG_ENOUGH]
 
 
 def note_expired(*, by: Principal, now: datetime) -> int:

@@ -102,14 +102,31 @@ def queue(
     return found, fresh, word
 
 
-def withdraw(word: str, *, by: Principal, now: datetime) -> int:
-    """Take back all that was queued together and has not ended; returns how many orders.
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What came of taking back orders that were queued together.
+
+    Args:
+        kind: what they asked for.
+        number: so many were taken back.
+        done: so many tablets had carried theirs out before.
+        ended: so many had ended in another way.
+    """
+
+    kind: OrderKind
+    number: int
+    done: int
+    ended: int
+
+
+def withdraw(word: str, *, by: Principal, now: datetime) -> TakenBack:
+    """Take back all that was queued together and has not ended; three statements beside locks and audit.
 
     Raises:
         NotFoundError: ``by`` has queued nothing under this word.
     """
     mine = (Order.within == f"{_BATCH}{word}", Order.wished_by == by.name)
-    rows = db.session.execute(select(Order.id, Order.device_id, Order.state).where(*mine)).all()
+    rows = db.session.execute(select(Order.id, Order.device_id, Order.kind).where(*mine)).all()
     if not rows:
         raise NotFoundError(kind="order", name="batch")
     states.lock(id_set(row.device_id for row in rows))
@@ -117,4 +134,6 @@ def withdraw(word: str, *, by: Principal, now: datetime) -> int:
     closing = closing.values(state=OrderState.WITHDRAWN, ended_at=now).returning(Order.device_id)
     told = list(db.session.scalars(closing.execution_options(synchronize_session=False)))
     queueing.have_taken_back(told, rows[0].id, by=by, now=now)
-    return len(told)
+    left = db.session.scalars(select(Order.state).where(*mine)).all()
+    done = sum(state is OrderState.DONE for state in left)
+    return TakenBack(rows[0].kind, len(told), done, len(left) - len(told) - done)

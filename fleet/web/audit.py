@@ -26,8 +26,7 @@ from fleet.web.words_audit import ACTIONS, AREAS
 
 _MAX_TEXT = 100
 _FILE_PAGE = 1_000  # lines read at once for a file, which may be three years long
-_FOUND = 20  # things and people that a text may mean
-_ORDERS = 200  # of a tablet, the newest
+_SCHOOLS = 10_000  # as no municipality has them
 _SUBJECT = re.compile(r"[a-z-]+:\S+")
 _KINDS = ("account", "cli", "job", "device", "system")
 
@@ -84,10 +83,11 @@ class Choice:
         )
 
     def _actors(self, by: Principal) -> Sequence[tuple[str, str | None]] | None:
-        if self.who:
-            found = people.matching(people.Filter(text=self.who), by=by)
-            return [("account", str(number)) for number in found[:_FOUND]]
-        return [(self.kind, None)] if self.kind else None
+        if not self.who:
+            return [(self.kind, None)] if self.kind else None
+        if self.kind not in {"", "account"}:  # nobody else has a name
+            return []
+        return [("account", str(number)) for number in people.matching(people.Filter(text=self.who), by=by)]
 
 
 @web.get("/audit")
@@ -145,11 +145,11 @@ def _subjects(text: str, by: Principal) -> list[str]:
     except NotFoundError:
         pass
     else:
-        of_tablet = orders.listed(orders.Filter(device_id=device.id), by=by, limit=_ORDERS)
+        of_tablet = orders.listed(orders.Filter(device_id=device.id), by=by)
         return [*found, f"device:{device.id}", *(f"order:{one.id}" for one in of_tablet)]
-    for school in places.schools_called(text, by=by, limit=_FOUND).rows:
+    for school in places.schools_called(text, by=by, limit=_SCHOOLS).rows:
         found += [f"{kind}:{school.id}" for kind in ("school", "calendar", "bells")]
-    found += [f"account:{number}" for number in people.matching(people.Filter(text=text), by=by)[:_FOUND]]
+    found += [f"account:{number}" for number in people.matching(people.Filter(text=text), by=by)]
     try:
         return [*found, f"profile:{publishing.find(text.casefold()).id}"]
     except NotFoundError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import Flask, request, url_for
 
 from fleet.access import Permission, Principal, Role
+from fleet.schools import first_run
 from fleet.web import signed_in
 from fleet.web.texts import translated as _
 
@@ -37,7 +38,14 @@ def groups() -> list[Group]:
     """Return what is offered to the one who is signed in."""
     by = signed_in.by()
     told = [
-        ("", [("overview", _("Today"), "today", True), ("lessons", _("Lessons"), "lesson", True)]),
+        (
+            "",
+            [
+                ("overview", _("Today"), "today", True),
+                ("lessons", _("Lessons"), "lesson", True),
+                ("setup", _("Getting started"), "check", is_in_first_run(by)),
+            ],
+        ),
         (
             _("Fleet"),
             [
@@ -75,6 +83,11 @@ def groups() -> list[Group]:
 def is_teacher_only(by: Principal) -> bool:
     """Whether somebody is a teacher and nothing else: what one needs then fits above the page."""
     return all(grant.role is Role.TEACHER for grant in by.grants)
+
+
+def is_in_first_run(by: Principal) -> bool:
+    """Whether somebody is still asked about the first run of the server."""
+    return by.may(Permission.EDIT_MUNICIPALITY) and not first_run.is_over()
 
 
 def _anywhere(by: Principal, permission: Permission) -> bool:

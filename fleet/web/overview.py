@@ -117,6 +117,7 @@ def overview() -> str:
         trends=_trends(everything, days, today, occupied.begun(since=_midnight(today), by=by, now=now)),
         days=days[::-1],
         class_cards=_class_cards(by, now, known=names),
+        may_make_schools=by.may(Permission.EDIT_MUNICIPALITY),
     )
 
 

@@ -53,6 +53,13 @@ def _invalid(data: Data) -> Faults | None:
         "tablet": ("place", _("The class or the pupil is of another school. Choose again.")),
         "confirmation": ("confirm", _("Type the number %(number)s to confirm.", number=data.get("expected"))),
         "place": ("place", _("Choose where the tablets go.")),
+        "choice": (
+            "",
+            _(
+                "So many tablets cannot be chosen at once: %(number)s at most. Narrow the list and do it in parts.",
+                number=data.get("most"),
+            ),
+        ),
         "pupil": ("person", _("Choose the pupil who gets the tablet.")),
     }
     found = known.get(str(kind))

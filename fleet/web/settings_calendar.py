@@ -15,12 +15,13 @@ from fleet.schools import calendar_editing
 from fleet.schools.calendar import Origin
 from fleet.schools.calendar_editing import FIRST_YEAR, LAST_YEAR, MAX_TITLE, title_of
 from fleet.schools.calendar_import import MAX_RANGE_DAYS
-from fleet.web import notices, school_year, settings_undo, signed_in, words_calendar
+from fleet.web import nav, notices, school_year, settings_undo, signed_in, words_calendar
 from fleet.web.settings_place import Place, at_places, place
 from fleet.web.texts import translated as _
 from fleet.web.values import date_of, whole
 
 _OFF, _SCHOOL, _AS_ELSE = "off", "school", "as-else"
+_MANY_SCHOOL_DAYS = 200  # of a year; 190 are usual: 38 weeks. Source: opplæringslova, section 14-1
 Faults = dict[str, str]
 
 
@@ -97,18 +98,21 @@ def _page(at: Place, typed: Typed, faults: Faults | None = None) -> str:
     calendar = calendars.load(signed_in.timezone())[at.school_id]
     special = calendar.special_day(chosen) if chosen is not None else None
     own = Origin.SCHOOL if at.school is not None else Origin.MUNICIPALITY
+    months = school_year.months(calendar, year)
     return render_template(
         "settings_calendar.html",
         place=at,
         page_here="school_settings",
         year=year,
         years=(FIRST_YEAR, LAST_YEAR - 1),
-        months=school_year.months(calendar, year),
+        months=months,
         stretches=school_year.stretches(calendar, year),
         today=today,
         chosen=chosen,
         special=special,
         own=own,
+        is_first_run=nav.is_in_first_run(signed_in.by()),
+        has_many_days=sum(month.school_days for month in months) > _MANY_SCHOOL_DAYS,
         typed=typed
         if faults or special is None or typed.title
         else _as_it_is(typed, special.title, special.is_school_day),

@@ -19,17 +19,17 @@ from fleet.assignments import assigning, ready_made
 from fleet.config import Config
 from fleet.db import transaction
 from fleet.devices import arrivals, tickets
-from fleet.devices.tickets import Place
+from fleet.devices.tickets import MadeAlreadyError, Place
 from fleet.errors import ConflictError, FleetError, InvalidError
 from fleet.lessons import sharing
 from fleet.schools import calendar_editing, deciding, editing, first_run
 from fleet.schools import queries as schools
 from fleet.schools.first_run import Step
-from fleet.web import signed_in
+from fleet.web import sent, signed_in
 from fleet.web.blueprint import web
 from fleet.web.pages import show
 from fleet.web.texts import translated as _
-from fleet.web.ticket_new import ready
+from fleet.web.ticket_new import made_already, ready
 from fleet.web.values import whole
 
 _FIRST_TABLETS, _FIRST_LIFE = 3, timedelta(days=1)
@@ -83,6 +83,7 @@ def _page(faults: Mapping[str, str]) -> str:
         public_url=config.public_url,
         is_local_only=config.is_local_only,
         faults=faults,
+        request_id=sent.new_request_id(),
         typed={name: request.form.get(name, "")[:_MAX_TYPED] for name in ("name", "school", "classes")},
         own_address=url_for("web.setup"),
     )
@@ -162,12 +163,19 @@ def setup_ticket() -> Response | str | tuple[str, int]:
     school_id = whole(request.form.get("school_id")) or next(iter(schools.visible(by)), None)
     if school_id is None:
         return _page({"": _("Make a school first.")}), 400
-    with transaction():
-        place = Place(schools.visible_school(school_id, by=by))
-        made, code = tickets.create(
-            place, expires_at=now + _FIRST_LIFE, max_enrolments=_FIRST_TABLETS, by=by, now=now
-        )  # fmt: skip
-        ticket_id = made.id
+    try:
+        with transaction():
+            made, code = tickets.create(
+                Place(schools.visible_school(school_id, by=by)),
+                expires_at=now + _FIRST_LIFE,
+                max_enrolments=_FIRST_TABLETS,
+                request_id=sent.request_id(),
+                by=by,
+                now=now,
+            )
+            ticket_id = made.id
+    except MadeAlreadyError as error:
+        return made_already(error)
     return ready(ticket_id, code, by, is_first_run=True)
 
 

@@ -17,7 +17,7 @@ from fleet.compliance import queries as compliance
 from fleet.devices import holders, notes
 from fleet.devices import queries as devices
 from fleet.devices.life import STEPS
-from fleet.devices.models import Device
+from fleet.devices.models import Device, DeviceLife
 from fleet.lessons import finding
 from fleet.orders import preview as previews
 from fleet.people import names
@@ -27,9 +27,14 @@ from fleet.web.home_screen import home
 from fleet.web.pages import show
 from fleet.web.refusals_tablets import Faults
 from fleet.web.texts import translated as _
+from fleet.web.words_tablets import MOVE
 from profiles.vocabulary import VOCABULARY
 
-_FIRST = ("message", "ring", "lock-message", "report-now", "restart", "open-url", "locate", "clear-passcode", "wipe")
+# As one reads them: what is gentle, then where it belongs, and last what one may regret.
+_ORDER = (
+    "message", "ring", "lock-message", "report-now", "restart", "open-url", "locate", MOVE, "found", "reinstate",
+    "lost", "retire", "clear-passcode", "wipe",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +59,24 @@ def tabs(device: Device) -> list[Tab]:
 
 
 def actions(device: Device, by: Principal) -> list[str]:
-    """Return what can be done with a tablet as it stands; one statement."""
-    kinds = {one.value for one in previews.offered(device, by=by)}
-    found = [name for name in _FIRST if name in kinds]
+    """Return what can be done with a tablet as it stands, the gentlest first; one statement."""
+    found = {one.value for one in previews.offered(device, by=by)}
     if by.may(Permission.MANAGE_DEVICES, school_id=device.school_id):
-        found += [name for name, (allowed, _to) in STEPS.items() if device.life in allowed]
-    return found
+        found |= {name for name, (allowed, _to) in STEPS.items() if device.life in allowed}
+        found |= {MOVE} if device.life is not DeviceLife.RETIRED else set()
+    return [name for name in _ORDER if name in found]
 
 
 def head(device: Device) -> dict[str, Any]:
-    """Return what the head of each of a tablet's pages needs; one statement."""
+    """Return what the head of each of a tablet's pages needs; two statements."""
     by = signed_in.by()
+    told = [(name, words_tablets.action(name)) for name in actions(device, by)]
     return {
         "device": device,
+        "place": _place(device, by),
         "tabs": tabs(device),
-        "actions": [(name, words_tablets.action(name)) for name in actions(device, by)],
+        "gentle": [one for one in told if one[0] not in words_tablets.DESTRUCTIVE],
+        "hard": [one for one in told if one[0] in words_tablets.DESTRUCTIVE],
         "may_manage": by.may(Permission.MANAGE_DEVICES, school_id=device.school_id),
     }
 
@@ -86,7 +94,6 @@ def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> st
     return show(
         "tablet",
         **head(device),
-        place=_place(device, by),
         facts=device.state.facts or {},
         findings=compliance.open_findings(compliance.Filter(device_id=device.id), by=by),
         failures=device.state.failures or [],

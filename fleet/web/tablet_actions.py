@@ -42,6 +42,8 @@ _ADDRESS = "/tablet-actions"
 _NAMES = frozenset({*(kind.value for kind in OrderKind), *STEPS, MOVE})
 _UNDO = "undo"  # the kind of file that says how to take something back
 _BACK = {"lost": "found", "retire": "reinstate"}
+# What was done in words, the address that leads back, and what its button says.
+Done = tuple[str, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,18 @@ class Meant:
 
 @web.post(_ADDRESS)
 @takes(_MOST_SENT)
-def tablet_actions() -> str:
+def tablet_actions() -> str | tuple[str, int]:
     """Show what an action would come to for the tablets that were chosen in the list."""
     by, now = signed_in.by(), clock.now()
     address = own_page(request.form.get("filter"))
-    if request.form.get("all") == "yes":
-        choice = Choice.read(dict(parse_qsl(urlsplit(address).query)))
-        ids = bulk.ids_of(choice.filter(now), by=by)
-    else:
-        ids = _numbers(request.form.getlist("id"))
-    return _page(Meant(_known(request.form.get("act", "")), ids, address, {}))
+    name = _known(request.form.get("act", ""))
+    if request.form.get("all") != "yes":
+        return _page(Meant(name, _numbers(request.form.getlist("id")), address, {}))
+    choice = Choice.read(dict(parse_qsl(urlsplit(address).query)))
+    try:
+        return _page(Meant(name, bulk.ids_of(choice.filter(now), by=by), address, {}))
+    except InvalidError as error:
+        return _page(Meant(name, (), address, {}), faults=refusals_tablets.faults(error)), 400
 
 
 @web.get(f"{_ADDRESS}/<name>")
@@ -108,13 +112,13 @@ def tablet_action_now(name: str) -> Response | tuple[str, int]:
     act = _move if name == MOVE else _step if name in STEPS else _order
     try:
         with transaction():
-            words, undo = act(meant, by, now)
+            words, undo, undo_words = act(meant, by, now)
     except FleetError as error:
         faults = refusals_tablets.faults(error)
         if faults is None:
             raise
         return _page(meant, faults=faults), refusals_tablets.status(error)
-    notices.tell(words, undo=undo)
+    notices.tell(words, undo=undo, undo_words=undo_words)
     return redirect(meant.back, 303)
 
 
@@ -158,12 +162,12 @@ def _move_back(told: Mapping[str, Any], by: Principal, now: datetime) -> tuple[s
 def orders_withdraw(word: str) -> Response:
     """Take back all that was queued together."""
     with transaction():
-        number = previews.withdraw(word, by=signed_in.by(), now=clock.now())
-    notices.tell(words_tablets.withdrawn(number))
+        found = previews.withdraw(word, by=signed_in.by(), now=clock.now())
+    (notices.tell if found.number else notices.warn)(words_tablets.taken_back(found))
     return redirect(url_for("web.orders"), 303)
 
 
-def _order(meant: Meant, by: Principal, now: datetime) -> tuple[str, str | None]:
+def _order(meant: Meant, by: Principal, now: datetime) -> Done:
     devices, wish = bulk.chosen(meant.ids, by=by), meant.wish()
     wish.payload()
     told = previews.preview(devices, wish.kind, by=by)
@@ -171,25 +175,27 @@ def _order(meant: Meant, by: Principal, now: datetime) -> tuple[str, str | None]
         _check_number(meant, len(told.tablets.going))
     found, fresh, word = previews.queue(devices, wish, by=by, now=now)
     undo = url_for("web.orders_withdraw", word=word) if fresh else None
-    return _sentence(meant.name, len(fresh), found.tablets, asks=found.asks), undo
+    return _sentence(meant.name, len(fresh), found.tablets, asks=found.asks), undo, None
 
 
-def _step(meant: Meant, by: Principal, now: datetime) -> tuple[str, str | None]:
+def _step(meant: Meant, by: Principal, now: datetime) -> Done:
     found = bulk.step(meant.ids, meant.name, by=by, now=now)
-    undo = None
-    if meant.name in _BACK and found.going:
-        ids = [device.id for device in found.going]
-        undo = _keep({"step": _BACK[meant.name], "ids": ids}, meant.back, by, now)
-    return _sentence(meant.name, len(found.going), found), undo
+    words = _sentence(meant.name, len(found.going), found)
+    if meant.name not in _BACK or not found.going:
+        return words, None, None
+    # Not an undo: the tablets' keys are gone, so that they have to enrol anew. The button says what it does.
+    back = _BACK[meant.name]
+    address = _keep({"step": back, "ids": [device.id for device in found.going]}, meant.back, by, now)
+    return f"{words} {words_tablets.comes_back(meant.name)}", address, words_tablets.action(back).title
 
 
-def _move(meant: Meant, by: Principal, now: datetime) -> tuple[str, str | None]:
+def _move(meant: Meant, by: Principal, now: datetime) -> Done:
     target = meant.target(by)
     if target is None:
         raise InvalidError(kind="place", field="place")
     found, moved = bulk.move(meant.ids, target, by=by, now=now)
     told = {"before": {one: astuple(place) for one, place in moved.before.items()}, "to": astuple(moved.to)}
-    return _sentence(MOVE, len(found.going), found), _keep(told, meant.back, by, now) if moved.before else None
+    return _sentence(MOVE, len(found.going), found), _keep(told, meant.back, by, now) if moved.before else None, None
 
 
 def _keep(told: Mapping[str, object], back: str, by: Principal, now: datetime) -> str:
@@ -250,11 +256,21 @@ def _page(meant: Meant, *, faults: Mapping[str, str] | None = None) -> str:
         unheard={one.id for one in unheard},
         waits=meant.name not in {*STEPS, MOVE},
         is_destructive=meant.name in words_tablets.DESTRUCTIVE,
+        losing=_losing(going) if meant.name == MOVE else (),
         shown=_SHOWN,
         classes=places_of.basic_classes(by, Permission.MANAGE_DEVICES) if meant.name == MOVE else (),
         schools=places_of.managed_schools(by) if meant.name == MOVE else {},
         faults={**({"": too_many} if too_many else {}), **(faults or {})},
     )
+
+
+def _losing(devices: Sequence[Device]) -> list[str]:
+    """Return the names of the pupils whose own these tablets are, and are not any more when they have moved.
+
+    Whoever sees a tablet may know whose it is now (:func:`fleet.devices.holders.may_be_told`).
+    """
+    people = [one.person for one in devices if one.person is not None and one.person.family_name]
+    return [f"{one.given_name} {one.family_name}".strip() for one in people]
 
 
 def _is_long_unheard(device: Device, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """What our words for states and findings are called on a page. Each table is total over its enumeration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,14 @@ def failure_reason(told: str) -> str:
         "rejected": _("the tablet refused it"),
         "unsupported": _("this kind of tablet cannot do it"),
     }.get(told, told)
+
+
+def failures(told: Iterable[Mapping[str, str]]) -> list[str]:
+    """Name the settings that failed, those together that failed for one reason."""
+    by_reason: dict[str, list[str]] = {}
+    for one in told:
+        by_reason.setdefault(failure_reason(one["reason"]), []).append(setting_name(one["key"]))
+    return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
 
 
 def finding_title(kind: FindingKind) -> str:

@@ -11,7 +11,7 @@ from fleet.lessons.views import Candidate, Other, Row, Stage, State
 from fleet.web import formats
 from fleet.web.formats import NOTHING, ago, hour
 from fleet.web.texts import translated as _
-from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failure_reason, setting_name
+from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failures
 
 _NAMED = 3
 _LIKELY = 50  # percent, from which a tablet is said to be ready
@@ -93,7 +93,7 @@ def explained(row: Row) -> str:
     since = hour(row.since) if row.since is not None else ""
     other = row.other
     if row.state is State.FAILED:
-        return _failures(row)
+        return "; ".join(failures(row.failures))
     if row.state is State.TAKEN and other is not None:
         return _taken(other)
     heard = _heard(row.last_seen_at)
@@ -110,14 +110,6 @@ def explained(row: Row) -> str:
 
 def _heard(at: datetime | None) -> str:
     return _("last heard from %(when)s", when=ago(at)) if at is not None else _("never heard from")
-
-
-def _failures(row: Row) -> str:
-    """Name the settings that failed, those together that failed for one reason."""
-    by_reason: dict[str, list[str]] = {}
-    for one in row.failures:
-        by_reason.setdefault(failure_reason(one["reason"]), []).append(setting_name(one["key"]))
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
 
 
 def _taken(by: Other) -> str:

@@ -9,6 +9,7 @@ from fleet.devices.bulk import LeftOut
 from fleet.devices.models import Device, DeviceLife
 from fleet.devices.queries import profile_state
 from fleet.orders import OrderKind, OrderState
+from fleet.orders.preview import TakenBack
 from fleet.web.formats import ago
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told
@@ -18,10 +19,10 @@ MOVE = "move"
 # What a list of tablets offers; locating one is offered on its page alone, as it tells where a child is.
 OFFERED: tuple[tuple[str, ...], ...] = (
     ("message", "lock-message", "ring", "restart", "report-now", "open-url"),
-    (MOVE, "lost", "found", "retire", "reinstate"),
-    ("clear-passcode", "wipe"),
+    (MOVE, "found", "reinstate"),
+    ("lost", "retire", "clear-passcode", "wipe"),
 )
-DESTRUCTIVE = frozenset({"wipe", "lost", "retire", "clear-passcode"})
+DESTRUCTIVE = frozenset(OFFERED[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,15 @@ class Action:
 
 def grouped() -> list[tuple[str, list[tuple[str, str]]]]:
     """Return what a list of tablets offers, in groups with their titles."""
-    titles = (_("Ask the tablets"), _("Where they belong"), _("Cannot be undone"))
+    titles = (_("Ask the tablets"), _("Where they belong"), hard())
     return [
         (title, [(name, action(name).title) for name in names]) for title, names in zip(titles, OFFERED, strict=True)
     ]
+
+
+def hard() -> str:
+    """Name the group of the actions that one may regret."""
+    return _("Careful: hard to undo")
 
 
 def action(name: str) -> Action:
@@ -50,7 +56,7 @@ def action(name: str) -> Action:
 
 
 _ICONS: Mapping[OrderKind, str] = {
-    OrderKind.MESSAGE: "message", OrderKind.LOCK_MESSAGE: "lock", OrderKind.RING: "bell", OrderKind.RESTART: "undo",
+    OrderKind.MESSAGE: "message", OrderKind.LOCK_MESSAGE: "lock", OrderKind.RING: "bell", OrderKind.RESTART: "restart",
     OrderKind.REPORT_NOW: "history", OrderKind.OPEN_URL: "link", OrderKind.WIPE: "bin", OrderKind.LOCATE: "pin",
     OrderKind.CLEAR_PASSCODE: "lock",
 }  # fmt: skip
@@ -213,6 +219,14 @@ def done(name: str, number: int, *, asks: bool = False) -> str:
     return str(told.get(name, queued))
 
 
+def comes_back(name: str) -> str:
+    """Say what it means to take a step back that has ended tablets' enrolments."""
+    return {
+        "lost": _("When found again, they are expected and are enrolled anew with a ticket."),
+        "retire": _("When taken into use again, they are expected and are enrolled anew with a ticket."),
+    }[name]
+
+
 def put_back(number: int) -> str:
     """Say how many tablets are where they were."""
     return str(ngettext("%(num)d tablet is back where it was.", "%(num)d tablets are back where they were.", number))
@@ -243,6 +257,18 @@ def stays_as_is(number: int) -> str:
 def withdrawn(number: int) -> str:
     """Say how many orders were taken back."""
     return str(ngettext("%(num)d order is withdrawn.", "%(num)d orders are withdrawn.", number))
+
+
+def taken_back(found: TakenBack) -> str:
+    """Say how many orders that were queued together were taken back, and for which it was too late."""
+    told = [withdrawn(found.number)] if found.number else []
+    if found.done and found.kind in {OrderKind.MESSAGE, OrderKind.LOCK_MESSAGE}:
+        told.append(ngettext("Too late: shown on %(num)d tablet.", "Too late: shown on %(num)d tablets.", found.done))
+    elif found.done:
+        told.append(ngettext("Too late: done on %(num)d tablet.", "Too late: done on %(num)d tablets.", found.done))
+    if found.ended:
+        told.append(ngettext("%(num)d order had ended already.", "%(num)d orders had ended already.", found.ended))
+    return " ".join(map(str, told))
 
 
 def states() -> Sequence[tuple[str, str]]:

@@ -1,9 +1,11 @@
 """Taking back: exactly what was, and only where nobody has changed it since."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from fleet.access import Grant, Principal, Role
 from fleet.assignments import assigning, publishing, releasing, undoing
@@ -82,6 +84,25 @@ def test_what_a_release_has_moved_since_is_not_undone(app: Flask) -> None:
     with pytest.raises(ConflictError, match="changed since"), transaction():
         undoing.undo_assigning(second.id, version=1, by=BY, now=NOW + 3 * MINUTE)
     assert standing() == [(second.id, 2)]
+
+
+@pytest.mark.parametrize("act", ["undo", "withdraw", "again"])
+def test_what_another_did_while_one_waited_for_the_turn_counts(app: Flask, act: str) -> None:
+    with transaction():
+        one = make.assign(make.published(), Place.municipality())
+        if act == "again":
+            assigning.withdraw(one.id, by=BY, now=NOW)
+        meanwhile = None if act == "again" else NOW
+        db.session.execute(
+            update(Assignment).values(withdrawn_at=meanwhile).execution_options(synchronize_session=False)
+        )  # as another connection would: what is loaded here does not know it
+        acts: dict[str, Callable[[], object]] = {
+            "undo": lambda: undoing.undo_assigning(one.id, version=1, by=BY, now=NOW),
+            "withdraw": lambda: assigning.withdraw(one.id, by=BY, now=NOW),
+            "again": lambda: undoing.undo_withdrawing(one.id, by=BY, now=NOW),
+        }
+        with pytest.raises(ConflictError):
+            acts[act]()
 
 
 def test_undoing_never_takes_the_only_wifi(app: Flask) -> None:

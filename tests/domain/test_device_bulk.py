@@ -168,7 +168,7 @@ def test_orders_that_were_queued_together_are_taken_back_together(school: School
     with pytest.raises(NotFoundError), transaction():
         previews.withdraw(word, by=it_of(school), now=NOW)  # somebody else's
     with transaction():
-        assert previews.withdraw(word, by=CLI, now=NOW + timedelta(minutes=1)) == 2
+        assert previews.withdraw(word, by=CLI, now=NOW + timedelta(minutes=1)).number == 2
     states = [one.state for one in db.session.query(Order).order_by(Order.id)]
     assert states == [OrderState.DONE, OrderState.WITHDRAWN, OrderState.WITHDRAWN]
 

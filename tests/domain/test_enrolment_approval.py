@@ -11,10 +11,11 @@ from fleet.access import Grant, Principal, Role
 from fleet.assignments.assigning import Place
 from fleet.assignments.models import EffectiveProfile
 from fleet.db import db, transaction
-from fleet.devices import bulk, codes, enrolment, life, queries, tickets
+from fleet.devices import approval, arrivals, bulk, codes, enrolment, life, queries, tickets
+from fleet.devices.approval import Decided
 from fleet.devices.enrolment import Enrolled, Refused
 from fleet.devices.models import Device, DeviceLife
-from fleet.errors import ConflictError, ForbiddenError
+from fleet.errors import ConflictError, ForbiddenError, InvalidError
 from fleet.lessons import members
 from fleet.orders import OrderKind, Wish
 from fleet.schools.models import School, SchoolClass
@@ -133,6 +134,31 @@ def test_all_that_wait_are_approved_at_once(school: School) -> None:
         found = bulk.step([one.id for one in waiting], "approve", by=CLI, now=LATER)
     assert len(found.going) == 3
     assert {settings(one) for one in waiting} == {'{"camera.allowed":false}'}
+
+
+def test_only_the_key_that_was_compared_is_let_in(school: School) -> None:
+    code = ticket(school)
+    first, other = taken_in(code, "NEW1", key="k1"), taken_in(code, "NEW2", key="k2")
+    seen = {one.device.serial: one.enrolment_id for one in arrivals.waiting(by=CLI)}
+    assert taken_in(code, "NEW1", key="k3").state.key_thumbprint == "k3"
+    with transaction():
+        assert approval.decide(list(seen.values()), "approve", by=CLI, now=LATER) == Decided(1, 1)
+    assert (first.life, other.life) == (DeviceLife.PENDING, DeviceLife.ENROLLED)
+    with transaction():  # those that are decided about are no longer anybody's to decide
+        assert approval.decide(list(seen.values())[1:], "decline", by=CLI, now=LATER) == Decided(0, 0)
+    assert other.life is DeviceLife.ENROLLED
+
+
+def test_nobody_decides_about_another_schools_tablets_or_without_a_deed(school: School) -> None:
+    device = taken_in(ticket(school), "NEW1")
+    (seen,) = arrivals.waiting(by=CLI)
+    with transaction():
+        other = Principal("account", "9", grants=(Grant(Role.SCHOOL_IT, factories.school("Naboskolen").id),))
+        assert approval.decide([seen.enrolment_id], "approve", by=other, now=NOW) == Decided(0, 0)
+    for deed in ("", "retire"):
+        with pytest.raises(InvalidError), transaction():
+            approval.decide([seen.enrolment_id], deed, by=CLI, now=NOW)
+    assert device.life is DeviceLife.PENDING
 
 
 def test_a_listed_tablet_does_not_wait_and_a_ticket_that_takes_everybody_asks_about_nobody(school: School) -> None:

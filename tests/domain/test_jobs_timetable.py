@@ -176,15 +176,16 @@ def test_a_ticket_that_ends_gets_one_audit_line_with_the_places_left(app: Flask)
 
 def test_tickets_that_end_soon_are_those_with_places_that_one_may_see(app: Flask) -> None:
     with transaction():
-        here, there = make_ticket(days=2), make_ticket(at="Den andre skolen", days=1)
-        full = make_ticket(days=1, most=1)
+        here, there = make_ticket(days=3), make_ticket(at="Den andre skolen", days=2)
+        full = make_ticket(days=2, most=1)
         assert tickets.burn(full, NOW)
-        make_ticket(days=3.5)
-    ours = Principal("account", "1", grants=(Grant(Role.SCHOOL_IT, here.school_id),))
-    assert tickets.expiring(by=CLI, now=NOW) == [there, here]
-    assert tickets.expiring(by=ours, now=NOW) == [here]
-    assert tickets.expiring(by=Principal("account", "2"), now=NOW) == []
-    assert tickets.expiring(timedelta(days=1), by=CLI, now=NOW) == [there]
+        make_ticket(days=4.5)
+        make_ticket(days=1.9)  # made for so short a time that its end is no news
+    ours, later = Principal("account", "1", grants=(Grant(Role.SCHOOL_IT, here.school_id),)), NOW + DAY
+    assert tickets.expiring(by=CLI, now=later) == [there, here]
+    assert tickets.expiring(by=ours, now=later) == [here]
+    assert tickets.expiring(by=Principal("account", "2"), now=later) == []
+    assert tickets.expiring(timedelta(days=1), by=CLI, now=later) == [there]
 
 
 def make_order(*, text: str = "Hei") -> Order:

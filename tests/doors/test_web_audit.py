@@ -126,6 +126,17 @@ def test_lines_are_found_by_who_by_action_and_by_local_days(app: Flask, world: W
     assert shown(admin, action="no.such", kind="x", before="x", until="2026-99-99") == [three, two, one]
 
 
+def test_a_name_that_many_have_leaves_none_of_them_out(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        numbers = [factories.account(f"mange{number}").id for number in range(25)]
+    done = [write(app, "people.signed-in", f"account:{one}", by=Principal("account", str(one))) for one in numbers]
+    assert shown(admin, who="Prøve mange") == done[::-1]
+    assert shown(admin, q="Prøve mange") == done[::-1]
+    assert shown(admin, who="Prøve mange", kind="account") == done[::-1]
+    assert shown(admin, who="Prøve mange", kind="job") == []
+    assert admin.get("/audit.csv?who=Prøve+mange").text.count("account:") == 2 * len(done)
+
+
 def test_form_keeps_the_choice_and_an_empty_answer_shows_the_way_out(admin: Visitor) -> None:
     page = admin.get("/audit?q=finnes+ikke&action=devices.lost&kind=job&from=2026-09-14").text
     for kept in ('value="finnes ikke"', 'value="devices.lost" selected', 'value="job" selected', 'value="2026-09-14"'):

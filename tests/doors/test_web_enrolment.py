@@ -92,6 +92,18 @@ def test_a_form_that_is_sent_twice_makes_one_ticket_and_says_that_its_code_was_s
         assert len(tickets.listed(by=Principal.command_line())) == 1
 
 
+def test_the_first_runs_form_makes_one_ticket_however_often_it_is_sent(world: World, app: Flask) -> None:
+    admin = Visitor(app)
+    admin.sign_in("admin")
+    assert 'name="request_id"' in admin.get("/setup").text
+    form = {"school_id": str(world.school.id), "request_id": "first-ticket"}
+    assert CODE.search(admin.post("/setup/ticket", page="/setup", **form).text)
+    again = admin.post("/setup/ticket", page="/setup", **form)
+    assert re.fullmatch(r"/enrolment/\d+", again.headers["Location"])
+    with app.app_context():
+        assert len(tickets.listed(by=Principal.command_line())) == 1
+
+
 def test_the_screen_shows_what_the_code_says_and_the_command_of_a_linux_tablet(world: World, staff: Visitor) -> None:
     address = f"/enrolment/new?school_id={world.school.id}&in=school"
     page = staff.post(address, page=address, number="1", days="1", who="all").text

@@ -127,7 +127,7 @@ def test_empty_server_says_what_comes_next(app: Flask) -> None:
         factories.account("admin", (Role.MUNICIPAL_ADMIN, None), password=visiting.PASSWORD)
     visitor = Visitor(app)
     visitor.sign_in("admin")
-    assert "Ingenting å se ennå" in visitor.get("/").text
+    assert "Ingen skole ennå" in visitor.get("/").text
 
 
 def test_figure_and_list_count_the_same_tablets(app: Flask, world: World, admin: Visitor) -> None:

@@ -1,6 +1,7 @@
 """The first run: an empty server leads there, each step is done, put aside or taken up again, and it ends."""
 
 import re
+from datetime import date, timedelta
 
 import pytest
 from flask import Flask
@@ -12,7 +13,7 @@ from fleet.db import db, reading, transaction
 from fleet.devices import enrolment
 from fleet.devices.enrolment import Enrolled
 from fleet.lessons import sets
-from fleet.schools import first_run
+from fleet.schools import calendar_editing, first_run
 from fleet.schools import queries as schools
 from fleet.schools.first_run import Step
 from profiles.profile import Profile
@@ -193,3 +194,40 @@ def test_ready_made_sets_that_are_missing_are_offered_with_one_press(app: Flask)
     with app.app_context():
         offered = sets.offered(db.session.merge(world.own_class), by=CLI, now=clock.now())
         assert len(offered) == 4
+
+
+def test_the_first_run_is_on_the_way_until_it_is_over(app: Flask, first: Visitor) -> None:
+    first.sign_in("forste")
+    entry, back = '<a href="/setup"', "Tilbake til Kom i gang"
+    assert entry in first.get("/profiles").text
+    assert back in first.get("/settings/calendar").text
+    first.post("/setup/end", page="/setup")
+    assert entry not in first.get("/profiles").text
+    assert back not in first.get("/settings/calendar").text
+
+
+def test_a_server_without_schools_says_so_to_its_administrator(first: Visitor) -> None:
+    first.sign_in("forste")
+    page = first.get("/").text
+    assert "Ingen skole ennå" in page
+    assert "kontoen din har tilgang til" not in page
+
+
+def test_a_school_year_without_holidays_says_what_is_usual(app: Flask, first: Visitor) -> None:
+    first.sign_in("forste")
+    hint = "Rundt 190 skoledager er vanlig."
+    assert hint in first.get("/settings/calendar?year=2026").text
+    with app.app_context(), transaction():
+        days = [date(2027, 6, 1) + timedelta(days=number) for number in range(61)]
+        calendar_editing.set_days(days, (False, "Sommerferie"), school_id=None, by=CLI, now=clock.now())
+        days = [date(2026, 12, 1) + timedelta(days=number) for number in range(31)]
+        calendar_editing.set_days(days, (False, "Jul"), school_id=None, by=CLI, now=clock.now())
+    assert hint not in first.get("/settings/calendar?year=2026").text
+
+
+def test_the_ticket_that_the_first_run_made_is_no_trouble_on_today(app: Flask, first: Visitor) -> None:
+    first.sign_in("forste")
+    with app.app_context(), transaction():
+        factories.school("Prøveskolen")
+    first.post("/setup/ticket", page="/setup")
+    assert 'id="need-tickets"' not in first.get("/").text

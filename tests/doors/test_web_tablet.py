@@ -221,9 +221,9 @@ def test_tablet_is_given_to_a_pupil_of_the_class_and_taken_back(app: Flask, worl
     with app.app_context():
         assert db.session.get_one(Device, world.next_tablet.id).person_id == int(found[1])
         assert db.session.query(DeviceHolder).filter_by(device_id=world.next_tablet.id).count() == 1
-    assert "har hatt det siden" in admin.get("/tablets/NEXT1").text
+    assert "fikk det" in admin.get("/tablets/NEXT1").text
     admin.post("/tablets/NEXT1/pupil", page="/tablets/NEXT1", act="take")
-    assert "hadde det til" in admin.get("/tablets/NEXT1").text
+    assert "ga det fra seg" in admin.get("/tablets/NEXT1").text
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from flask import Flask
 from fleet import clock
 from fleet.compliance.models import FindingKind
 from fleet.db import db, transaction
+from fleet.devices import bulk
 from fleet.devices.models import Device, DeviceLife, Enrolment
 from fleet.orders import Order, OrderState
 from fleet.schools.models import Municipality
+from fleet.web import tablets as tablets_page
 from tests import factories, visiting
 from tests.doors.test_web_pages import visiting_text
 from tests.visiting import Visitor, World
@@ -251,6 +253,33 @@ def test_school_it_acts_on_the_own_schools_tablets_only_whatever_the_form_says(a
         assert db.session.get_one(Device, world.tablet.id).life is DeviceLife.ENROLLED
         assert db.session.get_one(Device, world.other_tablet.id).life is DeviceLife.LOST
     assert do(visitor, "move", world.other_tablet, place=f"school:{world.school.id}")[0] == 404
+
+
+@pytest.mark.parametrize(("act", "says"), [("lost", "Funnet igjen"), ("retire", "Ta i bruk igjen")])
+def test_way_back_that_ends_in_a_new_enrolment_is_called_no_undo(
+    world: World, admin: Visitor, act: str, says: str
+) -> None:
+    notice = do(admin, act, world.tablet)[1].partition('class="ds-alert notice"')[2].partition("</form>")[0]
+    assert says in words(notice)
+    assert "må registreres på nytt med en billett" in words(notice)
+    assert "Angre" not in notice
+
+
+def test_more_tablets_than_can_be_chosen_at_once_are_refused_and_none_is_left_out_of_the_file(
+    app: Flask, world: World, admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "MOST", 2)
+    everything = {"page": "/tablets", "act": "ring", "filter": "/tablets", "all": "yes"}
+    answer = admin.post("/tablet-actions", **everything)
+    assert answer.status_code == 400
+    assert "høyst 2" in words(answer.text)
+    assert 'name="ids"' not in answer.text
+    three = [str(one.id) for one in (world.tablet, world.next_tablet, world.other_tablet)]
+    assert admin.post("/tablet-actions/lost", page="/tablets", ids=".".join(three), back="/tablets").status_code == 400
+    monkeypatch.setattr(tablets_page, "_FILE_PAGE", 2)
+    lines = admin.get("/tablets.csv?sort=-serial").text.splitlines()[1:]
+    assert [line.partition(";")[0] for line in lines] == ["OWN1", "OTHER1", "NEXT1"]
+    assert {one.life for one in (world.tablet, world.next_tablet)} == {DeviceLife.ENROLLED}
 
 
 def test_undo_is_its_doers_alone(app: Flask, world: World, admin: Visitor) -> None:

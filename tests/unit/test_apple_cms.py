@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import itertools
 from collections.abc import Iterator
 
@@ -90,6 +91,16 @@ def test_other_certificates_may_lie_beside_the_signers() -> None:
     assert verify_detached(detached(IPAD, odd=Oddness(certificates=beside)), BODY).name == TABLET.name
 
 
+def test_issuer_and_serial_number_must_both_be_the_signers() -> None:
+    same_serial = made.self_signed(made.rsa_key(0), common_name="another", serial=1)
+    same_issuer = made.self_signed(made.rsa_key(0), common_name="tablet", serial=2)
+    for signer in (TABLET, same_serial, same_issuer):
+        every = Oddness(certificates=[TABLET.der, same_serial.der, same_issuer.der])
+        assert verify_detached(detached(IPAD, signer=signer, odd=every), BODY).name == signer.name
+    for missing in (same_serial, same_issuer):
+        assert reason(detached(IPAD, odd=Oddness(certificates=[missing.der]))) == "signers"
+
+
 def test_a_heap_of_certificates_is_not_searched() -> None:
     small = [tlv(0x30, bytes((2, 1, number))) for number in range(8)]
     assert reason(detached(IPAD, odd=Oddness(certificates=[*small, TABLET.der]))) == "size"
@@ -107,9 +118,7 @@ RIGHT_TYPE = attribute(TYPE, made.oid(made.DATA_OID))
 
 
 def right_digest() -> bytes:
-    hasher = hashes.Hash(hashes.SHA256())
-    hasher.update(BODY)
-    return tlv(0x04, hasher.finalize())
+    return tlv(0x04, hashlib.sha256(BODY).digest())
 
 
 @pytest.mark.parametrize(
@@ -151,8 +160,9 @@ def test_what_is_attached_is_not_detached_and_the_other_way_round() -> None:
         read_signed(detached(IPAD))
 
 
-def test_a_signature_over_something_else_than_data_is_refused() -> None:
-    assert reason(detached(SIMULATOR, odd=Oddness(content_type="1.2.840.113549.1.9.16.1.4"))) == "content"
+@pytest.mark.parametrize("shape", [IPAD, SIMULATOR], ids=["ipad", "simulator"])
+def test_a_signature_over_something_else_than_data_is_refused(shape: Shape) -> None:
+    assert reason(detached(shape, odd=Oddness(content_type="1.2.840.113549.1.9.16.1.4"))) == "content"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +183,13 @@ def test_a_signature_whose_digest_is_not_the_one_told_is_refused() -> None:
     told = made.oid("1.2.840.113549.1.1.11")
     head, _, tail = detached(Shape("sha256", has_attributes=True, names_digest=True)).rpartition(told)
     assert reason(head + made.oid("1.2.840.113549.1.1.12") + tail) == "signature"
+
+
+def test_a_right_signature_by_another_digest_than_the_contents_is_refused() -> None:
+    shape = Shape("sha512", has_attributes=True, names_digest=True)
+    message = detached(shape, odd=Oddness(digest=hashlib.sha256(BODY).digest()))
+    head, _, tail = message.rpartition(made.oid("2.16.840.1.101.3.4.2.3"))
+    assert reason(head + made.oid("2.16.840.1.101.3.4.2.1") + tail) == "signature"
 
 
 @pytest.mark.parametrize("shape", [IPAD, SIMULATOR, Shape("sha256", open_ended=True, piece_bytes=40)], ids=str)
@@ -219,8 +236,10 @@ def test_keys_that_would_cost_much_or_are_of_another_kind_are_not_taken(spki: by
 
 
 def test_a_giant_certificate_is_not_read() -> None:
+    small, large = (made.self_signed(made.rsa_key(0), filling_bytes=size) for size in (1000, MAX_CERTIFICATE_BYTES))
+    assert read_certificate(small.der).name == small.name
     with pytest.raises(BerError):
-        read_certificate(tlv(0x30, bytes(MAX_CERTIFICATE_BYTES)))
+        read_certificate(large.der)
 
 
 @pytest.mark.parametrize("length", [8 * 1024 + 1, 100_000])

@@ -407,3 +407,9 @@ def test_a_refused_declaration_tells_its_settings_and_holds_nothing_up() -> None
     refused = DeclarationState(token, False, Validity.INVALID, ("Error.A", "Error.B"))
     failures = [{"key": key, "reason": "Error.A, Error.B"} for key in ("passcode.required", "passcode.min_length")]
     assert outcome(of, states(of, passcode=refused)) == Outcome(True, tuple(failures))
+
+
+def test_nothing_is_applied_where_the_activation_is_refused() -> None:
+    of = declared(CAMERA)
+    token = next(one.token for one in of.declarations if one.identifier == "activation")
+    assert outcome(of, states(of, activation=DeclarationState(token, False, Validity.INVALID))) == Outcome(False)

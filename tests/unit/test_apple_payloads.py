@@ -1,5 +1,6 @@
 """Settings as profile payloads: total over the vocabulary, right by Apple's schema, and how a lesson adds up."""
 
+import json
 import plistlib
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 from fleet.channels.apple import lesson_profile as lessons
 from fleet.channels.apple import passcode, restrictions
 from fleet.channels.apple.contents import MOST_DENIED, NO_SITE
-from fleet.channels.apple.payloads import CARRIED_BY, KEYS, Group, Means, Unmet, payloads, profile_bytes, unmet
+from fleet.channels.apple.payloads import CARRIED_BY, KEYS, SINCE, Group, Means, Unmet, payloads, profile_bytes, unmet
 from profiles.key import APPLE, Key
 from profiles.layering import Layer, Level, effective
 from profiles.vocabulary import VOCABULARY
-from tests.apple_schema import PROFILES, needs_schema, payload_faults, profile_faults, read
+from tests.apple_schema import PROFILES, needs_schema, payload_faults, profile_faults, read, since
 from tests.apple_settings import edges, whole
 from tests.conftest import NOW
 from tests.unit.profiles import strategies
@@ -122,7 +123,8 @@ def test_a_network_that_changes_keeps_its_name_and_its_neighbour_is_untouched() 
     ("network", "expected"),
     [
         ({"security": "open", "password": "x"}, {"EncryptionType": "None", "AutoJoin": True, "HIDDEN_NETWORK": False}),
-        ({"security": "wpa2", "password": "x"}, {"EncryptionType": "WPA2", "Password": "x"}),
+        ({"security": "wpa2", "password": "en-to-tre"}, {"EncryptionType": "WPA2", "Password": "en-to-tre"}),
+        ({"security": "wpa2"}, {"EncryptionType": "WPA2"}),
         ({"security": "wpa3", "auto_join": False, "hidden": True}, {"EncryptionType": "WPA3", "AutoJoin": False, "HIDDEN_NETWORK": True}),
         ({"security": "enterprise"}, {"EAPClientConfiguration": {"AcceptEAPTypes": [25, 21]}}),
     ],
@@ -131,6 +133,15 @@ def test_a_network_says_how_to_join_it(network: dict[str, Any], expected: dict[s
     found = made({"wifi.networks": [{"ssid": "skole", **network}]}, "com.apple.wifi.managed")
     assert expected.items() <= found.items()
     assert ("Password" in found) == ("Password" in expected)
+
+
+@pytest.mark.parametrize(
+    "network", [{"ssid": "a", "security": "wpa2", "password": "sjutegn"}, {"ssid": "Å" * 17, "security": "open"}]
+)
+def test_a_network_that_cannot_be_is_left_out_and_told_and_the_others_stay(network: dict[str, Any]) -> None:
+    settings = {"wifi.networks": [network, {"ssid": "skole", "security": "enterprise", "password": "x"}]}
+    assert [one["SSID_STR"] for one in payloads(settings, identifier=NAME)] == ["skole"]
+    assert unmet(settings) == [Unmet("wifi.networks", "no-such-network")]
 
 
 @pytest.mark.parametrize(
@@ -204,6 +215,18 @@ def test_pages_of_the_home_screen_stand_in_order_and_a_dock_needs_none() -> None
     assert made({"home_screen.dock": ["no.a.d"]}, "com.apple.homescreenlayout")["Pages"] == []
 
 
+def test_no_app_stands_twice_on_the_home_screen() -> None:
+    pages = [{"page": 1, "apps": ["no.a.a", "no.a.b"]}, {"page": 2, "apps": ["no.a.b", "no.a.c"]}]
+    found = made({"home_screen.pages": pages, "home_screen.dock": ["no.a.a"]}, "com.apple.homescreenlayout")
+    assert [[icon["BundleID"] for icon in page] for page in found["Pages"]] == [["no.a.b"], ["no.a.c"]]
+
+
+def test_a_shortcut_without_a_scheme_is_one_to_https() -> None:
+    clips = [{"title": "a", "url": "nrk.no/skole"}, {"title": "b", "url": "http://nrk.no"}]
+    found = payloads({"web.bookmarks": clips}, identifier=NAME)
+    assert [one["URL"] for one in found] == ["https://nrk.no/skole", "http://nrk.no"]
+
+
 def test_a_printer_may_name_its_queue() -> None:
     printers = [{"name": "a", "address": "skriver.no"}, {"name": "b", "address": "skriver.no/printers/rom2"}]
     found = made({"printing.printers": printers}, "com.apple.airprint")["AirPrint"]
@@ -253,6 +276,23 @@ def test_what_no_ipad_has_is_told_and_what_the_server_judges_is_not() -> None:
     assert unmet({"sound.locked": True, "os.minimum_version": "17.0", "camera.allowed": False}) == [
         Unmet("sound.locked", "not-on-ipad")
     ]
+
+
+@needs_schema
+def test_settings_that_need_more_than_ipados_15_are_known() -> None:
+    needs: dict[str, int] = {}
+    for name in {name for names in KEYS.values() for name in names}:
+        for value in edges(VOCABULARY[name].kind):
+            for payload in payloads({name: VOCABULARY[name].kind.normalise(value)}, identifier=NAME):
+                needs[name] = max(needs.get(name, 0), since(payload))
+    newer = {name: major for name, major in needs.items() if major > 15}
+    assert newer == SINCE
+
+
+@pytest.mark.parametrize(("os_version", "expected"), [("17.6.1", True), ("18.0", False), (None, False), ("x", False)])
+def test_a_setting_that_the_system_does_not_know_yet_is_told(os_version: str | None, expected: bool) -> None:
+    found = unmet({"writing_tools.allowed": False, "camera.allowed": False}, os_version)
+    assert found == ([Unmet("writing_tools.allowed", "newer-system")] if expected else [])
 
 
 def test_a_time_zone_beside_an_automatic_clock_is_told() -> None:
@@ -345,29 +385,31 @@ def of_both(inside: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [of_type(inside, restrictions.TYPE), of_type(inside, "com.apple.webcontent-filter")]
 
 
-_NEVER_SURE = {"os_update.deferral_days"}
+def bodies(inside: list[dict[str, Any]]) -> list[str]:
+    """Return all other payloads without their names."""
+    others = [one for one in inside if one["PayloadType"] not in {restrictions.TYPE, "com.apple.webcontent-filter"}]
+    unnamed = [{key: one[key] for key in one if key not in {"PayloadIdentifier", "PayloadUUID"}} for one in others]
+    return sorted(json.dumps(one, sort_keys=True) for one in unnamed)
 
 
 @given(strategies.layers(), strategies.settings())
-def test_a_lesson_on_top_gives_what_the_layers_give(layers: list[Layer], said: dict[str, Any]) -> None:
+def test_a_lesson_on_top_of_what_stands_gives_what_the_layers_give(layers: list[Layer], said: dict[str, Any]) -> None:
     below = [layer for layer in layers if layer.level is not Level.LESSON]
     base = effective(below).settings
     lesson = effective([*below, Layer(Level.LESSON, "lesson", None, said)]).settings
     more, left = added(base, lesson)
     tightening = {name for group in (Group.RESTRICTIONS, Group.WEB) for name in KEYS[group]}
-    assert set(left) & tightening <= {"classroom.unprompted_observation", *_NEVER_SURE}
-    skipped = {*left, *_NEVER_SURE}
-    sure = {name: value for name, value in lesson.items() if name not in skipped}
-    under = {name: value for name, value in base.items() if name not in skipped}
-    standing = payloads(under, identifier=NAME)
-    found = combined([*of_both(standing), *of_both(more)])
-    expected = combined(of_both(payloads(sure, identifier=NAME)))
+    assert set(left) & tightening <= {"classroom.unprompted_observation", "os_update.deferral_days"}
+    stands = payloads(lessons.standing(base, lesson, left), identifier=NAME)
+    wanted = payloads(lesson, identifier=NAME)
+    found, expected = combined([*of_both(stands), *of_both(more)]), combined(of_both(wanted))
     for lists in (found, expected):  # an app that is none, and the shortcuts' own, are no apps
         if "allowListedAppBundleIDs" in lists:
             lists["allowListedAppBundleIDs"] -= {restrictions.NO_APP, restrictions.WEB_CLIPS}
         if "AllowListBookmarks" in lists:
             lists["AllowListBookmarks"] -= {NO_SITE}
     assert found == expected
+    assert bodies([*stands, *more]) == bodies(wanted)
 
 
 @needs_schema
@@ -398,14 +440,17 @@ def test_a_lesson_cannot_have_a_second_home_screen_and_says_so() -> None:
     assert left == ()
 
 
-def test_a_lesson_adds_networks_and_leaves_one_that_changes() -> None:
-    one, two = {"ssid": "a", "security": "wpa2", "password": "1"}, {"ssid": "b", "security": "open"}
+def test_a_lesson_adds_networks_and_leaves_them_where_one_changes() -> None:
+    one, two = {"ssid": "a", "security": "wpa2", "password": "en-to-tre"}, {"ssid": "b", "security": "open"}
     inside, left = added({"wifi.networks": [one]}, {"wifi.networks": [one, two]})
     assert [payload["SSID_STR"] for payload in inside] == ["b"]
     assert left == ()
-    inside, left = added({"wifi.networks": [one]}, {"wifi.networks": [{**one, "password": "2"}, two]})
-    assert [payload["SSID_STR"] for payload in inside] == ["b"]
-    assert left == ("wifi.networks",)
+    changed = {"wifi.networks": [{**one, "password": "fire-fem"}, two]}
+    assert added({"wifi.networks": [one]}, changed) == ([], ("wifi.networks",))
+    assert lessons.standing({"wifi.networks": [one], "kiosk.app": "a.b"}, changed, ("wifi.networks",)) == {
+        **changed,
+        "kiosk.app": "a.b",
+    }
 
 
 def test_a_lesson_leaves_shortcuts_that_the_standing_list_of_apps_would_hide() -> None:

@@ -33,7 +33,7 @@ from fleet.channels.apple.ber import (
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 MAX_CERTIFICATE_BYTES = 4096  # an identity of RSA-4096 has about 1,600
-_REMEMBERED = 8192  # every tablet of a large municipality in each process; about 3 kB each
+_REMEMBERED = 8192  # every tablet of a large municipality, in each process; about 4 kB each
 # Larger keys are nobody's tablet and would buy a stranger much of our time with one message.
 _RSA_BITS = range(1024, 4097)
 _MAX_EXPONENT_BITS = 33

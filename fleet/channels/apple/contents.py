@@ -82,7 +82,8 @@ def web_clips(settings: Settings, images: Mapping[str, bytes]) -> list[Piece]:
     """
     found = []
     for clip in settings.get("web.bookmarks") or ():
-        body = {"Label": clip["title"], "URL": clip["url"], "IsRemovable": False}
+        url = clip["url"] if "://" in clip["url"] else f"https://{clip['url']}"
+        body = {"Label": clip["title"], "URL": url, "IsRemovable": False}
         icon = images.get(clip.get("icon", ""))
         if icon is not None:
             body |= {"Icon": icon, "Precomposed": True}
@@ -91,19 +92,22 @@ def web_clips(settings: Settings, images: Mapping[str, bytes]) -> list[Piece]:
 
 
 def home_screen(settings: Settings) -> list[Piece]:
-    """Return where apps stand; a dock alone is a layout without pages."""
+    """Return where apps stand; a dock alone is a layout without pages, and no app stands twice."""
     pages: Sequence[Mapping[str, Any]] = settings.get("home_screen.pages") or ()
     dock = settings.get("home_screen.dock")
     if not pages and dock is None:
         return []
-    body: dict[str, Any] = {"Pages": [_icons(page["apps"]) for page in sorted(pages, key=lambda one: one["page"])]}
-    if dock is not None:
-        body["Dock"] = _icons(dock)
+    placed: set[str] = set()
+    body: dict[str, Any] = {} if dock is None else {"Dock": _icons(dock, placed)}
+    body["Pages"] = [_icons(page["apps"], placed) for page in sorted(pages, key=lambda one: one["page"])]
     return [Piece("com.apple.homescreenlayout", "homescreen", body)]
 
 
-def _icons(apps: Sequence[str]) -> list[dict[str, str]]:
-    return [{"Type": "App", "BundleID": app} for app in apps]
+def _icons(apps: Sequence[str], placed: set[str]) -> list[dict[str, str]]:
+    """Return the apps that do not stand anywhere yet, and note that they do."""
+    new = [app for app in apps if app not in placed]
+    placed.update(new)
+    return [{"Type": "App", "BundleID": app} for app in new]
 
 
 def app_lock(settings: Settings) -> list[Piece]:

@@ -219,7 +219,7 @@ def _profiles(
         else:
             inside = payloads(settings, identifier=name, images=images, groups=(group,))
         if inside:
-            yield group, profile_bytes(inside, identifier=name, title=title, organisation=title)
+            yield group, profile_bytes(inside, identifier=name, title=f"{title} ({group})", organisation=title)
 
 
 def _subscriptions(capabilities: Capabilities | None) -> Declaration:

@@ -17,14 +17,31 @@ _ENCRYPTION: Mapping[str, str] = MappingProxyType(
 # Source: AcceptEAPTypes: PEAP and TTLS, the two that ask for a name and a password.
 _ASKING_FOR_NAME = (25, 21)
 _PORTS = range(1, 65_536)
+_LONGEST_SSID_BYTES = 32  # Source: IEEE 802.11-2020, 9.4.2.2
+_SHORTEST_PASSWORD = 8  # Source: IEEE 802.11-2020, J.4.1: a passphrase has 8 to 63 characters
 
 
 def wifi(settings: Settings) -> list[Piece]:
-    """Return a payload for each network, so that changing one leaves the others joined."""
+    """Return a payload for each network, so that changing one leaves the others joined.
+
+    A network that cannot be is left out, as an iPad refuses a profile as a whole; :func:`unusable` names it.
+    """
     return [
         Piece("com.apple.wifi.managed", place_of("wifi", network["ssid"]), _network(network))
         for network in settings.get("wifi.networks") or ()
+        if _is_usable(network)
     ]
+
+
+def unusable(settings: Settings) -> list[str]:
+    """Return the names of networks that no iPad can join: a name or a password that none can have."""
+    return [network["ssid"] for network in settings.get("wifi.networks") or () if not _is_usable(network)]
+
+
+def _is_usable(network: Mapping[str, Any]) -> bool:
+    has_passphrase = network["security"] in {"wpa2", "wpa3"} and "password" in network
+    is_short = has_passphrase and len(network["password"]) < _SHORTEST_PASSWORD
+    return not is_short and len(network["ssid"].encode()) <= _LONGEST_SSID_BYTES
 
 
 def _network(network: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,9 @@ CARRIED_BY: Mapping[str, Means] = MappingProxyType(
     }
 )
 
+# Settings that need a newer system than declarative management does (iPadOS 15): the first that has them.
+SINCE: Mapping[str, int] = MappingProxyType({"writing_tools.allowed": 18})
+
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
@@ -92,15 +95,22 @@ class Unmet:
         key: the setting.
         reason: ``not-on-ipad``: no iPad has such a thing; ``no-port``: a proxy without one; ``no-passcode-demanded``:
             it would demand a passcode that nobody asked for; ``too-many``: more than Apple says an iPad takes well;
-            ``clock-is-automatic``: the command that sets a time zone fails where the clock sets itself.
+            ``clock-is-automatic``: the command that sets a time zone fails where the clock sets itself;
+            ``no-such-network``: a network has a name or a password that none can have; ``newer-system``: the iPad's
+            system does not know it yet.
     """
 
     key: str
     reason: str
 
 
-def unmet(settings: Settings) -> list[Unmet]:
-    """Return which of the effective settings an iPad will not have, or not fully, by their names."""
+def unmet(settings: Settings, os_version: str | None = None) -> list[Unmet]:
+    """Return which of the effective settings an iPad will not have, or not fully, by their names.
+
+    Args:
+        settings: key to value.
+        os_version: the iPad's system, such as 17.6.1; None where it is not known.
+    """
     sources = {name: VOCABULARY[name].sources for name in settings}
     found = [
         Unmet(name, "not-on-ipad")
@@ -108,10 +118,15 @@ def unmet(settings: Settings) -> list[Unmet]:
         if APPLE not in known and _REPORT not in known.values()
     ]
     found += [Unmet(name, "no-passcode-demanded") for name in passcode.unmet(settings)]
+    major = (os_version or "").partition(".")[0]
+    if major.isascii() and major.isdigit():
+        found += [Unmet(name, "newer-system") for name in settings if SINCE.get(name, 0) > int(major)]
     if settings.get("clock.automatic") and "time_zone.name" in settings:
         found.append(Unmet("time_zone.name", "clock-is-automatic"))
     if networks.is_unmet(settings):
         found.append(Unmet("proxy.server", "no-port"))
+    if networks.unusable(settings):
+        found.append(Unmet("wifi.networks", "no-such-network"))
     if contents.is_crowded(settings):
         found.append(Unmet("web.blocked", "too-many"))
     return sorted(found, key=lambda one: one.key)

@@ -87,6 +87,7 @@ class Connection:
         self._pong: asyncio.Future[None] | None = None
         self._changed = asyncio.Event()
         self._usable = True
+        self._is_flushing = False
         self._used_at_s = self._loop.time()
         self._reading: asyncio.Task[None] | None = None
 
@@ -223,6 +224,13 @@ class Connection:
             self._after_change()
 
     def _flush(self) -> None:
+        """Have what the library wants to say written in a moment, together with what others add until then."""
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._is_flushing = False
         data = self._h2.data_to_send()
         if data and not self._writer.is_closing():
             self._writer.write(data)

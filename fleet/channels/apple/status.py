@@ -201,6 +201,7 @@ def outcome(of: DeclarationSet, status: Status) -> Outcome:
         if state is None or state.token != one.token or state.validity is Validity.UNKNOWN:
             is_applied = False
         elif state.validity is Validity.INVALID:
+            is_applied = is_applied and one.kind is not Kind.ACTIVATION  # without it nothing is in force
             reason = ", ".join(state.reasons)[:MAX_TEXT] or Validity.INVALID.value
             failures += [{"key": key, "reason": reason} for key in one.keys]
         elif not state.is_active and one.kind in {Kind.ACTIVATION, Kind.CONFIGURATION}:

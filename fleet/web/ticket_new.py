@@ -184,7 +184,7 @@ def _form(place: Place, typed: Typed, faults: dict[str, str]) -> str:
 def ready(ticket_id: int, code: str, by: Principal, *, is_first_run: bool = False) -> str:
     """Show a ticket that was just made, with its code; in the first run, with the way back to its steps."""
     config: Config = current_app.extensions["fleet_config"]
-    found = tickets.get(ticket_id, by=by)
+    found, today = tickets.get(ticket_id, by=by), clock.now().astimezone(config.timezone).date()
     payload = sheet.payload(config.public_url, code)
     drawing = io.BytesIO()
     segno.make(payload, error="m").save(
@@ -207,6 +207,7 @@ def ready(ticket_id: int, code: str, by: Principal, *, is_first_run: bool = Fals
         is_local_only=config.is_local_only,
         back=url_for("web.setup" if is_first_run else "web.ticket_new"),
         is_first_run=is_first_run,
+        has_pupils=found.school_class is not None and bool(arrivals.pupils(found.school_class, by=by, today=today)),
         now=clock.now(),
         **standing(found),
     )

@@ -200,6 +200,8 @@ def test_a_push_without_an_answer_is_for_later_and_the_next_one_gets_through(
     assert lost.reason is Reason.ANSWER_LOST
     assert isinstance(again, Sent)
     assert service.tokens() == [TOKENS[1].hex(), ONE.hex(), ONE.hex()]
+    # Who does not answer perhaps never will: the next push takes another connection. A reset is one stream's matter.
+    assert [request.connection for request in service.requests] == [1, 1, 1 if instead == "reset" else 2]
 
 
 def test_a_push_that_finds_no_room_in_time_was_not_sent(service: apns.Service) -> None:
@@ -255,7 +257,11 @@ def test_an_outage_loses_no_push_and_is_not_run_at(service: apns.Service) -> Non
         first = await push_all(pusher, TOKENS)
         service.up()
         await asyncio.sleep(max(one.after_s for one in first.values() if isinstance(one, TryLater)))
-        return first, await push_all(pusher, TOKENS)
+        second = await push_all(pusher, TOKENS)
+        service.down()
+        await asyncio.sleep(0.1)
+        assert isinstance(await push(pusher), TryLater)
+        return first, second
 
     with capture_logs() as lines:
         first, second = with_pusher(service, use, timing=Timing(backoff_s=0.5))
@@ -263,7 +269,7 @@ def test_an_outage_loses_no_push_and_is_not_run_at(service: apns.Service) -> Non
     assert (
         len({one.after_s for one in first.values() if isinstance(one, TryLater)}) > 100
     )  # they do not return together
-    assert [line["failures"] for line in lines if line["event"] == "push service not reached"] == [1]
+    assert [line["failures"] for line in lines if line["event"] == "push service not reached"] == [1, 1]
     assert kinds(second) == {"Sent": 200}
     assert len(service.requests) == 200
 
@@ -343,6 +349,7 @@ def test_an_address_that_died_at_no_known_time_died_now(service: apns.Service, t
         (Reply(429, "TooManyRequests"), Reason.TOO_MANY, 0.02),
         (Reply(429, "TooManyRequests", retry_after="90"), Reason.TOO_MANY, 90),
         (Reply(503, "ServiceUnavailable", retry_after="Mon, 14 Sep 2026 08:20:00 GMT"), Reason.SERVICE, 300),
+        (Reply(503, "Shutdown", retry_after="Mon, 14 Sep 2026 08:20:00 -0000"), Reason.SERVICE, 300),
         (Reply(503, "Shutdown", retry_after="soon"), Reason.SERVICE, 0.02),
         (Reply(503, "Shutdown", retry_after="9" * 40), Reason.SERVICE, 24 * 3600),
         (Reply(500, "InternalServerError"), Reason.SERVICE, 0.02),

@@ -56,4 +56,27 @@ def test_today_does_not_say_that_a_profile_failed_which_the_tablet_has(
     assert "kom ikke på plass" not in page
     with app.app_context(), transaction():
         visiting.finding(db.session.merge(world.next_tablet), FindingKind.PROFILE_MISSING)
-    assert "2 profiler kom ikke på plass" in words(admin.get("/").text)
+    assert "uten alle innstillingene sine" not in words(admin.get("/").text)
+
+
+def ready(admin: Visitor, school_id: int, at: str) -> str:
+    """Make a ticket for a place; returns the page with its code."""
+    address = f"/enrolment/new?school_id={school_id}&in={at}"
+    return admin.post(address, page=address, number="3", days="1", who="ask").text
+
+
+def test_the_agents_command_can_be_copied(world: World, admin: Visitor) -> None:
+    page = ready(admin, world.school.id, "school")
+    assert '<code id="command">scripts/agent --state ./tablet --qr' in page
+    assert 'data-copies="command"' in page
+    assert "settings.js" in page
+
+
+def test_cards_are_offered_for_a_class_with_pupils_only(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        empty = factories.school_class(db.session.merge(world.school), "1A").id
+    offer = "Skriv ut et kort per elev"
+    assert offer in words(ready(admin, world.school.id, f"class-{world.own_class.id}"))
+    page = words(ready(admin, world.school.id, f"class-{empty}"))
+    assert "Skann denne på nettbrettet" in page
+    assert offer not in page

@@ -256,6 +256,8 @@ def test_a_giant_message_is_not_read() -> None:
     "element",
     [
         b"\x04\x80x\0\0",  # the end of a string that is not in pieces cannot be found
+        b"\x04\x80\0\0",  # only what is in pieces may have an end instead of a length
+        b"\x04\x80\x05\0\0\0",
         b"\x24\x80",
         b"\x24\x80\0",
         b"\x24\x80\0\x01",
@@ -270,6 +272,12 @@ def test_a_giant_message_is_not_read() -> None:
 def test_lengths_that_lead_nowhere_are_refused(element: bytes) -> None:
     with pytest.raises(BerError):
         ber.Reader(element).any()
+
+
+def test_the_end_of_a_value_lies_within_what_it_is_in() -> None:
+    around = ber.Reader(b"\x30\x03\x24\x80\0" + b"\0\x02\x01\x01").take(0x30)
+    with pytest.raises(BerError):
+        around.inside().any()
 
 
 @pytest.mark.parametrize("levels", [30, 1000])

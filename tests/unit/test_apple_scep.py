@@ -320,6 +320,11 @@ def test_one_of_several_recipients_is_ours(ca: Authority) -> None:
     assert reason(ca, CLIENT.wrap(elsewhere)) == "recipient"
 
 
+def test_another_ca_with_the_same_serial_number_is_not_ours(ca: Authority) -> None:
+    other = made.self_signed(made.rsa_key(0, 3072), serial=ca.current.certificate.serial_number)
+    assert reason(ca, CLIENT.wrap(enveloped(CSR, other.certificate, "aes128", PLAIN))) == "recipient"
+
+
 def test_a_recipient_may_be_meant_by_its_key_identifier(ca: Authority) -> None:
     content = enveloped(CSR, ca.current.certificate, "aes128", Shape(by_key_id=True))
     assert read(ca, CLIENT.wrap(content)).recipient is ca.current

@@ -1,13 +1,14 @@
-// Copying a link, and moving about in the picture of a school year by arrow keys. Pages work without this file too.
+// Copying a link or a command, and moving about in the picture of a school year by arrow keys. Pages work without this file too.
 "use strict";
 
 for (const button of document.querySelectorAll("[data-copies]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     const field = document.getElementById(button.dataset.copies);
-    field.select();
+    if (field.select) field.select();
+    else getSelection().selectAllChildren(field); // text of the page, such as a command
     try {
-      await navigator.clipboard.writeText(field.value);
+      await navigator.clipboard.writeText(field.value ?? field.textContent);
     } catch {
       document.execCommand("copy"); // an address without TLS has no clipboard of the newer kind
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from fleet.errors import ConflictError, FleetError, ForbiddenError, InvalidError, NotFoundError
+from fleet.errors import ConflictError, FleetError, InvalidError, NotFoundError
 from fleet.lessons.life import LessonOverError, OutsideSchoolHoursError, TooLongError
 from fleet.orders import MAX_TEXT, NotCarriedError
 from fleet.web import refusals_plans
@@ -26,15 +26,17 @@ def told(error: FleetError) -> str | None:
             return words(error.data)
     if isinstance(error, NotFoundError):
         return _not_found(error.data) if error.data.get("kind") in _HERE else None
-    if isinstance(error, ForbiddenError):
-        return None
     if isinstance(error, InvalidError):
         return _invalid(error.data)
     if isinstance(error, ConflictError) and error.data.get("kind") == "lesson":
-        if error.data.get("reason") == "moved again":
-            return _("The end was moved again since: to %(time)s. It stays so.", time=hour(error.data["ends_at"]))
-        return _("No tablet is enrolled for this class. School IT can enrol tablets and say whose they are.")
+        return _conflict(error.data)
     return None
+
+
+def _conflict(data: Data) -> str:
+    if data.get("reason") == "moved again":
+        return _("The end was moved again since: to %(time)s. It stays so.", time=hour(data["ends_at"]))
+    return _("No tablet is enrolled for this class. School IT can enrol tablets and say whose they are.")
 
 
 def status(error: FleetError) -> int:

@@ -229,7 +229,7 @@ def keys_nobody_has() -> Iterator[bytes]:
     yield tlv(0x30)
 
 
-@pytest.mark.parametrize("spki", list(keys_nobody_has()))
+@pytest.mark.parametrize("spki", [pytest.param(one, id=f"key-{n}") for n, one in enumerate(keys_nobody_has())])
 def test_keys_that_would_cost_much_or_are_of_another_kind_are_not_taken(spki: bytes) -> None:
     with pytest.raises(BerError):
         load_key(spki)

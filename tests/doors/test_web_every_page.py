@@ -40,7 +40,11 @@ class Page(HTMLParser):
         if tag == "label" and told.get("for"):
             self.labels.add(str(told["for"]))
         if tag == "form":
-            self._form = [] if (told.get("method") or "").lower() == "post" else None
+            # The tablets' door knows no sessions, so there is nobody whom a forged form could harm.
+            is_ours = (told.get("method") or "").lower() == "post" and not (told.get("action") or "").startswith(
+                "/apple/"
+            )
+            self._form = [] if is_ours else None
             self.forms.extend([self._form] if self._form is not None else [])
         if tag in {"input", "select", "textarea"}:
             if self._form is not None:

@@ -1,10 +1,12 @@
 """What pages say to those who would not know how to go on: strangers with a code, teachers, administrators."""
 
 import re
+from pathlib import Path
 
 import pytest
 from flask import Flask
 
+import fleet.web
 from fleet.access import Role
 from fleet.db import db, transaction
 from fleet.devices import codes, sheet
@@ -12,6 +14,7 @@ from tests import factories, visiting
 from tests.doors.test_web_findings import words
 from tests.visiting import Visitor, World
 
+STATIC = Path(fleet.web.__file__).parent / "static"
 CODES = {
     "nb": "En kode for å registrere nettbrett",
     "nn": "Ein kode for å registrere nettbrett",
@@ -30,6 +33,12 @@ def visit(app: Flask, username: str) -> Visitor:
     return visitor
 
 
+@pytest.mark.parametrize("code", ["ticket-unknown", "ticket-expired", "ticket-exhausted", "ticket-revoked"])
+def test_a_refused_code_is_told_and_anything_else_is_not(app: Flask, code: str) -> None:
+    assert 'role="alert"' in Visitor(app).get(f"/enrol?refused={code}").text
+    assert 'role="alert"' not in Visitor(app).get("/enrol?refused=<b>").text
+
+
 @pytest.mark.parametrize(("language", "heading"), CODES.items())
 def test_code_in_an_ordinary_camera_leads_to_help_in_the_readers_language(
     app: Flask, language: str, heading: str
@@ -44,12 +53,14 @@ def test_code_in_an_ordinary_camera_leads_to_help_in_the_readers_language(
     assert len(re.findall("<li>", answer.text)) == 4
 
 
-def test_help_for_a_code_has_no_script_that_could_read_it_and_a_form_that_cannot_send_it(app: Flask) -> None:
+def test_help_for_a_code_reads_it_by_one_script_and_sends_it_by_one_form_that_somebody_presses(app: Flask) -> None:
     page = Visitor(app).get("/enrol").text
-    assert "<script" not in page
+    assert re.findall(r"<script[^>]*/([\w.]+)\"", page) == ["enrol.js"]
     assert "hx-" not in page
     forms = re.findall(r'<form [^>]*action="([^"]+)"', page)
-    assert forms == ["/language"]
+    assert forms == ["/language", "/apple/invitations"]
+    script = (STATIC / "enrol.js").read_text()
+    assert not re.search(r"fetch|submit|XMLHttp|sendBeacon|src|import", script)
     told = words(page)
     assert "scripts/agent --state ./tablet --qr 'http://fleet.test/enrol#KODE'" in told
     assert "scripts/agent --state ./tablet --server http://fleet.test --code KODE" in told

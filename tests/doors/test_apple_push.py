@@ -350,6 +350,7 @@ def test_an_address_that_died_at_no_known_time_died_now(service: apns.Service, t
         (Reply(429, "TooManyRequests", retry_after="90"), Reason.TOO_MANY, 90),
         (Reply(503, "ServiceUnavailable", retry_after="Mon, 14 Sep 2026 08:20:00 GMT"), Reason.SERVICE, 300),
         (Reply(503, "Shutdown", retry_after="Mon, 14 Sep 2026 08:20:00 -0000"), Reason.SERVICE, 300),
+        (Reply(503, "Shutdown", retry_after="Mon, 99999999999 Sep 2026 08:20:00 +0000"), Reason.SERVICE, 0.02),
         (Reply(503, "Shutdown", retry_after="soon"), Reason.SERVICE, 0.02),
         (Reply(503, "Shutdown", retry_after="9" * 40), Reason.SERVICE, 24 * 3600),
         (Reply(500, "InternalServerError"), Reason.SERVICE, 0.02),

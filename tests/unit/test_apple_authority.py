@@ -1,6 +1,8 @@
 """The device CA: made once, kept sealed, issues what tablets take, and knows its own for as long as they count."""
 
+import base64
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -55,6 +57,14 @@ def test_the_ca_is_made_once_and_stays(tmp_path: Path) -> None:
     assert again.former == ()
 
 
+def test_many_who_start_together_agree_on_one_ca(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: authority.load(tmp_path, VAULT, now=NOW), range(4)))
+    assert len({one.current.der for one in found}) == 1
+    assert found[0].check(issued(found[-1]), NOW)
+    assert [path.name for path in (tmp_path / "device-ca").iterdir()] == ["0001.json"]
+
+
 def test_the_ca_key_is_never_on_disk_in_the_clear(tmp_path: Path) -> None:
     key = authority.load(tmp_path, VAULT, now=NOW).current.key.private_numbers()
     (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
@@ -64,7 +74,8 @@ def test_the_ca_key_is_never_on_disk_in_the_clear(tmp_path: Path) -> None:
     assert b"PRIVATE" not in stored
     with pytest.raises(UnsealError):
         authority.load(tmp_path, OTHER_VAULT, now=NOW)
-    assert key.p.to_bytes(192) not in stored
+    sealed = base64.b64decode(msgspec.json.decode(stored)["sealed_key"])
+    assert all(number.to_bytes(192) not in sealed for number in (key.p, key.q))
 
 
 def test_a_key_put_beside_another_ca_certificate_is_not_opened(tmp_path: Path) -> None:

@@ -197,6 +197,12 @@ def test_any_bytes_are_read_or_refused_and_nothing_else(data: bytes) -> None:
             EnrolmentId(Kind.SHARED_IPAD, UDID, "elev@skole.example"),
             f"{UDID}:elev@skole.example",
         ),
+        ({**NAMED, "UserID": "U1", "EnrollmentUserID": "EU1"}, EnrolmentId(Kind.USER, UDID, "U1"), f"{UDID}:U1"),
+        (
+            {"EnrollmentID": "E1", "UserID": "U1", "EnrollmentUserID": "EU1"},
+            EnrolmentId(Kind.USER_ENROLMENT_USER, "E1", "EU1"),
+            "E1:EU1",
+        ),
         ({"EnrollmentID": "E1"}, EnrolmentId(Kind.USER_ENROLMENT, "E1"), "E1"),
         ({"EnrollmentID": "E1", "UDID": ""}, EnrolmentId(Kind.USER_ENROLMENT, "E1"), "E1"),
         (

@@ -1,6 +1,7 @@
 """The push certificate: asked for, read from an upload, renewed, watched until it runs out."""
 
 import ssl
+import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -138,6 +139,14 @@ def test_any_upload_is_read_or_refused_and_nothing_else(damage: bytes | tuple[in
         read(uploaded)
     except PushCertificateError as error:
         assert error.data["reason"] in {"unreadable", "topic-missing", "key", "expired"}  # noqa: PT017 - or none at all
+
+
+def test_what_the_library_accepts_with_a_warning_only_is_refused() -> None:
+    negative = bytearray(der(certificate()))
+    negative[15] = 0xFF  # the first byte of the serial number
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert refused(bytes(negative)) == {"reason": "unreadable"}
 
 
 def test_a_renewal_keeps_its_topic_and_runs_longer() -> None:

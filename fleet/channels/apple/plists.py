@@ -131,4 +131,4 @@ def _naive(value: Value) -> Value:
         return {key: _naive(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_naive(item) for item in value]
-    return value.replace(tzinfo=None, microsecond=0) if isinstance(value, datetime) else value
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value

@@ -331,7 +331,7 @@ def _retry_after_s(told: str | None, now: datetime) -> float:
         return min(float(told[:9]), _MAX_AFTER_S)
     try:
         at = parsedate_to_datetime(told)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return min(max(0.0, (at - now).total_seconds()), _MAX_AFTER_S)

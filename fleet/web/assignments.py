@@ -19,6 +19,7 @@ from fleet.db import transaction
 from fleet.errors import ConflictError, FleetError, InvalidError
 from fleet.web import notices, refusals_profiles, signed_in, words_profiles
 from fleet.web.blueprint import web
+from fleet.web.formats import minute
 from fleet.web.pages import page_count
 from fleet.web.profile_publish import told
 from fleet.web.texts import translated as _
@@ -106,6 +107,12 @@ def assignment_at() -> str:
 def assignment_create() -> Response | tuple[str, int]:
     """Give a profile to a place: the version whose effect was shown."""
     by, now, asked = signed_in.by(), clock.now(), _asked(request.form)
+    shown = tuple(request.form.get(name, "") for name in ("shown_from", "shown_until"))
+    if request.form.get("look"):
+        where = {"profile": asked.version.profile.name, "at": asked.at, "from": asked.start, "until": asked.end}
+        return redirect(url_for("web.assignment_at", **where), 303)
+    if shown != (asked.start, asked.end):
+        return _page(asked, _("The times were changed. Look at what happens now, and assign it then.")), 409
     if whole(request.form.get("version")) != asked.version.number:
         number = asked.version.number
         told_of = _(
@@ -135,6 +142,8 @@ def assignment_create() -> Response | tuple[str, int]:
         "%(title)s is given to %(place)s: %(num)d tablets get it.",
         tablets, title=title, place=_place(asked.spot),
     )  # fmt: skip
+    if ends_at is not None:
+        told_of += " " + _("It ends by itself: %(time)s.", time=minute(ends_at))
     notices.tell(told_of, undo=url_for("web.assignment_undo", assignment_id=number, version=asked.version.number))
     return redirect(_matrix_of(asked.spot), 303)
 
@@ -155,7 +164,7 @@ def _page(asked: Asked, problem: str | None = None) -> str:
     around = [one for one in assigning.listed(by=by, now=now) if one.profile_version.profile_id == profile_id]
     here = [one for one in around if one.scope is place.scope and _number(one) == place.id]
     above = [one for one in around if one not in here and _is_above(one, asked.spot)]
-    change = None
+    change = ends_at = None
     has_it = any(
         one.starts_at is None and one.ends_at is None and one.profile_version.number == asked.version.number
         for one in here
@@ -176,6 +185,7 @@ def _page(asked: Asked, problem: str | None = None) -> str:
         above=[(one, words_profiles.place(one.scope, named[one.id])) for one in above],
         has_it=has_it,
         told=told(change) if change is not None else None,
+        ends_at=ends_at,
         problem=problem,
         now=now,
     )

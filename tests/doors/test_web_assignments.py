@@ -207,6 +207,7 @@ def test_times_are_local_and_what_begins_later_looks_so(app: Flask, world: World
         make.published("tur")
     at = f"c{world.own_class.id}"
     form = {"profile": "tur", "version": "1", "at": at, "from": "2036-06-01T08:00", "until": "2036-06-01T15:00"}
+    form |= {"shown_from": form["from"], "shown_until": form["until"]}
     assert admin.post("/assignments", **form).status_code == 303
     with app.app_context():
         (made,) = assigning.listed(by=Principal.command_line(), now=clock.now())
@@ -215,7 +216,7 @@ def test_times_are_local_and_what_begins_later_looks_so(app: Flask, world: World
     page = admin.get(f"/assignments?school={world.school.id}").text
     assert cells(page)["tur, 8B"] == "Tildelt senere, versjon 1"
     for until in ("2036-06-01T07:00", "tull", "2001-01-01T00:00"):
-        refused = admin.post("/assignments", **{**form, "until": until})
+        refused = admin.post("/assignments", **{**form, "until": until, "shown_until": until})
         assert refused.status_code == 400
         assert "Slutten må komme etter begynnelsen" in refused.text
         assert 'value="2036-06-01T08:00"' in refused.text
@@ -305,3 +306,25 @@ def test_more_profiles_than_there_are_columns_have_a_page_of_their_own(
     second = admin.get(onwards.replace("&amp;", "&")).text
     assert ("profil-23" in second, "profil-25" in second) == (False, True)
     assert admin.get("/assignments?columns=99").text.count("profil-25") == second.count("profil-25")
+
+
+def test_times_that_were_changed_after_the_effect_was_shown_are_shown_before_they_count(
+    app: Flask, world: World, admin: Visitor
+) -> None:
+    with app.app_context(), transaction():
+        make.published("lesing")
+    at, until = f"c{world.own_class.id}", f"{clock.now() + timedelta(days=9):%Y-%m-%dT15:00}"
+    form = {"profile": "lesing", "version": "1", "at": at, "from": "", "until": until}
+    changed = admin.post("/assignments", **form, shown_from="", shown_until="")
+    assert changed.status_code == 409
+    assert "Tidene ble endret" in words_of(changed.text)
+    assert f'name="shown_until" value="{until}"' in changed.text
+    looked = admin.post("/assignments", **form, shown_from="", shown_until="", look="1")
+    assert (looked.status_code, "until=" in looked.location) == (303, True)
+    assert "Tildel versjon 1 til" in words_of(admin.get(looked.location).text)
+    with app.app_context():
+        assert db.session.query(Assignment).count() == 0
+    assert admin.post("/assignments", **form, shown_from="", shown_until=until).status_code == 303
+    assert "Den slutter av seg selv" in words_of(admin.get("/assignments").text)
+    with app.app_context():
+        assert db.session.query(Assignment).one().ends_at is not None

@@ -242,7 +242,8 @@ def test_an_idle_connection_is_tried_before_it_is_used(service: apns.Service) ->
         assert service.connections == 1
         service.deaf = 1  # a firewall forgot the connection
         assert isinstance(await push(pusher, TOKENS[3]), Sent)
-        assert service.connections == 2
+        await asyncio.sleep(0.3)
+        assert [peer.number for peer in service._open] == [2]
 
     with_pusher(service, use, timing=Timing(ping_s=0.3, ping_after_s=0.0))
     assert len(service.requests) == 4

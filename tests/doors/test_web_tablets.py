@@ -114,6 +114,7 @@ def test_everybody_finds_their_own_tablets_only_and_only_who_may_is_offered_to_a
 def test_file_is_as_a_norwegian_spreadsheet_reads_it(app: Flask, world: World, admin: Visitor) -> None:
     with app.app_context(), transaction():
         device = db.session.get_one(Device, world.tablet.id)
+        assert device.person is not None
         device.model, device.person.username = "=1+1", "elev.prove"
         device.state.facts, device.state.storage_free_bytes = {"os_version": "18.4"}, 61_300_000_000
         name = f"{device.person.given_name} {device.person.family_name}"

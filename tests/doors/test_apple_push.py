@@ -417,7 +417,7 @@ def test_a_service_that_cannot_now_is_asked_later(
         (Reply(400, "a sentence, perhaps with a token"), "status-400"),
         (Reply(418), "status-418"),
         (Reply(403, body=b"<html>"), "status-403"),
-        (Reply(403, body=b"[" * 5_000), "status-403"),
+        (Reply(403, body=b"[" * 1_500), "status-403"),
         (Reply(403, body=b'["BadCertificate"]'), "status-403"),
         (Reply(403, body=b'{"reason": 5}' + b" " * 2_000), "status-403"),
     ],

@@ -53,6 +53,7 @@ class Reply:
         timestamp: of a 410, milliseconds since 1970.
         retry_after: the header.
         delay_s: before it is sent.
+        body: sent as it is, in place of reason and timestamp.
         instead: ``reset`` or ``refuse`` the stream, ``drop`` the connection, stay ``silent``.
     """
 
@@ -61,6 +62,7 @@ class Reply:
     timestamp: int | None = None
     retry_after: str | None = None
     delay_s: float = 0.0
+    body: bytes | None = None
     instead: str | None = None
 
 
@@ -309,7 +311,7 @@ class _Peer(asyncio.Protocol):
 
     def answer(self, stream_id: int, reply: Reply) -> None:
         told = {"reason": reply.reason, "timestamp": reply.timestamp}
-        body = json.dumps({key: value for key, value in told.items() if value is not None}).encode()
+        body = reply.body or json.dumps({key: value for key, value in told.items() if value is not None}).encode()
         headers = [(":status", str(reply.status)), ("apns-id", f"{self.number}-{stream_id}")]
         if reply.retry_after is not None:
             headers.append(("retry-after", reply.retry_after))

@@ -1,4 +1,4 @@
-"""Schools and classes made and named by hand: where no roster has them, or has them otherwise.
+"""Schools and classes made, named and ended by hand: where no roster has them, or has them otherwise.
 
 Invariants: what a roster brought keeps the name the roster gives it, so it is renamed there; a row made by hand has no
 source id, so that no import touches it. Names are one line and, among the living of one place, each only once.
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import changed, db, take_turn
-from fleet.errors import ConflictError, InvalidError
+from fleet.errors import ConflictError, InvalidError, NotFoundError
 from fleet.schools.models import ClassKind, School, SchoolClass
 
 MAX_NAME = 120
@@ -109,6 +109,51 @@ def rename_class(found: SchoolClass, title: str, *, by: Principal, now: datetime
         from_name=before, name=found.title,
     )  # fmt: skip
     db.session.flush()
+
+
+def end_class(found: SchoolClass, *, by: Principal, now: datetime) -> None:
+    """End a class that was made by hand: its tablets stay at the school, without what was given to the class.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit the school.
+        ConflictError: the class is the roster's.
+    """
+    require(by, Permission.EDIT_SCHOOL, school_id=found.school_id)
+    take_turn("roster")
+    if found.source_id is not None:
+        raise ConflictError(kind="class", name=found.title, reason="the roster names it")
+    if found.ended_at is None:
+        found.ended_at = now
+        audit.record(
+            by, "classes.ended", subject=f"class:{found.id}", now=now, school_id=found.school_id, class_id=found.id,
+            name=found.title,
+        )  # fmt: skip
+        db.session.flush()
+        changed("class", [found.id], now=now)
+
+
+def restore_class(class_id: int, *, by: Principal, now: datetime) -> SchoolClass:
+    """Take a class that was ended by hand up again; one that lives stays as it is.
+
+    Raises:
+        NotFoundError: there is none that ``by`` may edit, or it is the roster's.
+        ConflictError: another class of the school has its title by now.
+    """
+    take_turn("roster")
+    found = db.session.get(SchoolClass, class_id, populate_existing=True)
+    may = found is not None and by.may(Permission.EDIT_SCHOOL, school_id=found.school_id)
+    if found is None or not may or found.source_id is not None or found.school.ended_at is not None:
+        raise NotFoundError(kind="class", name=str(class_id))
+    if found.ended_at is not None:
+        _free_title(found.school_id, found.title, but=found.id)
+        found.ended_at = None
+        audit.record(
+            by, "classes.restored", subject=f"class:{found.id}", now=now, school_id=found.school_id, class_id=found.id,
+            name=found.title,
+        )  # fmt: skip
+        db.session.flush()
+        changed("class", [found.id], now=now)
+    return found
 
 
 def _free_title(school_id: int, told: str, *, but: int | None = None) -> str:

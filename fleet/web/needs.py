@@ -126,13 +126,20 @@ def _failed(counts: Mapping[FindingKind, int]) -> Need | None:
     title = (
         ngettext("tablet without all its settings", "tablets without all their settings", number)
         if is_partly
-        else ngettext("profile that failed", "profiles that failed", number)
+        else ngettext("tablet without its whole profile", "tablets without their whole profile", number)
     )
     return Need(
         "failed", words.BAD, "profile", number, title,
         _("The tablets do not have all that they shall have."), lines,
         url_for("web.findings", kind=kinds[0]) if len(kinds) == 1 else None, _("Show which tablets"),
     )  # fmt: skip
+
+
+def others(counts: Mapping[FindingKind, int]) -> list[tuple[FindingKind, int]]:
+    """Return the kinds of open findings that have no card, with how many there are, most of them first."""
+    carded = {FindingKind.SILENT, FindingKind.PROFILE_MISSING, FindingKind.SETTINGS_FAILED}
+    found = [(kind, number) for kind, number in counts.items() if number and kind not in carded]
+    return sorted(found, key=lambda one: -one[1])
 
 
 def _expiring(names: Mapping[int, str], by: Principal, now: datetime) -> Need | None:

@@ -24,6 +24,11 @@ def warn(words: str) -> None:
     flash({"words": words, "undo": None, "undo_words": None}, "danger")  # type: ignore[arg-type]
 
 
+def caution(words: str) -> None:
+    """Say on the next page that something was done but is not what it may seem, or that it came too late."""
+    flash({"words": words, "undo": None, "undo_words": None}, "warning")  # type: ignore[arg-type]
+
+
 def warn_of_late_undo() -> None:
     """Say on the next page that something cannot be taken back, as what that needs is not kept any more."""
     warn(_("It is too late to take that back, or it is taken back already."))

@@ -21,7 +21,7 @@ from fleet.web import charts, signed_in
 from fleet.web.blueprint import web
 from fleet.web.charts import Spark
 from fleet.web.formats import number
-from fleet.web.needs import needs
+from fleet.web.needs import needs, others
 from fleet.web.pages import show
 from fleet.web.texts import translated as _
 
@@ -99,10 +99,11 @@ def overview() -> str:
     lessons = occupied.by_school(by=by, now=now)
     rows, everything = _rows(names, by_school, lessons)
     days = reports.trend(_DAYS, by=by, now=now, timezone=signed_in.timezone())
+    counts = compliance.counts(by=by)
     found = needs(
         by=by,
         now=now,
-        counts=compliance.counts(by=by),
+        counts=counts,
         pending_approval=everything.figures.pending_approval,
         names=names,
         municipality=municipality,
@@ -112,6 +113,7 @@ def overview() -> str:
         **told,
         is_it=True,
         needs=found,
+        others=others(counts),
         rows=rows,
         everything=everything,
         trends=_trends(everything, days, today, occupied.begun(since=_midnight(today), by=by, now=now)),
@@ -178,9 +180,9 @@ def _trends(row: Row, days: Sequence[Day], today: date, begun: int) -> list[Tren
             line(lambda day: day.compliant, compliant), _("Tablets without findings, day by day"),
         ),
         Trend(
-            "lessons", "accent", _("In a lesson now"), row.in_lesson, None, tablets("lesson"),
+            "lessons", "accent", _("Tablets in a lesson now"), row.in_lesson, None, tablets("lesson"),
             ngettext("%(num)d lesson so far today", "%(num)d lessons so far today", begun), None,
-            line(lambda day: day.lessons), _("Lessons, day by day"),
+            line(lambda day: day.lessons), _("The curve: how many lessons each day"),
         ),
     ]  # fmt: skip
 

@@ -162,8 +162,8 @@ def profile_restore(name: str) -> Response:
     def act(by: Any, now: datetime) -> None:
         releasing.restore(publishing.find(name), number, by=by, now=now)
 
-    words_of_it = _("Version %(number)s is back as a draft. It applies when you publish it.", number=number)
-    return done(name, act, words_of_it, onwards="web.profile_publish")
+    words_of_it = _("Version %(number)s is back as a draft. It does not apply yet: publish the draft.", number=number)
+    return done(name, act, words_of_it, onwards="web.profile_publish", is_done=False)
 
 
 @web.post("/profiles/<name>/discard")
@@ -178,8 +178,16 @@ def profile_discard(name: str) -> Response:
     return done(name, act, _("The draft is discarded."), onwards="web.profiles" if only else "web.profile")
 
 
-def done(name: str, act: Any, words_of_it: str, *, onwards: str) -> Response:
-    """Do something with a profile and lead on; where it is refused, back to the profile, which says why."""
+def done(name: str, act: Any, words_of_it: str, *, onwards: str, is_done: bool = True) -> Response:
+    """Do something with a profile and lead on; where it is refused, back to the profile, which says why.
+
+    Args:
+        name: of the profile.
+        act: what is done.
+        words_of_it: what is said of it.
+        onwards: the page that comes then.
+        is_done: whether that was all; what is not in force yet is said as a warning.
+    """
     library.require_reader(signed_in.by())
     try:
         with transaction():
@@ -190,5 +198,5 @@ def done(name: str, act: Any, words_of_it: str, *, onwards: str) -> Response:
             raise
         notices.warn(problem)
         return redirect(url_for("web.profile", name=name), 303)
-    notices.tell(words_of_it)
+    (notices.tell if is_done else notices.caution)(words_of_it)
     return redirect(url_for(onwards) if onwards == "web.profiles" else url_for(onwards, name=name), 303)

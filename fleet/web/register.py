@@ -49,6 +49,7 @@ from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
 from fleet.web import school as _school
 from fleet.web import school_class as _school_class
+from fleet.web import school_editing as _school_editing
 from fleet.web import search as _search
 from fleet.web import settings as _settings
 from fleet.web import settings_calendar as _settings_calendar
@@ -71,7 +72,7 @@ from fleet.web.blueprint import web
 SCREENS = (
     _enrolment, _ticket_new, _ticket, _imports, _setup,
     _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet, _tablet_actions, _tablets, _orders,
-    _tablet_notes, _tablet_timeline, _tablet_why, _school_class, _search,
+    _tablet_notes, _tablet_timeline, _tablet_why, _school_class, _school_editing, _search,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _people, _person, _jobs, _audit,
     _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,

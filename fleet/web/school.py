@@ -35,6 +35,7 @@ def schools_page() -> str:
         classes=[(one, by_class.get(one.id, Figures())) for one in own],
         count=len(seen),
         text=text,
+        may_make=by.may(Permission.EDIT_MUNICIPALITY),
     )
 
 
@@ -56,6 +57,7 @@ def school(school_id: int) -> str:
         without_class=by_class.get(None),
         may_assign=may(Permission.ASSIGN_SCHOOL, school_id=school_id),
         may_edit=may(Permission.EDIT_CALENDAR, school_id=school_id),
+        may_name=may(Permission.EDIT_SCHOOL, school_id=school_id),
     )
 
 

@@ -37,5 +37,6 @@ def school_class(class_id: int) -> str:
         kinds=compliance.kinds_of([one.id for one in all_of_class if one.state.has_findings]),
         lesson=finding.of_class(class_id, by=by, now=now),
         may_teach=may(Permission.TEACH, school_id=found.school_id, class_id=class_id),
+        may_name=may(Permission.EDIT_SCHOOL, school_id=found.school_id),
         may_assign=may(Permission.ASSIGN_SCHOOL, school_id=found.school_id),
     )

@@ -22,10 +22,10 @@ from fleet.devices import arrivals, tickets
 from fleet.devices.tickets import MadeAlreadyError, Place
 from fleet.errors import ConflictError, FleetError, InvalidError
 from fleet.lessons import sharing
-from fleet.schools import calendar_editing, deciding, editing, first_run
+from fleet.schools import calendar_editing, deciding, first_run
 from fleet.schools import queries as schools
 from fleet.schools.first_run import Step
-from fleet.web import sent, signed_in
+from fleet.web import school_editing, sent, signed_in
 from fleet.web.blueprint import web
 from fleet.web.pages import show
 from fleet.web.texts import translated as _
@@ -34,7 +34,6 @@ from fleet.web.values import whole
 
 _FIRST_TABLETS, _FIRST_LIFE = 3, timedelta(days=1)
 _MAX_TYPED = 2_000
-_MAX_CLASSES = 60
 _GRADE, _LOWER_SECONDARY = re.compile(r"\d{1,2}"), 8
 Act = Callable[[Principal, datetime], object]
 
@@ -122,16 +121,7 @@ def setup_municipality() -> Response | tuple[str, int]:
 @web.post("/setup/schools")
 def setup_schools() -> Response | tuple[str, int]:
     """Make the first school and its classes by hand."""
-    name = request.form.get("school", "")[:_MAX_TYPED]
-    told = request.form.get("classes", "")[:_MAX_TYPED].replace("\n", ",").split(",")
-    titles = list(dict.fromkeys(" ".join(one.split()) for one in told if one.strip()))[:_MAX_CLASSES]
-
-    def act(by: Principal, now: datetime) -> None:
-        school = editing.create_school(name, by=by, now=now)
-        for title in titles:
-            editing.create_class(school, title, by=by, now=now)
-
-    return _done(act)
+    return _done(school_editing.make_school)
 
 
 @web.post("/setup/profile")
@@ -214,17 +204,15 @@ def _faults(error: FleetError) -> dict[str, str]:
     data: Mapping[str, Any] = error.data
     known = {
         "municipality": {"name": _("Write the municipality's name.")},
-        "school": {
-            "school": _("There is a school of this name already.")
-            if isinstance(error, ConflictError)
-            else _("Write the school's name.")
-        },
         "profile": {
             "": _(
                 "“%(title)s” is a draft that somebody has written. Publish or discard it first.",
                 title=data.get("title", ""),
             )
         },
-        "class": {"classes": _("“%(title)s” cannot be a class's name here.", title=data.get("name", ""))},
     }
-    return known.get(str(data.get("kind")), {"": _("That is not possible now. Load the page again and look.")})
+    return (
+        school_editing.faults_of(error)
+        or known.get(str(data.get("kind")))
+        or {"": _("That is not possible now. Load the page again and look.")}
+    )

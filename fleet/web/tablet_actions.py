@@ -163,7 +163,7 @@ def orders_withdraw(word: str) -> Response:
     """Take back all that was queued together."""
     with transaction():
         found = previews.withdraw(word, by=signed_in.by(), now=clock.now())
-    (notices.tell if found.number else notices.warn)(words_tablets.taken_back(found))
+    (notices.tell if found.number else notices.caution)(words_tablets.taken_back(found))
     return redirect(url_for("web.orders"), 303)
 
 

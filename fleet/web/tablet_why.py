@@ -9,11 +9,11 @@ from flask import request
 
 from fleet import clock
 from fleet.access import Permission
-from fleet.assignments import reasons
+from fleet.assignments import library, reasons
 from fleet.assignments.reasons import Case, Source, Why
 from fleet.devices import queries as devices
 from fleet.schools import finding as places_of
-from fleet.web import signed_in, tablet, words, words_profiles
+from fleet.web import signed_in, tablet, words, words_lessons, words_profiles
 from fleet.web.blueprint import web
 from fleet.web.formats import NOTHING
 from fleet.web.pages import show
@@ -65,12 +65,15 @@ def tablet_why(serial: str) -> str:
     is_if = at is not None or ended or in_class is not None
     present, *would = reasons.compare(device, [Case(now), case] if is_if else [Case(now)])
     rows = _rows(would[0] if would else present, present)
+    every = [*present.sources.values(), *(one for case in would for one in case.sources.values())]
+    titles = library.titles({one.profile for one in every})
     kept = [row for row in rows if is_called(VOCABULARY[row.key], text.split(), row.title, row.value)]
     chosen = group if group in GROUPS else GROUPS[0]
     return show(
         "tablet_why",
         **tablet.head(device),
-        groups=_grouped(kept, chosen),
+        groups=_grouped(kept, chosen, titles),
+        titles=titles,
         count=len(kept),
         differing=sum(row.differs for row in rows),
         is_if=is_if,
@@ -102,7 +105,7 @@ def _rows(why: Why, present: Why) -> list[Row]:
 
 def _row(key: str, reason: Reason, sources: Mapping[str, Source], now: Mapping[str, Reason] | None) -> Row:
     def worded(value: Any) -> str:
-        return words.setting_value(VOCABULARY[key], value)
+        return words_profiles.in_force(VOCABULARY[key], value)
 
     was = None
     if now is not None and (key not in now or now[key].value != reason.value):
@@ -121,24 +124,25 @@ def _row(key: str, reason: Reason, sources: Mapping[str, Source], now: Mapping[s
 
 
 def _gone(key: str, value: Any) -> Row:
-    was = words.setting_value(VOCABULARY[key], value)
+    was = words_profiles.in_force(VOCABULARY[key], value)
     return Row(key, words.setting(VOCABULARY[key]), NOTHING, was, "", (), (), (), ())
 
 
-def _grouped(rows: Sequence[Row], group: str) -> list[tuple[str, list[Row]]]:
+def _grouped(rows: Sequence[Row], group: str, titles: Mapping[str, str]) -> list[tuple[str, list[Row]]]:
     """Return settings under titles: by what they are about, by the profile that made them so, or all together."""
     if group == "none":
         return [("", list(rows))] if rows else []
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(_title(row, group), []).append(row)
+        found.setdefault(_title(row, group, titles), []).append(row)
     if group == "profile":
         return sorted(found.items())
     themes = [words_profiles.theme(name) for name in words_profiles.THEMES]
     return [(title, found[title]) for title in themes if title in found]
 
 
-def _title(row: Row, group: str) -> str:
+def _title(row: Row, group: str, titles: Mapping[str, str]) -> str:
     if group == "profile":
-        return row.winners[0].profile if row.winners else NOTHING
+        first = row.winners[0] if row.winners else None
+        return words_lessons.source(first.profile, first.version, titles) if first is not None else NOTHING
     return words_profiles.theme(words_profiles.theme_of(row.key))

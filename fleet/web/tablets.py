@@ -162,16 +162,30 @@ def _class(class_id: int | None, by: Principal) -> SchoolClass | None:
 
 @web.get("/tablets.csv")
 def tablets_file() -> Response:
-    """Give the tablets that a filter finds as a file for a spreadsheet; without pupils' names."""
+    """Give the tablets that a filter finds as a file for a spreadsheet, named by what is in it and the day."""
     by, now, choice = signed_in.by(), clock.now(), Choice.read(request.args)
     sort = choice.sort or "school"
     found = devices.ids(choice.filter(now), by=by, sort=sort)
     header = [
         _("Serial"), _("Asset tag"), _("Model"), _("System"), _("Version"), _("School"), _("Class or cart"),
-        _("Pupil's user name"),
+        _("Pupil"), _("Pupil's user name"),
         _("State"), _("Profile"), _("Findings"), _("Last heard from"), _("Battery"), _("Free storage"),
     ]  # fmt: skip
-    return csv_export.respond("nettbrett.csv", header, _lines(found, sort, by))
+    name = csv_export.named("nettbrett", *_narrowed(choice, by), on=now.astimezone(signed_in.timezone()).date())
+    return csv_export.respond(name, header, _lines(found, sort, by))
+
+
+def _narrowed(choice: Choice, by: Principal) -> list[str]:
+    """Return what a choice narrows the list to, in words."""
+    of_class = _class(choice.class_id, by)
+    told = [
+        choice.text,
+        of_class.title if of_class is not None else "",
+        schools.visible(by).get(choice.school_id, "") if choice.school_id is not None else "",
+        words.platform(choice.platform) if choice.platform is not None else "",
+        words.filter_state(choice.state) if choice.state else "",
+    ]
+    return [one for one in told if one]
 
 
 def _lines(ids: Sequence[int], sort: str, by: Principal) -> Iterator[list[Any]]:
@@ -186,15 +200,17 @@ def _lines(ids: Sequence[int], sort: str, by: Principal) -> Iterator[list[Any]]:
 
 def _line(device: Device, where: Mapping[int, str], kinds: Sequence[FindingKind]) -> list[Any]:
     state = device.state
+    version = (state.facts or {}).get("os_version", "")
     seen = state.last_seen_at.astimezone(signed_in.timezone()) if state.last_seen_at is not None else None
     return [
         device.serial,
         device.asset_tag or "",
         device.model or "",
         words.platform(device.platform),
-        (state.facts or {}).get("os_version", ""),
+        f"{words.platform(device.platform)} {version}" if version else "",
         device.school.name if device.school is not None else "",
         where.get(device.id, ""),
+        f"{device.person.given_name} {device.person.family_name}".strip() if device.person is not None else "",
         device.person.username or "" if device.person is not None else "",
         words.life(device.life).words,
         words.profile(device).words if device.life is DeviceLife.ENROLLED else "",

@@ -13,7 +13,7 @@ from flask_babel import ngettext
 
 from fleet import orders
 from fleet.access import Principal
-from fleet.assignments import leases
+from fleet.assignments import leases, library
 from fleet.audit import AuditEntry
 from fleet.checkins import queries as checkins
 from fleet.checkins.models import CheckIn
@@ -54,7 +54,7 @@ class Page:
 
 
 def page(device: Device, *, before: datetime, by: Principal, now: datetime) -> Page:
-    """Return what happened before an instant; at most eleven statements."""
+    """Return what happened before an instant; at most twelve statements."""
     sources = [
         (_check_ins(device, before), MOST_CHECK_INS),
         *((source, MOST) for source in _others(device, before, by)),
@@ -147,8 +147,10 @@ def _orders(device: Device, before: datetime, by: Principal) -> Iterator[Event]:
 
 
 def _lessons(device: Device, before: datetime) -> Iterator[Event]:
-    for stretch, lease in leases.history(device.id, before=before, limit=MOST):
-        given = words_lessons.source(lease.profile, lease.version)
+    found = leases.history(device.id, before=before, limit=MOST)
+    titles = library.titles({lease.profile for _stretch, lease in found})
+    for stretch, lease in found:
+        given = words_lessons.source(lease.profile, lease.version, titles)
         yield Event(stretch.starts_at, "lesson", _("Lesson in %(place)s began", place=lease.place), given)
         yield Event(stretch.ends_at, "lesson", _("Lesson in %(place)s ended", place=lease.place), given)
 

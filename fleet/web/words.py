@@ -7,7 +7,7 @@ from typing import Any
 from fleet.compliance.models import Finding, FindingKind
 from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.devices.queries import profile_state
-from fleet.web.formats import duration, gigabytes, plain
+from fleet.web.formats import duration, gigabytes
 from fleet.web.texts import translated as _
 from profiles.key import Key
 from profiles.vocabulary import VOCABULARY
@@ -148,13 +148,6 @@ def setting(key: Key) -> str:
 def setting_name(name: str) -> str:
     """Name a setting by what a tablet calls it, which may be one that we do not know."""
     return setting(VOCABULARY[name]) if name in VOCABULARY else name
-
-
-def setting_value(key: Key, value: Any) -> str:
-    """Show a setting's value; a secret one is not shown."""
-    if value is None:
-        return _("taken out, because it is blocked")
-    return _("hidden") if key.secret else plain(value)
 
 
 def rule(name: str) -> str:

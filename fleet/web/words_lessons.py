@@ -1,6 +1,6 @@
 """What our words for lessons are called on a page. Each table is total over its enumeration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from fleet.lessons.endings import Ending
@@ -160,9 +160,9 @@ def set_kind(one: SetKind) -> str:
     }[one]
 
 
-def source(profile: str, version: int | None) -> str:
-    """Name where a setting comes from: a profile as it is called, a quick set (it has no version) by its kind."""
-    return profile if version is not None else set_kind(SetKind(profile))
+def source(profile: str, version: int | None, titles: Mapping[str, str]) -> str:
+    """Name where a setting comes from: a profile by its title, a quick set (it has no version) by its kind."""
+    return titles.get(profile, profile) if version is not None else set_kind(SetKind(profile))
 
 
 def offer_reason(why: str) -> str:

@@ -151,6 +151,15 @@ def value(key: Key, told: Any) -> str:
     return _single(kind, told)
 
 
+def in_force(key: Key, told: Any) -> str:
+    """Show a setting's value as a tablet has it, in the same words and lists in full; a secret one is not shown."""
+    if told is None:
+        return _("taken out, because it is blocked")
+    if key.secret:
+        return _("hidden")
+    return ", ".join(told) if isinstance(key.kind, Items) and told else value(key, told)
+
+
 def _single(kind: Kind, told: Any) -> str:
     if isinstance(kind, Whole):
         return counted(kind, told)

@@ -4,8 +4,9 @@ import pytest
 from flask import Flask
 
 from fleet.access import Grant, Principal, Role
+from fleet.assignments.assigning import Place
 from fleet.db import db, transaction
-from fleet.errors import ConflictError, ForbiddenError, InvalidError
+from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from fleet.schools import editing, queries
 from tests import factories
 from tests.conftest import NOW
@@ -88,3 +89,53 @@ def test_the_command_line_makes_and_names_them(app: Flask) -> None:
         refused = run(app, *words)
         assert refused.exit_code != 0
         assert told in refused.stderr
+
+
+def test_a_class_is_ended_and_taken_up_again_and_its_tablets_follow(app: Flask) -> None:
+    with transaction():
+        school = editing.create_school("Prøveskolen", by=CLI, now=NOW)
+        klass = editing.create_class(school, "8A", by=CLI, now=NOW)
+        tablet = factories.device(school, class_id=klass.id)
+        factories.assign(factories.published("klasse"), Place.school_class(klass))
+    had = tablet.state.desired_digest
+    assert had is not None
+    with transaction():
+        editing.end_class(klass, by=CLI, now=NOW)
+        editing.end_class(klass, by=CLI, now=NOW)
+    db.session.refresh(tablet.state)
+    assert tablet.state.desired_digest != had
+    assert [row["title"] for row in queries.classes(CLI)] == []
+    with transaction():
+        assert editing.restore_class(klass.id, by=CLI, now=NOW) is klass
+        editing.restore_class(klass.id, by=CLI, now=NOW)
+    db.session.refresh(tablet.state)
+    assert tablet.state.desired_digest == had
+    assert [one.action for one in factories.audited(4)][:2] == ["classes.restored", "classes.ended"]
+
+
+def test_a_class_comes_back_only_while_its_title_is_free_and_to_who_may_edit_it(app: Flask) -> None:
+    with transaction():
+        school, other = factories.school(), factories.school("Naboskolen")
+        klass = factories.school_class(school, "8A")
+        editing.end_class(klass, by=CLI, now=NOW)
+        editing.create_class(school, "8a", by=CLI, now=NOW)
+    with pytest.raises(ConflictError), transaction():
+        editing.restore_class(klass.id, by=CLI, now=NOW)
+    for by in (
+        Principal("account", "9", grants=(Grant(Role.SCHOOL_IT, other.id),)),
+        Principal("account", "8", grants=(Grant(Role.TEACHER, school.id),)),
+    ):
+        with pytest.raises(NotFoundError), transaction():
+            editing.restore_class(klass.id, by=by, now=NOW)
+        with pytest.raises(ForbiddenError), transaction():
+            editing.end_class(klass, by=by, now=NOW)
+
+
+def test_what_the_roster_has_is_ended_there(app: Flask) -> None:
+    with transaction():
+        klass = factories.school_class(factories.school())
+        klass.source_id = "k1"
+    with pytest.raises(ConflictError), transaction():
+        editing.end_class(klass, by=CLI, now=NOW)
+    with pytest.raises(NotFoundError), transaction():
+        editing.restore_class(klass.id, by=CLI, now=NOW)

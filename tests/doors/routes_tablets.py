@@ -1,6 +1,6 @@
 """Who gets what: the list of tablets, what is done with them, and orders."""
 
-from tests.doors.policy import NOWHERE, SIGNED_IN, Routes, Statuses
+from tests.doors.policy import ADMIN_ONLY, NOWHERE, SIGNED_IN, Routes, Statuses
 
 # Who looks after tablets anywhere gets the page, whatever the tablets; who does not is told so.
 _ACTS: Statuses = (302, 200, 200, 200, 403, 403, 403)
@@ -41,6 +41,18 @@ ROUTES: Routes = {
     "web.tablet_note": [("POST /tablets/OWN1/notes", (302, 400, 400, 404, 403, 404, 404))],
     "web.tablet_note_remove": [("POST /tablets/OWN1/notes/2147483647/remove", (302, 404, 404, 404, 403, 404, 404))],
     "web.schools": [("/schools", SIGNED_IN), ("/schools?q=x", SIGNED_IN)],
+    "web.school_new": [("/schools/new", ADMIN_ONLY)],
+    "web.school_make": [("POST /schools/new", (302, 400, 403, 403, 403, 403, 403))],
+    "web.school_edit": [
+        ("/schools/{w.school.id}/edit", (302, 200, 200, 404, 403, 403, 404)),
+        ("/schools/2147483647/edit", NOWHERE),
+    ],
+    "web.school_rename": [("POST /schools/{w.school.id}/name", (302, 400, 403, 404, 403, 403, 404))],
+    "web.school_classes": [("POST /schools/{w.school.id}/classes", (302, 400, 400, 404, 403, 403, 404))],
+    "web.class_edit": [("/classes/{w.own_class.id}/edit", _FIXES), ("/classes/2147483647/edit", NOWHERE)],
+    "web.class_rename": [("POST /classes/{w.own_class.id}/name", (302, 400, 400, 404, 403, 404, 404))],
+    "web.class_end": [("POST /classes/2147483647/end", NOWHERE)],  # of one that there is: see test_web_school_editing
+    "web.class_restore": [("POST /classes/2147483647/restore", NOWHERE)],
     "web.school_class": [
         ("/classes/{w.own_class.id}", _OWN),
         ("/classes/{w.next_class.id}", (302, 200, 200, 404, 404, 200, 404)),

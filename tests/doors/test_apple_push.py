@@ -235,6 +235,44 @@ def test_who_gives_up_waiting_leaves_room_for_others(service: apns.Service) -> N
     assert service.connections == 1
 
 
+def test_whoever_waits_for_a_connection_may_give_up(service: apns.Service) -> None:
+    service.greets = False
+
+    async def use(pusher: Pusher) -> Outcome:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await push(pusher)
+        service.greets = True
+        return await push(pusher)
+
+    assert isinstance(with_pusher(service, use), Sent)
+
+
+def test_a_connection_that_has_carried_all_it_can_is_followed_by_another(service: apns.Service) -> None:
+    async def use(pusher: Pusher) -> list[Outcome]:
+        first = await push(pusher)
+        assert pusher._connection is not None
+        pusher._connection._h2.highest_outbound_stream_id = 2**31 - 1
+        return [first, await push(pusher, TOKENS[1])]
+
+    assert [type(one) for one in with_pusher(service, use)] == [Sent, Sent]
+    assert [request.connection for request in service.requests] == [1, 2]
+
+
+def test_closing_tells_those_who_wait(service: apns.Service) -> None:
+    service.script(ONE, Reply(instead="silent"))
+
+    async def use(pusher: Pusher) -> Outcome:
+        waiting = asyncio.ensure_future(push(pusher))
+        await asyncio.sleep(0.2)
+        await pusher.close()
+        return await waiting
+
+    outcome = with_pusher(service, use)
+    assert isinstance(outcome, TryLater)
+    assert outcome.reason is Reason.ANSWER_LOST
+
+
 def test_an_idle_connection_is_tried_before_it_is_used(service: apns.Service) -> None:
     async def use(pusher: Pusher) -> None:
         for token in TOKENS[:3]:
@@ -242,7 +280,8 @@ def test_an_idle_connection_is_tried_before_it_is_used(service: apns.Service) ->
         assert service.connections == 1
         service.deaf = 1  # a firewall forgot the connection
         assert isinstance(await push(pusher, TOKENS[3]), Sent)
-        assert service.connections == 2
+        await asyncio.sleep(0.3)
+        assert [peer.number for peer in service._open] == [2]
 
     with_pusher(service, use, timing=Timing(ping_s=0.3, ping_after_s=0.0))
     assert len(service.requests) == 4
@@ -377,6 +416,10 @@ def test_a_service_that_cannot_now_is_asked_later(
         (Reply(413, "PayloadTooLarge"), "PayloadTooLarge"),
         (Reply(400, "a sentence, perhaps with a token"), "status-400"),
         (Reply(418), "status-418"),
+        (Reply(403, body=b"<html>"), "status-403"),
+        (Reply(403, body=b"[" * 1_500), "status-403"),
+        (Reply(403, body=b'["BadCertificate"]'), "status-403"),
+        (Reply(403, body=b'{"reason": 5}' + b" " * 2_000), "status-403"),
     ],
 )
 def test_a_mistake_of_ours_is_said_once_and_kills_no_address(service: apns.Service, reply: Reply, reason: str) -> None:

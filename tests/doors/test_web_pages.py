@@ -166,7 +166,7 @@ def test_tablet_page_says_why_and_when(app: Flask, world: World, admin: Visitor)
     )
     text = " ".join(text.split())
     for words in (
-        "Kamera camera.allowed nei lesing versjon 1 Klasse 8B Det strengeste gjelder: av vinner kommune-grunn versjon 1 Kommune ville ha: ja",
+        "Kamera camera.allowed Sperret lesing versjon 1 Klasse 8B Det strengeste gjelder: av vinner kommune-grunn versjon 1 Kommune ville ha: Tillatt",
         "Tatt ut fordi det er blokkert: no.example.game",
         "Trådløse nett wifi.networks skjult nett versjon 1 Skole Prøveskolen",
         "Elev Elev Prøve",
@@ -302,7 +302,7 @@ def test_whatever_a_tablet_or_a_file_tells_is_shown_as_text(
 @pytest.mark.parametrize("language", NAMES)
 def test_pages_speak_every_language(app: Flask, world: World, admin: Visitor, language: str) -> None:
     admin.post("/language", page="/", language=language)
-    own = {"nb": "Bør sees på", "nn": "Bør sjåast på", "en": "Needs a look"}
+    own = {"nb": "Åpne funn", "nn": "Opne funn", "en": "Open findings"}
     page = admin.get("/findings").text
     assert f'<html lang="{language}"' in page
     assert own[language] in page

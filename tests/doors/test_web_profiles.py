@@ -368,7 +368,12 @@ def test_an_older_version_is_brought_back_as_a_draft_to_publish(app: Flask, worl
     admin.post("/profiles/grunn/publish", based_on=hidden(admin.get("/profiles/grunn/publish").text, "based_on"))
     answer = admin.post("/profiles/grunn/restore?version=1")
     assert answer.headers["Location"].endswith("/profiles/grunn/publish")
+    page = admin.get("/profiles/grunn/publish").text
+    assert "Versjon 1 er tilbake som utkast. Den gjelder ikke ennå: publiser utkastet." in words_of(page)
+    assert 'class="ds-alert notice" data-color="warning"' in page
     assert newest(app) == (3, True, {"camera.allowed": False})
+    columns = re.findall(r'data-label="(Sammenlign|Hent tilbake)"', admin.get("/profiles/grunn").text)
+    assert columns == ["Sammenlign", "Hent tilbake"] * 3
     admin.post("/profiles/grunn/restore", version="1")
     assert "Det finnes et utkast allerede" in admin.get("/profiles/grunn").text
     compared = words_of(admin.get("/profiles/grunn/compare?old=1&new=2").text)

@@ -68,15 +68,15 @@ def layered(app: Flask, world: World) -> World:
 
 def test_why_says_what_would_be_and_what_differs_from_now(layered: World, admin: Visitor) -> None:
     page = words(admin.get("/tablets/OWN1/why").text)
-    assert "passcode.min_length 16 lesing" in page
+    assert "passcode.min_length 16 tegn lesing" in page
     assert "ville vært annerledes" not in page
     page = words(admin.get("/tablets/OWN1/why?ended=yes").text)
     assert "1 ville vært annerledes enn nå" in page
-    assert "passcode.min_length 6 nå: 16" in page
+    assert "passcode.min_length 6 tegn nå: 16 tegn" in page
     page = words(admin.get(f"/tablets/OWN1/why?ended=yes&class={layered.next_class.id}").text)
-    assert "passcode.min_length 9 nå: 16" in page
+    assert "passcode.min_length 9 tegn nå: 16 tegn" in page
     later = (clock.now() + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M")
-    assert "passcode.min_length 12 nå: 16" in words(admin.get(f"/tablets/OWN1/why?at={later}").text)
+    assert "passcode.min_length 12 tegn nå: 16 tegn" in words(admin.get(f"/tablets/OWN1/why?at={later}").text)
 
 
 def test_why_can_be_searched_and_grouped(layered: World, admin: Visitor) -> None:

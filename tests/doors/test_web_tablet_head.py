@@ -95,7 +95,7 @@ def test_undo_of_a_message_that_was_shown_says_so_and_is_no_success(app: Flask, 
     page = admin.get("/orders").text
     assert "For sent: vist på 1 nettbrett." in words(page)
     assert "trukket tilbake" not in words(page.partition("<table")[0])
-    assert 'data-color="success"' not in page.partition("For sent")[0].rpartition("ds-alert")[2]
+    assert 'data-color="warning"' in page.partition("For sent")[0].rpartition("ds-alert")[2]
 
 
 def test_undo_of_an_order_that_waits_takes_it_back(app: Flask, world: World, admin: Visitor) -> None:

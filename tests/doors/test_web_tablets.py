@@ -1,5 +1,7 @@
 """The list of tablets: who finds what, what is done with those that are chosen, and the way back."""
 
+import csv
+import io
 import re
 from datetime import timedelta
 
@@ -16,6 +18,7 @@ from fleet.schools.models import Municipality
 from fleet.web import tablets as tablets_page
 from tests import factories, visiting
 from tests.doors.test_web_pages import visiting_text
+from tests.lessons import OSLO
 from tests.visiting import Visitor, World
 
 REASON = "Nettbrettet er solgt videre"
@@ -108,14 +111,20 @@ def test_everybody_finds_their_own_tablets_only_and_only_who_may_is_offered_to_a
         assert ('name="act"' in page) == (bool(serials(page)) and username in {"admin", "it", "other-it"})
 
 
-def test_file_has_no_pupils_name_and_no_formula(app: Flask, world: World, admin: Visitor) -> None:
+def test_file_is_as_a_norwegian_spreadsheet_reads_it(app: Flask, world: World, admin: Visitor) -> None:
     with app.app_context(), transaction():
-        db.session.merge(world.tablet).model = "=1+1"
-    answer = admin.get("/tablets.csv?q=own")
+        device = db.session.get_one(Device, world.tablet.id)
+        assert device.person is not None
+        device.model, device.person.username = "=1+1", "elev.prove"
+        device.state.facts, device.state.storage_free_bytes = {"os_version": "18.4"}, 61_300_000_000
+        name = f"{device.person.given_name} {device.person.family_name}"
+    answer = admin.get(f"/tablets.csv?q=own&class={world.own_class.id}")
     assert answer.mimetype == "text/csv"
-    assert "'=1+1" in answer.text
-    assert "Prøve" not in answer.text.replace("Prøveskolen", "")
-    assert "elev" in answer.text
+    (row,) = csv.DictReader(io.StringIO(answer.get_data().decode("utf-8-sig")), delimiter=";")
+    assert (row["Elev"], row["Elevens brukernavn"]) == (name, "elev.prove")
+    assert (row["Modell"], row["Versjon"], row["Ledig lagring"]) == ("'=1+1", "iPadOS 18.4", "61,3")
+    today = clock.now().astimezone(OSLO).date()
+    assert f'filename="nettbrett-own-8B-{today}.csv"' in answer.headers["Content-Disposition"]
 
 
 def test_list_comes_in_pages_and_keeps_filter_order_and_size(app: Flask, world: World, admin: Visitor) -> None:

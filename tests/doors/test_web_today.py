@@ -8,6 +8,7 @@ from flask import Flask
 
 from fleet import clock, orders
 from fleet.access import Grant, Principal, Role
+from fleet.assignments import assigning
 from fleet.compliance.models import Finding, FindingKind
 from fleet.db import db, transaction
 from fleet.devices import tickets
@@ -181,3 +182,34 @@ def test_page_asks_the_database_as_often_for_much_trouble_as_for_some(
             for device in factories.tablets(school, 20):
                 visiting.finding(device, FindingKind.SILENT)
     assert counts[0] == counts[1] <= 15
+
+
+def test_findings_that_have_no_card_are_told_with_the_way_to_them(app: Flask, world: World) -> None:
+    with app.app_context(), transaction():
+        visiting.finding(db.session.merge(world.next_tablet), FindingKind.OS_OUTDATED)
+        visiting.finding(db.session.merge(world.other_tablet), FindingKind.APP_BLOCKED, "no.example.game")
+    page = visit(app, "admin").get("/").text
+    others = page.partition('id="other-findings"')[2].partition("</div>")[0]
+    assert words(others).endswith("3 andre funn Blokkert app: 2 Gammelt system: 1")
+    assert 'href="/findings?kind=app-blocked"' in others
+    assert "Nettbrett i en økt nå" in words(page)
+
+
+def test_page_of_findings_is_called_as_the_menu_calls_it(app: Flask, world: World) -> None:
+    page = visit(app, "admin").get("/findings").text
+    assert re.search(r"<h1[^>]*>Funn</h1>", page)
+    assert "<title>Funn" in page
+    assert "Oversikt" not in words(page)
+
+
+def test_why_says_what_a_profile_says_in_the_profiles_own_words(app: Flask, world: World) -> None:
+    with app.app_context(), transaction():
+        version = factories.published("ungdomsskole", **{"camera.allowed": False, "passcode.min_length": 6})
+        version.profile.title = "Ungdomsskole"
+        factories.assign(version, assigning.Place.school(db.session.merge(world.school)))
+    admin = visit(app, "admin")
+    why, profile = words(admin.get("/tablets/OWN1/why").text), words(admin.get("/profiles/ungdomsskole").text)
+    assert "Kamera camera.allowed Sperret Ungdomsskole versjon 1" in why
+    for told in ("Sperret", "6 tegn", "Ungdomsskole"):
+        assert told in why
+        assert told in profile

@@ -367,6 +367,13 @@ def test_items_of_any_form_are_read_or_passed_over(items: dict[str, Any], errors
     assert isinstance(read_status(report(items, Errors=errors)), Status)
 
 
+@pytest.mark.parametrize("word", [{}, {"valid": "perhaps"}, {"valid": ["valid"]}, {"valid": "unknown"}])
+def test_a_declaration_without_a_judgement_that_we_know_is_not_judged(word: dict[str, Any]) -> None:
+    one = {"identifier": "status", "server-token": "t", "active": True, **word}
+    status = read_status(report({"management.declarations": {"configurations": [one]}}))
+    assert status.declarations == {"status": DeclarationState("t", True, Validity.UNKNOWN)}
+
+
 def test_texts_of_a_report_are_short_and_printable() -> None:
     status = read_status(report({"device.model.identifier": "i\x00P\nad" + "x" * 1000}))
     assert status.model is not None

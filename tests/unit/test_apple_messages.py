@@ -101,6 +101,7 @@ MULTIPLYING = binary(
         pytest.param(nested(40, plistlib.FMT_BINARY), "depth", id="deep, binary"),
         pytest.param(b"<plist><dict><key>x</key>" + b"<array>" * 60_000 + b"</array>" * 60_000 + b"</dict></plist>", "depth", id="very deep, xml"),
         pytest.param(b"<plist><dict><key>x</key><array>" + b"<true/>" * 200_001 + b"</array></dict></plist>", "many", id="very many"),
+        pytest.param(binary([b"\xd1\0\1\0\1", b"\x10\7"]), "key", id="a number as key"),
         pytest.param(SELF_CONTAINING, "depth", id="contains itself"),
         pytest.param(MULTIPLYING, "many", id="multiplies"),
         pytest.param(body({"x": "a\0b"}, plistlib.FMT_BINARY), "text", id="NUL in a text"),

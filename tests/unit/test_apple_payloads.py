@@ -204,6 +204,7 @@ def test_a_shortcut_has_its_icon_where_the_image_is_there() -> None:
     clips = [{"title": "a", "url": "https://a.no", "icon": "skole"}, {"title": "b", "url": "https://b.no", "icon": "x"}]
     with_icon, without = payloads({"web.bookmarks": clips}, identifier=NAME, images=IMAGES)
     assert with_icon["Icon"] == IMAGES["skole"]
+    assert (with_icon["IsRemovable"], without["IsRemovable"]) == (False, False)
     assert "Icon" not in without
 
 
@@ -445,6 +446,7 @@ def test_a_lesson_adds_networks_and_leaves_them_where_one_changes() -> None:
     inside, left = added({"wifi.networks": [one]}, {"wifi.networks": [one, two]})
     assert [payload["SSID_STR"] for payload in inside] == ["b"]
     assert left == ()
+    assert added({"wifi.networks": [one, two]}, {"wifi.networks": [one]}) == ([], ("wifi.networks",))
     changed = {"wifi.networks": [{**one, "password": "fire-fem"}, two]}
     assert added({"wifi.networks": [one]}, changed) == ([], ("wifi.networks",))
     assert lessons.standing({"wifi.networks": [one], "kiosk.app": "a.b"}, changed, ("wifi.networks",)) == {
@@ -459,6 +461,18 @@ def test_a_lesson_leaves_shortcuts_that_the_standing_list_of_apps_would_hide() -
     inside, left = added({}, lesson)
     assert of_type(inside, restrictions.TYPE)["allowListedAppBundleIDs"] == ["no.a.a", restrictions.WEB_CLIPS]
     assert left == ()
+
+
+def test_a_lesson_that_lists_apps_keeps_the_shortcuts_that_stand() -> None:
+    base = {"web.bookmarks": [{"title": "NRK", "url": "https://nrk.no"}]}
+    inside, left = added(base, {**base, "apps.allowed": ["no.a.a"]})
+    assert [one["allowListedAppBundleIDs"] for one in inside] == [["no.a.a", restrictions.WEB_CLIPS]]
+    assert left == ()
+
+
+def test_a_lesson_leaves_a_deferral_of_which_nobody_knows_how_two_combine() -> None:
+    name = "os_update.deferral_days"
+    assert added({name: 30}, {name: 7}) == ([], (name,))
 
 
 def test_a_lesson_leaves_what_is_strict_to_us_and_loose_to_ipados() -> None:

@@ -132,7 +132,10 @@ class Connection:
         return self._loop.time() - self._used_at_s
 
     async def is_alive(self, *, timeout_s: float) -> bool:
-        """Return whether the server answers a ping; networks forget idle connections without a word."""
+        """Return whether the server answers a ping; where not, it is used no more.
+
+        Networks forget idle connections without a word.
+        """
         if not self._usable:
             return False
         if self._pong is None:
@@ -143,6 +146,7 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 await asyncio.shield(self._pong)
                 return self._usable
+        self._retire()
         return False
 
     async def post(self, path: str, headers: Headers, body: bytes, *, timeout_s: float) -> Answer:

@@ -179,7 +179,12 @@ def test_after_signing_in_one_only_comes_to_own_pages(visitor: Visitor, told: st
 def test_a_page_keeps_all_of_its_query_whatever_it_is_called(app: Flask) -> None:
     visiting.build(app)
     visitor = Visitor(app)
-    for told in ("/?endpoint=x", "/?method=POST&values=1", "/tablet-actions/ring?id=1&id=2", "/tablets?q=bl%C3%A5+perm"):
+    for told in (
+        "/?endpoint=x",
+        "/?method=POST&values=1",
+        "/tablet-actions/ring?id=1&id=2",
+        "/tablets?q=bl%C3%A5+perm",
+    ):
         assert visitor.post("/language", page="/sign-in", language="nn", next=told).location == told
 
 

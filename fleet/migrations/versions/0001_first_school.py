@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 18:16:18.660602
+Create Date: 2026-11-29 18:35:41.821832
 """
 
 import sqlalchemy as sa

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import redirect, render_template, request, url_for
 from flask_babel import ngettext
@@ -110,7 +111,7 @@ def assignment_create() -> Response | tuple[str, int]:
     shown = tuple(request.form.get(name, "") for name in ("shown_from", "shown_until"))
     if request.form.get("look"):
         where = {"profile": asked.version.profile.name, "at": asked.at, "from": asked.start, "until": asked.end}
-        return redirect(url_for("web.assignment_at", **where), 303)
+        return redirect(f"{url_for('web.assignment_at')}?{urlencode(where)}", 303)
     if shown != (asked.start, asked.end):
         return _page(asked, _("The times were changed. Look at what happens now, and assign it then.")), 409
     if whole(request.form.get("version")) != asked.version.number:

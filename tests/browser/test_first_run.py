@@ -87,6 +87,10 @@ def test_the_first_tablet_is_enrolled_without_a_terminal_on_the_server(empty: Se
     good(page)
     here.get_by_role("button", name="Lag den første billetten").click()
     code = page.locator("#code").inner_text()
+    page.locator("summary").filter(has_text="Linux").click()
+    page.get_by_role("button", name="Kopier kommandoen").click()
+    expect(page.locator("#copied")).to_have_text("Kopiert")
+    assert page.evaluate("getSelection().toString()").startswith("scripts/agent --state ./tablet --qr 'http")
     good(page)
     tablet = LiveTablet(empty.address, "FIRST1", code)
     try:
@@ -99,6 +103,7 @@ def test_the_first_tablet_is_enrolled_without_a_terminal_on_the_server(empty: Se
         good(page)
         page.get_by_role("button", name="Ferdig, gå til I dag").click()
         expect(page).to_have_url(f"{empty.address}/")
+        expect(page.locator(".need")).to_have_count(0)  # a first tablet is no trouble, nor is its ticket
     finally:
         tablet.off()
 

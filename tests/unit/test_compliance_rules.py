@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.assignments import ready_made
 from fleet.compliance import rules
 from fleet.compliance.models import FindingKind
 from fleet.compliance.rules import Name, Seen, Wanted, is_older
 from fleet.compliance.silence import is_silent
 from fleet.devices.models import Platform
 from fleet.schools.calendar import Calendar
+from profiles import catalogue
 
 NOW = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=2)
@@ -198,6 +200,14 @@ def test_a_minimum_of_one_system_is_not_for_another() -> None:
             replace(pc, platform=platform), Wanted(minimum_by_platform=asked), is_open=set(), now=NOW
         ).findings
         assert found.detail == {"found": "12", "expected": expected}
+
+
+@pytest.mark.parametrize("of_school", ready_made.FOR_SCHOOLS)
+def test_the_first_profiles_find_nothing_wrong_with_a_linux_machine(of_school: str) -> None:
+    first = {one.name: one.settings for one in catalogue.load()}
+    wanted = Wanted.of({**first[ready_made.FOR_ALL], **first[of_school]})
+    pc = replace(WELL, facts={"os_version": "12", "apps": [{"id": "org.gnome.Epiphany"}]}, platform=Platform.LINUX)
+    assert rules.judge(pc, wanted, is_open=set(), now=NOW) == rules.Outcome()
 
 
 def test_of_a_systems_minimum_and_that_of_any_the_newer_counts() -> None:

@@ -56,9 +56,7 @@ class World:
     @property
     def channel(self) -> NativeChannel:
         """The native channel behind the gate."""
-        (found,) = self.door.gate._channels
-        assert isinstance(found, NativeChannel)
-        return found
+        return next(one for one in self.door.gate._channels if isinstance(one, NativeChannel))
 
     def build(self) -> None:
         """Make the school, its profile and the first ticket."""

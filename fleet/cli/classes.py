@@ -13,7 +13,7 @@ def group() -> None:
     """Look at classes, and make some by hand."""
 
 
-for command in (schools_editing.create_class, schools_editing.rename_class):
+for command in (schools_editing.create_class, schools_editing.rename_class, schools_editing.end_class):
     group.add_command(command)
 
 

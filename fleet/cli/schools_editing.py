@@ -1,4 +1,4 @@
-"""``fleet schools create`` and ``rename``, ``fleet classes create`` and ``rename``: where no roster has them."""
+"""``fleet schools create``, ``rename``, ``fleet classes create``, ``rename``, ``end``: where no roster has them."""
 
 import click
 
@@ -56,4 +56,17 @@ def rename_class(title: str, name: str, school: str | None) -> None:
         found = queries.find_class(title, school_id=school_id)
         editing.rename_class(found, name, by=Principal.command_line(), now=clock.now())
         told = f"class {found.id}: {found.title}"
+    click.echo(told)
+
+
+@click.command("end")
+@click.argument("title")
+@click.option("--school", help="The school, where several have a class of this title.")
+def end_class(title: str, school: str | None) -> None:
+    """End a class that was made by hand; its tablets stay at the school."""
+    with application(writes=True):
+        school_id = queries.find_school(school).id if school is not None else None
+        found = queries.find_class(title, school_id=school_id)
+        editing.end_class(found, by=Principal.command_line(), now=clock.now())
+        told = f"class {found.id}: {found.title} is ended"
     click.echo(told)

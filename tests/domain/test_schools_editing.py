@@ -89,6 +89,8 @@ def test_the_command_line_makes_and_names_them(app: Flask) -> None:
         refused = run(app, *words)
         assert refused.exit_code != 0
         assert told in refused.stderr
+    assert "MAT 8A is ended" in run(app, "classes", "end", "MAT 8A", "--school", "Ny").output
+    assert run(app, "classes", "end", "MAT 8A").exit_code != 0  # it is no class any more
 
 
 def test_a_class_is_ended_and_taken_up_again_and_its_tablets_follow(app: Flask) -> None:

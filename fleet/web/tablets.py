@@ -162,13 +162,16 @@ def _class(class_id: int | None, by: Principal) -> SchoolClass | None:
 
 @web.get("/tablets.csv")
 def tablets_file() -> Response:
-    """Give the tablets that a filter finds as a file for a spreadsheet, named by what is in it and the day."""
+    """Give the tablets that a filter finds as a file for a spreadsheet, named by what is in it and the day.
+
+    Pupils' names stay here: files are passed on and forgotten in folders. What was searched for may be such a name too.
+    """
     by, now, choice = signed_in.by(), clock.now(), Choice.read(request.args)
     sort = choice.sort or "school"
     found = devices.ids(choice.filter(now), by=by, sort=sort)
     header = [
         _("Serial"), _("Asset tag"), _("Model"), _("System"), _("Version"), _("School"), _("Class or cart"),
-        _("Pupil"), _("Pupil's user name"),
+        _("Pupil's user name"),
         _("State"), _("Profile"), _("Findings"), _("Last heard from"), _("Battery"), _("Free storage"),
     ]  # fmt: skip
     name = csv_export.named("nettbrett", *_narrowed(choice, by), on=now.astimezone(signed_in.timezone()).date())
@@ -179,7 +182,6 @@ def _narrowed(choice: Choice, by: Principal) -> list[str]:
     """Return what a choice narrows the list to, in words."""
     of_class = _class(choice.class_id, by)
     told = [
-        choice.text,
         of_class.title if of_class is not None else "",
         schools.visible(by).get(choice.school_id, "") if choice.school_id is not None else "",
         words.platform(choice.platform) if choice.platform is not None else "",
@@ -210,7 +212,6 @@ def _line(device: Device, where: Mapping[int, str], kinds: Sequence[FindingKind]
         f"{words.platform(device.platform)} {version}" if version else "",
         device.school.name if device.school is not None else "",
         where.get(device.id, ""),
-        f"{device.person.given_name} {device.person.family_name}".strip() if device.person is not None else "",
         device.person.username or "" if device.person is not None else "",
         words.life(device.life).words,
         words.profile(device).words if device.life is DeviceLife.ENROLLED else "",

@@ -9,6 +9,8 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
     {
         ("conflict", "asset tag"): always("another tablet has this asset tag already"),
         ("invalid", "asset tag"): lambda data: f"an asset tag has {data.get('expected')}",
+        ("invalid", "choice"): lambda data: f"at most {data.get('most')} tablets can be chosen at once",
+        ("invalid", "pupil"): always("say which pupil"),
         ("invalid", "note"): lambda data: f"a note has {data.get('expected')}",
         ("invalid", "municipality"): lambda data: f"a municipality's name has {data.get('expected')}",
         ("invalid", "place"): always("say where the tablets shall go"),

@@ -54,6 +54,8 @@ class Ipad:
     mdm: Mapping[str, Any] = field(default_factory=dict)
     declarations: dict[str, dict[str, Any]] = field(default_factory=dict)
     profiles: dict[str, bytes] = field(default_factory=dict)
+    installed: dict[str, bytes] = field(default_factory=dict)
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     token: str | None = None
     done: list[str] = field(default_factory=list)
     is_managed: bool = False
@@ -151,6 +153,11 @@ class Ipad:
         if self.is_busy and kind not in {"DeclarativeManagement", "DeviceLock"}:
             return {"Status": "NotNow"}
         self.done.append(kind)
+        if kind == "InstallProfile":
+            told = plistlib.loads(content_of(command["Payload"]))
+            self.installed[told["PayloadIdentifier"]] = command["Payload"]
+        if kind == "RemoveProfile":
+            self.installed.pop(command["Identifier"], None)
         answers: dict[str, dict[str, Any]] = {
             "DeviceInformation": {
                 "QueryResponses": {
@@ -235,10 +242,19 @@ class Ipad:
         }
         self.check_in("DeclarativeManagement", Endpoint="status", Data=json.dumps(status).encode())
 
+    def on_top(self) -> list[bytes]:
+        """Return the profiles that were installed by commands and whose time is not over by the tablet's own clock."""
+        ends = {name: plistlib.loads(content_of(body)).get("RemovalDate") for name, body in self.installed.items()}
+        return [
+            body
+            for name, body in self.installed.items()
+            if ends[name] is None or ends[name].replace(tzinfo=UTC) > self.now()
+        ]
+
     def settings(self, payload_type: str) -> dict[str, Any]:
-        """Return what installed profiles say in payloads of a type, together."""
+        """Return what profiles say in payloads of a type, together; of two words on one thing the last."""
         found: dict[str, Any] = {}
-        for body in self.profiles.values():
+        for body in (*self.profiles.values(), *self.on_top()):
             for one in plistlib.loads(content_of(body))["PayloadContent"]:
                 if one["PayloadType"] == payload_type:
                     found |= {key: value for key, value in one.items() if not key.startswith("Payload")}

@@ -10,7 +10,7 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from fleet import clock
+from fleet import clock, outbox
 from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
@@ -18,6 +18,7 @@ from fleet.app.school_time import SchoolTime
 from fleet.channels.apple import authority as apple_authority
 from fleet.channels.apple.door import AppleChannel
 from fleet.channels.apple.push_keeper import PushKeeper
+from fleet.channels.apple.ringer import Ringer
 from fleet.channels.apple.work import Work as AppleWork
 from fleet.channels.gate import Gate
 from fleet.channels.native import authority
@@ -51,10 +52,13 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         now=clock.now,
     )
 
-    apple = _apple(app, config)
+    vault = vault_key(config.secrets_dir / "vault.key", may_create=True)
+    keeper = PushKeeper(config.secrets_dir, vault)
+    apple, ringer = _apple(app, config, keeper, vault), Ringer(app, keeper, now=clock.now)
 
     def start() -> Callable[[], None]:
-        stops = [immediacy.start(app, native.waiting, presence)]
+        ringer.start()
+        stops = [immediacy.start(app, native.waiting, presence), outbox.add_ring(ringer.ring), ringer.stop]
         if on_start is not None:
             stops.append(on_start())
 
@@ -74,17 +78,14 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     )
 
 
-def _apple(app: Flask, config: Config) -> AppleChannel:
+def _apple(app: Flask, config: Config, keeper: PushKeeper, vault: bytes) -> AppleChannel:
     """Make the channel of iPads. Without a push certificate it takes none in, but answers those that are here."""
-    now = clock.now()
-    key = vault_key(config.secrets_dir / "vault.key", may_create=True)
-    keeper = PushKeeper(config.secrets_dir, key)
     work = AppleWork(
         app,
-        apple_authority.load(config.secrets_dir, key, now=now),
+        apple_authority.load(config.secrets_dir, vault, now=clock.now()),
         address=config.public_url,
         topic=keeper.topic,
-        vault_key=key,
+        vault_key=vault,
         now=clock.now,
     )
     return AppleChannel(work, queue_limit=config.queue_limit)

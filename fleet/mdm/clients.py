@@ -109,7 +109,9 @@ def _begin(device_id: int, thumbprint: str, arrival: Arrival, now: datetime) -> 
     client = db.session.get(Client, device_id) or Client(device_id=device_id)
     client.name, client.thumbprint, client.topic = arrival.name, thumbprint, arrival.topic
     client.push_token = client.push_magic = client.push_dead_at = client.unlock_token = None
-    client.reachable_at = client.followed_version = client.last_status = None
+    client.reachable_at = client.followed_version = client.followed_profile = client.last_status = None
+    client.rung_version = client.rung_profile = client.ring_again_at = client.address_at = None
+    client.rings = 0
     client.is_set_up = True
     db.session.add(client)
     db.session.flush()
@@ -175,7 +177,8 @@ def reach(client: Client, address: Address, *, now: datetime) -> bool:
     """Note how a client is rung; returns whether its enrolment is complete only now."""
     is_first = client.reachable_at is None
     client.topic, client.push_token, client.push_magic = address.topic, address.token, address.magic
-    client.push_dead_at = None
+    client.push_dead_at, client.address_at, client.rings = None, now, 0
+    client.ring_again_at = client.pause_until = None
     client.unlock_token = address.unlock_token or client.unlock_token
     client.reachable_at = client.reachable_at or now
     client.is_set_up = not address.waits_for_set_up

@@ -38,22 +38,40 @@ def desired(device_id: int, *, now: datetime) -> Desired:
     return Desired(version, tuple(schedules.ahead(entries, now, at_most=50)) if entries else ())
 
 
-def keep(token: str, profile: str, documents: Mapping[str, str], files: Mapping[str, bytes], *, now: datetime) -> None:
-    """Keep what clients are about to be told of; what is kept already stays as it is.
+@dataclass(frozen=True, slots=True)
+class Set:
+    """What clients are told to fetch.
 
     Args:
         token: names it.
         profile: digest of the effective profile it stands for.
+        settings: what is declared.
         documents: what to answer, by what is asked.
-        files: what the documents name, by digest.
+    """
+
+    token: str
+    profile: str
+    settings: Mapping[str, Any]
+    documents: Mapping[str, str]
+
+
+def keep(told: Set, files: Mapping[str, bytes], *, now: datetime) -> None:
+    """Keep what clients are about to be told of; what is kept already stays as it is.
+
+    Args:
+        told: the set.
+        files: what the documents and commands name, by digest.
         now: the instant.
     """
     known = set(db.session.scalars(select(Enclosure.digest).where(Enclosure.digest.in_(files))))
     db.session.add_all(
         Enclosure(digest=name, body=body, made_at=now) for name, body in files.items() if name not in known
     )
-    if db.session.get(Declared, token) is None:
-        db.session.add(Declared(token=token, profile=profile, documents=dict(documents), made_at=now))
+    if db.session.get(Declared, told.token) is None:
+        documents, settings = dict(told.documents), dict(told.settings)
+        db.session.add(
+            Declared(token=told.token, profile=told.profile, settings=settings, documents=documents, made_at=now)
+        )
     db.session.flush()
 
 
@@ -73,9 +91,10 @@ def document(token: str, asked: str) -> str | None:
     return str(answer) if answer is not None else None
 
 
-def profile_of(token: str) -> str | None:
-    """Return which effective profile stands behind a token."""
-    return db.session.scalar(select(Declared.profile).where(Declared.token == token))
+def behind(token: str) -> tuple[str, Mapping[str, Any]] | None:
+    """Return which effective profile stands behind a token, and what was declared of it."""
+    row = db.session.execute(select(Declared.profile, Declared.settings).where(Declared.token == token)).first()
+    return (row.profile, row.settings) if row is not None else None
 
 
 def enclosure(digest: str) -> bytes | None:

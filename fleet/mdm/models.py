@@ -49,8 +49,8 @@ class Identity(Base):
 class Client(Base):
     """The maker's client on a tablet: what it calls itself, how it is rung, and how far it has followed us.
 
-    Secrets are sealed (``crypto.seal``). ``followed_version`` is the configuration's version for which commands were
-    last made.
+    Secrets are sealed (``crypto.seal``). ``followed_…`` is the configuration's version, and the effective profile, for
+    which commands were last made; ``rung_…`` the same for which it was last rung.
     """
 
     __tablename__ = "mdm_client"
@@ -66,9 +66,18 @@ class Client(Base):
     reachable_at: Mapped[datetime | None]  # since when it can be rung: its enrolment is complete
     is_set_up: Mapped[bool] = mapped_column(default=True)  # False while it waits to be told that set-up is over
     followed_version: Mapped[int | None]
+    followed_profile: Mapped[str | None] = mapped_column(String(64))
+    rung_version: Mapped[int | None]
+    rung_profile: Mapped[str | None] = mapped_column(String(64))
+    rings: Mapped[int] = mapped_column(default=0)  # in vain, one after the other
+    ring_again_at: Mapped[datetime | None]
+    pause_until: Mapped[datetime | None]  # the push service has asked for it
+    address_at: Mapped[datetime | None]  # when it last told how it is rung
     last_status: Mapped[str | None] = mapped_column(String(24))
     declared_token: Mapped[str | None] = mapped_column(String(64))  # of the declarations it was last told of
     declared_at: Mapped[datetime | None]
+    lesson_file: Mapped[str | None] = mapped_column(String(64))  # what it shall have on top, until …
+    lesson_ends_at: Mapped[datetime | None]
     told: Mapped[dict[str, Any] | None] = mapped_column(Document)  # its last report, as the channel keeps it
 
     device: Mapped[Device] = relationship()
@@ -81,6 +90,7 @@ class Declared(Base):
 
     token: Mapped[str] = mapped_column(String(64), primary_key=True)
     profile: Mapped[str] = mapped_column(String(64))  # digest of the effective profile it stands for
+    settings: Mapped[dict[str, Any]]  # what was declared
     documents: Mapped[dict[str, Any]]  # what to answer, by what is asked
     made_at: Mapped[datetime]
 

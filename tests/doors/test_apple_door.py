@@ -267,3 +267,43 @@ def test_state_is_read_by_the_pages_as_of_any_tablet(gate: Door, tablet: Ipad) -
         state = db.session.query(DeviceState).filter(DeviceState.last_seen_at.is_not(None)).one()
         assert state.facts is not None
         assert state.facts["flags"] == {"supervised": True, "passcode_present": True}
+
+
+def lesson(gate: Door, *, until: timedelta, **settings: Any) -> int:
+    """Give all tablets a profile that ends."""
+    with gate.database():
+        version = make.published(f"okt{len(settings)}", **settings)
+        now = clock.now()
+        made, _tablets = assigning.assign(version, Place.municipality(), ends_at=now + until, by=CLI, now=now)
+        return made.id
+
+
+def test_what_ends_ends_on_the_ipad_without_us(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": True})
+    tablet = ipad(gate, code)
+    tablet.wake()
+    before = state_of(gate)["applied"]
+    lesson(gate, until=timedelta(minutes=45), **{"camera.allowed": False, "apps.allowed": ["no.nb.lesebok"]})
+    assert tablet.wake() == ["InstallProfile", "DeclarativeManagement"]
+    assert tablet.settings("com.apple.applicationaccess")["allowCamera"] is False
+    found = state_of(gate)
+    assert found["applied"] == found["desired"] != before
+    tablet.now = lambda: clock.now() + timedelta(minutes=46)  # and it has lost its network
+    assert tablet.on_top() == []
+    assert tablet.settings("com.apple.applicationaccess").get("allowCamera", True) is True
+
+
+def test_what_is_ended_early_is_taken_away(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": True})
+    tablet = ipad(gate, code)
+    tablet.wake()
+    before = state_of(gate)["applied"]
+    number = lesson(gate, until=timedelta(minutes=45), **{"camera.allowed": False})
+    tablet.wake()
+    assert tablet.on_top() != []
+    with gate.database():
+        assigning.withdraw(number, by=CLI, now=clock.now())
+    assert set(tablet.wake()) == {"DeclarativeManagement", "RemoveProfile"}
+    assert tablet.on_top() == []
+    found = state_of(gate)
+    assert found["applied"] == found["desired"] == before

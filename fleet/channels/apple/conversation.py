@@ -4,7 +4,7 @@ Invariants: a refusal never has the status 401, which would make a tablet leave;
 only when its configuration has another version than when that was last done; an answer is taken once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 
 from fleet import orders
 from fleet.assignments import bodies
-from fleet.channels.apple import declarations, plists, requests
+from fleet.channels.apple import aims, declarations, plists, requests
 from fleet.channels.apple.declarations import DeclarationSet
 from fleet.channels.apple.inventory import Known
 from fleet.channels.apple.message_keys import Kind as SpeakerKind
@@ -43,6 +43,7 @@ from fleet.mdm.commands import Wanted
 from fleet.mdm.models import Client, Command
 from fleet.orders import OrderClosedError, OrderState
 from fleet.schools import queries as schools
+from profiles.digest import digest_of
 
 CHANNEL = "apple"
 Answer = tuple[int, bytes, bool]
@@ -62,6 +63,7 @@ class Conversation:
 
     def __init__(self, identifier: str, *, url_of: Callable[[str], str], vault_key: bytes) -> None:
         self._identifier = identifier
+        self._lesson = f"{identifier}.lesson"
         self._url_of = url_of
         self._vault_key = vault_key
 
@@ -138,7 +140,7 @@ class Conversation:
         client.told = known.written()
         if known.status.capabilities != before:
             client.followed_version = None  # it can do more, or less, than what it was told takes for granted
-            self._follow(client, now)
+        self._follow(client, now)
         self._report(client, known, now)
 
     def _set(self, client: Client, profile: str, settings: Mapping[str, Any]) -> DeclarationSet:
@@ -150,29 +152,47 @@ class Conversation:
     def _follow(self, client: Client, now: datetime) -> None:
         """Work out anew what a client shall have, if that may have changed, and queue what leads there."""
         desired = declaring.desired(client.device_id, now=now)
-        if client.followed_version == desired.config_version:
+        profile = desired.entries[0]["profile"] if desired.entries else None
+        if (client.followed_version, client.followed_profile) == (desired.config_version, profile):
             return
-        client.followed_version = desired.config_version
+        client.followed_version, client.followed_profile = desired.config_version, profile
         if desired.entries:
-            profile = desired.entries[0]["profile"]
-            of = self._set(client, profile, settings_of(profile))
-            declaring.keep(of.token, profile, declarations.documents(of), of.profiles, now=now)
-            if declaring.tell(client, of.token, now=now):
-                commands.queue(client.device_id, Wanted(requests.DECLARE, replaces=True), now=now)
+            self._aim(client, desired.entries, now)
         for order in orders.pending([client.device_id], now=now).get(client.device_id, []):
             kind = requests.OF_ORDER.get(order.kind)
             if kind is not None and not commands.carries(order.uid):
                 wanted = Wanted(kind, order.payload, priority=commands.URGENT, order_uid=order.uid)
                 commands.queue(client.device_id, wanted, now=now)
 
+    def _aim(self, client: Client, entries: Sequence[Mapping[str, Any]], now: datetime) -> None:
+        organisation = _organisation()
+        found = aims.aim(entries, settings_of, identifier=self._lesson, title=organisation)
+        of = self._set(client, found.profile, found.declared)
+        files = dict(of.profiles)
+        wanted = digest_of(found.lesson) if found.lesson is not None else None
+        if wanted is not None and found.lesson is not None:
+            files[wanted] = found.lesson
+        told = declaring.Set(of.token, found.profile, found.declared, declarations.documents(of))
+        declaring.keep(told, files, now=now)
+        # On before, off after: no moment in between is looser than both.
+        if wanted is not None and wanted != client.lesson_file:
+            commands.queue(client.device_id, Wanted(requests.INSTALL, {"file": wanted}, replaces=True), now=now)
+        if declaring.tell(client, of.token, now=now):
+            commands.queue(client.device_id, Wanted(requests.DECLARE, replaces=True), now=now)
+        if wanted is None and client.lesson_ends_at is not None and client.lesson_ends_at > now:
+            commands.queue(client.device_id, Wanted(requests.REMOVE, {"name": self._lesson}, replaces=True), now=now)
+        client.lesson_file, client.lesson_ends_at = wanted, found.ends_at
+
     def _outcome(self, client: Client, known: Known) -> tuple[str | None, Outcome]:
         """Return which profile the client has in force, None where none that we know, and what it refused of it."""
-        profile = declaring.profile_of(client.declared_token) if client.declared_token is not None else None
-        if profile is None:
+        behind = declaring.behind(client.declared_token) if client.declared_token is not None else None
+        if behind is None:
             return None, Outcome(is_applied=False)
-        of = self._set(client, profile, settings_of(profile))
+        profile, declared = behind
+        of = self._set(client, profile, declared)
         found = outcome(of, known.status)
-        return (profile if found.is_applied and of.token == client.declared_token else known.applied), found
+        is_whole = found.is_applied and of.token == client.declared_token and known.lesson == client.lesson_file
+        return (profile if is_whole else known.applied), found
 
     def _report(self, client: Client, known: Known, now: datetime) -> None:
         applied, found = self._outcome(client, known)
@@ -192,9 +212,9 @@ class Conversation:
         if message.enrolment.kind is not SpeakerKind.DEVICE:
             return b""
         client = clients.speaker(thumbprint, message.enrolment.text, now=now)
+        self._follow(client, now)
         if isinstance(message, Idle):
             commands.begin_call(client.device_id)
-            self._follow(client, now)
         else:
             self._take(client, message, now)
         commands.note_call(client, requests.word_of(message))
@@ -221,7 +241,7 @@ class Conversation:
         if done is None or isinstance(message, NotNow):
             return
         if isinstance(message, Acknowledged):
-            known = Known.read(client.told).with_answer(done.kind, message.answer)
+            known = Known.read(client.told).with_answer(done, message.answer)
             if known is not None:
                 self._report(client, known, now)
         if done.order_uid is not None:

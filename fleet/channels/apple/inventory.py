@@ -15,7 +15,7 @@ from fleet.channels.apple import answers, requests
 from fleet.channels.apple.answers import DeviceInformation, SecurityInformation
 from fleet.channels.apple.status import Status, merged
 from fleet.checkins.receive import Report
-from fleet.mdm.models import Client
+from fleet.mdm.models import Client, Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Known:
         apps: what is installed, as {"id", "version"}.
         status: its status reports together.
         applied: digest of the effective profile that is in force; None where none of ours is.
+        lesson: digest of the lesson's profile that was put on top last; None where it was taken away.
     """
 
     information: DeviceInformation = field(default_factory=DeviceInformation)
@@ -35,6 +36,7 @@ class Known:
     apps: tuple[Mapping[str, str], ...] = ()
     status: Status = field(default_factory=Status)
     applied: str | None = None
+    lesson: str | None = None
 
     @classmethod
     def read(cls, kept: Mapping[str, Any] | None) -> "Known":
@@ -54,8 +56,13 @@ class Known:
         """Return it with another profile in force."""
         return replace(self, applied=digest)
 
-    def with_answer(self, kind: str, answer: Mapping[str, Any]) -> "Known | None":
-        """Return what is known after an answer; None where such an answer tells nothing."""
+    def with_answer(self, done: Command, answer: Mapping[str, Any]) -> "Known | None":
+        """Return what is known after a command was carried out; None where that tells nothing."""
+        kind = done.kind
+        if kind == requests.INSTALL:
+            return replace(self, lesson=(done.content or {}).get("file"))
+        if kind == requests.REMOVE:
+            return replace(self, lesson=None)
         if kind == requests.INFORMATION:
             return replace(self, information=answers.read_device_information(answer))
         if kind == requests.SECURITY:

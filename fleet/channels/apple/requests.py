@@ -12,6 +12,7 @@ from fleet.channels.apple import commands as made
 from fleet.channels.apple import declarations
 from fleet.channels.apple.messages import Acknowledged, CommandFormatError, Failed, Idle, NotNow, Result
 from fleet.crypto import open_sealed
+from fleet.mdm import declaring
 from fleet.mdm.models import Client, Command
 from fleet.orders import OrderKind
 
@@ -20,6 +21,8 @@ INFORMATION = "DeviceInformation"
 SECURITY = "SecurityInfo"
 APPS = "InstalledApplicationList"
 CONFIGURED = "DeviceConfigured"
+INSTALL = "InstallProfile"
+REMOVE = "RemoveProfile"
 FIRST = (INFORMATION, SECURITY, APPS)  # of a tablet that is here for the first time
 UNLOCK_TOKEN = "unlock-token"  # noqa: S105 (what the vault's seal is for)
 
@@ -76,6 +79,10 @@ def build(command: Command, client: Client, vault_key: bytes) -> dict[str, Any]:
         if client.unlock_token is None:
             raise NoUnlockTokenError
         return made.clear_passcode(open_sealed(vault_key, client.unlock_token, purpose=purpose(client.device_id)))
+    if command.kind == INSTALL:
+        return made.install_profile(declaring.enclosure(told["file"]) or b"")
+    if command.kind == REMOVE:
+        return made.remove_profile(told["name"])
     if command.kind == "DeviceLock":
         return made.device_lock(told.get("text"))
     return _PLAIN[command.kind]()

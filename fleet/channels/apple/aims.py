@@ -1,0 +1,58 @@
+"""What an iPad shall have from now on: what to declare, and what a lesson puts on top of it until it ends.
+
+A tablet's schedule says which effective profile holds until when. The last stretch before it changes by itself is made
+of two parts: what holds afterwards is declared, and the difference is a profile that the iPad removes by its own clock
+(:mod:`fleet.channels.apple.lesson_profile`). So a lesson ends on an iPad that has lost its network.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fleet.channels.apple.contents import Settings
+from fleet.channels.apple.lesson_profile import lesson_profile, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What an iPad shall have.
+
+    Args:
+        profile: digest of the effective profile that holds now.
+        declared: the settings to declare.
+        lesson: the profile on top, None where there is none.
+        ends_at: when that goes away by itself.
+    """
+
+    profile: str
+    declared: Mapping[str, Any]
+    lesson: bytes | None = None
+    ends_at: datetime | None = None
+
+
+def aim(
+    entries: Sequence[Mapping[str, Any]],
+    settings_of: Callable[[str], Settings],
+    *,
+    identifier: str,
+    title: str,
+) -> Aim:
+    """Return what an iPad shall have.
+
+    Args:
+        entries: its schedule from now on, at least one entry.
+        settings_of: gives the settings of an effective profile.
+        identifier: of the profile on top, in reverse-DNS form.
+        title: what the iPad shows as its name.
+    """
+    present = entries[0]
+    settings = settings_of(present["profile"])
+    if present["until"] is None or len(entries) == 1:
+        return Aim(present["profile"], settings)
+    ends_at = datetime.fromisoformat(present["until"])
+    after = settings_of(entries[1]["profile"])
+    found = lesson_profile(after, settings, identifier=identifier, title=title, ends_at=ends_at)
+    if found.body is None:
+        return Aim(present["profile"], settings)
+    return Aim(present["profile"], standing(after, settings, found.left), found.body, ends_at)

@@ -34,8 +34,8 @@ from cryptography.x509.oid import NameOID
 from h2.errors import ErrorCodes
 from hyperframe.frame import GoAwayFrame
 
-from fleet.channels.apple import push_certificate
-from fleet.channels.apple.push_certificate import PushCertificate
+from fleet.mdm import push_certificate
+from fleet.mdm.push_certificate import PushCertificate
 
 TOPIC = "com.apple.mgmt.External.7d1f3c2a-0000-4000-8000-000000000001"
 _STREAMS = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS

@@ -15,9 +15,7 @@ from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
-from fleet.channels.apple import authority as apple_authority
 from fleet.channels.apple.door import AppleChannel
-from fleet.channels.apple.push_keeper import PushKeeper
 from fleet.channels.apple.ringer import Ringer
 from fleet.channels.apple.work import Work as AppleWork
 from fleet.channels.gate import Gate
@@ -30,6 +28,8 @@ from fleet.config import Config
 from fleet.crypto import read_or_create, vault_key
 from fleet.db import db, transaction, upgrade
 from fleet.jobs import runner
+from fleet.mdm import authority as device_authority
+from fleet.mdm.push_keeper import PushKeeper
 from fleet.people import passwords
 
 _STAFF_THREADS = 10
@@ -82,7 +82,7 @@ def _apple(app: Flask, config: Config, keeper: PushKeeper, vault: bytes) -> Appl
     """Make the channel of iPads. Without a push certificate it takes none in, but answers those that are here."""
     work = AppleWork(
         app,
-        apple_authority.load(config.secrets_dir, vault, now=clock.now()),
+        device_authority.load(config.secrets_dir, vault, now=clock.now()),
         address=config.public_url,
         topic=keeper.topic,
         vault_key=vault,

@@ -12,6 +12,7 @@ import click
 from fleet.cli.output import ErrorsAsLines
 
 NOUNS = {
+    "apple": "certificates for iPads, and how they stand",
     "audit": "who did what",
     "assignments": "who shall have which profile",
     "classes": "basic and teaching groups",

@@ -13,12 +13,12 @@ from fleet import clock, orders
 from fleet.access import Principal
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
-from fleet.channels.apple.push_keeper import PushKeeper
 from fleet.crypto import vault_key
 from fleet.db import db
 from fleet.devices import life, tickets
 from fleet.devices.models import Device, DeviceLife, DeviceState
 from fleet.mdm.models import Client
+from fleet.mdm.push_keeper import PushKeeper
 from fleet.orders import Order, OrderKind, OrderState, Wish
 from tests import apns, apple_messages, ipads
 from tests import factories as make

@@ -16,10 +16,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.channels.apple import authority
-from fleet.channels.apple.authority import CERTIFICATE_LIFE, Authority, CertificateError, DeviceCA, WeakKeyError
 from fleet.channels.apple.cms import verify_detached
 from fleet.crypto import UnsealError, seal
+from fleet.mdm import authority
+from fleet.mdm.authority import CERTIFICATE_LIFE, Authority, CertificateError, DeviceCA, WeakKeyError
 from tests import apple_messages as made
 from tests.apple_messages import IPAD, NOW, Identity, Oddness, signed_message, tlv
 

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.channels.apple import ber
-from fleet.channels.apple.ber import BerError
-from fleet.channels.apple.certificates import MAX_CERTIFICATE_BYTES, load_key, read_certificate
 from fleet.channels.apple.cms import MAX_MESSAGE_BYTES, CmsError, Signer, read_signed, sign_profile, verify_detached
+from fleet.mdm import ber
+from fleet.mdm.ber import BerError
+from fleet.mdm.certificates import MAX_CERTIFICATE_BYTES, load_key, read_certificate
 from tests import apple_messages as made
 from tests.apple_messages import IPAD, SIMULATOR, Identity, Oddness, Shape, attribute, signed_message, tlv
 

@@ -13,8 +13,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fleet.channels.apple import push_certificate
-from fleet.channels.apple.push_certificate import PushCertificate, PushCertificateError
+from fleet.mdm import push_certificate
+from fleet.mdm.push_certificate import PushCertificate, PushCertificateError
 
 NOW = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)
 TOPIC = "com.apple.mgmt.External.3f0c1a2e-7f7c-4a1b-9a57-000000000001"

@@ -9,10 +9,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.channels.apple import authority, envelopes, scep
-from fleet.channels.apple.authority import CERTIFICATE_LIFE, Authority
-from fleet.channels.apple.certificates import PublicKey, read_certificate
+from fleet.channels.apple import envelopes, scep
 from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError, ScepRequest
+from fleet.mdm import authority
+from fleet.mdm.authority import CERTIFICATE_LIFE, Authority
+from fleet.mdm.certificates import PublicKey, read_certificate
 from tests import apple_messages as made
 from tests.apple_messages import (
     CIPHERS,

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
 
-from fleet.channels.apple.ber import (
+from fleet.mdm.ber import (
     CONSTRUCTED,
     INTEGER,
     OCTET_STRING,
@@ -32,7 +32,7 @@ from fleet.channels.apple.ber import (
     oid,
     read,
 )
-from fleet.channels.apple.certificates import DIGESTS, Certificate, SignatureError, read_certificate, verify
+from fleet.mdm.certificates import DIGESTS, Certificate, SignatureError, read_certificate, verify
 
 # A signature with one RSA-4096 certificate has about 2,500 bytes; one with Apple's chain in it less than 6,000.
 MAX_SIGNATURE_BYTES = 8 * 1024

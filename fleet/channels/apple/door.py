@@ -18,7 +18,6 @@ from urllib.parse import parse_qs, unquote
 import structlog
 
 from fleet.channels.apple import cms, messages, scep
-from fleet.channels.apple.authority import CertificateError
 from fleet.channels.apple.message_keys import MessageError
 from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.status import StatusError
@@ -26,6 +25,7 @@ from fleet.channels.apple.work import PREFIX, Work
 from fleet.channels.batching import FullError
 from fleet.channels.http import Request, Response
 from fleet.devices.enrolment import EnrolmentError
+from fleet.mdm.authority import CertificateError
 from fleet.mdm.clients import IdentityError
 
 _log = structlog.get_logger("apple")

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from fleet.channels.apple.authority import Authority, DeviceCA
-from fleet.channels.apple.ber import (
+from fleet.channels.apple.cms import CONTENT_TYPE, DATA, MESSAGE_DIGEST, SIGNED_DATA
+from fleet.mdm.authority import Authority, DeviceCA
+from fleet.mdm.ber import (
     CONSTRUCTED,
     INTEGER,
     OCTET_STRING,
@@ -41,8 +42,7 @@ from fleet.channels.apple.ber import (
     sequence,
     set_of,
 )
-from fleet.channels.apple.certificates import RSA_ENCRYPTION, Certificate
-from fleet.channels.apple.cms import CONTENT_TYPE, DATA, MESSAGE_DIGEST, SIGNED_DATA
+from fleet.mdm.certificates import RSA_ENCRYPTION, Certificate
 
 _ENVELOPED_DATA = oid("1.2.840.113549.1.7.3")
 _SHA256 = oid("2.16.840.1.101.3.4.2.1")

@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from fleet.channels.apple.push_certificate import PushCertificate
 from fleet.channels.apple.push_connection import (
     Answer,
     AnswerLostError,
@@ -31,6 +30,7 @@ from fleet.channels.apple.push_connection import (
     NotReachedError,
     NotTakenError,
 )
+from fleet.mdm.push_certificate import PushCertificate
 
 BASE_URL = "https://api.push.apple.com"
 # A tablet that sleeps in a cart over a weekend still gets it. Without an expiration the service tries once and forgets.

@@ -15,10 +15,10 @@ import structlog
 from flask import Flask
 
 from fleet.channels.apple.push import Address, Dead, Misconfigured, Outcome, Pusher, TryLater
-from fleet.channels.apple.push_certificate import PushCertificate
-from fleet.channels.apple.push_keeper import PushKeeper
 from fleet.db import transaction
 from fleet.mdm import ringing
+from fleet.mdm.push_certificate import PushCertificate
+from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.ringing import Ring
 
 _LOOK_S = 5.0

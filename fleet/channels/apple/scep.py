@@ -20,8 +20,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fleet.channels.apple.authority import Authority, CertificateError, DeviceCA
-from fleet.channels.apple.ber import (
+from fleet.channels.apple.cms import CmsError, Signed, Signer, open_signed
+from fleet.channels.apple.envelopes import (
+    AES_128,
+    TRIPLE_DES,
+    ContentCipher,
+    EnvelopeError,
+    certificates_only,
+    envelope,
+    open_envelope,
+    sign,
+)
+from fleet.mdm.authority import Authority, CertificateError, DeviceCA
+from fleet.mdm.ber import (
     BIT_STRING,
     BMP,
     IA5,
@@ -40,18 +51,7 @@ from fleet.channels.apple.ber import (
     oid,
     read,
 )
-from fleet.channels.apple.certificates import PublicKey, SignatureError, bits, load_key, read_certificate, verify
-from fleet.channels.apple.cms import CmsError, Signed, Signer, open_signed
-from fleet.channels.apple.envelopes import (
-    AES_128,
-    TRIPLE_DES,
-    ContentCipher,
-    EnvelopeError,
-    certificates_only,
-    envelope,
-    open_envelope,
-    sign,
-)
+from fleet.mdm.certificates import PublicKey, SignatureError, bits, load_key, read_certificate, verify
 
 # Clients compare these as text: nothing may be added, not even a character set.
 CA_CERTIFICATE_TYPE = "application/x-x509-ca-cert"

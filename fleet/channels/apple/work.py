@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import serialization
 from flask import Flask
 
 from fleet.channels.apple import cms, enrolment_profile, scep
-from fleet.channels.apple.authority import Authority, CertificateError, WeakKeyError
 from fleet.channels.apple.conversation import Conversation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
 from fleet.channels.apple.messages import CheckIn, Result
@@ -22,6 +21,7 @@ from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError
 from fleet.db import reading, transaction
 from fleet.devices.enrolment import EnrolmentError
 from fleet.mdm import declaring, inviting
+from fleet.mdm.authority import Authority, CertificateError, WeakKeyError
 from fleet.mdm.inviting import InvitationError, Issued
 from fleet.schools import queries as schools
 

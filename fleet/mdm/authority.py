@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from fleet.channels.apple import ber
-from fleet.channels.apple.ber import BIT_STRING, BerError, algorithm, oid, sequence
-from fleet.channels.apple.certificates import Certificate, PublicKey, SignatureError, read_certificate, verify
 from fleet.crypto import open_sealed, read_or_create, seal
+from fleet.mdm import ber
+from fleet.mdm.ber import BIT_STRING, BerError, algorithm, oid, sequence
+from fleet.mdm.certificates import Certificate, PublicKey, SignatureError, read_certificate, verify
 
 # RSA, because a SCEP client encrypts its request to the CA's key (RFC 8894 section 3.1). 3072 bits, because the key is
 # used for ten years: NIST SP 800-57 part 1 gives 2048 bits until 2030. A signature is made once for each enrolment and

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from fleet.channels.apple.ber import (
+from fleet.mdm.ber import (
     BIT_STRING,
     INTEGER,
     OCTET_STRING,

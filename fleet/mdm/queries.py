@@ -56,4 +56,4 @@ def figures(topic: str | None) -> Figures:
     )
     row: tuple[Any, ...] = tuple(db.session.execute(query).one())
     waiting = db.session.scalar(select(func.count()).select_from(Command).where(Command.state.in_(OPEN))) or 0
-    return Figures(*row, waiting)
+    return Figures(*(*row, waiting))

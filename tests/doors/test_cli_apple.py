@@ -1,0 +1,90 @@
+"""``fleet apple``: from the request to the certificate in use, and what is refused."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from flask import Flask
+
+from fleet import clock
+from tests import factories
+from tests.doors.fleet_command import run
+
+TOPIC = "com.apple.mgmt.External.11112222-3333-4444-5555-666677778888"
+
+
+def portal(request: bytes, topic: str = TOPIC, *, days: int = 365) -> bytes:
+    """Make of a request what Apple's portal makes of it."""
+    asked = x509.load_pem_x509_csr(request)
+    now, own = clock.now(), rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Push"), x509.NameAttribute(NameOID.USER_ID, topic)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Portal")]))
+        .public_key(asked.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=400))
+        .not_valid_after(now + timedelta(days=days))
+        .sign(own, hashes.SHA256())
+    )
+    return made.public_bytes(Encoding.PEM)
+
+
+def asked(app: Flask) -> bytes:
+    result = run(app, "apple", "push-request", "--email", "it@kommune.example")
+    assert result.exit_code == 0, result.output
+    return result.stdout.encode()
+
+
+def upload(app: Flask, folder: Path, content: bytes) -> tuple[int, str]:
+    file = folder / "push.pem"
+    file.write_bytes(content)
+    result = run(app, "apple", "push-upload", str(file))
+    return result.exit_code, result.output
+
+
+def test_a_certificate_is_asked_for_brought_and_renewed(app: Flask, tmp_path: Path) -> None:
+    assert "none: iPads cannot be taken in" in run(app, "apple", "status").output
+    assert upload(app, tmp_path, portal(asked(app)))[0] == 0
+    told = json.loads(run(app, "apple", "status", "--json").output)
+    assert (told["push_certificate"]["topic"], told["push_certificate"]["days_left"]) == (TOPIC, 364)
+    assert told["ipads"]["clients"] == 0
+    assert factories.audited(1)[0].action == "mdm.push-certificate-set"
+    assert upload(app, tmp_path, portal(asked(app), days=700))[0] == 0
+    assert TOPIC in run(app, "apple", "status").output
+
+
+@pytest.mark.parametrize(
+    ("topic", "days", "words"),
+    [("com.apple.mgmt.External.other", 700, "another topic"), (TOPIC, -1, "has run out"), ("no.topic", 700, "no push")],
+)
+def test_a_certificate_that_would_orphan_every_ipad_is_refused(
+    app: Flask, tmp_path: Path, topic: str, days: int, words: str
+) -> None:
+    upload(app, tmp_path, portal(asked(app)))
+    code, output = upload(app, tmp_path, portal(asked(app), topic, days=days))
+    assert (code, words in output) == (1, True), output
+    assert json.loads(run(app, "apple", "status", "--json").output)["push_certificate"]["topic"] == TOPIC
+
+
+def test_anothers_certificate_and_what_is_none_are_refused(app: Flask, tmp_path: Path) -> None:
+    asked(app)
+    stranger = rsa.generate_private_key(65537, 2048)
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(stranger, hashes.SHA256())
+    code, output = upload(app, tmp_path, portal(request.public_bytes(Encoding.PEM)))
+    assert (code, "another request's key" in output) == (1, True)
+    code, output = upload(app, tmp_path, b"no certificate")
+    assert (code, "cannot be read" in output) == (1, True)
+
+
+def test_the_device_ca_is_replaced_only_when_one_says_so(app: Flask) -> None:
+    assert run(app, "apple", "ca-rotate").exit_code == 2
+    assert "restart the server" in run(app, "apple", "ca-rotate", "--yes").output
+    assert json.loads(run(app, "apple", "status", "--json").output)["device_ca"]["former"] == 1

@@ -211,7 +211,7 @@ def test_a_lesson_goes_from_start_to_end_by_the_keyboard(room: Room, open_page: 
     tab_to(page, "Blikket på meg")
     page.keyboard.press("Enter")
     expect(page.locator(".lesson-head")).to_contain_text("Blikket på meg")
-    tab_to(page, "Tilbake")
+    tab_to(page, "Fortsett")
     page.keyboard.press("Enter")
     expect(page.locator(".lesson-head")).to_contain_text("Lesing")
     until = page.locator(".lesson-time").inner_text()

@@ -124,10 +124,10 @@ def test_all_eyes_on_the_teacher_and_back_to_a_set(school: Teaching, kari: Visit
     with school.app.app_context():
         assert school.lesson().given[-1].set.kind is SetKind.EYES
         before = school.lesson().given[0].set.title
-    assert f"Tilbake - {before}" in page
+    assert f"Fortsett - {before}" in page
     page = told(kari, address, "set", eyes="no")
     assert f"Pågår {before} Prøve kari" in page
-    assert "Tilbake -" not in page
+    assert "Fortsett -" not in page
     assert f"Pågår {before} Prøve kari" in told(kari, address, "set", eyes="no")  # sent twice: it is back already
     assert "Pågår Bare leksikon Prøve kari" in told(kari, address, "set", set_id=str(school.web.id))
     assert "Dette opplegget finnes ikke lenger." in told(kari, address, "set", set_id="2147483")

@@ -15,6 +15,9 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("findings", {}, "kind=silent&school_id={school_id}", "admin"),
     ("school", _SCHOOL, "", "admin"),
     ("schools", {}, "", "admin"),
+    ("school_new", {}, "", "admin"),
+    ("school_edit", _SCHOOL, "", "admin"),
+    ("class_edit", _CLASS, "", "admin"),
     ("school_class", _CLASS, "", "teacher"),
     ("tablets", {}, "", "admin"),
     ("tablets", {}, "q=elev&size=100", "admin"),
@@ -73,6 +76,7 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
 
 # Answers to GET that are no pages: files, redirects, what nobody who is signed in sees, what shows a file just sent.
 NOT_PAGES = {
+    "setup_ticket_again",
     "static_file", "sign_in", "enrol", "choose_password", "tablets_file", "audit_file", "import_example",
     "import_look", "settings_import_look",
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 18:35:41.821832
+Create Date: 2026-11-29 19:06:44.303739
 """
 
 import sqlalchemy as sa
@@ -74,6 +74,7 @@ def upgrade() -> None:
     op.create_table('mdm_declared',
     sa.Column('token', sa.String(length=64), nullable=False),
     sa.Column('profile', sa.String(length=64), nullable=False),
+    sa.Column('settings', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('documents', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('token', name=op.f('pk_mdm_declared'))
@@ -599,9 +600,18 @@ def upgrade() -> None:
     sa.Column('reachable_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('is_set_up', sa.Boolean(), nullable=False),
     sa.Column('followed_version', sa.Integer(), nullable=True),
+    sa.Column('followed_profile', sa.String(length=64), nullable=True),
+    sa.Column('rung_version', sa.Integer(), nullable=True),
+    sa.Column('rung_profile', sa.String(length=64), nullable=True),
+    sa.Column('rings', sa.Integer(), nullable=False),
+    sa.Column('ring_again_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('pause_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('address_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_status', sa.String(length=24), nullable=True),
     sa.Column('declared_token', sa.String(length=64), nullable=True),
     sa.Column('declared_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('lesson_file', sa.String(length=64), nullable=True),
+    sa.Column('lesson_ends_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('told', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_mdm_client_device_id_device')),
     sa.PrimaryKeyConstraint('device_id', name=op.f('pk_mdm_client')),

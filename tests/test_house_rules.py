@@ -20,6 +20,7 @@ MAY_CATCH_ALL = {
     "fleet/channels/gate.py",
     "fleet/channels/batching.py",
     "fleet/app/repeating.py",
+    "fleet/channels/apple/ringer.py",
 }
 
 

@@ -89,8 +89,8 @@ class PushKeeper:
         self.keep(new)
         self._asked.unlink(missing_ok=True)
         audit.record(
-            by, "mdm.push-certificate-set", subject="push-certificate", now=now, topic=new.topic,
-            expires_on=new.expires_at.date().isoformat(),
+            by, "mdm.push-certificate-set", subject="push-certificate", now=now, name=new.topic,
+            ends_at=new.expires_at.isoformat(),
         )  # fmt: skip
         return new
 

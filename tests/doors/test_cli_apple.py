@@ -81,7 +81,7 @@ def test_anothers_certificate_and_what_is_none_are_refused(app: Flask, tmp_path:
     code, output = upload(app, tmp_path, portal(request.public_bytes(Encoding.PEM)))
     assert (code, "another request's key" in output) == (1, True)
     code, output = upload(app, tmp_path, b"no certificate")
-    assert (code, "cannot be read" in output) == (1, True)
+    assert (code, "no certificate that can be read" in output) == (1, True)
 
 
 def test_the_device_ca_is_replaced_only_when_one_says_so(app: Flask) -> None:

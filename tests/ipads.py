@@ -155,6 +155,10 @@ class Ipad:
         self.done.append(kind)
         if kind == "InstallProfile":
             told = plistlib.loads(content_of(command["Payload"]))
+            payloads = {one["PayloadType"]: one for one in told["PayloadContent"]}
+            if "com.apple.mdm" in payloads:  # its own enrolment once more: a new certificate, used at once
+                self.identity = self._certificate(payloads["com.apple.security.scep"]["PayloadContent"], None)
+                return {"Status": "Acknowledged"}
             self.installed[told["PayloadIdentifier"]] = command["Payload"]
         if kind == "RemoveProfile":
             self.installed.pop(command["Identifier"], None)

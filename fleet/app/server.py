@@ -54,7 +54,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
 
     vault = vault_key(config.secrets_dir / "vault.key", may_create=True)
     keeper = PushKeeper(config.secrets_dir, vault)
-    apple, ringer = _apple(app, config, keeper, vault), Ringer(app, keeper, now=clock.now)
+    apple, ringer = _apple(app, keeper, vault, presence), Ringer(app, keeper, now=clock.now)
 
     def start() -> Callable[[], None]:
         ringer.start()
@@ -78,8 +78,9 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     )
 
 
-def _apple(app: Flask, config: Config, keeper: PushKeeper, vault: bytes) -> AppleChannel:
+def _apple(app: Flask, keeper: PushKeeper, vault: bytes, presence: Presence) -> AppleChannel:
     """Make the channel of iPads. Without a push certificate it takes none in, but answers those that are here."""
+    config: Config = app.extensions["fleet_config"]
     work = AppleWork(
         app,
         device_authority.load(config.secrets_dir, vault, now=clock.now()),
@@ -88,7 +89,7 @@ def _apple(app: Flask, config: Config, keeper: PushKeeper, vault: bytes) -> Appl
         vault_key=vault,
         now=clock.now,
     )
-    return AppleChannel(work, queue_limit=config.queue_limit)
+    return AppleChannel(work, presence=presence, now=clock.now, queue_limit=config.queue_limit)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]

@@ -5,7 +5,7 @@ was queued for a tablet before it came anew is dropped, for it was wished of an 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -17,6 +17,8 @@ from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
 from fleet.devices.models import Device, DeviceState, Enrolment, Platform
 from fleet.errors import FleetError
 from fleet.mdm.models import OPEN, Client, Command, CommandState, Identity
+
+RENEWED_BEFORE = timedelta(days=120)
 
 
 class IdentityError(FleetError):
@@ -82,7 +84,7 @@ def arrive(thumbprint: str, arrival: Arrival, *, now: datetime) -> Enrolled | Re
     outcome = enrolment.enrol(request, now=now)
     if isinstance(outcome, Enrolled):
         identity.device_id = outcome.device_id
-        _begin(outcome.device_id, thumbprint, arrival, now)
+        _begin(outcome.device_id, identity, arrival, now)
     return outcome
 
 
@@ -93,11 +95,16 @@ def _again(identity: Identity, arrival: Arrival, now: datetime) -> Enrolled | Re
     if device.serial != arrival.serial.strip().upper() or (client is not None and client.name != arrival.name):
         raise IdentityError(reason="another tablet's")
     _follow(identity, device, now)
-    _begin(device.id, identity.thumbprint, arrival, now)
+    _begin(device.id, identity, arrival, now)
     return Enrolled(device.id, device.uid, device.state.last_sequence + 1, is_new=False)
 
 
-def _begin(device_id: int, thumbprint: str, arrival: Arrival, now: datetime) -> None:
+def renewal_of(identity: Identity) -> datetime:
+    """Return when a certificate is to be renewed: early, as a tablet may lie in a cupboard all summer."""
+    return identity.expires_at - RENEWED_BEFORE
+
+
+def _begin(device_id: int, identity: Identity, arrival: Arrival, now: datetime) -> None:
     """Forget what was known of the client before: it is a new one, on a tablet that may have been wiped."""
     drop_all(device_id, now=now)
     former = db.session.scalars(
@@ -107,11 +114,13 @@ def _begin(device_id: int, thumbprint: str, arrival: Arrival, now: datetime) -> 
         db.session.delete(former)
         db.session.flush()
     client = db.session.get(Client, device_id) or Client(device_id=device_id)
-    client.name, client.thumbprint, client.topic = arrival.name, thumbprint, arrival.topic
+    client.name, client.thumbprint, client.topic = arrival.name, identity.thumbprint, arrival.topic
     client.push_token = client.push_magic = client.push_dead_at = client.unlock_token = None
     client.reachable_at = client.followed_version = client.followed_profile = client.last_status = None
     client.rung_version = client.rung_profile = client.ring_again_at = client.address_at = None
     client.rings = 0
+    client.ask_at = client.inventory_at = None
+    client.renew_at = renewal_of(identity)
     client.is_set_up = True
     db.session.add(client)
     db.session.flush()
@@ -134,7 +143,11 @@ def _follow(identity: Identity, device: Device, now: datetime) -> None:
         raise IdentityError(reason="replaced")
     found.key_thumbprint, found.public_key = identity.thumbprint, identity.public_key
     device.state.key_thumbprint = identity.thumbprint
-    db.session.execute(update(Client).where(Client.device_id == device.id).values(thumbprint=identity.thumbprint))
+    db.session.execute(
+        update(Client)
+        .where(Client.device_id == device.id)
+        .values(thumbprint=identity.thumbprint, renew_at=renewal_of(identity))
+    )
     audit.record(
         Principal("device", device.uid), "enrolment.renewed", subject=f"device:{device.id}", now=now,
         serial=device.serial,

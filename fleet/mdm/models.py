@@ -73,6 +73,9 @@ class Client(Base):
     ring_again_at: Mapped[datetime | None]
     pause_until: Mapped[datetime | None]  # the push service has asked for it
     address_at: Mapped[datetime | None]  # when it last told how it is rung
+    ask_at: Mapped[datetime | None]  # when it shall tell next how it is
+    inventory_at: Mapped[datetime | None]  # when it was last asked for all that it has
+    renew_at: Mapped[datetime | None]  # when its certificate shall be renewed
     last_status: Mapped[str | None] = mapped_column(String(24))
     declared_token: Mapped[str | None] = mapped_column(String(64))  # of the declarations it was last told of
     declared_at: Mapped[datetime | None]

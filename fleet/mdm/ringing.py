@@ -48,6 +48,7 @@ def take(*, now: datetime, at_most: int = 500) -> list[Ring]:
     lags = or_(
         state.config_version.is_distinct_from(Client.followed_version),
         state.desired_digest.is_distinct_from(Client.followed_profile),
+        Client.ask_at <= now,
         _was_busy(now),
     )
     is_news = or_(
@@ -58,7 +59,7 @@ def take(*, now: datetime, at_most: int = 500) -> list[Ring]:
         select(Client, state.config_version, state.desired_digest)
         .join(state, state.device_id == Client.device_id)
         .where(Client.reachable_at.is_not(None), Client.push_dead_at.is_(None), Client.push_token.is_not(None))
-        .where(lags, or_(Client.ring_again_at <= now, and_(is_news, _may_now(now))))
+        .where(lags, or_(Client.ring_again_at.is_(None), Client.ring_again_at <= now, and_(is_news, _may_now(now))))
         .order_by(Client.device_id)
         .limit(at_most)
         .with_for_update(of=Client, skip_locked=True)

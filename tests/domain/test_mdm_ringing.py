@@ -138,3 +138,12 @@ def test_an_address_and_what_it_says_show_in_no_text(device: Device) -> None:
         (ring,) = ringing.take(now=NOW)
     assert "token" not in repr(ring).replace("_token", "")
     assert "magic'" not in repr(ring)
+
+
+def test_who_shall_tell_how_it_is_is_rung_too(app: Flask) -> None:
+    with transaction():
+        made = factories.enrolled(factories.school(), channel="apple")
+        client(made, ask_at=NOW)
+    assert taken(NOW - MINUTE) == []
+    assert taken(NOW) == [made.id]
+    assert taken(NOW + MINUTE) == []

@@ -307,3 +307,38 @@ def test_what_is_ended_early_is_taken_away(gate: Door, code: str) -> None:
     assert tablet.on_top() == []
     found = state_of(gate)
     assert found["applied"] == found["desired"] == before
+
+
+def due(gate: Door, **columns: Any) -> None:
+    """Change what stands of the clients."""
+    with gate.database():
+        told: dict[Any, Any] = dict(columns)
+        db.session.query(Client).update(told)
+
+
+def test_a_certificate_is_renewed_in_time_and_the_former_is_worth_nothing(gate: Door, tablet: Ipad) -> None:
+    former = tablet.identity
+    due(gate, renew_at=clock.now())
+    assert tablet.wake() == ["InstallProfile"]
+    assert tablet.identity is not former
+    assert tablet.wake() == []
+    found = state_of(gate)
+    assert found["life"] is DeviceLife.ENROLLED
+    with gate.database():
+        client = db.session.query(Client).one()
+        assert client.renew_at is not None
+        assert client.renew_at > clock.now() + timedelta(days=500)
+    renewed, tablet.identity = tablet.identity, former
+    with ipads.refused(403):
+        tablet.wake()
+    tablet.identity = renewed
+    assert tablet.wake() == []
+
+
+def test_a_tablet_tells_how_it_is_on_a_calm_timetable(gate: Door, tablet: Ipad) -> None:
+    assert tablet.wake() == []
+    due(gate, ask_at=clock.now())
+    assert tablet.wake() == ["DeviceInformation"]
+    due(gate, ask_at=clock.now(), inventory_at=clock.now() - timedelta(hours=21))
+    assert tablet.wake() == ["DeviceInformation", "SecurityInfo", "InstalledApplicationList"]
+    assert tablet.wake() == []

@@ -5,7 +5,7 @@ only when its configuration has another version than when that was last done; an
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from fleet import orders
 from fleet.assignments import bodies
 from fleet.channels.apple import aims, declarations, plists, requests
+from fleet.channels.apple.commands import install_profile
 from fleet.channels.apple.declarations import DeclarationSet
 from fleet.channels.apple.inventory import Known
 from fleet.channels.apple.message_keys import Kind as SpeakerKind
@@ -37,7 +38,7 @@ from fleet.channels.apple.status import Outcome, outcome, read_status
 from fleet.checkins import receive as checkins
 from fleet.crypto import seal
 from fleet.devices.enrolment import Refused
-from fleet.mdm import clients, commands, declaring
+from fleet.mdm import clients, commands, declaring, inviting
 from fleet.mdm.clients import Address, Arrival
 from fleet.mdm.commands import Wanted
 from fleet.mdm.models import Client, Command
@@ -46,6 +47,8 @@ from fleet.schools import queries as schools
 from profiles.digest import digest_of
 
 CHANNEL = "apple"
+ASK_EVERY, INVENTORY_EVERY = timedelta(hours=4), timedelta(hours=20)  # the latter: once a day, whenever that begins
+RENEWAL_AGAIN = timedelta(days=7)
 Answer = tuple[int, bytes, bool]
 _NOTHING: Answer = (200, b"", False)
 _GONE: Answer = (410, b"", False)
@@ -58,13 +61,22 @@ class Conversation:
     Args:
         identifier: what the names of our profiles begin with, in reverse-DNS form.
         url_of: gives the address of a file that declarations name, by its digest.
+        profile_of: gives the enrolment profile for an invitation's token and a topic.
         vault_key: seals what is secret in the database.
     """
 
-    def __init__(self, identifier: str, *, url_of: Callable[[str], str], vault_key: bytes) -> None:
+    def __init__(
+        self,
+        identifier: str,
+        *,
+        url_of: Callable[[str], str],
+        profile_of: Callable[[str, str], bytes],
+        vault_key: bytes,
+    ) -> None:
         self._identifier = identifier
         self._lesson = f"{identifier}.lesson"
         self._url_of = url_of
+        self._profile_of = profile_of
         self._vault_key = vault_key
 
     # -- check-ins -----------------------------------------------------------------------------------------------
@@ -112,8 +124,9 @@ class Conversation:
         address = Address(message.topic, message.token, message.magic, sealed, message.awaiting_configuration)
         is_first = clients.reach(client, address, now=now)
         if is_first:
-            for kind in requests.FIRST:
+            for kind in (requests.INFORMATION, *requests.INVENTORY):
                 commands.queue(client.device_id, Wanted(kind), now=now)
+            client.ask_at, client.inventory_at = now + ASK_EVERY, now
             self._follow(client, now)
         if message.awaiting_configuration:
             commands.queue(client.device_id, Wanted(requests.CONFIGURED, priority=commands.CALM), now=now)
@@ -203,32 +216,54 @@ class Conversation:
 
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def result(self, message: Result, thumbprint: str, *, now: datetime) -> bytes:
-        """Take a result and return the next command, empty where there is none.
+    def result(self, message: Result, thumbprint: str, *, now: datetime) -> tuple[int | None, bytes]:
+        """Take a result; return which tablet's it is, and the next command, empty where there is none.
 
         Raises:
             IdentityError: the certificate is another tablet's, or its enrolment has ended.
         """
         if message.enrolment.kind is not SpeakerKind.DEVICE:
-            return b""
+            return None, b""
         client = clients.speaker(thumbprint, message.enrolment.text, now=now)
         self._follow(client, now)
         if isinstance(message, Idle):
             commands.begin_call(client.device_id)
+            self._keep_time(client, now)
         else:
             self._take(client, message, now)
         commands.note_call(client, requests.word_of(message))
         while (following := commands.take_next(client.device_id, now=now)) is not None:
             try:
-                body = requests.build(following, client, self._vault_key)
+                body = self._build(following, client, now)
             except NoUnlockTokenError:
                 commands.answer(client.device_id, following.uid, "error", detail="no unlock token", now=now)
                 _finish(following, is_done=False, now=now)
                 continue
             if following.order_uid is not None:
                 commands.note_sent(following, now=now)
-            return plists.write({"CommandUUID": following.uid, "Command": body})
-        return b""
+            return client.device_id, plists.write({"CommandUUID": following.uid, "Command": body})
+        return client.device_id, b""
+
+    def _build(self, command: Command, client: Client, now: datetime) -> dict[str, Any]:
+        if command.kind == requests.RENEW:
+            token = inviting.renew(client.device, now=now)
+            return install_profile(self._profile_of(token, client.topic or ""))
+        return requests.build(command, client, self._vault_key)
+
+    def _keep_time(self, client: Client, now: datetime) -> None:
+        """Queue what is due by the clock: how the tablet is, all that it has, a new certificate."""
+        due: list[str] = []
+        if client.ask_at is None or client.ask_at <= now:
+            due.append(requests.INFORMATION)
+            client.ask_at = now + ASK_EVERY
+            if client.inventory_at is None or client.inventory_at <= now - INVENTORY_EVERY:
+                due += requests.INVENTORY
+                client.inventory_at = now
+        if client.renew_at is not None and client.renew_at <= now:
+            due.append(requests.RENEW)
+            client.renew_at = now + RENEWAL_AGAIN
+        for kind in due:
+            commands.queue(client.device_id, Wanted(kind, priority=commands.CALM, replaces=True), now=now)
 
     def _take(self, client: Client, message: Result, now: datetime) -> None:
         uid = getattr(message, "command_uuid", None)

@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -24,6 +25,8 @@ from fleet.channels.apple.status import StatusError
 from fleet.channels.apple.work import PREFIX, Work
 from fleet.channels.batching import FullError
 from fleet.channels.http import Request, Response
+from fleet.channels.presence import Presence
+from fleet.checkins.presence import Poll
 from fleet.devices.enrolment import EnrolmentError
 from fleet.mdm.authority import CertificateError
 from fleet.mdm.clients import IdentityError
@@ -33,6 +36,7 @@ MAX_BODY_BYTES = 4 * 1024 * 1024  # lists of installed apps, with what comes alo
 _TOKEN, _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}"), re.compile(r"[0-9a-f]{64}")
 _PROFILE = "application/x-apple-aspen-config"
 _RETRY_S = "60"
+_AWAKE_FOR = timedelta(minutes=30)
 _NEVER_KEPT = {"cache-control": "no-store"}
 
 
@@ -41,6 +45,8 @@ class AppleChannel:
 
     Args:
         work: the units of work.
+        presence: where it is noted who called.
+        now: the clock.
         threads: how many of them at once.
         queue_limit: how many may wait.
     """
@@ -48,8 +54,12 @@ class AppleChannel:
     prefix = PREFIX
     max_body_bytes = MAX_BODY_BYTES
 
-    def __init__(self, work: Work, *, threads: int = 4, queue_limit: int) -> None:
+    def __init__(
+        self, work: Work, *, presence: Presence, now: Callable[[], datetime], threads: int = 4, queue_limit: int
+    ) -> None:
         self._work = work
+        self._presence = presence
+        self._now = now
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
         self._limit = queue_limit
         self._waiting = 0
@@ -144,7 +154,11 @@ class AppleChannel:
             told = await self._in_thread(self._check_in, signature, request.body)
             kind = "application/json" if told.is_json else "application/xml"
             return Response(told.status, {"content-type": kind}, told.body)
-        body = await self._in_thread(self._result, signature, request.body)
+        device_id, body = await self._in_thread(self._result, signature, request.body)
+        if device_id is not None:
+            # It is rung, so it hears of a change at once, as long as somebody has it in use.
+            now = self._now()
+            self._presence.note(Poll(device_id, now, now + _AWAKE_FOR, waits=True, address=request.client))
         return Response(200, {"content-type": "application/xml"}, body)
 
     def _check_in(self, signature: bytes, body: bytes) -> Any:

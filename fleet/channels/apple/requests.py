@@ -22,8 +22,9 @@ SECURITY = "SecurityInfo"
 APPS = "InstalledApplicationList"
 CONFIGURED = "DeviceConfigured"
 INSTALL = "InstallProfile"
+RENEW = "Renewal"  # our own word: the enrolment profile once more, which brings a new certificate
 REMOVE = "RemoveProfile"
-FIRST = (INFORMATION, SECURITY, APPS)  # of a tablet that is here for the first time
+INVENTORY = (SECURITY, APPS)  # beside the former, more rarely
 UNLOCK_TOKEN = "unlock-token"  # noqa: S105 (what the vault's seal is for)
 
 # Which command carries out a wish; the others are refused when they are wished (fleet.orders.kinds.CARRIES).

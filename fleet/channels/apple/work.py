@@ -79,7 +79,10 @@ class Work:
         host = str(urlsplit(address).hostname)
         self._identifier = ".".join([*reversed(host.split(".")), "mdm"])
         self._conversation = Conversation(
-            self._identifier, url_of=lambda digest: f"{self._address}files/{digest}", vault_key=vault_key
+            self._identifier,
+            url_of=lambda digest: f"{self._address}files/{digest}",
+            profile_of=self._profile_of,
+            vault_key=vault_key,
         )
 
     def invite(self, code: str) -> str | EnrolmentError:
@@ -96,7 +99,11 @@ class Work:
         with self._app.app_context(), reading():
             if topic is None or not inviting.is_open(token, now=self._now()):
                 return None
-            owner = schools.municipality()
+            return self._profile_of(token, topic)
+
+    def _profile_of(self, token: str, topic: str) -> bytes:
+        """Return the enrolment profile with an invitation's token in it; in a unit of work."""
+        owner = schools.municipality()
         server = Server(
             identifier=self._identifier, organisation=owner.name if owner is not None else _NAMELESS, topic=topic,
             server_url=f"{self._address}mdm", check_in_url=f"{self._address}mdm",
@@ -155,8 +162,8 @@ class Work:
             status, body, is_json = self._conversation.check_in(message, identity.name, now=now)
         return Told(status, body, is_json)
 
-    def result(self, message: Result, signer: cms.Signer) -> bytes:
-        """Take a result and return the next command as a property list, empty where there is none.
+    def result(self, message: Result, signer: cms.Signer) -> tuple[int | None, bytes]:
+        """Take a result; return whose it is and the next command as a property list, empty where there is none.
 
         Raises:
             CertificateError, IdentityError: as for :meth:`check_in`.

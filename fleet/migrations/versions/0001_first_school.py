@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 19:06:44.303739
+Create Date: 2026-11-29 19:11:09.133975
 """
 
 import sqlalchemy as sa
@@ -607,6 +607,9 @@ def upgrade() -> None:
     sa.Column('ring_again_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('pause_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('address_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ask_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('inventory_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('renew_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_status', sa.String(length=24), nullable=True),
     sa.Column('declared_token', sa.String(length=64), nullable=True),
     sa.Column('declared_at', sa.DateTime(timezone=True), nullable=True),

@@ -22,7 +22,7 @@ def rows() -> list[str]:
     return [
         f"| `{name}` | {key.title['en']} | {WORDS[CARRIED_BY[name]]} | {SINCE.get(name, FIRST)} |"
         if APPLE in key.sources
-        else f"| `{name}` | {key.title['en']} | not on iPads | – |"
+        else f"| `{name}` | {key.title['en']} | not on iPads | none |"
         for name, key in VOCABULARY.items()
     ]
 

@@ -19,17 +19,18 @@ from urllib.parse import parse_qs, unquote
 import structlog
 
 from fleet.channels.apple import cms, messages, scep
-from fleet.channels.apple.message_keys import MessageError
+from fleet.channels.apple.message_keys import Kind, MessageError
 from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.status import StatusError
 from fleet.channels.apple.work import PREFIX, Work
-from fleet.channels.batching import FullError
+from fleet.channels.batching import Batcher, FullError
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
 from fleet.checkins.presence import Poll
 from fleet.devices.enrolment import EnrolmentError
 from fleet.mdm.authority import CertificateError
 from fleet.mdm.clients import IdentityError
+from fleet.mdm.idling import Call
 
 _log = structlog.get_logger("apple")
 MAX_BODY_BYTES = 4 * 1024 * 1024  # lists of installed apps, with what comes along with them
@@ -60,6 +61,7 @@ class AppleChannel:
         self._work = work
         self._presence = presence
         self._now = now
+        self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
         self._limit = queue_limit
         self._waiting = 0
@@ -68,7 +70,7 @@ class AppleChannel:
     @property
     def is_full(self) -> bool:
         """Whether tablets are turned away just now."""
-        return self._waiting >= self._limit
+        return self._waiting >= self._limit or self._calls.is_full
 
     def release(self) -> None:
         """Nobody is held here."""
@@ -76,6 +78,7 @@ class AppleChannel:
     async def drain(self) -> None:
         """Answer everything that was taken in."""
         self._is_closed = True
+        await self._calls.drain()
         await asyncio.to_thread(self._threads.shutdown)
 
     def too_large(self) -> Response:
@@ -154,7 +157,12 @@ class AppleChannel:
             told = await self._in_thread(self._check_in, signature, request.body)
             kind = "application/json" if told.is_json else "application/xml"
             return Response(told.status, {"content-type": kind}, told.body)
-        device_id, body = await self._in_thread(self._result, signature, request.body)
+        # Most calls say nothing and get nothing: they are believed here and looked up together, without a thread each.
+        signer = cms.verify_detached(signature, request.body)
+        message = messages.read_result(request.body)
+        device_id, body = await self._quiet(message, signer), b""
+        if device_id is None:
+            device_id, body = await self._in_thread(self._work.result, message, signer)
         if device_id is not None:
             # It is rung, so it hears of a change at once, as long as somebody has it in use.
             now = self._now()
@@ -165,9 +173,11 @@ class AppleChannel:
         signer = cms.verify_detached(signature, body)
         return self._work.check_in(messages.read_check_in(body), signer)
 
-    def _result(self, signature: bytes, body: bytes) -> Any:
-        signer = cms.verify_detached(signature, body)
-        return self._work.result(messages.read_result(body), signer)
+    async def _quiet(self, message: messages.Result, signer: cms.Signer) -> int | None:
+        """Return whose call it is, where there is nothing to do for it."""
+        if not isinstance(message, messages.Idle) or message.enrolment.kind is not Kind.DEVICE:
+            return None
+        return await self._calls.submit(Call(message.enrolment.text, self._work.believe(signer)))
 
     async def _in_thread(self, function: Callable[..., Any], *given: object) -> Any:
         if self._is_closed or self.is_full:

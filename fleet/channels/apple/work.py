@@ -4,7 +4,7 @@ Translation only: messages of the tablet's built-in client on one side, our area
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -20,8 +20,9 @@ from fleet.channels.apple.messages import CheckIn, Result
 from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError
 from fleet.db import reading, transaction
 from fleet.devices.enrolment import EnrolmentError
-from fleet.mdm import declaring, inviting
+from fleet.mdm import declaring, idling, inviting
 from fleet.mdm.authority import Authority, CertificateError, WeakKeyError
+from fleet.mdm.idling import Call
 from fleet.mdm.inviting import InvitationError, Issued
 from fleet.schools import queries as schools
 
@@ -172,6 +173,19 @@ class Work:
         identity = self._authority.check(signer.certificate, now)
         with self._app.app_context(), transaction():
             return self._conversation.result(message, identity.name, now=now)
+
+    def believe(self, signer: cms.Signer) -> str:
+        """Return what names the identity of a signer.
+
+        Raises:
+            CertificateError: it is none of ours that counts.
+        """
+        return self._authority.check(signer.certificate, self._now()).name
+
+    def quiet(self, calls: Sequence[Call]) -> Sequence[int | None]:
+        """Return for each client that calls whose it is, where there is nothing to do for it."""
+        with self._app.app_context(), reading():
+            return idling.quiet(calls, now=self._now())
 
     def enclosure(self, digest: str) -> bytes | None:
         """Return a file that declarations name."""

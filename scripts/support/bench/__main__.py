@@ -4,9 +4,11 @@ import argparse
 import json
 import sys
 
-from bench import doors, lessons, pages, processes
+from bench import doors, ipads, lessons, pages, processes
 
 BENCHES = {
+    "apple-poll": "an iPad's signed call that has nothing to say and gets nothing (bars: cpu_ratio_to_hello <= 1.0, "
+    "statements_per_poll <= 0.2)",
     "lessons": "a teacher's start until the tablets have it, one class and 200 at once (bars: arrival_p95_s_30 <= 2, "
     "arrival_p95_s_5600 <= 10, mib_per_1000_waiting <= 50)",
     "checkin": "a tablet's signed report, stored and committed before it is answered (bar: cpu_ratio_to_hello <= 0.6)",
@@ -31,6 +33,8 @@ def main() -> int:
     print(f"bench: {given.name} on {given.database}, {'quick' if given.quick else 'about a minute'} …", file=sys.stderr)
     if given.name == "lessons":
         found = lessons.run(kind=given.database, quick=given.quick)
+    elif given.name == "apple-poll":
+        found = ipads.run(kind=given.database, quick=given.quick)
     elif given.name == "pages":
         found = pages.run(kind=given.database, quick=given.quick)
     else:

@@ -17,7 +17,7 @@ TABLETS = 512
 _HELLO_CONNECTIONS = 16
 
 
-def _hello(folder: Path, count: int) -> tuple[float, float]:
+def hello(folder: Path, count: int) -> tuple[float, float]:
     """Return the yardstick's processor time per request in microseconds, and requests a second."""
     wanted = load.request("GET", "/", {"Host": "127.0.0.1"})
     with processes.hello(folder) as (port, pid):
@@ -26,11 +26,12 @@ def _hello(folder: Path, count: int) -> tuple[float, float]:
         before = processes.cpu_s(pid)
         result = load.send(port, queues)
         used = processes.cpu_s(pid) - before
-    _require(result, 200)
+    require(result, 200)
     return 1e6 * used / result.count, result.per_s
 
 
-def _require(result: Result, status: int) -> None:
+def require(result: Result, status: int) -> None:
+    """End the bench where an answer was another than this."""
     if set(result.statuses) != {status}:
         raise SystemExit(f"bench: expected only {status}, got {dict(result.statuses)}")
 
@@ -76,13 +77,14 @@ def _statements(bench: Bench) -> float:
     return float(row[0]) if row is not None else 0.0
 
 
-def _measure(bench: Bench, queues: Sequence[Sequence[bytes]], status: int) -> dict[str, Any]:
+def measure(bench: Bench, queues: Sequence[Sequence[bytes]], status: int) -> dict[str, Any]:
+    """Send requests and return what each cost: server's and database's processor time, and statements."""
     server = bench.server.process
     assert server is not None  # noqa: S101 (the context manager started it)
     before = (processes.cpu_s(server.pid), _database_cpu(bench), _statements(bench))
     result = load.send(bench.server.port, queues)
     used = (processes.cpu_s(server.pid) - before[0], _database_cpu(bench) - before[1], _statements(bench) - before[2])
-    _require(result, status)
+    require(result, status)
     return {
         "per_s": result.per_s,
         "server_cpu_us": round(1e6 * used[0] / result.count, 1),
@@ -107,14 +109,14 @@ def run(name: str, *, kind: str, quick: bool) -> dict[str, Any]:
     rounds, tablets = (2, CONNECTIONS * 2) if quick else (30 if name == "checkin" else 60, TABLETS)
     hello_count = 800 if quick else 12_000
     with tempfile.TemporaryDirectory() as folder, school.running(kind, tablets) as bench:
-        first = _hello(Path(folder), hello_count)
-        _require(load.send(bench.server.port, _reports(bench, 1)), 200)  # keys are cached, tablets are known
+        first = hello(Path(folder), hello_count)
+        require(load.send(bench.server.port, _reports(bench, 1)), 200)  # keys are cached, tablets are known
         load.send(bench.server.port, prepare(bench, 1))
-        busy = _measure(bench, prepare(bench, rounds), status)
+        busy = measure(bench, prepare(bench, rounds), status)
         per_s = busy["per_s"] / 2
         paced = load.send(bench.server.port, prepare(bench, max(1, rounds // 3)), per_s=per_s)
-        _require(paced, status)
-        second = _hello(Path(folder), hello_count)
+        require(paced, status)
+        second = hello(Path(folder), hello_count)
     hello_us = (first[0] + second[0]) / 2
     unit = "checkin" if name == "checkin" else "poll"
     return {

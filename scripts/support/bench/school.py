@@ -126,7 +126,8 @@ def insert_tablets(rows: Sequence[Mapping[str, object]], *, authority: str = AUT
     return tablets
 
 
-def _enrol(app: Flask, count: int) -> list[Tablet]:
+def enrol(app: Flask, count: int) -> list[Tablet]:
+    """Write a school of tablets with a ready-made profile and return them."""
     now, by = clock.now(), Principal.command_line()
     with app.app_context(), transaction():
         school = School(name="Benkeskolen")
@@ -192,6 +193,6 @@ def running(kind: str, tablets: int) -> Iterator[Bench]:
     """
     public = f"http://{AUTHORITY}"
     with ground(kind, FLEET_PUBLIC_URL=public) as made:
-        enrolled = _enrol(made.app, tablets)
+        enrolled = enrol(made.app, tablets)
         with serving(made.url, made.data_dir, jobs="off", FLEET_QUEUE_LIMIT="5000", FLEET_PUBLIC_URL=public) as server:
             yield Bench(server, enrolled, made.database_pid, made.conninfo)

@@ -1,0 +1,140 @@
+"""The first school, with an iPad: the push certificate, a ticket, its built-in client, profiles that change and end.
+
+The same story as with an agent of ours; only the tablet is another one. Server and command line are processes of their
+own, the iPad is simulated over real HTTP.
+"""
+
+import http.client
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_protocol.transport import Response
+from tests.agents import eventually
+from tests.doors.test_cli_apple import portal
+from tests.ipads import Ipad, RefusedError
+from tests.serving import Server, serving
+from tests.small_school import write_delivery_list, write_roster
+
+pytestmark = pytest.mark.serves
+
+SERIAL = "JOURNEYPAD1"
+RESTRICTIONS, FILTER, LOCK = "com.apple.applicationaccess", "com.apple.webcontent-filter", "com.apple.app.lock"
+
+
+@pytest.fixture
+def server(fresh_url: str, tmp_path: Path) -> Iterator[Server]:
+    with serving(fresh_url, tmp_path / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def ipad(server: Server, tmp_path: Path) -> Ipad:
+    """Return an iPad in a school that is ready for it; it has not come in yet."""
+    write_roster(tmp_path / "roster.zip")
+    write_delivery_list(tmp_path / "levering.csv", [SERIAL])
+    server.fleet("roster", "import", str(tmp_path / "roster.zip"))
+    server.fleet("devices", "import", str(tmp_path / "levering.csv"))
+    request = server.fleet("apple", "push-request", "--email", "it@kommune.example")
+    (tmp_path / "push.pem").write_bytes(portal(request.encode()))
+    server.fleet("apple", "push-upload", str(tmp_path / "push.pem"))
+
+    def send(method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        try:
+            connection.request(method, target, body=body, headers=dict(headers))
+            answer = connection.getresponse()
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return Response(answer.status, told, answer.read())
+        finally:
+            connection.close()
+
+    return Ipad(send, SERIAL)
+
+
+def code(server: Server) -> str:
+    told = json.loads(
+        server.fleet("tickets", "create", "--school", "Prøveskolen", "--class", "8B", "--max", "1", "--json")
+    )
+    return str(told["code"])
+
+
+def publish(server: Server, folder: Path, name: str, **areas: dict[str, Any]) -> None:
+    """Publish a profile's next version through the command line."""
+    text = [f'name = "{name}"', f'title = "{name}"']
+    for area, settings in areas.items():
+        text += [f"[{area}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
+    (folder / f"{name}.toml").write_text("\n".join(text))
+    server.fleet("profiles", "import", str(folder / f"{name}.toml"), "--publish")
+
+
+def shown(server: Server) -> dict[str, Any]:
+    return dict(json.loads(server.fleet("devices", "show", SERIAL, "--json")))
+
+
+def test_an_ipad_enrols_follows_its_class_and_ends_an_assignment_without_the_server(
+    server: Server, ipad: Ipad, tmp_path: Path
+) -> None:
+    publish(server, tmp_path, "trinn", web={"blocked": ["games.example"]})
+    server.fleet("assignments", "create", "trinn", "--class", "8B")
+    ipad.enrol(code(server))
+    ipad.wake()
+    before = ipad.settings(FILTER)
+    assert "games.example" in json.dumps(before)
+    assert shown(server)["profile"] == "applied"
+    assert shown(server)["facts"]["model"] == "iPad13,18"
+
+    publish(server, tmp_path, "trinn", web={"blocked": ["games.example", "videos.example"]})
+    server.fleet("assignments", "create", "trinn", "--class", "8B")
+    ipad.wake()
+    changed = ipad.settings(FILTER)
+    assert "videos.example" in json.dumps(changed)
+
+    publish(server, tmp_path, "time", kiosk={"app": "no.example.reader"})
+    until = datetime.now(UTC) + timedelta(seconds=20)
+    server.fleet("assignments", "create", "time", "--class", "8B", "--until", until.isoformat(timespec="seconds"))
+    ipad.wake()
+    assert ipad.settings(LOCK)["App"]["Identifier"] == "no.example.reader"
+    assert shown(server)["profile"] == "applied"
+    assert server.stop(signal.SIGTERM) == 0
+    assert datetime.now(UTC) < until, "the server took too long for this test to show anything"
+    eventually(lambda: not ipad.settings(LOCK), why="its end, with the server stopped")
+    assert datetime.now(UTC) >= until - timedelta(seconds=1)
+    assert ipad.settings(FILTER) == changed
+
+    server.start()
+
+    def has_caught_up() -> bool:
+        ipad.wake()
+        return bool(shown(server)["profile"] == "applied")
+
+    eventually(has_caught_up, why="catching up")
+
+
+def test_killing_the_server_again_and_again_enrols_once_and_loses_no_command(
+    server: Server, ipad: Ipad, tmp_path: Path
+) -> None:
+    publish(server, tmp_path, "trinn", web={"blocked": ["games.example"]})
+    server.fleet("assignments", "create", "trinn", "--class", "8B")
+    ipad.enrol(code(server))
+    order = json.loads(
+        server.fleet("orders", "queue", "lock-message", "--device", SERIAL, "--text", "Lever meg", "--json")
+    )
+    for _round in range(4):
+        server.stop(signal.SIGKILL)
+        with pytest.raises((OSError, RefusedError)):
+            ipad.wake()
+        server.start()
+        ipad.wake()
+    assert ipad.done.count("DeviceLock") == 1
+    found = json.loads(server.fleet("orders", "list", "--json"))
+    assert [one["state"] for one in found] == ["done"]
+    assert order
+    assert shown(server)["profile"] == "applied"
+    assert [one["ended_at"] for one in shown(server)["enrolments"]] == [None]
+    assert json.loads(server.fleet("tickets", "list", "--json"))[0]["used"] == 1

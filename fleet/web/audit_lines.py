@@ -125,6 +125,7 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "job-run": _("Run %(number)s of a job", number=number),
         "roster-import": _("Roster import %(number)s", number=number),
         "delivery-list": _("Delivery list"),
+        "push-certificate": _("Push certificate"),
     }.get(kind)
 
 

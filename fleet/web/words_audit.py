@@ -118,6 +118,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "enrolment": lambda: _("Enrolment"),
     "jobs": lambda: _("Jobs"),
     "lessons": lambda: _("Lessons"),
+    "mdm": lambda: _("iPads"),
     "municipality": lambda: _("Municipality"),
     "orders": lambda: _("Orders"),
     "people": lambda: _("People"),

@@ -192,8 +192,12 @@ class Conversation:
             commands.queue(client.device_id, Wanted(requests.INSTALL, {"file": wanted}, replaces=True), now=now)
         if declaring.tell(client, of.token, now=now):
             commands.queue(client.device_id, Wanted(requests.DECLARE, replaces=True), now=now)
-        if wanted is None and client.lesson_ends_at is not None and client.lesson_ends_at > now:
-            commands.queue(client.device_id, Wanted(requests.REMOVE, {"name": self._lesson}, replaces=True), now=now)
+        if wanted is None and client.lesson_ends_at is not None:
+            if client.lesson_ends_at > now:
+                removal = Wanted(requests.REMOVE, {"name": self._lesson}, replaces=True)
+                commands.queue(client.device_id, removal, now=now)
+            else:  # it went by itself, and nobody says so
+                client.told = Known.read(client.told).without_lesson().written()
         client.lesson_file, client.lesson_ends_at = wanted, found.ends_at
 
     def _outcome(self, client: Client, known: Known) -> tuple[str | None, Outcome]:

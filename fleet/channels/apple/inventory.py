@@ -56,13 +56,17 @@ class Known:
         """Return it with another profile in force."""
         return replace(self, applied=digest)
 
+    def without_lesson(self) -> "Known":
+        """Return it once the lesson's profile has gone by its own clock."""
+        return replace(self, lesson=None)
+
     def with_answer(self, done: Command, answer: Mapping[str, Any]) -> "Known | None":
         """Return what is known after a command was carried out; None where that tells nothing."""
         kind = done.kind
         if kind == requests.INSTALL:
             return replace(self, lesson=(done.content or {}).get("file"))
         if kind == requests.REMOVE:
-            return replace(self, lesson=None)
+            return self.without_lesson()
         if kind == requests.INFORMATION:
             return replace(self, information=answers.read_device_information(answer))
         if kind == requests.SECURITY:

@@ -26,7 +26,7 @@ def run(name: str, database: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize(("name", "unit"), [("checkin", "checkin"), ("poll", "poll")])
+@pytest.mark.parametrize(("name", "unit"), [("checkin", "checkin"), ("poll", "poll"), ("apple-poll", "poll")])
 def test_each_bench_runs_and_prints_its_json(name: str, unit: str, database: str) -> None:
     told = run(name, database)
     assert told.keys() >= {*KEYS, f"{unit}s_per_s", f"statements_per_{unit}"}
@@ -51,4 +51,4 @@ def test_every_page_there_is_keeps_to_its_statements_and_bytes(database: str) ->
 
 def test_without_a_name_it_lists_the_benches() -> None:
     done = subprocess.run([ROOT / "scripts" / "bench"], capture_output=True, text=True, check=True)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["checkin", "lessons", "pages", "poll"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["apple-poll", "checkin", "lessons", "pages", "poll"]

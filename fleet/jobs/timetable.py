@@ -23,6 +23,7 @@ from fleet.jobs.when import Daily, Every, When
 from fleet.lessons import calibration, following
 from fleet.lessons import retention as lesson_retention
 from fleet.lessons import timetable as lesson_timetable
+from fleet.mdm import retention as mdm_retention
 from fleet.people import signing_in
 from fleet.reports import figures
 from fleet.schools import retention
@@ -40,6 +41,7 @@ KEEP_UNUSED_SCHEDULES = timedelta(days=30)  # a tablet may come back and still r
 KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import before
 KEEP_PEOPLE_WHO_LEFT = timedelta(days=180)  # a summer, and time to find out that a roster was wrong
 KEEP_HOLDERS = timedelta(days=365)  # whose own a tablet was
+KEEP_MDM = timedelta(days=30)  # what iPads were told and asked, once it is over
 KEEP_AUDIT = timedelta(days=3 * 366)
 KEEP_FIGURES = timedelta(days=2 * 366)  # so that a day can be seen beside the same one a year ago
 AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wait
@@ -118,6 +120,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
         "holders": holders.forget(older_than=KEEP_HOLDERS, now=now, at_most=AT_ONCE),
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
         "schedules": schedules.forget_unused(older_than=KEEP_UNUSED_SCHEDULES, now=now),
+        "mdm": mdm_retention.forget(older_than=KEEP_MDM, now=now, at_most=AT_ONCE),
         "figures": figures.forget(older_than=KEEP_FIGURES, now=now),
         "job_runs": job_runs.forget(older_than=KEEP_JOB_RUNS, now=now),
         "audit_lines": audit.forget(older_than=KEEP_AUDIT, now=now),

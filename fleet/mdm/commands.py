@@ -8,10 +8,10 @@ that has ended, or that nobody sent, changes nothing. What a command says is the
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, select, update
+from sqlalchemy import and_, exists, select, update
 
 from fleet.db import db
 from fleet.mdm.models import OPEN, Client, Command, CommandState
@@ -137,10 +137,3 @@ def note_call(client: Client, status: str) -> None:
     """Note how a client's last message ended."""
     client.last_status = status
     db.session.flush()
-
-
-def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
-    """Remove commands that ended so long ago; returns how many. For a job."""
-    old = select(Command.id).where(Command.ended_at < now - older_than).limit(at_most)
-    query = delete(Command).where(Command.id.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]

@@ -6,10 +6,10 @@ and it is old.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import select
 
 from fleet.assignments import schedules
 from fleet.db import db
@@ -68,10 +68,12 @@ def keep(told: Set, files: Mapping[str, bytes], *, now: datetime) -> None:
         Enclosure(digest=name, body=body, made_at=now) for name, body in files.items() if name not in known
     )
     if db.session.get(Declared, told.token) is None:
-        documents, settings = dict(told.documents), dict(told.settings)
         db.session.add(
-            Declared(token=told.token, profile=told.profile, settings=settings, documents=documents, made_at=now)
-        )
+            Declared(
+                token=told.token, profile=told.profile, settings=dict(told.settings), documents=dict(told.documents),
+                files=sorted(files), made_at=now,
+            )
+        )  # fmt: skip
     db.session.flush()
 
 
@@ -100,11 +102,3 @@ def behind(token: str) -> tuple[str, Mapping[str, Any]] | None:
 def enclosure(digest: str) -> bytes | None:
     """Return a file by its digest."""
     return db.session.scalar(select(Enclosure.body).where(Enclosure.digest == digest))
-
-
-def forget(*, older_than: timedelta, now: datetime, at_most: int = 500) -> int:
-    """Remove what no client was told of last and is that old; returns how much. For a job."""
-    is_used = exists().where(Client.declared_token == Declared.token)
-    old = select(Declared.token).where(Declared.made_at < now - older_than, ~is_used).limit(at_most)
-    query = delete(Declared).where(Declared.token.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]

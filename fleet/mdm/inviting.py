@@ -7,7 +7,7 @@ it asks again with the code.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from fleet.crypto import random_token, token_digest
 from fleet.db import db
@@ -101,11 +101,3 @@ def _usable(token: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Invitation.token_digest == token_digest(token), Invitation.used_at.is_(None), Invitation.expires_at > now
     )  # fmt: skip
-
-
-def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
-    """Remove invitations whose time was over so long ago; returns how many. For a job."""
-    is_over = or_(Invitation.expires_at < now - older_than, Invitation.used_at < now - older_than)
-    old = select(Invitation.id).where(is_over).limit(at_most)
-    query = delete(Invitation).where(Invitation.id.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]

@@ -95,6 +95,7 @@ class Declared(Base):
     profile: Mapped[str] = mapped_column(String(64))  # digest of the effective profile it stands for
     settings: Mapped[dict[str, Any]]  # what was declared
     documents: Mapped[dict[str, Any]]  # what to answer, by what is asked
+    files: Mapped[list[Any]]  # what these name, by digest
     made_at: Mapped[datetime]
 
 

@@ -56,6 +56,9 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("retention", "people"): lambda n: ngettext("%(num)d person removed", "%(num)d persons removed", n),
     ("retention", "holders"): lambda n: ngettext("%(num)d former holder removed", "%(num)d former holders removed", n),
     ("retention", "undo_data"): lambda n: ngettext("%(num)d import's undo removed", "%(num)d imports' undo removed", n),
+    ("retention", "mdm"): lambda n: ngettext(
+        "%(num)d thing that iPads were told removed", "%(num)d things that iPads were told removed", n
+    ),
     ("retention", "schedules"): lambda n: ngettext("%(num)d schedule removed", "%(num)d schedules removed", n),
     ("retention", "figures"): lambda n: ngettext("%(num)d day's figures removed", "%(num)d days' figures removed", n),
     ("retention", "job_runs"): lambda n: ngettext("%(num)d run removed", "%(num)d runs removed", n),

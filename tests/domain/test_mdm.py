@@ -17,7 +17,7 @@ from fleet.db import db, transaction
 from fleet.devices import life, tickets
 from fleet.devices.enrolment import Enrolled, EnrolmentError, Refused
 from fleet.devices.models import Device, DeviceLife, Enrolment
-from fleet.mdm import clients, commands, inviting
+from fleet.mdm import clients, commands, declaring, inviting, retention
 from fleet.mdm.clients import Address, Arrival, IdentityError
 from fleet.mdm.commands import Wanted
 from fleet.mdm.inviting import InvitationError, Issued
@@ -287,14 +287,24 @@ def test_a_command_of_an_order_that_is_over_is_not_sent(device_id: int) -> None:
         assert one.state is OrderState.WITHDRAWN
 
 
-def test_what_is_long_over_is_forgotten(device_id: int) -> None:
+def test_what_is_long_over_is_forgotten_and_what_a_client_was_told_of_stays(device_id: int) -> None:
+    def told_of(number: int) -> declaring.Set:
+        return declaring.Set(f"{number}" * 64, "p" * 64, {"camera.allowed": False}, {"declaration-items": "{}"})
+
     with transaction():
         commands.queue(device_id, Wanted("inform"), now=NOW)
+        client = db.session.get_one(Client, device_id)
+        for number in (1, 2):
+            declaring.keep(told_of(number), {f"file-{number}": b"profile"}, now=NOW)
+            declaring.tell(client, told_of(number).token, now=NOW)
     assert kinds(device_id) == ["inform"]
     told(device_id, "inform", "acknowledged")
-    later = NOW + timedelta(days=31)
+    month, later = timedelta(days=30), NOW + timedelta(days=31)
     with transaction():
-        assert commands.forget(older_than=timedelta(days=30), now=NOW) == 0
-        assert commands.forget(older_than=timedelta(days=30), now=later) == 1
-        assert inviting.forget(older_than=timedelta(days=30), now=later) == 1
+        assert retention.forget(older_than=month, now=NOW, at_most=10) == 0
+        assert retention.forget(older_than=month, now=later, at_most=10) == 4  # invitation, command, set and its file
+        assert retention.forget(older_than=month, now=later, at_most=10) == 0
         assert db.session.scalars(select(Identity)).one().device_id == device_id  # the certificate still counts
+        assert declaring.document("2" * 64, "declaration-items") == "{}"
+        assert declaring.enclosure("file-2") == b"profile"
+        assert declaring.enclosure("file-1") is None

@@ -51,4 +51,10 @@ def test_every_page_there_is_keeps_to_its_statements_and_bytes(database: str) ->
 
 def test_without_a_name_it_lists_the_benches() -> None:
     done = subprocess.run([ROOT / "scripts" / "bench"], capture_output=True, text=True, check=True)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["apple-poll", "checkin", "lessons", "pages", "poll"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        "apple-poll",
+        "checkin",
+        "lessons",
+        "pages",
+        "poll",
+    ]

@@ -40,6 +40,8 @@ class Config:
         queue_limit: check-ins that may wait in one process before more are turned away (``FLEET_QUEUE_LIMIT``).
         proxies: addresses or networks of proxies whose word on the caller's address counts (``FLEET_PROXIES``).
         run_jobs: whether this server also runs the timetable of jobs (``FLEET_JOBS``, on or off).
+        vault_key_file: where the key is that seals secrets; None: with the other secrets (``FLEET_VAULT_KEY``).
+        signs_profiles: whether the enrolment profile of iPads is signed (``FLEET_SIGN_PROFILES``, on or off).
     """
 
     data_dir: Path
@@ -53,6 +55,8 @@ class Config:
     queue_limit: int
     proxies: tuple[str, ...]
     run_jobs: bool
+    vault_key_file: Path | None
+    signs_profiles: bool
 
     @property
     def is_sqlite(self) -> bool:
@@ -153,6 +157,24 @@ def _database_url(environ: Mapping[str, str], data_dir: Path) -> str:
     return text
 
 
+def _is_on(environ: Mapping[str, str], name: str) -> bool:
+    told = environ.get(name, "on")
+    if told not in {"on", "off"}:
+        raise ConfigError(variable=name, found=told, expected="on or off")
+    return told == "on"
+
+
+def _vault_key_file(environ: Mapping[str, str]) -> Path | None:
+    """Return where the vault key is told to be: there it has to be, for a new one would open nothing."""
+    told = environ.get("FLEET_VAULT_KEY")
+    if not told:
+        return None
+    path = Path(told).absolute()
+    if not path.is_file():
+        raise ConfigError(variable="FLEET_VAULT_KEY", found=told, expected="a file of 32 bytes that only we can read")
+    return path
+
+
 def load(environ: Mapping[str, str]) -> Config:
     """Read the configuration from ``environ``.
 
@@ -166,9 +188,6 @@ def load(environ: Mapping[str, str]) -> Config:
         timezone = ZoneInfo(zone)
     except (KeyError, ValueError, OSError):  # unknown, no name at all, and "Europe", which is a folder
         raise ConfigError(variable="FLEET_TIMEZONE", found=zone, expected="a name such as Europe/Oslo") from None
-    jobs = environ.get("FLEET_JOBS", "on")
-    if jobs not in {"on", "off"}:
-        raise ConfigError(variable="FLEET_JOBS", found=jobs, expected="on or off")
     config = Config(
         data_dir=data_dir,
         database_url=_database_url(environ, data_dir),
@@ -180,7 +199,9 @@ def load(environ: Mapping[str, str]) -> Config:
         report_s=_whole(environ, "FLEET_REPORT_S", 900, 1, 86_400),
         queue_limit=_whole(environ, "FLEET_QUEUE_LIMIT", 2_000, 1, 100_000),
         proxies=_proxies(environ),
-        run_jobs=jobs == "on",
+        run_jobs=_is_on(environ, "FLEET_JOBS"),
+        vault_key_file=_vault_key_file(environ),
+        signs_profiles=_is_on(environ, "FLEET_SIGN_PROFILES"),
     )
     if config.is_sqlite and config.workers > 1:
         raise ConfigError(

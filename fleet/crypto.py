@@ -113,6 +113,19 @@ def vault_key(path: Path, *, may_create: bool) -> bytes:
     return key
 
 
+def vault_key_of(secrets_dir: Path, named: Path | None) -> bytes:
+    """Return the vault key of a server.
+
+    Args:
+        secrets_dir: where it is, made at the first start.
+        named: or where somebody has put it.
+
+    Raises:
+        FileNotFoundError, PermissionError, ValueError: as for :func:`vault_key`.
+    """
+    return vault_key(named or secrets_dir / "vault.key", may_create=named is None)
+
+
 def seal(key: bytes, secret: bytes, *, purpose: str) -> bytes:
     """Return ``secret`` encrypted and bound to ``purpose``: 29 bytes longer than it was.
 

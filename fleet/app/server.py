@@ -25,7 +25,7 @@ from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.channels.presence import Presence
 from fleet.config import Config
-from fleet.crypto import read_or_create, vault_key
+from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, transaction, upgrade
 from fleet.jobs import runner
 from fleet.mdm import authority as device_authority
@@ -52,7 +52,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         now=clock.now,
     )
 
-    vault = vault_key(config.secrets_dir / "vault.key", may_create=True)
+    vault = vault_key_of(config.secrets_dir, config.vault_key_file)
     keeper = PushKeeper(config.secrets_dir, vault)
     apple, ringer = _apple(app, keeper, vault, presence), Ringer(app, keeper, now=clock.now)
 
@@ -87,6 +87,7 @@ def _apple(app: Flask, keeper: PushKeeper, vault: bytes, presence: Presence) -> 
         address=config.public_url,
         topic=keeper.topic,
         vault_key=vault,
+        signs_profiles=config.signs_profiles,
         now=clock.now,
     )
     return AppleChannel(work, presence=presence, now=clock.now, queue_limit=config.queue_limit)

@@ -10,7 +10,7 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json
 from fleet.config import Config
-from fleet.crypto import vault_key
+from fleet.crypto import vault_key_of
 from fleet.mdm import authority, queries
 from fleet.mdm.push_certificate import PushCertificate
 from fleet.mdm.push_keeper import PushKeeper
@@ -29,7 +29,7 @@ def _keeper(config: Config) -> PushKeeper:
 
 
 def _vault(config: Config) -> bytes:
-    return vault_key(config.secrets_dir / "vault.key", may_create=True)
+    return vault_key_of(config.secrets_dir, config.vault_key_file)
 
 
 def _told(found: PushCertificate | None, now: datetime) -> dict[str, Any] | None:

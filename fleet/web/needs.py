@@ -15,9 +15,12 @@ from fleet.access import Permission, Principal
 from fleet.compliance import queries as compliance
 from fleet.compliance.models import FindingKind
 from fleet.compliance.queries import Silence
+from fleet.config import Config
+from fleet.crypto import vault_key_of
 from fleet.devices import tickets
 from fleet.devices.models import Ticket
 from fleet.job_runs import JobOutcome, Scheduled
+from fleet.mdm.push_keeper import PushKeeper
 from fleet.orders import OrderState
 from fleet.schools.models import Municipality
 from fleet.web import words, words_jobs
@@ -25,6 +28,7 @@ from fleet.web.formats import day
 from fleet.web.signed_in import timezone
 from fleet.web.texts import translated as _
 
+_PRESSING_DAYS = 14
 LINES = 4  # of a card; the rest is behind its link
 
 
@@ -85,7 +89,7 @@ def needs(
         municipality: None where there is none yet.
     """
     found = [_silent(counts, by), _failed(counts)]
-    found += [_expiring(names, by, now), _pending(pending_approval, by), _asked(by), _jobs(by)]
+    found += [_certificate(by, now), _expiring(names, by, now), _pending(pending_approval, by), _asked(by), _jobs(by)]
     return [*(one for one in found if one is not None), *_setup(by, municipality)]
 
 
@@ -153,6 +157,35 @@ def _expiring(names: Mapping[int, str], by: Principal, now: datetime) -> Need | 
         _("They end within three days and have places left."), [_ticket(one, names) for one in found[:LINES]],
         url_for("web.enrolment"), _("Show the tickets"),
     )  # fmt: skip
+
+
+def _certificate(by: Principal, now: datetime) -> Need | None:
+    """Warn long before the push certificate of iPads runs out: one renewal that is missed orphans them all."""
+    keeper = _keeper() if by.may(Permission.EDIT_MUNICIPALITY) else None
+    found = keeper.current() if keeper is not None else None
+    step = found.warning_step(now) if found is not None else None
+    if found is None or step is None:
+        return None
+    left = found.days_left(now)
+    title = ngettext("day until iPads hear nothing any more", "days until iPads hear nothing any more", left)
+    ends_on = day(found.expires_at.astimezone(timezone()).date())
+    why = _(
+        "Their push certificate ends %(day)s. Renew it with the same Apple account: scripts/fleet apple.", day=ends_on
+    )
+    return Need(
+        "certificate", words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
+        title if step else _("iPads hear nothing any more"), why, [], None, "",
+    )  # fmt: skip
+
+
+def _keeper() -> PushKeeper | None:
+    """Return what keeps the push certificate, made once; None where this server never had a secret to seal."""
+    known: PushKeeper | None = current_app.extensions.get("fleet_push_keeper")
+    config: Config = current_app.extensions["fleet_config"]
+    if known is None and (config.vault_key_file or config.secrets_dir / "vault.key").exists():
+        key = vault_key_of(config.secrets_dir, config.vault_key_file)
+        known = current_app.extensions["fleet_push_keeper"] = PushKeeper(config.secrets_dir, key)
+    return known
 
 
 def _ticket(one: Ticket, names: Mapping[int, str]) -> Line:

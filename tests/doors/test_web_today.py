@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -10,18 +11,20 @@ from fleet import clock, orders
 from fleet.access import Grant, Principal, Role
 from fleet.assignments import assigning
 from fleet.compliance.models import Finding, FindingKind
+from fleet.crypto import vault_key
 from fleet.db import db, transaction
 from fleet.devices import tickets
 from fleet.devices.models import DeviceLife
 from fleet.devices.tickets import Place
 from fleet.job_runs import JobOutcome, JobRun
+from fleet.mdm.push_keeper import PushKeeper
 from fleet.orders import OrderKind, Wish
 from fleet.reports import figures
 from fleet.reports.models import DayFigures
 from fleet.schools import first_run
 from fleet.schools.models import Municipality
 from fleet.web.needs import LINES
-from tests import factories, visiting
+from tests import apns, factories, visiting
 from tests.doors.test_web_pages import visiting_text
 from tests.lessons import OSLO
 from tests.visiting import Visitor, World
@@ -213,3 +216,23 @@ def test_why_says_what_a_profile_says_in_the_profiles_own_words(app: Flask, worl
     for told in ("Sperret", "6 tegn", "Ungdomsskole"):
         assert told in why
         assert told in profile
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [(90, None), (61, None), (40, "40 dager til iPader ikke hører noe"), (-2, "iPader hører ikke noe lenger")],
+)
+def test_the_end_of_the_push_certificate_is_told_in_time(
+    app: Flask, world: World, tmp_path: Path, days: int, told: str | None
+) -> None:
+    keeper = PushKeeper(tmp_path, vault_key(tmp_path / "vault.key", may_create=True))
+    keeper.keep(apns.Authority().push_certificate(days=days))
+    app.extensions["fleet_push_keeper"] = keeper
+    try:
+        admin, it = (cards(visit(app, username).get("/").text) for username in ("admin", "it"))
+    finally:
+        del app.extensions["fleet_push_keeper"]
+    assert "certificate" not in it
+    assert ("certificate" in admin) == (told is not None)
+    if told is not None:
+        assert told in words(admin["certificate"])

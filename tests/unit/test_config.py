@@ -99,6 +99,8 @@ def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> 
         ("FLEET_TIMEZONE", ""),
         ("FLEET_TIMEZONE", "../etc/passwd"),
         ("FLEET_JOBS", "maybe"),
+        ("FLEET_SIGN_PROFILES", "maybe"),
+        ("FLEET_VAULT_KEY", "/no/such/file"),
     ],
 )
 def test_a_wrong_value_is_refused_and_the_error_names_the_variable(variable: str, value: str) -> None:

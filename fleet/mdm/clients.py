@@ -110,7 +110,10 @@ def _begin(device_id: int, identity: Identity, arrival: Arrival, now: datetime) 
     former = db.session.scalars(
         select(Client).where(Client.name == arrival.name, Client.device_id != device_id)
     ).first()
-    if former is not None:  # the same machine under another serial: its mainboard was changed
+    if former is not None:
+        # The same machine under another serial, its mainboard was changed; or somebody who only says so.
+        if former.device.state.key_thumbprint is not None:
+            raise IdentityError(reason="another tablet's name")
         db.session.delete(former)
         db.session.flush()
     client = db.session.get(Client, device_id) or Client(device_id=device_id)
@@ -119,7 +122,8 @@ def _begin(device_id: int, identity: Identity, arrival: Arrival, now: datetime) 
     client.reachable_at = client.followed_version = client.followed_profile = client.last_status = None
     client.rung_version = client.rung_profile = client.ring_again_at = client.address_at = None
     client.rings = 0
-    client.ask_at = client.inventory_at = None
+    client.ask_at = client.inventory_at = client.pause_until = None
+    client.declared_token = client.declared_at = client.lesson_file = client.lesson_ends_at = client.told = None
     client.renew_at = renewal_of(identity)
     client.is_set_up = True
     db.session.add(client)
@@ -139,7 +143,8 @@ def _follow(identity: Identity, device: Device, now: datetime) -> None:
     if found.key_thumbprint == identity.thumbprint:
         return
     former = db.session.get(Identity, found.key_thumbprint) if found.key_thumbprint is not None else None
-    if former is not None and former.issued_at > identity.issued_at:
+    # A later one took its place, or the tablet has come in by another way since.
+    if former is None or former.issued_at > identity.issued_at or found.enrolled_at > identity.issued_at:
         raise IdentityError(reason="replaced")
     found.key_thumbprint, found.public_key = identity.thumbprint, identity.public_key
     device.state.key_thumbprint = identity.thumbprint
@@ -155,17 +160,20 @@ def _follow(identity: Identity, device: Device, now: datetime) -> None:
     db.session.flush()
 
 
-def speaker(thumbprint: str, name: str, *, now: datetime) -> Client:
-    """Return the client that a message is from.
+def speaker(thumbprint: str, name: str, *, leaves: bool = False, now: datetime) -> Client:
+    """Return the client that a message is from, held until the transaction ends: of two messages one comes after.
 
     Args:
         thumbprint: of the identity that signed.
         name: what the message says of its sender.
+        leaves: whether it will leave, which needs the turn, and turns come before rows.
         now: the instant.
 
     Raises:
         IdentityError: the identity is none of ours, of another client, or its enrolment has ended.
     """
+    if leaves:
+        take_turn("assignments")
     query = (
         select(Client, DeviceState.key_thumbprint)
         .join(DeviceState, DeviceState.device_id == Client.device_id)
@@ -176,6 +184,7 @@ def speaker(thumbprint: str, name: str, *, now: datetime) -> Client:
         raise IdentityError(reason="unknown")
     client, counts = row
     if counts == thumbprint:
+        db.session.refresh(client, with_for_update=True)
         return client
     identity = db.session.get(Identity, thumbprint)
     if identity is None or identity.device_id != client.device_id:
@@ -183,6 +192,7 @@ def speaker(thumbprint: str, name: str, *, now: datetime) -> Client:
     # A renewed certificate is used at once, often without a word before.
     take_turn("assignments")
     _follow(identity, client.device, now)
+    db.session.refresh(client, with_for_update=True)
     return client
 
 
@@ -200,8 +210,10 @@ def reach(client: Client, address: Address, *, now: datetime) -> bool:
 
 
 def leave(client: Client, *, now: datetime) -> None:
-    """Let a client go that says it was removed: its enrolment ends, and what was queued for it is dropped."""
-    take_turn("assignments")
+    """Let a client go that says it was removed: its enrolment ends, and what was queued for it is dropped.
+
+    The caller has the turn (:func:`speaker`).
+    """
     device = db.session.get_one(Device, client.device_id, with_for_update=True)
     life.removed(device, now=now)
     drop_all(device.id, now=now)

@@ -8,7 +8,7 @@ that has ended, or that nobody sent, changes nothing. What a command says is the
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, exists, select, update
@@ -19,6 +19,7 @@ from fleet.orders import travelling
 from fleet.orders.models import TRAVELLING, Order
 
 URGENT, USUAL, CALM = 0, 5, 9
+_REST = timedelta(seconds=30)  # after a call, before a client is rung again for what it did not take
 _ANSWERS = {
     "acknowledged": CommandState.DONE,
     "error": CommandState.FAILED,
@@ -117,7 +118,18 @@ def answer(device_id: int, uid: str, told: str, *, detail: str | None, now: date
 
 def carries(order_uid: str) -> bool:
     """Whether a command was queued for an order."""
-    return db.session.scalar(select(Command.id).where(Command.order_uid == order_uid).limit(1)) is not None
+    query = select(Command.id).where(Command.order_uid == order_uid, Command.state != CommandState.DROPPED)
+    return db.session.scalar(query.limit(1)) is not None
+
+
+def drop(device_id: int, kind: str, *, now: datetime) -> None:
+    """Drop what is open of a kind for a client: it is not wanted any more."""
+    dropping = update(Command).where(
+        Command.device_id == device_id, Command.kind == kind, Command.state.in_(OPEN), Command.order_uid.is_(None)
+    )
+    db.session.execute(
+        dropping.values(state=CommandState.DROPPED, ended_at=now).execution_options(synchronize_session=False)
+    )
 
 
 def note_sent(command: Command, *, now: datetime) -> None:
@@ -133,7 +145,8 @@ def waits(device_id: int) -> bool:
     return db.session.scalar(query) is not None
 
 
-def note_call(client: Client, status: str) -> None:
-    """Note how a client's last message ended."""
+def note_call(client: Client, status: str, *, now: datetime) -> None:
+    """Note how a client's last message ended: it has come, so what was rung before was heard."""
     client.last_status = status
+    client.rings, client.ring_again_at = 0, now + _REST
     db.session.flush()

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from fleet.crypto import random_token, token_digest
 from fleet.db import db
 from fleet.devices import enrolment
-from fleet.devices.models import Device
+from fleet.devices.models import Device, Enrolment
 from fleet.errors import FleetError
 from fleet.mdm.models import Identity, Invitation
 
@@ -88,6 +88,8 @@ def use(token: str, issued: Issued, *, now: datetime) -> None:
     if invitation_id is None:
         raise InvitationError(reason="used, over or unknown")
     found = db.session.get_one(Invitation, invitation_id, populate_existing=True)
+    if found.device_id is not None and not _still_stands(found):
+        raise InvitationError(reason="the enrolment it renews has ended")
     db.session.add(
         Identity(
             thumbprint=issued.thumbprint, invitation_id=found.id, ticket_id=found.ticket_id, device_id=found.device_id,
@@ -95,6 +97,15 @@ def use(token: str, issued: Issued, *, now: datetime) -> None:
         )
     )  # fmt: skip
     db.session.flush()
+
+
+def _still_stands(renewal: Invitation) -> bool:
+    """Whether the enrolment that was open when a renewal was offered still is."""
+    query = select(Enrolment.id).where(
+        Enrolment.device_id == renewal.device_id, Enrolment.ended_at.is_(None),
+        Enrolment.enrolled_at <= renewal.created_at,
+    )  # fmt: skip
+    return db.session.scalar(query) is not None
 
 
 def _usable(token: str, now: datetime) -> tuple[ColumnElement[bool], ...]:

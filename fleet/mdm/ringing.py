@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 
-from fleet.db import db, id_set
+from fleet.db import db
 from fleet.devices.models import DeviceState
 from fleet.mdm.models import Client, Command, CommandState
 
 # The push service keeps the last ring for days, so that a tablet which sleeps gets it when it wakes: again is for those
 # that got lost.
 _WAITS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=24))
-_BUSY_FOR = timedelta(minutes=5)
+_BUSY_FOR, _UNHEARD_FOR = timedelta(minutes=5), timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ def take(*, now: datetime, at_most: int = 500) -> list[Ring]:
         state.desired_digest.is_distinct_from(Client.followed_profile),
         Client.ask_at <= now,
         _was_busy(now),
+        _waits(now),
     )
     is_news = or_(
         state.config_version.is_distinct_from(Client.rung_version),
@@ -58,6 +59,7 @@ def take(*, now: datetime, at_most: int = 500) -> list[Ring]:
     query = (
         select(Client, state.config_version, state.desired_digest)
         .join(state, state.device_id == Client.device_id)
+        .where(state.key_thumbprint == Client.thumbprint)  # of an enrolment that has ended nobody is heard
         .where(Client.reachable_at.is_not(None), Client.push_dead_at.is_(None), Client.push_token.is_not(None))
         .where(lags, or_(Client.ring_again_at.is_(None), Client.ring_again_at <= now, and_(is_news, _may_now(now))))
         .order_by(Client.device_id)
@@ -91,6 +93,17 @@ def _was_busy(now: datetime) -> ColumnElement[bool]:
     return and_(Client.last_status != "not-now", held)
 
 
+def _waits(now: datetime) -> ColumnElement[bool]:
+    """Whether a command was queued that nobody has come for, or one was sent and never answered."""
+    return exists().where(
+        Command.device_id == Client.device_id,
+        or_(
+            and_(Command.state == CommandState.QUEUED, Command.queued_at < now - _UNHEARD_FOR),
+            and_(Command.state == CommandState.SENT, Command.sent_at < now - _BUSY_FOR),
+        ),
+    )
+
+
 def _may_now(now: datetime) -> ColumnElement[bool]:
     """Whether news may be rung at once: the service has not asked for a pause."""
     return or_(Client.pause_until.is_(None), Client.pause_until <= now)
@@ -106,7 +119,8 @@ def put_off(waits: Mapping[int, float], *, now: datetime) -> None:
         )
 
 
-def give_up(device_ids: Sequence[int], *, now: datetime) -> None:
-    """Ring these no more until they tell a new address: the push service knows them no more."""
-    changing = update(Client).where(Client.device_id.in_(id_set(device_ids)))
-    db.session.execute(changing.values(push_dead_at=now).execution_options(synchronize_session=False))
+def give_up(rings: Sequence[Ring], *, now: datetime) -> None:
+    """Ring these no more until they tell a new address, unless they have meanwhile: the service knows them no more."""
+    for one in rings:
+        changing = update(Client).where(Client.device_id == one.device_id, Client.push_token == one.token)
+        db.session.execute(changing.values(push_dead_at=now).execution_options(synchronize_session=False))

@@ -1,6 +1,7 @@
 """Who is rung: those that lag, once for each change, later again, and nobody twice however many look."""
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ MINUTE = timedelta(minutes=1)
 def client(device: Device, **changes: Any) -> Client:
     """Make a client that has followed everything."""
     state = device.state
+    state.key_thumbprint = "0" * 64
     told = {
         "device_id": device.id, "name": f"udid-{device.serial}", "thumbprint": "0" * 64, "topic": "com.apple.mgmt.x",
         "push_token": b"token", "push_magic": "magic", "reachable_at": NOW, "address_at": NOW, "rings": 0,
@@ -87,7 +89,7 @@ def test_a_client_that_was_busy_and_does_not_call_by_itself_is_rung(device: Devi
         made = commands.take_next(device.id, now=NOW)
         assert made is not None
         commands.answer(device.id, made.uid, "not-now", detail=None, now=NOW)
-        commands.note_call(db.session.get_one(Client, device.id), "acknowledged")
+        commands.note_call(db.session.get_one(Client, device.id), "acknowledged", now=NOW)
     assert taken(NOW + 4 * MINUTE) == []
     assert taken(NOW + 6 * MINUTE) == [device.id]
     with transaction():
@@ -98,16 +100,39 @@ def test_a_client_that_was_busy_and_does_not_call_by_itself_is_rung(device: Devi
 
 def test_a_service_that_asks_for_a_pause_gets_it_and_a_dead_address_is_left(device: Device) -> None:
     change(device)
-    assert taken() == [device.id]
     with transaction():
+        (ring,) = ringing.take(now=NOW)
         ringing.put_off({device.id: 90.0}, now=NOW)
     change(device)
     assert taken(NOW + MINUTE) == []
     assert taken(NOW + 2 * MINUTE) == [device.id]
     with transaction():
-        ringing.give_up([device.id], now=NOW)
+        ringing.give_up([replace(ring, token=b"a former one")], now=NOW)
+    change(device)
+    assert taken(NOW + 3 * MINUTE) == [device.id]
+    with transaction():
+        ringing.give_up([ring], now=NOW)
     change(device)
     assert taken(NOW + 600 * MINUTE) == []
+
+
+def test_a_command_that_nobody_came_for_rings_and_one_that_came_has_rest(device: Device) -> None:
+    with transaction():
+        commands.queue(device.id, Wanted("declare"), now=NOW)
+    assert taken(NOW) == []  # it was queued while the tablet was here
+    assert taken(NOW + MINUTE) == [device.id]
+    with transaction():
+        commands.take_next(device.id, now=NOW + MINUTE)
+        commands.note_call(db.session.get_one(Client, device.id), "idle", now=NOW + MINUTE)
+    assert taken(NOW + 2 * MINUTE) == []
+    assert taken(NOW + 7 * MINUTE) == [device.id]  # its answer was lost
+
+
+def test_a_tablet_whose_enrolment_has_ended_is_rung_no_more(device: Device) -> None:
+    change(device)
+    with transaction():
+        db.session.get_one(DeviceState, device.id).key_thumbprint = None
+    assert taken() == []
 
 
 def test_of_many_who_look_at_once_each_client_is_rung_by_one(own_app: Flask) -> None:

@@ -17,6 +17,7 @@ from fleet.crypto import vault_key
 from fleet.db import db
 from fleet.devices import life, tickets
 from fleet.devices.models import Device, DeviceLife, DeviceState
+from fleet.mdm import inviting
 from fleet.mdm.models import Client
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.orders import Order, OrderKind, OrderState, Wish
@@ -342,3 +343,51 @@ def test_a_tablet_tells_how_it_is_on_a_calm_timetable(gate: Door, tablet: Ipad) 
     due(gate, ask_at=clock.now(), inventory_at=clock.now() - timedelta(hours=21))
     assert tablet.wake() == ["DeviceInformation", "SecurityInfo", "InstalledApplicationList"]
     assert tablet.wake() == []
+
+
+def test_an_ipad_that_comes_again_gets_everything_again(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": False})
+    first = ipad(gate, code)
+    first.wake()
+    first.check_in("CheckOut", Topic=first.mdm["Topic"])
+    second = Ipad(gate.send, "IPAD1", udid=first.udid)
+    second.enrol(code)
+    found = state_of(gate)
+    assert found["applied"] != found["desired"]
+    assert "DeclarativeManagement" in second.wake()
+    assert second.settings("com.apple.applicationaccess")["allowCamera"] is False
+    found = state_of(gate)
+    assert found["applied"] == found["desired"]
+
+
+def test_nobody_takes_another_tablets_name(gate: Door, code: str, tablet: Ipad) -> None:
+    thief = Ipad(gate.send, "IPAD2", udid=tablet.udid)
+    with ipads.refused(403):
+        thief.enrol(code)
+    assert tablet.wake() == []
+
+
+def test_a_renewal_that_was_offered_before_an_enrolment_ended_is_worth_nothing(
+    gate: Door, code: str, tablet: Ipad
+) -> None:
+    with gate.database():
+        token = inviting.renew(db.session.query(Device).filter_by(serial="IPAD1").one(), now=clock.now())
+    profile = gate.send("GET", f"/apple/enrol/{token}", {}, None).body
+    with gate.database():
+        life.revoke_key(db.session.query(Device).filter_by(serial="IPAD1").one(), by=CLI, now=clock.now())
+    Ipad(gate.send, "IPAD1", udid=tablet.udid).enrol(code)
+    with pytest.raises(ipads.RefusedError):
+        Ipad(gate.send, "IPAD1", udid=tablet.udid).install(profile)
+
+
+def test_what_comes_next_and_is_stricter_does_not_hold_before_it_begins(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": True})
+    tablet = ipad(gate, code)
+    with gate.database():
+        version = make.published("senere", **{"camera.allowed": False})
+        later = clock.now() + timedelta(hours=1)
+        assigning.assign(version, Place.municipality(), starts_at=later, by=CLI, now=clock.now())
+    tablet.wake()
+    assert tablet.settings("com.apple.applicationaccess").get("allowCamera", True) is True
+    found = state_of(gate)
+    assert found["applied"] == found["desired"]

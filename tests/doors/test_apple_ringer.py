@@ -41,6 +41,7 @@ def gate(fresh_url: str, tmp_path: Path, service: Service) -> Iterator[Door]:
             school = make.school()
             for number in range(COUNT):
                 device = make.enrolled(school, channel="apple", serial=f"IPAD{number:03}")
+                device.state.key_thumbprint = "0" * 64
                 db.session.add(
                     Client(
                         device_id=device.id, name=f"udid-{number}", thumbprint="0" * 64, topic=apns.TOPIC,

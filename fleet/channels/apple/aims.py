@@ -2,7 +2,9 @@
 
 A tablet's schedule says which effective profile holds until when. The last stretch before it changes by itself is made
 of two parts: what holds afterwards is declared, and the difference is a profile that the iPad removes by its own clock
-(:mod:`fleet.channels.apple.lesson_profile`). So a lesson ends on an iPad that has lost its network.
+(:mod:`fleet.channels.apple.lesson_profile`). So a lesson ends on an iPad that has lost its network. Where what comes
+next is stricter in anything, it would hold too early: then the present is declared whole, and the change comes when the
+iPad next hears from us.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +14,8 @@ from typing import Any
 
 from fleet.channels.apple.contents import Settings
 from fleet.channels.apple.lesson_profile import lesson_profile, standing
+from profiles import layering
+from profiles.layering import Layer, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,15 @@ def aim(
         return Aim(present["profile"], settings)
     ends_at = datetime.fromisoformat(present["until"])
     after = settings_of(entries[1]["profile"])
+    if not _tightens(settings, after):
+        return Aim(present["profile"], settings)
     found = lesson_profile(after, settings, identifier=identifier, title=title, ends_at=ends_at)
     if found.body is None:
         return Aim(present["profile"], settings)
     return Aim(present["profile"], standing(after, settings, found.left), found.body, ends_at)
+
+
+def _tightens(present: Settings, after: Settings) -> bool:
+    """Whether what holds now is what comes next, and something stricter on top of it."""
+    layers = (Layer(Level.MUNICIPALITY, "next", None, after), Layer(Level.DEVICE, "now", None, present))
+    return dict(layering.effective(layers).settings) == dict(present)

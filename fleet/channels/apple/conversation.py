@@ -33,11 +33,13 @@ from fleet.channels.apple.messages import (
     TokenUpdate,
     UserAuthenticate,
 )
+from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.requests import NoUnlockTokenError
 from fleet.channels.apple.status import Outcome, outcome, read_status
 from fleet.checkins import receive as checkins
-from fleet.crypto import seal
+from fleet.crypto import UnsealError, seal
 from fleet.devices.enrolment import Refused
+from fleet.errors import NotFoundError
 from fleet.mdm import clients, commands, declaring, inviting
 from fleet.mdm.clients import Address, Arrival
 from fleet.mdm.commands import Wanted
@@ -94,7 +96,7 @@ class Conversation:
             return _GONE if isinstance(message, UserAuthenticate) else _NOTHING
         if isinstance(message, Authenticate):
             return self._authenticate(message, thumbprint, now)
-        client = clients.speaker(thumbprint, message.enrolment.text, now=now)
+        client = clients.speaker(thumbprint, message.enrolment.text, leaves=isinstance(message, CheckOut), now=now)
         match message:
             case TokenUpdate():
                 self._reach(client, message, now)
@@ -189,10 +191,12 @@ class Conversation:
         declaring.keep(told, files, now=now)
         # On before, off after: no moment in between is looser than both.
         if wanted is not None and wanted != client.lesson_file:
+            commands.drop(client.device_id, requests.REMOVE, now=now)
             commands.queue(client.device_id, Wanted(requests.INSTALL, {"file": wanted}, replaces=True), now=now)
         if declaring.tell(client, of.token, now=now):
             commands.queue(client.device_id, Wanted(requests.DECLARE, replaces=True), now=now)
         if wanted is None and client.lesson_ends_at is not None:
+            commands.drop(client.device_id, requests.INSTALL, now=now)
             if client.lesson_ends_at > now:
                 removal = Wanted(requests.REMOVE, {"name": self._lesson}, replaces=True)
                 commands.queue(client.device_id, removal, now=now)
@@ -235,13 +239,14 @@ class Conversation:
             self._keep_time(client, now)
         else:
             self._take(client, message, now)
-        commands.note_call(client, requests.word_of(message))
+        commands.note_call(client, requests.word_of(message), now=now)
         while (following := commands.take_next(client.device_id, now=now)) is not None:
             try:
                 body = self._build(following, client, now)
-            except NoUnlockTokenError:
-                commands.answer(client.device_id, following.uid, "error", detail="no unlock token", now=now)
-                _finish(following, is_done=False, now=now)
+            except (NoUnlockTokenError, UnsealError, KeyError, PlistError) as error:  # the queue goes on
+                commands.answer(client.device_id, following.uid, "error", detail=type(error).__name__, now=now)
+                if following.order_uid is not None:
+                    _finish(following, is_done=False, now=now)
                 continue
             if following.order_uid is not None:
                 commands.note_sent(following, now=now)
@@ -279,8 +284,12 @@ class Conversation:
         done = commands.answer(client.device_id, uid, requests.word_of(message), detail=detail, now=now)
         if done is None or isinstance(message, NotNow):
             return
-        if isinstance(message, Acknowledged):
-            known = Known.read(client.told).with_answer(done, message.answer)
+        # Nobody can take away what is not there: it has gone by its own clock.
+        is_gone = isinstance(message, Failed) and done.kind == requests.REMOVE
+        is_old = done.kind == requests.INSTALL and (done.content or {}).get("file") != client.lesson_file
+        if (isinstance(message, Acknowledged) or is_gone) and not is_old:
+            answer = message.answer if isinstance(message, Acknowledged) else {}
+            known = Known.read(client.told).with_answer(done, answer)
             if known is not None:
                 self._report(client, known, now)
         if done.order_uid is not None:
@@ -301,5 +310,5 @@ def _finish(done: Command, *, is_done: bool, now: datetime) -> None:
     state = OrderState.DONE if is_done else OrderState.FAILED
     try:
         orders.finish(done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "", now=now)
-    except OrderClosedError:
-        return  # its time was over before the tablet's word came
+    except (OrderClosedError, NotFoundError):
+        return  # its time was over before the tablet's word came, perhaps for long

@@ -37,6 +37,7 @@ MAX_BODY_BYTES = 4 * 1024 * 1024  # lists of installed apps, with what comes alo
 _TOKEN, _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}"), re.compile(r"[0-9a-f]{64}")
 _PROFILE = "application/x-apple-aspen-config"
 _RETRY_S = "60"
+_MAX_FORM_BYTES, _SHORT_BYTES = 1024, 16 * 1024
 _AWAKE_FOR = timedelta(minutes=30)
 _NEVER_KEPT = {"cache-control": "no-store"}
 
@@ -128,6 +129,8 @@ class AppleChannel:
 
     async def _invite(self, request: Request) -> Response:
         """Lead from a ticket's code to the profile. A redirect, so that what is loaded again asks for no second one."""
+        if len(request.body) > _MAX_FORM_BYTES:
+            return Response(413)
         code = parse_qs(request.body.decode("latin-1")).get("code", [""])[0]
         outcome = await self._in_thread(self._work.invite, code)
         if isinstance(outcome, EnrolmentError):
@@ -158,8 +161,15 @@ class AppleChannel:
             kind = "application/json" if told.is_json else "application/xml"
             return Response(told.status, {"content-type": kind}, told.body)
         # Most calls say nothing and get nothing: they are believed here and looked up together, without a thread each.
+        # Nobody's message is read before he is believed, nor a long one where all others would wait for it.
         signer = cms.verify_detached(signature, request.body)
-        message = messages.read_result(request.body)
+        self._work.believe(signer)
+        is_short = len(request.body) <= _SHORT_BYTES
+        message = (
+            messages.read_result(request.body)
+            if is_short
+            else await self._in_thread(messages.read_result, request.body)
+        )
         device_id, body = await self._quiet(message, signer), b""
         if device_id is None:
             device_id, body = await self._in_thread(self._work.result, message, signer)
@@ -171,6 +181,7 @@ class AppleChannel:
 
     def _check_in(self, signature: bytes, body: bytes) -> Any:
         signer = cms.verify_detached(signature, body)
+        self._work.believe(signer)
         return self._work.check_in(messages.read_check_in(body), signer)
 
     async def _quiet(self, message: messages.Result, signer: cms.Signer) -> int | None:

@@ -81,7 +81,10 @@ def build(command: Command, client: Client, vault_key: bytes) -> dict[str, Any]:
             raise NoUnlockTokenError
         return made.clear_passcode(open_sealed(vault_key, client.unlock_token, purpose=purpose(client.device_id)))
     if command.kind == INSTALL:
-        return made.install_profile(declaring.enclosure(told["file"]) or b"")
+        body = declaring.enclosure(told["file"])
+        if body is None:
+            raise KeyError(told["file"])
+        return made.install_profile(body)
     if command.kind == REMOVE:
         return made.remove_profile(told["name"])
     if command.kind == "DeviceLock":

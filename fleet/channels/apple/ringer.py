@@ -112,7 +112,7 @@ class Ringer:
     def _note(self, rings: Sequence[Ring], outcomes: Sequence[Outcome]) -> None:
         told = list(zip(rings, outcomes, strict=True))
         waits = {one.device_id: how.after_s for one, how in told if isinstance(how, TryLater | Misconfigured)}
-        dead = [one.device_id for one, how in told if isinstance(how, Dead)]
+        dead = [one for one, how in told if isinstance(how, Dead)]
         if not waits and not dead:
             return
         with self._app.app_context(), transaction():

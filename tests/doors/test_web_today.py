@@ -220,7 +220,7 @@ def test_why_says_what_a_profile_says_in_the_profiles_own_words(app: Flask, worl
 
 @pytest.mark.parametrize(
     ("days", "told"),
-    [(90, None), (61, None), (40, "40 dager til iPader ikke hører noe"), (-2, "iPader hører ikke noe lenger")],
+    [(90, None), (61, None), (40, "39 dager til iPader ikke hører noe"), (-2, "iPader hører ikke noe lenger")],
 )
 def test_the_end_of_the_push_certificate_is_told_in_time(
     app: Flask, world: World, tmp_path: Path, days: int, told: str | None

@@ -16,7 +16,8 @@ from fleet.devices import enrolment, life
 from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
 from fleet.devices.models import Device, DeviceState, Enrolment, Platform
 from fleet.errors import FleetError
-from fleet.mdm.models import OPEN, Client, Command, CommandState, Identity
+from fleet.mdm import commands
+from fleet.mdm.models import Client, Identity
 
 RENEWED_BEFORE = timedelta(days=120)
 
@@ -106,7 +107,7 @@ def renewal_of(identity: Identity) -> datetime:
 
 def _begin(device_id: int, identity: Identity, arrival: Arrival, now: datetime) -> None:
     """Forget what was known of the client before: it is a new one, on a tablet that may have been wiped."""
-    drop_all(device_id, now=now)
+    commands.drop_all(device_id, now=now)
     former = db.session.scalars(
         select(Client).where(Client.name == arrival.name, Client.device_id != device_id)
     ).first()
@@ -216,7 +217,7 @@ def leave(client: Client, *, now: datetime) -> None:
     """
     device = db.session.get_one(Device, client.device_id, with_for_update=True)
     life.removed(device, now=now)
-    drop_all(device.id, now=now)
+    commands.drop_all(device.id, now=now)
     client.push_token = client.push_magic = client.reachable_at = None
     db.session.flush()
 
@@ -225,11 +226,3 @@ def next_sequence(client: Client) -> int:
     """Return the number of a client's next report: it counts none itself, so that is one above the last."""
     query = select(DeviceState.last_sequence).where(DeviceState.device_id == client.device_id).with_for_update()
     return (db.session.scalar(query) or 0) + 1
-
-
-def drop_all(device_id: int, *, now: datetime) -> None:
-    """Drop what waits for a tablet; one statement."""
-    dropping = update(Command).where(Command.device_id == device_id, Command.state.in_(OPEN))
-    db.session.execute(
-        dropping.values(state=CommandState.DROPPED, ended_at=now).execution_options(synchronize_session=False)
-    )

@@ -6,12 +6,12 @@ that has ended, or that nobody sent, changes nothing. What a command says is the
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, select, update
 
 from fleet.db import db
 from fleet.mdm.models import OPEN, Client, Command, CommandState
@@ -50,12 +50,7 @@ class Wanted:
 def queue(device_id: int, wanted: Wanted, *, now: datetime) -> Command:
     """Queue a command for a client."""
     if wanted.replaces:
-        waiting = (
-            Command.device_id == device_id, Command.kind == wanted.kind, Command.order_uid.is_(None),
-            Command.state.in_((CommandState.QUEUED, CommandState.HELD)),
-        )  # fmt: skip
-        dropping = update(Command).where(*waiting).values(state=CommandState.DROPPED, ended_at=now)
-        db.session.execute(dropping.execution_options(synchronize_session=False))
+        drop(device_id, wanted.kind, states=(CommandState.QUEUED, CommandState.HELD), now=now)
     made = Command(
         uid=str(uuid.uuid4()).upper(), device_id=device_id, kind=wanted.kind,
         content=dict(wanted.content) if wanted.content is not None else None, order_uid=wanted.order_uid,
@@ -81,10 +76,7 @@ def take_next(device_id: int, *, now: datetime) -> Command | None:
     """
     lives = exists().where(Order.uid == Command.order_uid, Order.state.in_(TRAVELLING), Order.expires_at > now)
     is_queued = and_(Command.device_id == device_id, Command.state == CommandState.QUEUED)
-    dropping = update(Command).where(is_queued, Command.order_uid.is_not(None), ~lives)
-    db.session.execute(
-        dropping.values(state=CommandState.DROPPED, ended_at=now).execution_options(synchronize_session=False)
-    )
+    _drop(is_queued, Command.order_uid.is_not(None), ~lives, now=now)
     query = select(Command).where(is_queued).order_by(Command.priority, Command.id).limit(1)
     found: Command | None = db.session.scalars(
         query.with_for_update().execution_options(populate_existing=True)
@@ -122,14 +114,22 @@ def carries(order_uid: str) -> bool:
     return db.session.scalar(query.limit(1)) is not None
 
 
-def drop(device_id: int, kind: str, *, now: datetime) -> None:
-    """Drop what is open of a kind for a client: it is not wanted any more."""
-    dropping = update(Command).where(
-        Command.device_id == device_id, Command.kind == kind, Command.state.in_(OPEN), Command.order_uid.is_(None)
-    )
-    db.session.execute(
-        dropping.values(state=CommandState.DROPPED, ended_at=now).execution_options(synchronize_session=False)
-    )
+def drop(device_id: int, kind: str, *, states: Collection[CommandState] = OPEN, now: datetime) -> None:
+    """Drop what a client has of a kind in these states and that carries out no order: it is not wanted any more."""
+    _drop(
+        Command.device_id == device_id, Command.kind == kind, Command.order_uid.is_(None), Command.state.in_(states),
+        now=now,
+    )  # fmt: skip
+
+
+def drop_all(device_id: int, *, now: datetime) -> None:
+    """Drop what waits for a tablet; one statement."""
+    _drop(Command.device_id == device_id, Command.state.in_(OPEN), now=now)
+
+
+def _drop(*conditions: ColumnElement[bool], now: datetime) -> None:
+    dropping = update(Command).where(*conditions).values(state=CommandState.DROPPED, ended_at=now)
+    db.session.execute(dropping.execution_options(synchronize_session=False))
 
 
 def note_sent(command: Command, *, now: datetime) -> None:

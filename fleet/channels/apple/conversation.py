@@ -51,6 +51,7 @@ from profiles.digest import digest_of
 CHANNEL = "apple"
 ASK_EVERY, INVENTORY_EVERY = timedelta(hours=4), timedelta(hours=20)  # the latter: once a day, whenever that begins
 RENEWAL_AGAIN = timedelta(days=7)
+_NAMELESS = "Skolens nettbrett"  # until somebody has written what the municipality is called
 Answer = tuple[int, bytes, bool]
 _NOTHING: Answer = (200, b"", False)
 _GONE: Answer = (410, b"", False)
@@ -160,7 +161,7 @@ class Conversation:
 
     def _set(self, client: Client, profile: str, settings: Mapping[str, Any]) -> DeclarationSet:
         return declarations.declarations(
-            settings, identifier=f"{self._identifier}.profile", organisation=_organisation(), profile=profile,
+            settings, identifier=f"{self._identifier}.profile", organisation=organisation(), profile=profile,
             url_of=self._url_of, capabilities=Known.read(client.told).status.capabilities,
         )  # fmt: skip
 
@@ -180,8 +181,7 @@ class Conversation:
                 commands.queue(client.device_id, wanted, now=now)
 
     def _aim(self, client: Client, entries: Sequence[Mapping[str, Any]], now: datetime) -> None:
-        organisation = _organisation()
-        found = aims.aim(entries, settings_of, identifier=self._lesson, title=organisation)
+        found = aims.aim(entries, settings_of, identifier=self._lesson, title=organisation())
         of = self._set(client, found.profile, found.declared)
         files = dict(of.profiles)
         wanted = digest_of(found.lesson) if found.lesson is not None else None
@@ -296,9 +296,10 @@ class Conversation:
             _finish(done, is_done=isinstance(message, Acknowledged), now=now)
 
 
-def _organisation() -> str:
+def organisation() -> str:
+    """Return whose the tablets are, as iPads show it."""
     owner = schools.municipality()
-    return owner.name if owner is not None else "Skolens nettbrett"
+    return owner.name if owner is not None else _NAMELESS
 
 
 def settings_of(profile: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from urllib.parse import parse_qs, unquote
 
 import structlog
 
-from fleet.channels.apple import cms, messages, scep
+from fleet.channels.apple import messages, scep
+from fleet.channels.apple.cms import CmsError
 from fleet.channels.apple.message_keys import Kind, MessageError
 from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.status import StatusError
@@ -98,9 +99,7 @@ class AppleChannel:
         """Answer a request."""
         try:
             return await self._route(request)
-        except cms.CmsError as error:
-            return _refused(400, error.reason)
-        except CertificateError as error:
+        except (CmsError, CertificateError) as error:
             return _refused(400, error.reason)
         except (PlistError, MessageError, StatusError) as error:
             return _refused(400, str(error.data.get("reason", error.code)))
@@ -162,17 +161,16 @@ class AppleChannel:
             return Response(told.status, {"content-type": kind}, told.body)
         # Most calls say nothing and get nothing: they are believed here and looked up together, without a thread each.
         # Nobody's message is read before he is believed, nor a long one where all others would wait for it.
-        signer = cms.verify_detached(signature, request.body)
-        self._work.believe(signer)
+        thumbprint = self._work.believe(signature, request.body)
         is_short = len(request.body) <= _SHORT_BYTES
         message = (
             messages.read_result(request.body)
             if is_short
             else await self._in_thread(messages.read_result, request.body)
         )
-        device_id, body = await self._quiet(message, signer), b""
+        device_id, body = await self._quiet(message, thumbprint), b""
         if device_id is None:
-            device_id, body = await self._in_thread(self._work.result, message, signer)
+            device_id, body = await self._in_thread(self._work.result, message, thumbprint)
         if device_id is not None:
             # It is rung, so it hears of a change at once, as long as somebody has it in use.
             now = self._now()
@@ -180,15 +178,14 @@ class AppleChannel:
         return Response(200, {"content-type": "application/xml"}, body)
 
     def _check_in(self, signature: bytes, body: bytes) -> Any:
-        signer = cms.verify_detached(signature, body)
-        self._work.believe(signer)
-        return self._work.check_in(messages.read_check_in(body), signer)
+        thumbprint = self._work.believe(signature, body)
+        return self._work.check_in(messages.read_check_in(body), thumbprint)
 
-    async def _quiet(self, message: messages.Result, signer: cms.Signer) -> int | None:
+    async def _quiet(self, message: messages.Result, thumbprint: str) -> int | None:
         """Return whose call it is, where there is nothing to do for it."""
         if not isinstance(message, messages.Idle) or message.enrolment.kind is not Kind.DEVICE:
             return None
-        return await self._calls.submit(Call(message.enrolment.text, self._work.believe(signer)))
+        return await self._calls.submit(Call(message.enrolment.text, thumbprint))
 
     async def _in_thread(self, function: Callable[..., Any], *given: object) -> Any:
         if self._is_closed or self.is_full:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from flask import Flask
 
 from fleet.channels.apple import cms, enrolment_profile, scep
-from fleet.channels.apple.conversation import Conversation
+from fleet.channels.apple.conversation import Conversation, organisation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
 from fleet.channels.apple.messages import CheckIn, Result
 from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError
@@ -24,11 +24,9 @@ from fleet.mdm import declaring, idling, inviting
 from fleet.mdm.authority import Authority, CertificateError, WeakKeyError
 from fleet.mdm.idling import Call
 from fleet.mdm.inviting import InvitationError, Issued
-from fleet.schools import queries as schools
 
 _log = structlog.get_logger("apple")
 PREFIX = "/apple/"
-_NAMELESS = "Skolens nettbrett"  # until somebody has written what the municipality is called
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +102,8 @@ class Work:
 
     def _profile_of(self, token: str, topic: str) -> bytes:
         """Return the enrolment profile with an invitation's token in it; in a unit of work."""
-        owner = schools.municipality()
         server = Server(
-            identifier=self._identifier, organisation=owner.name if owner is not None else _NAMELESS, topic=topic,
+            identifier=self._identifier, organisation=organisation(), topic=topic,
             server_url=f"{self._address}mdm", check_in_url=f"{self._address}mdm",
         )  # fmt: skip
         identity = IdentityRequest(
@@ -150,37 +147,34 @@ class Work:
             return scep.failure(request, FailInfo.BAD_REQUEST)
         return scep.success(request, certificate)
 
-    def check_in(self, message: CheckIn, signer: cms.Signer) -> Told:
-        """Answer a check-in.
+    def believe(self, signature: bytes, body: bytes) -> str:
+        """Return what names the identity that signed a message.
 
         Raises:
+            CmsError: nobody did, or in a way that is not taken.
             CertificateError: who signed has no certificate of ours that counts.
+        """
+        signer = cms.verify_detached(signature, body)
+        return self._authority.check(signer.certificate, self._now()).name
+
+    def check_in(self, message: CheckIn, thumbprint: str) -> Told:
+        """Answer a check-in of an identity that is believed.
+
+        Raises:
             IdentityError: the certificate is another tablet's, or its enrolment has ended.
         """
-        now = self._now()
-        identity = self._authority.check(signer.certificate, now)
         with self._app.app_context(), transaction():
-            status, body, is_json = self._conversation.check_in(message, identity.name, now=now)
+            status, body, is_json = self._conversation.check_in(message, thumbprint, now=self._now())
         return Told(status, body, is_json)
 
-    def result(self, message: Result, signer: cms.Signer) -> tuple[int | None, bytes]:
+    def result(self, message: Result, thumbprint: str) -> tuple[int | None, bytes]:
         """Take a result; return whose it is and the next command as a property list, empty where there is none.
 
         Raises:
-            CertificateError, IdentityError: as for :meth:`check_in`.
+            IdentityError: as for :meth:`check_in`.
         """
-        now = self._now()
-        identity = self._authority.check(signer.certificate, now)
         with self._app.app_context(), transaction():
-            return self._conversation.result(message, identity.name, now=now)
-
-    def believe(self, signer: cms.Signer) -> str:
-        """Return what names the identity of a signer.
-
-        Raises:
-            CertificateError: it is none of ours that counts.
-        """
-        return self._authority.check(signer.certificate, self._now()).name
+            return self._conversation.result(message, thumbprint, now=self._now())
 
     def quiet(self, calls: Sequence[Call]) -> Sequence[int | None]:
         """Return for each client that calls whose it is, where there is nothing to do for it."""

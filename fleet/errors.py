@@ -92,3 +92,15 @@ class InvalidFileError(InvalidError):
     def __init__(self, problems: Sequence[Problem], **data: Any) -> None:
         super().__init__(problems=tuple(problems), **data)
         self.problems: tuple[Problem, ...] = tuple(problems)
+
+
+class ReasonError(Exception):
+    """Base of what code below the doors says to code beside it: never to a person, so it has a reason and no words.
+
+    Args:
+        reason: which of those that the class names.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fleet.crypto import open_sealed, read_or_create, seal
+from fleet.errors import ReasonError
 from fleet.mdm import ber
 from fleet.mdm.ber import BIT_STRING, BerError, algorithm, oid, sequence
 from fleet.mdm.certificates import Certificate, PublicKey, SignatureError, read_certificate, verify
@@ -45,16 +46,12 @@ _SHA256_WITH_RSA = algorithm(oid("1.2.840.113549.1.1.11"))  # the one way that w
 _REMEMBERED = 8192  # as many as certificates are remembered
 
 
-class CertificateError(Exception):
+class CertificateError(ReasonError):
     """A certificate does not make its holder one of our tablets.
 
     Args:
         reason: ``foreign`` (none of our CAs issued it), ``expired``, ``not-yet`` or ``not-a-client``.
     """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class WeakKeyError(Exception):

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
 
+from fleet.errors import ReasonError
 from fleet.mdm.ber import (
     CONSTRUCTED,
     INTEGER,
@@ -47,7 +48,7 @@ MESSAGE_DIGEST = oid("1.2.840.113549.1.9.4")
 _STRING = (OCTET_STRING, OCTET_STRING | CONSTRUCTED)
 
 
-class CmsError(Exception):
+class CmsError(ReasonError):
     """A message is not signed by exactly one signer as it should be.
 
     Args:
@@ -55,10 +56,6 @@ class CmsError(Exception):
             (none, several, or a certificate that is not there), ``algorithm``, ``digest`` (another body was
             signed) or ``signature`` (another key signed).
     """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

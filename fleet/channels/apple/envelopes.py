@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from fleet.channels.apple.cms import CONTENT_TYPE, DATA, MESSAGE_DIGEST, SIGNED_DATA
+from fleet.errors import ReasonError
 from fleet.mdm.authority import Authority, DeviceCA
 from fleet.mdm.ber import (
     CONSTRUCTED,
@@ -87,17 +88,13 @@ _OPENED = MappingProxyType(
 )
 
 
-class EnvelopeError(Exception):
+class EnvelopeError(ReasonError):
     """An envelope cannot be opened.
 
     Args:
         reason: ``recipient`` (it is for none of our CAs), ``cipher`` (one that we do not open) or ``content``. The
             last says no more on purpose: who learns whether a key or a padding was wrong can find out the content.
     """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

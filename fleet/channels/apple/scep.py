@@ -31,6 +31,7 @@ from fleet.channels.apple.envelopes import (
     open_envelope,
     sign,
 )
+from fleet.errors import ReasonError
 from fleet.mdm.authority import Authority, CertificateError, DeviceCA
 from fleet.mdm.ber import (
     BIT_STRING,
@@ -86,17 +87,13 @@ _NAMES = MappingProxyType(
 )
 
 
-class ScepError(Exception):
+class ScepError(ReasonError):
     """A message is no request that could be answered.
 
     Args:
         reason: as ``CmsError`` and ``EnvelopeError`` have it, or ``kind`` (not a request for a certificate),
             ``signer`` (a renewal by a stranger) or ``request`` (the request is not signed with its own key).
     """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class RequestKind(StrEnum):

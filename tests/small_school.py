@@ -1,9 +1,12 @@
-"""Files of a small school as a municipality would have them: a OneRoster package and a delivery list."""
+"""A small school as a municipality would have it: its OneRoster package, its delivery list, its profiles."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests import rosters
+from tests.serving import Server
 
 SCHOOL, CLASS = "Prøveskolen", "8B"
 
@@ -21,3 +24,17 @@ def write_delivery_list(path: Path, serials: Sequence[str]) -> None:
     head = {"Serienummer": "", "Modell": "Prøvenettbrett", "Plattform": "linux", "Skole": SCHOOL, "Klasse": CLASS}
     rows = [{**head, "Serienummer": serial} for serial in serials]
     path.write_bytes(rosters.encoded({"levering": rows}, delimiter=";", start="\ufeff")["levering.csv"])
+
+
+def publish(server: Server, folder: Path, name: str, **areas: dict[str, Any]) -> None:
+    """Publish a profile's next version through the command line."""
+    text = [f'name = "{name}"', f'title = "{name}"']
+    for area, settings in areas.items():
+        text += [f"[{area}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
+    (folder / f"{name}.toml").write_text("\n".join(text))
+    server.fleet("profiles", "import", str(folder / f"{name}.toml"), "--publish")
+
+
+def shown(server: Server, serial: str) -> dict[str, Any]:
+    """Return what the command line shows of a tablet."""
+    return dict(json.loads(server.fleet("devices", "show", serial, "--json")))

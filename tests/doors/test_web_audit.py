@@ -23,7 +23,7 @@ from fleet.people.models import Account
 from fleet.schools import calendar_editing, editing
 from fleet.web.pages import PAGE_SIZE
 from tests import factories, visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World
 
 CLI = Principal.command_line()
@@ -58,10 +58,6 @@ def person(app: Flask, username: str) -> Principal:
     with app.app_context():
         found = db.session.query(Account).filter_by(username=username).one()
         return Principal("account", str(found.id))
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 def shown(visitor: Visitor, **query: str | int) -> list[int]:

@@ -15,7 +15,7 @@ from fleet.devices.enrolment import Enrolled, Refused
 from fleet.devices.models import Device, DeviceLife, Ticket
 from fleet.schools.models import School, SchoolClass
 from tests import factories, visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.enrolling import request
 from tests.visiting import Visitor, World
 
@@ -51,10 +51,6 @@ def comes(app: Flask, code: str, serial: str, *, key: str | None = None) -> Enro
     with app.app_context(), transaction():
         asked = request(code, serial, key=key) if key is not None else request(code, serial)
         return enrolment.enrol(asked, now=clock.now())
-
-
-def words(text: str) -> str:
-    return " ".join(visiting_text(text).split())
 
 
 def test_a_school_is_chosen_then_a_place_then_the_code_is_on_the_screen(world: World, app: Flask) -> None:

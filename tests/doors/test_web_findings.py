@@ -12,7 +12,7 @@ from fleet.db import db, transaction
 from fleet.devices.models import Device
 from fleet.web.formats import NOTHING
 from tests import factories, visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World
 
 
@@ -36,10 +36,6 @@ def visit(app: Flask, username: str) -> Visitor:
 def rows(page: str) -> list[str]:
     """Return the serials of a page's findings, in its order."""
     return re.findall(r'<tr id="finding-\d+">\s*<th scope="row"><a [^>]*>([^<]+)</a>', page)
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 @pytest.mark.parametrize(

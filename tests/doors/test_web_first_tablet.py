@@ -8,7 +8,7 @@ from fleet.compliance.models import FindingKind
 from fleet.db import db, transaction
 from fleet.devices.models import Enrolment
 from tests import factories, visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World
 
 
@@ -26,10 +26,6 @@ def admin(app: Flask, world: World) -> Visitor:
     visitor = Visitor(app)
     assert visitor.sign_in("admin").status_code == 303
     return visitor
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 def test_settings_for_other_kinds_of_tablets_are_named_calmly(app: Flask, world: World, admin: Visitor) -> None:

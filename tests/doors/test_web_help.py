@@ -11,7 +11,7 @@ from fleet.access import Role
 from fleet.db import db, transaction
 from fleet.devices import codes, sheet
 from tests import factories, visiting
-from tests.doors.test_web_findings import words
+from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World
 
 STATIC = Path(fleet.web.__file__).parent / "static"

@@ -16,7 +16,7 @@ from fleet.jobs.timetable import TIMETABLE
 from fleet.web import words_jobs
 from fleet.web.pages import PAGE_SIZE
 from tests import visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World
 
 CLI = Principal.command_line()
@@ -32,10 +32,6 @@ def admin(app: Flask, world: World) -> Visitor:
     visitor = Visitor(app)
     assert visitor.sign_in("admin").status_code == 303
     return visitor
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 def runs(app: Flask, job: str, outcomes: Sequence[JobOutcome], *, epoch: int = 7, **counts: int) -> list[int]:

@@ -246,6 +246,11 @@ def visiting_text(page: str) -> str:
     return " ".join(reader.words)
 
 
+def words(page: str) -> str:
+    """Return a page's text in one line."""
+    return " ".join(visiting_text(page).split())
+
+
 def runnable(page: str) -> Iterator[str]:
     """Return what in a page could run: each finding is a fault."""
     reader = Reader()

@@ -12,7 +12,7 @@ from fleet.people import accounts
 from fleet.people.models import Account, PasswordLink, SignInSession
 from fleet.schools.models import Membership, MembershipRole
 from tests import factories, visiting
-from tests.doors.test_web_pages import MOST_STATEMENTS, visiting_text
+from tests.doors.test_web_pages import MOST_STATEMENTS, words
 from tests.visiting import PASSWORD, Visitor, World
 
 NEW_PASSWORD = "en ny og lengre setning"
@@ -29,10 +29,6 @@ def admin(app: Flask, world: World) -> Visitor:
     visitor = Visitor(app)
     visitor.sign_in("admin")
     return visitor
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 def account(app: Flask, username: str) -> Account:

@@ -8,7 +8,7 @@ from fleet.db import db, transaction
 from fleet.schools import queries
 from fleet.schools.models import ClassKind, School, SchoolClass
 from tests import visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World
 
 CLI = Principal.command_line()
@@ -34,10 +34,6 @@ def admin(app: Flask, world: World) -> Visitor:
 @pytest.fixture
 def it(app: Flask, world: World) -> Visitor:
     return visit(app, "it")
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 def titles(app: Flask, school_id: int) -> list[str]:

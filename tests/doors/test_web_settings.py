@@ -15,7 +15,7 @@ from fleet.schools.bells import Period
 from fleet.schools.models import School
 from fleet.schools.queries import municipality
 from tests import factories, visiting
-from tests.doors.test_web_pages import MOST_STATEMENTS, visiting_text
+from tests.doors.test_web_pages import MOST_STATEMENTS, words
 from tests.visiting import Visitor, World
 
 CLI = Principal.command_line()
@@ -39,10 +39,6 @@ def it(app: Flask, world: World) -> Visitor:
     visitor = Visitor(app)
     visitor.sign_in("it")
     return visitor
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 TOO_LATE = "Det er for sent å angre dette, eller det er alt angret."

@@ -16,7 +16,7 @@ from fleet.db import changed, db, transaction
 from fleet.devices.models import Device, DeviceHolder, DeviceNote, Enrolment
 from fleet.web.home_screen import home
 from tests import factories, visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World
 
 KEY = "passcode.min_length"
@@ -39,10 +39,6 @@ def visit(app: Flask, username: str) -> Visitor:
 @pytest.fixture
 def admin(app: Flask, world: World) -> Visitor:
     return visit(app, "admin")
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 # -- why ---------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from fleet.db import db, transaction
 from fleet.devices.models import Device
 from fleet.orders import Order, OrderState
 from tests import factories, visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World
 
 CLI = Principal.command_line()
@@ -29,10 +29,6 @@ def admin(app: Flask, world: World) -> Visitor:
     visitor = Visitor(app)
     assert visitor.sign_in("admin").status_code == 303
     return visitor
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 def ringing(app: Flask, world: World) -> int:

@@ -17,7 +17,7 @@ from fleet.orders import Order, OrderState
 from fleet.schools.models import Municipality
 from fleet.web import tablets as tablets_page
 from tests import factories, visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.lessons import OSLO
 from tests.visiting import Visitor, World
 
@@ -48,10 +48,6 @@ def admin(app: Flask, world: World) -> Visitor:
 
 def serials(page: str) -> set[str]:
     return set(re.findall(r'<tr id="tablet-\d+">.*?<a [^>]*href="/tablets/([^"/]+)"', page, re.DOTALL))
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 ALL = {"OWN1", "NEXT1", "LATE1", "QUIET1", "NEW1", "LOST1", "WAITS1", "OTHER1"}

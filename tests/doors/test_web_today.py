@@ -25,7 +25,7 @@ from fleet.schools import first_run
 from fleet.schools.models import Municipality
 from fleet.web.needs import LINES
 from tests import apns, factories, visiting
-from tests.doors.test_web_pages import visiting_text
+from tests.doors.test_web_pages import words
 from tests.lessons import OSLO
 from tests.visiting import Visitor, World
 
@@ -48,10 +48,6 @@ def visit(app: Flask, username: str) -> Visitor:
     visitor = Visitor(app)
     assert visitor.sign_in(username).status_code == 303
     return visitor
-
-
-def words(page: str) -> str:
-    return " ".join(visiting_text(page).split())
 
 
 def trouble(app: Flask, world: World, *, times: int = 1) -> dict[str, str]:

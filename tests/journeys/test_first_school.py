@@ -9,13 +9,12 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.agents import AgentProcess, eventually
 from tests.serving import Server, serving
-from tests.small_school import write_delivery_list, write_roster
+from tests.small_school import publish, shown, write_delivery_list, write_roster
 
 pytestmark = pytest.mark.serves
 
@@ -49,19 +48,6 @@ def agent(server: Server, tmp_path: Path) -> Iterator[AgentProcess]:
         made.stop(signal.SIGKILL)
 
 
-def publish(server: Server, folder: Path, name: str, **areas: dict[str, Any]) -> None:
-    """Publish a profile's next version through the command line."""
-    text = [f'name = "{name}"', f'title = "{name}"']
-    for area, settings in areas.items():
-        text += [f"[{area}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
-    (folder / f"{name}.toml").write_text("\n".join(text))
-    server.fleet("profiles", "import", str(folder / f"{name}.toml"), "--publish")
-
-
-def shown(server: Server) -> dict[str, Any]:
-    return dict(json.loads(server.fleet("devices", "show", SERIAL, "--json")))
-
-
 def test_a_tablet_enrols_follows_its_class_and_ends_an_assignment_without_the_server(
     server: Server, agent: AgentProcess, tmp_path: Path
 ) -> None:
@@ -69,7 +55,7 @@ def test_a_tablet_enrols_follows_its_class_and_ends_an_assignment_without_the_se
     server.fleet("assignments", "create", "trinn", "--class", "8B")
     agent.start()
     eventually(lambda: agent.applied("web").get("web.blocked") == ["games.example"], why="the class profile")
-    eventually(lambda: shown(server)["profile"] == "applied", why="the report of it")
+    eventually(lambda: shown(server, SERIAL)["profile"] == "applied", why="the report of it")
 
     publish(server, tmp_path, "trinn", web={"blocked": ["games.example", "videos.example"]})
     server.fleet("assignments", "create", "trinn", "--class", "8B")
@@ -89,7 +75,7 @@ def test_a_tablet_enrols_follows_its_class_and_ends_an_assignment_without_the_se
     assert agent.applied("web")["web.blocked"] == changed
 
     server.start()
-    eventually(lambda: shown(server)["profile"] == "applied", why="catching up")
+    eventually(lambda: shown(server, SERIAL)["profile"] == "applied", why="catching up")
     assert agent.stop() == 0
 
 
@@ -107,8 +93,8 @@ def test_killing_agent_and_server_again_and_again_enrols_once_and_keeps_the_key(
             server.start()
     agent.start()
     eventually(lambda: agent.applied("web").get("web.blocked") == ["games.example"], why="after all that")
-    eventually(lambda: shown(server)["profile"] == "applied", why="the report of it")
-    found = shown(server)
+    eventually(lambda: shown(server, SERIAL)["profile"] == "applied", why="the report of it")
+    found = shown(server, SERIAL)
     assert [one["ended_at"] for one in found["enrolments"]] == [None]
     assert json.loads(server.fleet("tickets", "list", "--json"))[0]["used"] == 1
     assert agent.stop() == 0

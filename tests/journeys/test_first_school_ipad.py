@@ -10,7 +10,6 @@ import signal
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from tests.agents import eventually
 from tests.doors.test_cli_apple import portal
 from tests.ipads import Ipad, RefusedError
 from tests.serving import Server, serving
-from tests.small_school import write_delivery_list, write_roster
+from tests.small_school import publish, shown, write_delivery_list, write_roster
 
 pytestmark = pytest.mark.serves
 
@@ -64,19 +63,6 @@ def code(server: Server) -> str:
     return str(told["code"])
 
 
-def publish(server: Server, folder: Path, name: str, **areas: dict[str, Any]) -> None:
-    """Publish a profile's next version through the command line."""
-    text = [f'name = "{name}"', f'title = "{name}"']
-    for area, settings in areas.items():
-        text += [f"[{area}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
-    (folder / f"{name}.toml").write_text("\n".join(text))
-    server.fleet("profiles", "import", str(folder / f"{name}.toml"), "--publish")
-
-
-def shown(server: Server) -> dict[str, Any]:
-    return dict(json.loads(server.fleet("devices", "show", SERIAL, "--json")))
-
-
 def test_an_ipad_enrols_follows_its_class_and_ends_an_assignment_without_the_server(
     server: Server, ipad: Ipad, tmp_path: Path
 ) -> None:
@@ -86,8 +72,8 @@ def test_an_ipad_enrols_follows_its_class_and_ends_an_assignment_without_the_ser
     ipad.wake()
     before = ipad.settings(FILTER)
     assert "games.example" in json.dumps(before)
-    assert shown(server)["profile"] == "applied"
-    assert shown(server)["facts"]["model"] == "iPad13,18"
+    assert shown(server, SERIAL)["profile"] == "applied"
+    assert shown(server, SERIAL)["facts"]["model"] == "iPad13,18"
 
     publish(server, tmp_path, "trinn", web={"blocked": ["games.example", "videos.example"]})
     server.fleet("assignments", "create", "trinn", "--class", "8B")
@@ -100,7 +86,7 @@ def test_an_ipad_enrols_follows_its_class_and_ends_an_assignment_without_the_ser
     server.fleet("assignments", "create", "time", "--class", "8B", "--until", until.isoformat(timespec="seconds"))
     ipad.wake()
     assert ipad.settings(LOCK)["App"]["Identifier"] == "no.example.reader"
-    assert shown(server)["profile"] == "applied"
+    assert shown(server, SERIAL)["profile"] == "applied"
     assert server.stop(signal.SIGTERM) == 0
     assert datetime.now(UTC) < until, "the server took too long for this test to show anything"
     eventually(lambda: not ipad.settings(LOCK), why="its end, with the server stopped")
@@ -111,7 +97,7 @@ def test_an_ipad_enrols_follows_its_class_and_ends_an_assignment_without_the_ser
 
     def has_caught_up() -> bool:
         ipad.wake()
-        return bool(shown(server)["profile"] == "applied")
+        return bool(shown(server, SERIAL)["profile"] == "applied")
 
     eventually(has_caught_up, why="catching up")
 
@@ -135,6 +121,6 @@ def test_killing_the_server_again_and_again_enrols_once_and_loses_no_command(
     found = json.loads(server.fleet("orders", "list", "--json"))
     assert [one["state"] for one in found] == ["done"]
     assert order
-    assert shown(server)["profile"] == "applied"
-    assert [one["ended_at"] for one in shown(server)["enrolments"]] == [None]
+    assert shown(server, SERIAL)["profile"] == "applied"
+    assert [one["ended_at"] for one in shown(server, SERIAL)["enrolments"]] == [None]
     assert json.loads(server.fleet("tickets", "list", "--json"))[0]["used"] == 1

@@ -8,7 +8,7 @@ connection has foreign keys on, WAL journal and a busy timeout, and a writing tr
 import enum
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError as OperationalError  # doors may not import the library
@@ -259,6 +260,13 @@ def among_texts(column: ColumnElement[str] | InstrumentedAttribute[str], texts: 
     return column.in_(
         select(func.json_each(bindparam(None, json.dumps(told), type_=String)).table_valued("value").c.value)
     )
+
+
+def insert_new(model: type[Base], row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of its key is there, also one that is being inserted at this moment; returns whether."""
+    insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[db.session.get_bind().dialect.name]
+    result = db.session.execute(insert(model).values(dict(row)).on_conflict_do_nothing())
+    return int(result.rowcount) > 0  # type: ignore[attr-defined]
 
 
 def read_again(*models: type[Base]) -> None:

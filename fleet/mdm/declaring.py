@@ -7,18 +7,14 @@ and it is old.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from fleet.assignments import schedules
-from fleet.db import db
+from fleet.db import db, insert_new
 from fleet.devices.models import DeviceState
 from fleet.mdm.models import Client, Declared, Enclosure
-
-_INSERT: Mapping[str, Any] = MappingProxyType({"sqlite": sqlite.insert, "postgresql": postgresql.insert})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +64,13 @@ def keep(told: Set, files: Mapping[str, bytes], *, now: datetime) -> None:
         now: the instant.
     """
     # A whole class is told of the same at once: who comes second waits, and finds it there. In one order for all.
-    insert = _INSERT[db.session.get_bind().dialect.name]
     for name in sorted(files):
-        row = {"digest": name, "body": files[name], "made_at": now}
-        db.session.execute(insert(Enclosure).values(row).on_conflict_do_nothing())
+        insert_new(Enclosure, {"digest": name, "body": files[name], "made_at": now})
     made = {
         "token": told.token, "profile": told.profile, "settings": dict(told.settings),
         "documents": dict(told.documents), "files": sorted(files), "made_at": now,
     }  # fmt: skip
-    db.session.execute(insert(Declared).values(made).on_conflict_do_nothing())
+    insert_new(Declared, made)
 
 
 def tell(client: Client, token: str, *, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 19:34:58.809128
+Create Date: 2026-11-29 20:55:48.623973
 """
 
 import sqlalchemy as sa
@@ -85,6 +85,17 @@ def upgrade() -> None:
     sa.Column('body', sa.LargeBinary(), nullable=False),
     sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('digest', name=op.f('pk_mdm_enclosure'))
+    )
+    op.create_table('mdm_errand',
+    sa.Column('name', sa.String(length=40), nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('held_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('done_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failure', sa.String(length=80), nullable=True),
+    sa.Column('failures', sa.Integer(), nullable=False),
+    sa.Column('memory', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.PrimaryKeyConstraint('name', name=op.f('pk_mdm_errand'))
     )
     op.create_table('municipality',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -977,6 +988,7 @@ def downgrade() -> None:
     op.drop_table('roster_import')
     op.drop_table('profile')
     op.drop_table('municipality')
+    op.drop_table('mdm_errand')
     op.drop_table('mdm_enclosure')
     op.drop_table('mdm_declared')
     op.drop_table('lease')

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 20:55:48.623973
+Create Date: 2026-11-29 21:01:10.897538
 """
 
 import sqlalchemy as sa
@@ -74,7 +74,7 @@ def upgrade() -> None:
     op.create_table('mdm_declared',
     sa.Column('token', sa.String(length=64), nullable=False),
     sa.Column('profile', sa.String(length=64), nullable=False),
-    sa.Column('settings', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('carried', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('documents', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('files', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
@@ -323,6 +323,8 @@ def upgrade() -> None:
     sa.Column('cart', sa.String(length=64), nullable=True),
     sa.Column('listed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('lost_message', sa.String(length=255), nullable=True),
+    sa.Column('lost_phone', sa.String(length=40), nullable=True),
     sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_device_class_id_school_class')),
     sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_device_person_id_person')),
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_device_school_id_school')),

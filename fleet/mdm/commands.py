@@ -120,6 +120,19 @@ def carries(order_uid: str) -> bool:
     return db.session.scalar(query.limit(1)) is not None
 
 
+def open_of(device_id: int, kind: str) -> list[Command]:
+    """Return what a client has of a kind that has not ended."""
+    query = select(Command).where(Command.device_id == device_id, Command.kind == kind, Command.state.in_(OPEN))
+    return list(db.session.scalars(query.order_by(Command.id).execution_options(populate_existing=True)))
+
+
+def forgo(command: Command, *, now: datetime) -> None:
+    """Drop a command that is not wanted any more, unless it was sent: then its answer is waited for."""
+    if command.state is not CommandState.SENT:
+        command.state, command.ended_at = CommandState.DROPPED, now
+        db.session.flush()
+
+
 def drop(device_id: int, kind: str, *, states: Collection[CommandState] = OPEN, now: datetime) -> None:
     """Drop what a client has of a kind in these states and that carries out no order: it is not wanted any more."""
     _drop(

@@ -81,6 +81,7 @@ def test_an_ipad_comes_in_and_has_its_profile(gate: Door, code: str, shape: Shap
         "SecurityInfo",
         "InstalledApplicationList",
         "DeclarativeManagement",
+        "Settings",
     }
     assert tablet.settings("com.apple.applicationaccess")["allowCamera"] is False
     found = state_of(gate)
@@ -267,7 +268,7 @@ def test_state_is_read_by_the_pages_as_of_any_tablet(gate: Door, tablet: Ipad) -
     with gate.database():
         state = db.session.query(DeviceState).filter(DeviceState.last_seen_at.is_not(None)).one()
         assert state.facts is not None
-        assert state.facts["flags"] == {"supervised": True, "passcode_present": True}
+        assert state.facts["flags"] == {"supervised": True, "passcode_present": True, "lost_mode": False}
 
 
 def lesson(gate: Door, *, until: timedelta, **settings: Any) -> int:

@@ -48,6 +48,8 @@ ASK_EVERY, INVENTORY_EVERY = timedelta(hours=4), timedelta(hours=20)  # the latt
 RENEWAL_AGAIN = timedelta(days=7)
 # After a refusal it is asked how it is, and what it has not is tried again. A lesson cannot wait for long.
 _AGAIN = (timedelta(minutes=5), timedelta(minutes=30), ASK_EVERY)
+_APP_AFTER = timedelta(minutes=10)  # an app that was asked for is there, or it is known why not
+_SET_UP_WITHIN = timedelta(minutes=2)
 Answer = tuple[int, bytes, bool]
 _NOTHING: Answer = (200, b"", False)
 _GONE: Answer = (410, b"", False)
@@ -60,6 +62,7 @@ class Conversation:
     Args:
         identifier: what the names of our profiles begin with, in reverse-DNS form.
         url_of: gives the address of a file that declarations name, by its digest.
+        manifest_url: gives the address of an own package's manifest, by the word in it.
         profile_of: gives the enrolment profile for an invitation's token and a topic.
         vault_key: seals what is secret in the database.
     """
@@ -69,10 +72,11 @@ class Conversation:
         identifier: str,
         *,
         url_of: Callable[[str], str],
+        manifest_url: Callable[[str], str],
         profile_of: Callable[[str, str], bytes],
         vault_key: bytes,
     ) -> None:
-        self._following = Following(identifier, url_of=url_of)
+        self._following = Following(identifier, url_of=url_of, manifest_url=manifest_url)
         self._profile_of = profile_of
         self._vault_key = vault_key
 
@@ -126,7 +130,14 @@ class Conversation:
             client.ask_at, client.inventory_at = now + ASK_EVERY, now
             self._following.follow(client, now)
         if message.awaiting_configuration:
-            commands.queue(client.device_id, Wanted(requests.CONFIGURED, priority=commands.CALM), now=now)
+            client.ask_at = now + _SET_UP_WITHIN  # whatever happens, nobody waits for longer
+            self._let_go(client, now)
+
+    def _let_go(self, client: Client, now: datetime, *, at_once: bool = False) -> None:
+        """Have a tablet go on with its set-up once it has what it shall have, so that nobody is faster than that."""
+        is_ready = client.followed_profile is None or Known.read(client.told).applied == client.followed_profile
+        if not client.is_set_up and (is_ready or at_once):
+            commands.queue(client.device_id, Wanted(requests.CONFIGURED, replaces=True), now=now)
 
     # -- declarations --------------------------------------------------------------------------------------------
 
@@ -146,7 +157,7 @@ class Conversation:
     def _take_status(self, client: Client, data: bytes, now: datetime) -> None:
         known = Known.read(client.told)
         before = known.status.capabilities
-        known = known.with_status(read_status(data))
+        known = known.with_status(read_status(data), now)
         client.told = known.written()
         if known.status.capabilities != before:
             client.followed_version = None  # it can do more, or less, than what it was told takes for granted
@@ -159,6 +170,7 @@ class Conversation:
         client.told = known.written()
         sequence = clients.next_sequence(client)
         checkins.receive([known.report(client, failures=found.failures, sequence=sequence)], now=now)
+        self._let_go(client, now)
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -207,6 +219,7 @@ class Conversation:
                 due += requests.INVENTORY
                 client.inventory_at = now
             self._following.mend(client, now)
+            self._let_go(client, now, at_once=True)
         if client.renew_at is not None and client.renew_at <= now:
             due.append(requests.RENEW)
             client.renew_at = now + RENEWAL_AGAIN
@@ -233,6 +246,10 @@ class Conversation:
         """Keep what an answer tells of the tablet, and report it."""
         if done.kind == requests.INSTALL and (done.content or {}).get("file") != client.lesson_file:
             return  # another lesson has taken its place
+        if done.kind == requests.CONFIGURED and isinstance(message, Acknowledged):
+            client.is_set_up = True
+        if done.kind == requests.INSTALL_APP and client.ask_at is not None:
+            client.ask_at = min(client.ask_at, now + _APP_AFTER)
         known = Known.read(client.told)
         # Nobody can take away what is not there: it has gone by its own clock.
         if isinstance(message, Acknowledged) or (isinstance(message, Failed) and done.kind == requests.REMOVE):

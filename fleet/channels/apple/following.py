@@ -13,7 +13,7 @@ import msgspec
 
 from fleet import orders
 from fleet.assignments import bodies
-from fleet.channels.apple import aims, declarations, losing, requests, settling
+from fleet.channels.apple import aims, app_wishes, declarations, losing, requests, settling
 from fleet.channels.apple.declarations import Carried
 from fleet.channels.apple.inventory import Known
 from fleet.channels.apple.status import Outcome, outcome
@@ -33,12 +33,13 @@ class Following:
     Args:
         identifier: what the names of our profiles begin with, in reverse-DNS form.
         url_of: gives the address of a file that declarations name, by its digest.
+        manifest_url: gives the address of an own package's manifest, by the word in it.
     """
 
-    def __init__(self, identifier: str, *, url_of: Callable[[str], str]) -> None:
+    def __init__(self, identifier: str, *, url_of: Callable[[str], str], manifest_url: Callable[[str], str]) -> None:
         self._profile = f"{identifier}.profile"
         self._lesson = f"{identifier}.lesson"
-        self._url_of = url_of
+        self._url_of, self._manifest_url = url_of, manifest_url
 
     def follow(self, client: Client, now: datetime) -> None:
         """Work out anew what a client shall have, if that may have changed, and queue what leads there."""
@@ -55,7 +56,9 @@ class Following:
         client.followed_version, client.followed_profile = desired.config_version, profile
         if desired.entries:
             self._aim(client, desired.entries, now, again=again)
-        settling.want(client, settings_of(profile) if profile is not None else {}, now=now)
+        settings = settings_of(profile) if profile is not None else {}
+        settling.want(client, settings, now=now)
+        app_wishes.want(client, settings, manifest_url=self._manifest_url, now=now)
         losing.want(client, organisation(), now=now)
         for order in orders.pending([client.device_id], now=now).get(client.device_id, []):
             kind = requests.OF_ORDER.get(order.kind)

@@ -10,6 +10,7 @@ from typing import Any
 
 from fleet.channels.apple import commands as made
 from fleet.channels.apple import declarations
+from fleet.channels.apple.commands import AppSource
 from fleet.channels.apple.messages import Acknowledged, CommandFormatError, Failed, Idle, NotNow, Result
 from fleet.crypto import open_sealed
 from fleet.mdm import declaring
@@ -25,6 +26,7 @@ INSTALL = "InstallProfile"
 RENEW = "Renewal"  # our own word: the enrolment profile once more, which brings a new certificate
 REMOVE = "RemoveProfile"
 SETTINGS = "Settings"
+INSTALL_APP, OUR_APPS = "InstallApplication", "ManagedApplicationList"
 CLOSE, OPEN = "EnableLostMode", "DisableLostMode"
 INVENTORY = (SECURITY, APPS)  # beside the former, more rarely
 UNLOCK_TOKEN = "unlock-token"  # noqa: S105 (what the vault's seal is for)
@@ -96,6 +98,11 @@ def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
     return made.settings(name=told["name"], time_zone=told.get("time_zone"))
 
 
+def _install_app(told: Mapping[str, Any]) -> dict[str, Any]:
+    source = AppSource(told.get("store_id"), told.get("manifest_url"), is_licensed=told["is_licensed"])
+    return made.install_application(source)
+
+
 def _lost(told: Mapping[str, Any]) -> dict[str, Any]:
     return made.enable_lost_mode(told["message"], phone_number=told["phone_number"], footnote=told["footnote"])
 
@@ -106,6 +113,7 @@ _TOLD: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = MappingProx
         REMOVE: lambda told: made.remove_profile(told["name"]),
         SETTINGS: _settings,
         CLOSE: _lost,
+        INSTALL_APP: _install_app,
     }
 )
 _PLAIN: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
@@ -118,5 +126,6 @@ _PLAIN: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "EraseDevice": made.erase,
         "DeviceLocation": made.device_location,
         OPEN: made.disable_lost_mode,
+        OUR_APPS: made.managed_application_list,
     }
 )

@@ -81,6 +81,7 @@ class Work:
         self._conversation = Conversation(
             self._identifier,
             url_of=lambda digest: f"{self._address}files/{digest}",
+            manifest_url=lambda token: f"{self._address}apps/{token}/manifest.plist",
             profile_of=self._profile_of,
             vault_key=vault_key,
         )

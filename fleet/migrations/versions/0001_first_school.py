@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 19:34:58.809128
+Create Date: 2026-11-29 20:59:36.088329
 """
 
 import sqlalchemy as sa
@@ -312,6 +312,8 @@ def upgrade() -> None:
     sa.Column('cart', sa.String(length=64), nullable=True),
     sa.Column('listed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('lost_message', sa.String(length=255), nullable=True),
+    sa.Column('lost_phone', sa.String(length=40), nullable=True),
     sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_device_class_id_school_class')),
     sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_device_person_id_person')),
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_device_school_id_school')),
@@ -459,7 +461,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('uid', sa.String(length=32), nullable=False),
     sa.Column('device_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', 'open-url', 'open-app', 'wipe', 'locate', 'clear-passcode', name='orderkind', native_enum=False, length=16), nullable=False),
+    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', 'open-url', 'open-app', 'shut-down', 'update-system', 'wipe', 'locate', 'clear-passcode', name='orderkind', native_enum=False, length=16), nullable=False),
     sa.Column('payload', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('reason', sa.String(length=500), nullable=True),
     sa.Column('state', sa.Enum('asked', 'queued', 'sent', 'done', 'failed', 'refused', 'expired', 'withdrawn', 'declined', name='orderstate', native_enum=False, length=16), nullable=False),

@@ -41,6 +41,7 @@ class Ipad:
         shape: how it signs.
         is_busy: whether it says "not now" to whatever disturbs.
         unable: configurations that it refuses, by type.
+        able: configurations that it says it knows, by type; None: it does not say.
         refuses: commands that it answers with an error.
         refused_items: items of Settings that it cannot set.
         awaits: whether its set-up waits until it is told to go on.
@@ -65,6 +66,8 @@ class Ipad:
     token: str | None = None
     done: list[str] = field(default_factory=list)
     is_managed: bool = False
+    able: frozenset[str] | None = None
+    erased: Mapping[str, Any] | None = None
     refuses: set[str] = field(default_factory=set)
     refused_items: frozenset[str] = frozenset()
     awaits: bool = False
@@ -98,6 +101,14 @@ class Ipad:
         )  # fmt: skip
         self.is_managed = True
         self.token_update(**({"AwaitingConfiguration": True} if self.awaits else {}))
+
+    def come_back(self) -> None:
+        """Set itself up again after it was erased, as it was told."""
+        assert self.erased is not None
+        told = self.erased["ReturnToService"]
+        new = Ipad(self.send, self.serial, shape=self.shape, udid=self.udid)
+        self.__dict__.update(new.__dict__)
+        self.install(told["MDMProfileData"])
 
     def token_update(self, **more: Any) -> None:
         """Say where pushes reach it."""
@@ -216,6 +227,10 @@ class Ipad:
     def _do(self, command: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Do what changes the iPad itself, and return the answer, by the command's name."""
         kind = command["RequestType"]
+        if kind == "EraseDevice":
+            self.erased = command
+        if kind == "DeviceLocation":
+            return {kind: {"Latitude": 59.91, "Longitude": 10.75, "HorizontalAccuracy": 20.0}}
         if kind in {"EnableLostMode", "DisableLostMode"}:
             self.lost = command if kind == "EnableLostMode" else None
         if kind == "Settings":
@@ -294,10 +309,14 @@ class Ipad:
                 "reasons": [] if is_valid else [{"code": "Error.ConfigurationCannotBeApplied", "description": "no"}],
             }  # fmt: skip
             lists[place].append(entry)
+        management: dict[str, Any] = {"declarations": lists}
+        if self.able is not None:
+            supported = {"declarations": {"configurations": sorted(self.able)}, "status-items": []}
+            management["client-capabilities"] = {"supported-payloads": supported}
         status = {
             "StatusItems": {
                 "device": {"operating-system": {"version": self.os_version}, "model": {"identifier": "iPad13,18"}},
-                "management": {"declarations": lists},
+                "management": management,
             },
             "Errors": [],
             "FullReport": True,

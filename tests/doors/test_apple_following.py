@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from fleet import clock
+from fleet import clock, orders
+from fleet.access import Principal
 from fleet.apps import catalogue
 from fleet.apps.catalogue import Told
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
+from fleet.db import db
 from fleet.devices import life
 from fleet.devices.models import DeviceLife, Platform
+from fleet.orders import Order, OrderKind, OrderState, Wish
 from tests import factories as make
 from tests.gate import Door
 from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
@@ -178,6 +182,109 @@ def test_an_ipad_that_left_lost_mode_by_itself_is_closed_again(gate: Door, code:
     due(gate, ask_at=clock.now())
     tablet.wake()
     assert tablet.lost is not None
+
+
+# -- orders ------------------------------------------------------------------------------------------------------------
+
+
+def wish(gate: Door, kind: OrderKind, **content: Any) -> int:
+    with gate.database():
+        zone = ZoneInfo("Europe/Oslo")
+        (made,) = orders.queue([device_of()], Wish(kind, **content), timezone=zone, by=CLI, now=clock.now())
+        if made.state is OrderState.ASKED:
+            orders.approve(made.id, by=Principal.job("test"), now=clock.now())
+        return made.id
+
+
+def order_of(gate: Door, number: int) -> Order:
+    with gate.database():
+        found = db.session.get_one(Order, number)
+        db.session.expunge(found)
+        return found
+
+
+def test_a_lost_ipad_tells_where_it_is_and_makes_itself_heard(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    step(gate, "lost")
+    where = wish(gate, OrderKind.LOCATE, reason="Meldt stjålet fra skolen")
+    sound = wish(gate, OrderKind.RING)
+    assert tablet.wake() == ["EnableLostMode", "DeviceLocation", "PlayLostModeSound"]
+    found = order_of(gate, where)
+    assert found.state is OrderState.DONE
+    assert found.result is not None
+    assert (found.result["latitude"], found.result["longitude"]) == (59.91, 10.75)
+    assert order_of(gate, sound).state is OrderState.DONE
+
+
+def test_an_ipad_is_turned_off(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    number = wish(gate, OrderKind.SHUT_DOWN)
+    assert tablet.wake() == ["ShutDownDevice"]
+    assert order_of(gate, number).state is OrderState.DONE
+
+
+def deadline(days: int = 3) -> str:
+    return (clock.now() + timedelta(days=days)).strftime("%Y-%m-%dT08:00")
+
+
+def test_an_update_is_declared_with_its_deadline_and_done_when_the_ipad_has_it(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": False})
+    able = frozenset({"com.apple.configuration.softwareupdate.enforcement.specific"})
+    tablet = come(gate, code, able=able)
+    tablet.wake()
+    tablet.wake()
+    number = wish(gate, OrderKind.UPDATE_SYSTEM, version="18.1", deadline=deadline())
+    tablet.wake()
+    (declared,) = [one for one in tablet.declarations.values() if one["Type"] in able]
+    assert declared["Payload"]["TargetOSVersion"] == "18.1"
+    assert declared["Payload"]["TargetLocalDateTime"] == f"{deadline()}:00"
+    assert order_of(gate, number).state is OrderState.SENT
+    tablet.os_version = "18.1"
+    tablet.report()
+    assert order_of(gate, number).state is OrderState.DONE
+    tablet.wake()
+    assert not [one for one in tablet.declarations.values() if one["Type"] in able]
+    assert state_of(gate)["applied"] == state_of(gate)["desired"]
+
+
+def test_an_older_ipad_is_told_to_update_by_a_command(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    number = wish(gate, OrderKind.UPDATE_SYSTEM, version="18.1", deadline=deadline())
+    assert tablet.wake() == ["ScheduleOSUpdate"]
+    assert order_of(gate, number).state is OrderState.SENT
+    tablet.os_version = "18.1.1"
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    assert order_of(gate, number).state is OrderState.DONE
+
+
+def test_an_erased_ipad_is_expected_again_and_nothing_more_is_sent_to_it(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    number = wish(gate, OrderKind.WIPE, reason="Skal til en ny elev")
+    assert tablet.wake() == ["EraseDevice"]
+    assert order_of(gate, number).state is OrderState.DONE
+    assert state_of(gate)["life"] is DeviceLife.EXPECTED
+    assert tablet.erased is not None
+    assert "ReturnToService" not in tablet.erased
+
+
+def test_an_erased_ipad_comes_back_by_itself_where_that_was_wished(gate: Door, code: str) -> None:
+    assign(gate, **{"wifi.networks": [{"ssid": "skole", "security": "wpa2", "password": "hemmelig1"}]})
+    tablet = come(gate, code)
+    tablet.wake()
+    wish(gate, OrderKind.WIPE, reason="Skal til en ny elev", come_back=True)
+    assert tablet.wake() == ["EraseDevice"]
+    assert tablet.erased is not None
+    assert b"hemmelig1" in tablet.erased["ReturnToService"]["WiFiProfileData"]
+    assert state_of(gate)["life"] is DeviceLife.ENROLLED
+    tablet.come_back()
+    tablet.wake()
+    assert state_of(gate)["applied"] == state_of(gate)["desired"]
+    assert tablet.settings("com.apple.wifi.managed")["SSID_STR"] == "skole"
 
 
 # -- apps --------------------------------------------------------------------------------------------------------------

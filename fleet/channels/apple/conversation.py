@@ -4,13 +4,14 @@ Invariants: a refusal never has the status 401, which would make a tablet leave;
 only when its configuration has another version than when that was last done; an answer is taken once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from fleet import orders
 from fleet.channels.apple import declarations, losing, plists, requests
-from fleet.channels.apple.commands import install_profile
+from fleet.channels.apple.answers import Location, read_location
+from fleet.channels.apple.commands import ReturnToService, erase, install_profile
 from fleet.channels.apple.following import Following, organisation
 from fleet.channels.apple.inventory import Known
 from fleet.channels.apple.message_keys import Kind as SpeakerKind
@@ -156,13 +157,17 @@ class Conversation:
 
     def _take_status(self, client: Client, data: bytes, now: datetime) -> None:
         known = Known.read(client.told)
-        before = known.status.capabilities
+        before = known
         known = known.with_status(read_status(data), now)
         client.told = known.written()
-        if known.status.capabilities != before:
-            client.followed_version = None  # it can do more, or less, than what it was told takes for granted
+        self._note_change(client, before, known)
         self._following.follow(client, now)
-        self._report(client, known, now)
+        self._report(client, Known.read(client.told), now)
+
+    def _note_change(self, client: Client, before: Known, known: Known) -> None:
+        """Have what it shall have be worked out anew where it can do more, or less, than that takes for granted."""
+        if (known.status.capabilities, known.os_version) != (before.status.capabilities, before.os_version):
+            client.followed_version = None
 
     def _report(self, client: Client, known: Known, now: datetime) -> None:
         applied, found = self._following.outcome(client, known)
@@ -182,7 +187,7 @@ class Conversation:
         """
         if message.enrolment.kind is not SpeakerKind.DEVICE:
             return None, b""
-        client = clients.speaker(thumbprint, message.enrolment.text, now=now)
+        client = clients.speaker(thumbprint, message.enrolment.text, leaves=_is_farewell(message), now=now)
         self._following.follow(client, now)
         if isinstance(message, Idle):
             commands.begin_call(client.device_id)
@@ -196,7 +201,7 @@ class Conversation:
             except (NoUnlockTokenError, UnsealError, KeyError, PlistError) as error:  # the queue goes on
                 commands.answer(client.device_id, following.uid, "error", detail=type(error).__name__, now=now)
                 if following.order_uid is not None:
-                    _finish(following, is_done=False, now=now)
+                    _finish(following, None, now=now)
                 continue
             if following.order_uid is not None:
                 commands.note_sent(following, now=now)
@@ -205,9 +210,14 @@ class Conversation:
 
     def _build(self, command: Command, client: Client, now: datetime) -> dict[str, Any]:
         if command.kind == requests.RENEW:
-            token = inviting.renew(client.device, now=now)
-            return install_profile(self._profile_of(token, client.topic or ""))
+            return install_profile(self._own_profile(client, now))
+        if command.kind == requests.ERASE and (command.content or {}).get("come_back"):
+            return erase(ReturnToService(self._following.networks(client), self._own_profile(client, now)))
         return requests.build(command, client, self._vault_key)
+
+    def _own_profile(self, client: Client, now: datetime) -> bytes:
+        """Return an enrolment profile for the tablet that is enrolled: it brings a new certificate."""
+        return self._profile_of(inviting.renew(client.device, now=now), client.topic or "")
 
     def _keep_time(self, client: Client, now: datetime) -> None:
         """Queue what is due by the clock: how the tablet is, all that it has, a new certificate; mend what is not."""
@@ -240,7 +250,9 @@ class Conversation:
             return
         self._learn(client, done, message, now)
         if done.order_uid is not None:
-            _finish(done, is_done=isinstance(message, Acknowledged), now=now)
+            _finish(done, message, now=now)
+        if _is_last(done.content, done.kind) and isinstance(message, Acknowledged):
+            clients.leave(client, now=now)  # it is erased, and nobody of ours is there any more
 
     def _learn(self, client: Client, done: Command, message: Result, now: datetime) -> None:
         """Keep what an answer tells of the tablet, and report it."""
@@ -260,14 +272,41 @@ class Conversation:
                 client.ask_at = min(client.ask_at, now + _AGAIN[min(told.tries, len(_AGAIN)) - 1])
         if told is None:
             return
+        self._note_change(client, known, told)
         self._report(client, told, now)
         if done.kind in {requests.CLOSE, requests.OPEN}:
             losing.want(client, organisation(), now=now)  # it may have been found meanwhile
 
 
-def _finish(done: Command, *, is_done: bool, now: datetime) -> None:
-    state = OrderState.DONE if is_done else OrderState.FAILED
+def _is_last(content: Mapping[str, Any] | None, kind: str) -> bool:
+    """Whether a command is a client's last: it erases its tablet, which does not come back by itself."""
+    return kind == requests.ERASE and not (content or {}).get("come_back")
+
+
+def _is_farewell(message: Result) -> bool:
+    """Whether a client says that it is about to be erased."""
+    if not isinstance(message, Acknowledged):
+        return False
+    sent = commands.find(message.command_uuid)
+    return sent is not None and _is_last(sent.content, sent.kind)
+
+
+def _finish(done: Command, message: Result | None, *, now: datetime) -> None:
+    """Tell how a command's order ended; None: it could not even be sent."""
+    is_done = isinstance(message, Acknowledged)
+    place = (
+        read_location(message.answer) if isinstance(message, Acknowledged) and done.kind == requests.LOCATE else None
+    )
+    state = OrderState.DONE if is_done and (place is not None or done.kind != requests.LOCATE) else OrderState.FAILED
     try:
-        orders.finish(done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "", now=now)
+        orders.finish(
+            done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "",
+            result=_written(place) if place is not None else None, now=now,
+        )  # fmt: skip
     except (OrderClosedError, NotFoundError):
         return  # its time was over before the tablet's word came, perhaps for long
+
+
+def _written(place: Location) -> dict[str, Any]:
+    at = place.located_at.isoformat() if place.located_at is not None else None
+    return {"latitude": place.latitude, "longitude": place.longitude, "accuracy_m": place.accuracy_m, "at": at}

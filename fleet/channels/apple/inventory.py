@@ -37,6 +37,7 @@ class Known:
         tries: how often in a row it did not do what leads to what it shall have.
         apps_of_ours: how far those have come that it was asked to install, by id.
         lacking: apps that cannot come, and why, by id.
+        has_identity: whether the certificate that it signs with is among those it lists; None where it has not told.
     """
 
     information: DeviceInformation = field(default_factory=DeviceInformation)
@@ -50,11 +51,17 @@ class Known:
     tries: int = 0
     apps_of_ours: Mapping[str, Progress] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
+    has_identity: bool | None = None
 
     @classmethod
     def read(cls, kept: Mapping[str, Any] | None) -> "Known":
         """Return what :meth:`written` kept; nothing where nothing was."""
         return msgspec.convert(kept, cls) if kept else cls()
+
+    @property
+    def os_version(self) -> str | None:
+        """Which system it has, as it last told."""
+        return self.status.os_version or self.information.os_version
 
     def written(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -118,10 +125,11 @@ class Known:
         flags = {
             "supervised": told.is_supervised,
             "lost_mode": told.is_lost,
+            "identity_present": self.has_identity,
             "passcode_present": next((one for one in passcode if one is not None), None),
         }
         facts = {
-            "os_version": self.status.os_version or told.os_version,
+            "os_version": self.os_version,
             "model": self.status.model or told.model,
             "storage_total_bytes": told.storage_total_bytes,
             "apps": [dict(one) for one in self.apps],
@@ -188,6 +196,9 @@ _READ: Mapping[str, Callable[[Known, Content, Content, datetime], Known]] = Mapp
         ),
         requests.APPS: _listed,
         requests.OUR_APPS: _managed,
+        requests.CERTIFICATES: lambda known, _content, answer, _at: replace(
+            known, has_identity=any(one.is_identity for one in answers.read_certificates(answer))
+        ),
         requests.INSTALL_APP: lambda known, content, answer, at: replace(
             known, apps_of_ours=app_progress.asked(known.apps_of_ours, content, answer, at)
         ),

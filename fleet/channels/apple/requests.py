@@ -28,7 +28,9 @@ REMOVE = "RemoveProfile"
 SETTINGS = "Settings"
 INSTALL_APP, OUR_APPS = "InstallApplication", "ManagedApplicationList"
 CLOSE, OPEN = "EnableLostMode", "DisableLostMode"
-INVENTORY = (SECURITY, APPS)  # beside the former, more rarely
+CERTIFICATES = "CertificateList"
+ERASE, LOCATE, UPDATE = "EraseDevice", "DeviceLocation", "ScheduleOSUpdate"
+INVENTORY = (SECURITY, APPS, CERTIFICATES)  # beside the former, more rarely
 UNLOCK_TOKEN = "unlock-token"  # noqa: S105 (what the vault's seal is for)
 
 # Which command carries out a wish; the others are refused when they are wished (fleet.orders.kinds.CARRIES).
@@ -37,8 +39,10 @@ OF_ORDER: Mapping[OrderKind, str] = MappingProxyType(
         OrderKind.LOCK_MESSAGE: "DeviceLock",
         OrderKind.RESTART: "RestartDevice",
         OrderKind.REPORT_NOW: INFORMATION,
-        OrderKind.WIPE: "EraseDevice",
-        OrderKind.LOCATE: "DeviceLocation",
+        OrderKind.WIPE: ERASE,
+        OrderKind.LOCATE: LOCATE,
+        OrderKind.RING: "PlayLostModeSound",
+        OrderKind.SHUT_DOWN: "ShutDownDevice",
         OrderKind.CLEAR_PASSCODE: "ClearPasscode",
     }
 )
@@ -114,6 +118,7 @@ _TOLD: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = MappingProx
         SETTINGS: _settings,
         CLOSE: _lost,
         INSTALL_APP: _install_app,
+        UPDATE: lambda told: made.schedule_os_update(told["version"]),
     }
 )
 _PLAIN: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
@@ -122,9 +127,12 @@ _PLAIN: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         SECURITY: made.security_info,
         APPS: made.installed_application_list,
         CONFIGURED: made.device_configured,
+        CERTIFICATES: made.certificate_list,
         "RestartDevice": made.restart,
-        "EraseDevice": made.erase,
-        "DeviceLocation": made.device_location,
+        "ShutDownDevice": made.shut_down,
+        "PlayLostModeSound": made.play_lost_mode_sound,
+        ERASE: made.erase,
+        LOCATE: made.device_location,
         OPEN: made.disable_lost_mode,
         OUR_APPS: made.managed_application_list,
     }

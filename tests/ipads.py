@@ -211,6 +211,7 @@ class Ipad:
                     for app, version in self.apps.items()
                 ]
             },
+            "CertificateList": {"CertificateList": self._certificates()},
             "ManagedApplicationList": {
                 "ManagedApplicationList": {
                     app: {"Status": "Managed" if app in self.apps else "Installing"} for app in self.asked_for.values()
@@ -223,6 +224,10 @@ class Ipad:
                 json.loads(command["Data"])["SyncTokens"]["DeclarationsToken"] if "Data" in command else None
             )
         return {"Status": "Acknowledged", **answers.get(kind, {})}
+
+    def _certificates(self) -> list[dict[str, Any]]:
+        assert self.identity is not None
+        return [{"CommonName": "tablet", "Data": self.identity.der, "IsIdentity": True}]
 
     def _do(self, command: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Do what changes the iPad itself, and return the answer, by the command's name."""

@@ -28,6 +28,7 @@ from tests.gate import Door, door
 from tests.ipads import Ipad
 
 CLI = Principal.command_line()
+INVENTORY = ("SecurityInfo", "InstalledApplicationList", "CertificateList")
 
 
 @pytest.fixture
@@ -78,8 +79,7 @@ def test_an_ipad_comes_in_and_has_its_profile(gate: Door, code: str, shape: Shap
     assert state_of(gate)["life"] is DeviceLife.ENROLLED
     assert set(tablet.wake()) == {
         "DeviceInformation",
-        "SecurityInfo",
-        "InstalledApplicationList",
+        *INVENTORY,
         "DeclarativeManagement",
         "Settings",
     }
@@ -122,7 +122,7 @@ def test_not_now_is_asked_again_at_the_next_call_only(gate: Door, code: str) -> 
     seen = tablet.wake()
     assert sorted(seen) == sorted(set(seen))
     tablet.is_busy = False
-    assert set(tablet.wake()) >= {"DeviceInformation", "SecurityInfo", "InstalledApplicationList"}
+    assert set(tablet.wake()) >= {"DeviceInformation", *INVENTORY}
     assert tablet.wake() == []
 
 
@@ -268,7 +268,12 @@ def test_state_is_read_by_the_pages_as_of_any_tablet(gate: Door, tablet: Ipad) -
     with gate.database():
         state = db.session.query(DeviceState).filter(DeviceState.last_seen_at.is_not(None)).one()
         assert state.facts is not None
-        assert state.facts["flags"] == {"supervised": True, "passcode_present": True, "lost_mode": False}
+        assert state.facts["flags"] == {
+            "supervised": True,
+            "passcode_present": True,
+            "lost_mode": False,
+            "identity_present": True,
+        }
 
 
 def lesson(gate: Door, *, until: timedelta, **settings: Any) -> int:
@@ -342,7 +347,7 @@ def test_a_tablet_tells_how_it_is_on_a_calm_timetable(gate: Door, tablet: Ipad) 
     due(gate, ask_at=clock.now())
     assert tablet.wake() == ["DeviceInformation"]
     due(gate, ask_at=clock.now(), inventory_at=clock.now() - timedelta(hours=21))
-    assert tablet.wake() == ["DeviceInformation", "SecurityInfo", "InstalledApplicationList"]
+    assert tablet.wake() == ["DeviceInformation", *INVENTORY]
     assert tablet.wake() == []
 
 

@@ -13,18 +13,17 @@ from fleet import clock, orders
 from fleet.access import Principal
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
-from fleet.crypto import vault_key
 from fleet.db import db
-from fleet.devices import life, tickets
+from fleet.devices import life
 from fleet.devices.models import Device, DeviceLife, DeviceState
 from fleet.mdm import inviting
 from fleet.mdm.models import Client
-from fleet.mdm.push_keeper import PushKeeper
 from fleet.orders import Order, OrderKind, OrderState, Wish
-from tests import apns, apple_messages, ipads
+from tests import apple_messages, ipads
 from tests import factories as make
 from tests.apple_messages import IPAD, SIMULATOR, Shape
-from tests.gate import Door, door
+from tests.gate import Door
+from tests.ipad_gate import ipad_door, ticket_code
 from tests.ipads import Ipad
 
 CLI = Principal.command_line()
@@ -33,19 +32,13 @@ INVENTORY = ("SecurityInfo", "InstalledApplicationList", "CertificateList")
 
 @pytest.fixture
 def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
-    secrets_dir = tmp_path / "secrets"
-    keeper = PushKeeper(secrets_dir, vault_key(secrets_dir / "vault.key", may_create=True))
-    keeper.keep(apns.Authority().push_certificate())
-    with door(fresh_url, tmp_path, FLEET_PUBLIC_URL="https://fleet.test") as made:
+    with ipad_door(fresh_url, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 def code(gate: Door) -> str:
-    with gate.database():
-        place = tickets.Place(make.school())
-        now = clock.now()
-        return tickets.create(place, expires_at=now + timedelta(days=1), max_enrolments=9, by=CLI, now=now)[1]
+    return ticket_code(gate)
 
 
 def ipad(gate: Door, code: str, serial: str = "IPAD1", **looks: Any) -> Ipad:

@@ -8,7 +8,7 @@ connection has foreign keys on, WAL journal and a busy timeout, and a writing tr
 import enum
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError as OperationalError  # doors may not import the library
@@ -181,12 +182,13 @@ def follow(subject: str, follower: Follower) -> None:
 
 
 def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
-    """Note that where tablets or persons belong, or whether classes or schools exist, has changed in the transaction.
+    """Note what has changed in the transaction, for who follows it.
 
     Args:
         subject: ``device`` (school, class, pupil or enrolment of tablets), ``person`` (memberships), ``class`` or
-            ``school`` (ended, or come back); of tablets also ``report`` (one that says something new), ``fetched`` (a
-            new configuration was handed out) and ``presence`` (asked for the first time in a while, or from elsewhere).
+            ``school`` (ended, or come back), ``app`` or ``image`` (that profiles name); of tablets also ``report``
+            (one that says something new), ``fetched`` (a new configuration was handed out) and ``presence`` (asked for
+            the first time in a while, or from elsewhere).
         ids: which ones.
         now: the instant of the change.
     """
@@ -259,6 +261,13 @@ def among_texts(column: ColumnElement[str] | InstrumentedAttribute[str], texts: 
     return column.in_(
         select(func.json_each(bindparam(None, json.dumps(told), type_=String)).table_valued("value").c.value)
     )
+
+
+def insert_new(model: type[Base], row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of its key is there, also one that is being inserted at this moment; returns whether."""
+    insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[db.session.get_bind().dialect.name]
+    result = db.session.execute(insert(model).values(dict(row)).on_conflict_do_nothing())
+    return int(result.rowcount) > 0  # type: ignore[attr-defined]
 
 
 def read_again(*models: type[Base]) -> None:

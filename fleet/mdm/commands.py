@@ -108,6 +108,12 @@ def answer(device_id: int, uid: str, told: str, *, detail: str | None, now: date
     return found
 
 
+def last_sent(device_id: int) -> str | None:
+    """Return the name of the command that a client was sent last and has not answered; None where there is none."""
+    query = select(Command.uid).where(Command.device_id == device_id, Command.state == CommandState.SENT)
+    return db.session.scalar(query.order_by(Command.sent_at.desc(), Command.id.desc()).limit(1))
+
+
 def carries(order_uid: str) -> bool:
     """Whether a command was queued for an order."""
     query = select(Command.id).where(Command.order_uid == order_uid, Command.state != CommandState.DROPPED)
@@ -137,12 +143,6 @@ def note_sent(command: Command, *, now: datetime) -> None:
     order_id = db.session.scalar(select(Order.id).where(Order.uid == command.order_uid))
     if order_id is not None:
         travelling.mark_sent([order_id], now=now)
-
-
-def waits(device_id: int) -> bool:
-    """Whether something is open for a client that it will not be offered before it calls again."""
-    query = select(Command.id).where(Command.device_id == device_id, Command.state.in_(OPEN)).limit(1)
-    return db.session.scalar(query) is not None
 
 
 def note_call(client: Client, status: str, *, now: datetime) -> None:

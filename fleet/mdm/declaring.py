@@ -4,21 +4,17 @@ Invariants: what stands under a token or a digest never changes; it is forgotten
 and it is old.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from fleet.assignments import schedules
-from fleet.db import db
+from fleet.db import db, insert_new
 from fleet.devices.models import DeviceState
 from fleet.mdm.models import Client, Declared, Enclosure
-
-_INSERT: Mapping[str, Any] = MappingProxyType({"sqlite": sqlite.insert, "postgresql": postgresql.insert})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +45,13 @@ class Set:
     Args:
         token: names it.
         profile: digest of the effective profile it stands for.
-        settings: what is declared.
+        carried: which declarations there are, as plain data that the channel knows how to read.
         documents: what to answer, by what is asked.
     """
 
     token: str
     profile: str
-    settings: Mapping[str, Any]
+    carried: Sequence[Mapping[str, Any]]
     documents: Mapping[str, str]
 
 
@@ -68,15 +64,13 @@ def keep(told: Set, files: Mapping[str, bytes], *, now: datetime) -> None:
         now: the instant.
     """
     # A whole class is told of the same at once: who comes second waits, and finds it there. In one order for all.
-    insert = _INSERT[db.session.get_bind().dialect.name]
     for name in sorted(files):
-        row = {"digest": name, "body": files[name], "made_at": now}
-        db.session.execute(insert(Enclosure).values(row).on_conflict_do_nothing())
+        insert_new(Enclosure, {"digest": name, "body": files[name], "made_at": now})
     made = {
-        "token": told.token, "profile": told.profile, "settings": dict(told.settings),
+        "token": told.token, "profile": told.profile, "carried": [dict(one) for one in told.carried],
         "documents": dict(told.documents), "files": sorted(files), "made_at": now,
     }  # fmt: skip
-    db.session.execute(insert(Declared).values(made).on_conflict_do_nothing())
+    insert_new(Declared, made)
 
 
 def tell(client: Client, token: str, *, now: datetime) -> bool:
@@ -95,10 +89,10 @@ def document(token: str, asked: str) -> str | None:
     return str(answer) if answer is not None else None
 
 
-def behind(token: str) -> tuple[str, Mapping[str, Any]] | None:
-    """Return which effective profile stands behind a token, and what was declared of it."""
-    row = db.session.execute(select(Declared.profile, Declared.settings).where(Declared.token == token)).first()
-    return (row.profile, row.settings) if row is not None else None
+def behind(token: str) -> tuple[str, Sequence[Mapping[str, Any]]] | None:
+    """Return which effective profile stands behind a token, and which declarations there are."""
+    row = db.session.execute(select(Declared.profile, Declared.carried).where(Declared.token == token)).first()
+    return (row.profile, row.carried) if row is not None else None
 
 
 def enclosure(digest: str) -> bytes | None:

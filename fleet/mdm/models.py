@@ -1,4 +1,4 @@
-"""Invitations, identities, clients and their commands."""
+"""Invitations, identities, clients and their commands; and what is regularly done with the maker's services."""
 
 import enum
 from datetime import datetime
@@ -93,7 +93,7 @@ class Declared(Base):
 
     token: Mapped[str] = mapped_column(String(64), primary_key=True)
     profile: Mapped[str] = mapped_column(String(64))  # digest of the effective profile it stands for
-    settings: Mapped[dict[str, Any]]  # what was declared
+    carried: Mapped[list[Any]]  # which declarations there are, and which settings each carries
     documents: Mapped[dict[str, Any]]  # what to answer, by what is asked
     files: Mapped[list[Any]]  # what these name, by digest
     made_at: Mapped[datetime]
@@ -141,3 +141,22 @@ class Command(Base):
     sent_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None] = mapped_column(index=True)
     detail: Mapped[str | None] = mapped_column(String(255))
+
+
+class Errand(Base):
+    """Something that is regularly done with a service of the maker's: when it is due, who is at it, how it went.
+
+    ``held_until`` is whose turn it is, and until when: whoever writes the outcome has to name it, so that one who came
+    too late writes nothing. ``memory`` is what the next round has to know of the last.
+    """
+
+    __tablename__ = "mdm_errand"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    due_at: Mapped[datetime]
+    held_until: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]  # None: the last round went well
+    failure: Mapped[str | None] = mapped_column(String(80))
+    failures: Mapped[int] = mapped_column(default=0)  # one after the other
+    memory: Mapped[dict[str, Any] | None] = mapped_column(Document)

@@ -24,6 +24,8 @@ CONFIGURED = "DeviceConfigured"
 INSTALL = "InstallProfile"
 RENEW = "Renewal"  # our own word: the enrolment profile once more, which brings a new certificate
 REMOVE = "RemoveProfile"
+SETTINGS = "Settings"
+CLOSE, OPEN = "EnableLostMode", "DisableLostMode"
 INVENTORY = (SECURITY, APPS)  # beside the former, more rarely
 UNLOCK_TOKEN = "unlock-token"  # noqa: S105 (what the vault's seal is for)
 
@@ -85,13 +87,27 @@ def build(command: Command, client: Client, vault_key: bytes) -> dict[str, Any]:
         if body is None:
             raise KeyError(told["file"])
         return made.install_profile(body)
-    if command.kind == REMOVE:
-        return made.remove_profile(told["name"])
-    if command.kind == "DeviceLock":
-        return made.device_lock(told.get("text"))
+    if command.kind in _TOLD:
+        return _TOLD[command.kind](told)
     return _PLAIN[command.kind]()
 
 
+def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
+    return made.settings(name=told["name"], time_zone=told.get("time_zone"))
+
+
+def _lost(told: Mapping[str, Any]) -> dict[str, Any]:
+    return made.enable_lost_mode(told["message"], phone_number=told["phone_number"], footnote=told["footnote"])
+
+
+_TOLD: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = MappingProxyType(
+    {
+        "DeviceLock": lambda told: made.device_lock(told.get("text")),
+        REMOVE: lambda told: made.remove_profile(told["name"]),
+        SETTINGS: _settings,
+        CLOSE: _lost,
+    }
+)
 _PLAIN: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
     {
         INFORMATION: made.device_information,
@@ -101,5 +117,6 @@ _PLAIN: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "RestartDevice": made.restart,
         "EraseDevice": made.erase,
         "DeviceLocation": made.device_location,
+        OPEN: made.disable_lost_mode,
     }
 )

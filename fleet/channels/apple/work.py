@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from flask import Flask
 
 from fleet.channels.apple import cms, enrolment_profile, scep
-from fleet.channels.apple.conversation import Conversation, organisation
+from fleet.channels.apple.conversation import Conversation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
+from fleet.channels.apple.following import organisation
 from fleet.channels.apple.messages import CheckIn, Result
 from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError
 from fleet.db import reading, transaction

@@ -17,6 +17,7 @@ from tests.journeys.test_lessons import (  # noqa: F401 (the same stories, with 
     test_a_teacher_of_another_class_can_neither_start_nor_end_a_lesson_of_it,
     test_an_absent_pupils_tablet_is_not_touched,
     test_an_extended_lesson_goes_on_past_its_first_end,
+    test_of_two_lessons_the_later_has_the_pupil_one_tap_hands_it_back_and_no_lock_is_left,
     test_who_comes_late_gets_what_is_left_and_who_comes_after_the_end_nothing,
 )
 from tests.lesson_ipads import ipad_site

@@ -1,0 +1,137 @@
+"""Strangers at the iPads' door: what they may cost, and what they cannot keep from others."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from cryptography import x509
+
+from agent_protocol.transport import Response
+from fleet import clock
+from fleet.channels.apple import desk
+from fleet.crypto import random_token
+from fleet.db import db
+from fleet.devices.models import Ticket
+from fleet.mdm.models import Identity as IssuedIdentity
+from fleet.mdm.models import Invitation
+from tests import apple_messages
+from tests.apple_messages import ScepClient
+from tests.gate import Door
+from tests.ipad_gate import ipad_door, ticket_code
+from tests.ipads import Ipad
+
+KEY = apple_messages.rsa_key(1)
+SCEP = "/apple/scep?operation=PKIOperation"
+HERE, THERE = ("192.0.2.7", 1), ("198.51.100.9", 1)
+
+
+@pytest.fixture
+def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
+    with ipad_door(fresh_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def code(gate: Door) -> str:
+    return ticket_code(gate)
+
+
+def invite(gate: Door, code: str, client: tuple[str, int] = HERE) -> str:
+    answer = gate.send("POST", "/apple/invitations", {}, f"code={code}".encode(), client=client)
+    assert answer.status == 303
+    return answer.headers["location"]
+
+
+def scep_request(gate: Door, challenge: str) -> bytes:
+    ca = x509.load_der_x509_certificate(gate.send("GET", "/apple/scep?operation=GetCACert", {}, None).body)
+    request = apple_messages.certification_request(KEY, challenge=challenge)
+    return ScepClient(apple_messages.self_signed(KEY, now=clock.now())).request(ca, request)
+
+
+def status_in(gate: Door, answer: Response) -> str:
+    ca = x509.load_der_x509_certificate(gate.send("GET", "/apple/scep?operation=GetCACert", {}, None).body)
+    return apple_messages.read_scep_answer(answer.body, ca).text(3)
+
+
+def test_a_wrong_challenge_gets_no_certificate_and_leaves_nothing(gate: Door, code: str) -> None:
+    answer = gate.send("POST", SCEP, {}, scep_request(gate, random_token()))
+    assert (answer.status, status_in(gate, answer)) == (200, "2")
+    with gate.database():
+        assert db.session.query(IssuedIdentity).count() == 0
+
+
+def test_who_asks_with_wrong_challenges_again_and_again_has_to_wait_and_others_have_not(gate: Door, code: str) -> None:
+    message = scep_request(gate, random_token())
+    found = [gate.send("POST", SCEP, {}, message, client=HERE).status for _ in range(desk.WRONG_AT_ONCE + 3)]
+    assert found[: desk.WRONG_AT_ONCE] == [200] * desk.WRONG_AT_ONCE
+    assert found[-1] == 429
+    assert invite(gate, code, HERE) == "/enrol?refused=too-many"
+    assert gate.send("GET", f"/apple/enrol/{random_token()}", {}, None, client=HERE).status == 429
+    address = invite(gate, code, THERE)
+    assert gate.send("GET", address, {}, None, client=THERE).status == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::1", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.8", False),
+        ("", "no address", True),
+    ],
+)
+def test_who_counts_as_one_caller(gate: Door, code: str, one: str, other: str, is_same: bool) -> None:
+    for _ in range(desk.WRONG_AT_ONCE + 1):
+        invite(gate, "AAAA-AAAA", (one, 1))
+    assert ("too-many" in invite(gate, code, (other, 1))) is is_same
+
+
+def test_who_is_right_is_never_kept_waiting(gate: Door, code: str) -> None:
+    for _ in range(desk.WRONG_AT_ONCE + 5):
+        assert "/apple/enrol/" in invite(gate, code)
+
+
+def test_a_wrong_code_waits_for_nobody_who_writes(gate: Door, code: str) -> None:
+    message = scep_request(gate, random_token())
+    begun = time.monotonic()
+    with gate.database():
+        db.session.query(Ticket).update({"max_enrolments": 5})
+        assert invite(gate, "AAAA-AAAA") == "/enrol?refused=ticket-unknown"
+        assert gate.send("POST", SCEP, {}, message).status == 200
+    assert time.monotonic() - begun < 2
+    with gate.database():
+        assert db.session.query(Invitation).count() == 0
+
+
+def test_strangers_who_wait_keep_no_enrolled_ipad_waiting_and_there_are_only_so_many(gate: Door, code: str) -> None:
+    tablet = Ipad(gate.send, "IPAD1")
+    tablet.enrol(code, key=KEY)
+    for _ in range(2):  # and then it has nothing to say any more
+        tablet.wake()
+
+    async def ask(number: int) -> int:
+        client = (f"192.0.2.{number % 200}", 1)
+        answer = await gate.call("POST", "/apple/invitations", chunks=[f"code={code}".encode()], client=client)
+        return answer.status
+
+    async def crowd() -> list[int]:
+        return await asyncio.gather(*(ask(number) for number in range(desk.QUEUE_LIMIT + 20)))
+
+    with gate.database():
+        db.session.query(Ticket).update({"max_enrolments": Ticket.max_enrolments + 1})  # who invites waits for this
+        found = asyncio.run_coroutine_threadsafe(crowd(), gate.loop)
+        time.sleep(0.3)
+        begun = time.monotonic()
+        assert tablet.wake() == []
+        assert time.monotonic() - begun < 2
+    assert sorted(found.result(60)) == [303] * desk.QUEUE_LIMIT + [503] * 20
+
+
+def test_a_message_beyond_measure_is_not_read(gate: Door) -> None:
+    assert gate.send("POST", SCEP, {}, b"0" * 70_000).status == 413
+    long = quote(base64.b64encode(b"0" * 70_000).decode())
+    assert gate.send("GET", f"{SCEP}&message={long}", {}, None).status == 413

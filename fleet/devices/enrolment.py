@@ -170,14 +170,22 @@ def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
             db.session.refresh(ticket)
             raise _ENDED.get(tickets.state(ticket, now), TicketExhaustedError)(ticket_id=ticket.id)
     except EnrolmentError as error:
-        serial = _serial(request.serial)
-        told = serial if _SERIAL.fullmatch(serial) else "?"  # nothing that is no serial gets into the audit
-        audit.record(
-            Principal("device"), "enrolment.refused", subject=f"serial:{told[:50]}", now=now, code=error.code,
-            ticket_id=error.data.get("ticket_id"), reason=error.data.get("reason"), channel=request.channel,
-        )  # fmt: skip
-        return Refused(error)
+        return refuse(request, error, now=now)
     return _take_in(device, ticket, request, now)
+
+
+def refuse(request: EnrolmentRequest, error: EnrolmentError, *, now: datetime) -> Refused:
+    """Refuse to take a tablet in for a reason that only its channel knows, as :func:`enrol` does for others.
+
+    The caller commits.
+    """
+    serial = _serial(request.serial)
+    told = serial if _SERIAL.fullmatch(serial) else "?"  # nothing that is no serial gets into the audit
+    audit.record(
+        Principal("device"), "enrolment.refused", subject=f"serial:{told[:50]}", now=now, code=error.code,
+        ticket_id=error.data.get("ticket_id"), reason=error.data.get("reason"), channel=request.channel,
+    )  # fmt: skip
+    return Refused(error)
 
 
 def _known(request: EnrolmentRequest) -> Enrolled | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import plistlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests import apple_messages
 from tests.apple_messages import ScepClient
 from tests.gate import Door
 from tests.ipad_gate import ipad_door, ticket_code
-from tests.ipads import Ipad
+from tests.ipads import Ipad, RefusedError, content_of
 
 KEY = apple_messages.rsa_key(1)
 SCEP = "/apple/scep?operation=PKIOperation"
@@ -135,3 +136,18 @@ def test_a_message_beyond_measure_is_not_read(gate: Door) -> None:
     assert gate.send("POST", SCEP, {}, b"0" * 70_000).status == 413
     long = quote(base64.b64encode(b"0" * 70_000).decode())
     assert gate.send("GET", f"{SCEP}&message={long}", {}, None).status == 413
+
+
+def test_a_lost_answer_is_asked_for_again_and_brings_a_certificate_that_counts(gate: Door, code: str) -> None:
+    profile = gate.send("GET", invite(gate, code), {}, None).body
+    lost = Ipad(gate.send, "IPAD1")
+    told = {one["PayloadType"]: one for one in plistlib.loads(content_of(profile))["PayloadContent"]}
+    message = scep_request(gate, told["com.apple.security.scep"]["PayloadContent"]["Challenge"])
+    for _ in range(3):
+        answer = gate.send("POST", SCEP, {}, message)
+        assert status_in(gate, answer) == "0"
+    lost.install(profile, key=KEY)  # with the same key and challenge once more
+    assert lost.wake() != []
+    assert status_in(gate, gate.send("POST", SCEP, {}, message)) == "2"  # and now it is in
+    with pytest.raises(RefusedError):
+        Ipad(gate.send, "IPAD2").install(profile, key=apple_messages.rsa_key(2))

@@ -180,14 +180,14 @@ class Work:
             WeakKeyError: the key is too small.
         """
         token = request.challenge or ""
-        with self._app.app_context(), reading():
-            if not inviting.is_open(token, now=now):
-                raise InvitationError(reason="used, over or unknown")
-        certificate = self._authority.issue(request.public_key, subject_name="tablet", now=now)
-        der = certificate.public_bytes(serialization.Encoding.DER)
         key = request.public_key.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+        with self._app.app_context(), reading():
+            if not inviting.is_open_to(token, key, now=now):
+                raise InvitationError(reason="used, over or unknown")
+        certificate = self._authority.issue(request.public_key, subject_name="tablet", now=now)
+        der = certificate.public_bytes(serialization.Encoding.DER)
         issued = Issued(hashlib.sha256(der).hexdigest(), key, certificate.not_valid_after_utc)
         with self._app.app_context(), transaction():
             inviting.use(token, issued, now=now)

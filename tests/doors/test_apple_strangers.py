@@ -6,9 +6,11 @@ import plistlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+import structlog
 from cryptography import x509
 
 from agent_protocol.transport import Response
@@ -151,3 +153,42 @@ def test_a_lost_answer_is_asked_for_again_and_brings_a_certificate_that_counts(g
     assert status_in(gate, gate.send("POST", SCEP, {}, message)) == "2"  # and now it is in
     with pytest.raises(RefusedError):
         Ipad(gate.send, "IPAD2").install(profile, key=apple_messages.rsa_key(2))
+
+
+def test_a_tablet_that_its_user_owns_is_not_taken_in(gate: Door, code: str) -> None:
+    tablet = Ipad(gate.send, "IPAD1")
+    tablet.enrol(code, key=KEY)
+    for keys in ({"EnrollmentID": "AB12"}, {"EnrollmentID": "AB12", "EnrollmentUserID": "CD34"}):
+        told = {"MessageType": "Authenticate", "Topic": tablet.mdm["Topic"], **keys}
+        assert check_in(tablet, told).status == 403
+        assert check_in(tablet, {**told, "SerialNumber": "IPAD1"}).status == 403
+    no_serial = {"MessageType": "Authenticate", "Topic": tablet.mdm["Topic"], "UDID": tablet.udid}
+    assert check_in(tablet, no_serial).status == 400
+
+
+def check_in(tablet: Ipad, message: dict[str, Any]) -> Response:
+    """Send exactly this, signed."""
+    assert tablet.identity is not None
+    body = plistlib.dumps(message)
+    signed = apple_messages.signed_message(body, tablet.identity, apple_messages.IPAD, attached=False)
+    headers = {
+        "mdm-signature": base64.b64encode(signed).decode(),
+        "content-type": "application/x-apple-aspen-mdm-checkin",
+    }
+    return tablet.send("PUT", "/apple/mdm", headers, body)
+
+
+def test_what_opens_something_by_being_known_stands_in_no_log(gate: Door, code: str) -> None:
+    token, digest = random_token(), "ab" * 32
+    with structlog.testing.capture_logs() as lines:
+        for path in (f"/apple/enrol/{token}", f"/apple/files/{digest}", f"/apple/enrol/{token}/x"):
+            assert gate.send("GET", path, {}, None).status == 404
+        with gate.app.app_context():
+            db.session.execute(db.text("DROP TABLE mdm_enclosure"))
+            db.session.commit()
+        assert gate.send("GET", f"/apple/files/{digest}", {}, None).status == 500
+    assert [line["path"] for line in lines] == [
+        "/apple/enrol/…", "/apple/files/…", "/apple/enrol/…/x", "/apple/files/…",
+    ]  # fmt: skip
+    assert token not in repr(lines)
+    assert digest not in repr(lines)

@@ -21,11 +21,11 @@ import structlog
 from fleet.channels.apple import messages, scep
 from fleet.channels.apple.cms import CmsError
 from fleet.channels.apple.desk import Desk, Outcome, WrongTooOftenError
-from fleet.channels.apple.message_keys import Kind, MessageError
+from fleet.channels.apple.message_keys import Kind, MessageError, is_owned_by_its_user
 from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.status import StatusError
-from fleet.channels.apple.work import PREFIX, Evidence, Work
+from fleet.channels.apple.work import PREFIX, Evidence, Told, Work
 from fleet.channels.batching import Batcher, FullError
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
@@ -216,9 +216,12 @@ class AppleChannel:
             self._presence.note(Poll(device_id, now, now + _AWAKE_FOR, waits=True, address=request.client))
         return Response(200, {"content-type": "application/xml"}, body)
 
-    def _check_in(self, evidence: Evidence, body: bytes) -> Any:
+    def _check_in(self, evidence: Evidence, body: bytes) -> Told:
         thumbprint = self._work.believe(evidence, body)
-        return self._work.check_in(messages.read_check_in(body), thumbprint)
+        message = messages.read_check_in(body)
+        if isinstance(message, messages.Authenticate) and is_owned_by_its_user(message.enrolment):
+            return Told(403)
+        return self._work.check_in(message, thumbprint)
 
     async def _quiet(self, message: messages.Result, thumbprint: str) -> int | None:
         """Return whose call it is, where there is nothing to do for it."""

@@ -159,6 +159,38 @@ def issued_for(other: Issued) -> Issued:
     return Issued(issued().thumbprint, other.public_key, other.expires_at)
 
 
+def test_an_ipad_that_is_enrolled_anew_without_having_left_is_taken_over_and_that_is_shown(
+    app: Flask, code: str
+) -> None:
+    device_id, former = come(code)
+    with transaction():
+        db.session.get_one(Device, device_id).state.last_seen_at = NOW
+    made = invited(code)
+    with transaction():  # somebody has it in his hands
+        assert isinstance(clients.arrive(made.thumbprint, arrival(), now=NOW + timedelta(minutes=14)), Refused)
+    later = NOW + timedelta(minutes=15)
+    with transaction():
+        assert isinstance(clients.arrive(made.thumbprint, arrival(), now=later), Enrolled)
+        old, new = db.session.scalars(select(Enrolment).order_by(Enrolment.id))
+        assert (old.key_thumbprint, old.ended_at, old.end_reason) == (former.thumbprint, later, "replaced")
+        assert (new.key_thumbprint, new.ended_at) == (made.thumbprint, None)
+    (line,) = factories.audited(action="enrolment.taken-over")
+    assert (line.subject, line.fields["serial"]) == (f"device:{device_id}", "IPAD1")
+    assert line.fields["ticket_id"] is not None
+    with pytest.raises(IdentityError), transaction():
+        clients.speaker(former.thumbprint, "udid-IPAD1", now=later)
+
+
+def test_an_ipad_that_left_or_came_by_another_channel_is_not_taken_over(app: Flask, code: str, school: School) -> None:
+    _device_id, made = come(code)
+    with transaction():
+        clients.leave(clients.speaker(made.thumbprint, "udid-IPAD1", leaves=True, now=NOW), now=NOW)
+        factories.enrolled(school, serial="IPAD2", listed_at=NOW)
+    come(code)
+    come(code, "IPAD2")
+    assert list(factories.audited(action="enrolment.taken-over")) == []
+
+
 def test_an_invitation_for_one_serial_lets_no_other_in(app: Flask, code: str) -> None:
     made = issued()
     with transaction():

@@ -109,6 +109,7 @@ class EnrolmentRequest:
         channel: which channel it came through.
         key_thumbprint: names its key, whose possession the channel has verified.
         public_key: DER SubjectPublicKeyInfo.
+        says_when_it_leaves: whether tablets of this channel do, so that one which has not is taken over.
     """
 
     code: str
@@ -119,6 +120,7 @@ class EnrolmentRequest:
     key_thumbprint: str
     public_key: bytes
     ticket_id: int | None = None
+    says_when_it_leaves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +173,22 @@ def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
             db.session.refresh(ticket)
             raise _ENDED.get(tickets.state(ticket, now), TicketExhaustedError)(ticket_id=ticket.id)
     except EnrolmentError as error:
-        serial = _serial(request.serial)
-        told = serial if _SERIAL.fullmatch(serial) else "?"  # nothing that is no serial gets into the audit
-        audit.record(
-            Principal("device"), "enrolment.refused", subject=f"serial:{told[:50]}", now=now, code=error.code,
-            ticket_id=error.data.get("ticket_id"), reason=error.data.get("reason"), channel=request.channel,
-        )  # fmt: skip
-        return Refused(error)
+        return refuse(request, error, now=now)
     return _take_in(device, ticket, request, now)
+
+
+def refuse(request: EnrolmentRequest, error: EnrolmentError, *, now: datetime) -> Refused:
+    """Refuse to take a tablet in for a reason that only its channel knows, as :func:`enrol` does for others.
+
+    The caller commits.
+    """
+    serial = _serial(request.serial)
+    told = serial if _SERIAL.fullmatch(serial) else "?"  # nothing that is no serial gets into the audit
+    audit.record(
+        Principal("device"), "enrolment.refused", subject=f"serial:{told[:50]}", now=now, code=error.code,
+        ticket_id=error.data.get("ticket_id"), reason=error.data.get("reason"), channel=request.channel,
+    )  # fmt: skip
+    return Refused(error)
 
 
 def _known(request: EnrolmentRequest) -> Enrolled | None:
@@ -269,7 +279,7 @@ def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: dat
     device.platform = request.platform
     device.model = UNSHOWABLE.sub("", request.model)[:120].strip() or device.model
     db.session.flush()
-    end_enrolment(device, "wiped", now)
+    _end_former(device, ticket, request, now)
     db.session.add(
         Enrolment(
             device_id=device.id,
@@ -293,6 +303,18 @@ def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: dat
     db.session.flush()
     changed("device", [device.id], now=now)
     return _taken_in(device, is_new=True)
+
+
+def _end_former(device: Device, ticket: Ticket, request: EnrolmentRequest, now: datetime) -> None:
+    """End what enrolment is open. A tablet that would have said so if it had left is taken over: that is shown."""
+    query = select(Enrolment.channel).where(Enrolment.device_id == device.id, Enrolment.ended_at.is_(None))
+    is_taken_over = request.says_when_it_leaves and db.session.scalars(query).first() == request.channel
+    end_enrolment(device, "replaced" if is_taken_over else "wiped", now)
+    if is_taken_over:
+        audit.record(
+            Principal("device", device.uid), "enrolment.taken-over", subject=f"device:{device.id}", now=now,
+            serial=device.serial, ticket_id=ticket.id, channel=request.channel,
+        )  # fmt: skip
 
 
 def _place(device: Device, ticket: Ticket) -> None:

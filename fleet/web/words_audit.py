@@ -56,6 +56,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "enrolment.removed": lambda: _("Management removed on the tablet"),
     "enrolment.renewed": lambda: _("Tablet's certificate renewed"),
     "enrolment.taken-in": lambda: _("Tablet enrolled"),
+    "enrolment.taken-over": lambda: _("Tablet enrolled anew though it had not left"),
     "mdm.push-certificate-set": lambda: _("Push certificate for iPads taken into use"),
     "jobs.run-by-hand": lambda: _("Job asked for"),
     "lessons.absent": lambda: _("Pupils marked absent"),

@@ -1,8 +1,9 @@
 """The queue of commands: one at a time to a client, urgent ones first, else in the order they came.
 
 Invariants: "not now" holds a command until the client calls again of its own accord, so that it is not offered over and
-over in one conversation; one that was sent and never answered is sent again at the next call; an answer to a command
-that has ended, or that nobody sent, changes nothing. What a command says is the channel's business.
+over in one conversation, but only once more at its end; one that was sent and never answered is sent again at the next
+call; an answer to a command that has ended, or that nobody sent, changes nothing. What a command says is the channel's
+business.
 """
 
 import uuid
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, select, update
 
 from fleet.db import db
 from fleet.mdm.models import OPEN, Client, Command, CommandState
@@ -69,15 +70,24 @@ def begin_call(device_id: int) -> None:
     db.session.execute(again.values(state=CommandState.QUEUED).execution_options(synchronize_session=False))
 
 
-def take_next(device_id: int, *, now: datetime) -> Command | None:
+def take_next(device_id: int, *, is_last_busy: bool = True, now: datetime) -> Command | None:
     """Return the next command to be sent, None where there is none; it counts as sent.
 
-    Commands whose order has ended meanwhile are dropped, not sent.
+    Commands whose order has ended meanwhile are dropped, not sent. Where nothing else waits, one that was held is
+    offered once more, unless the client has just said "not now": a client whose last word that is calls again by itself
+    as soon as it can, and another does not.
+
+    Args:
+        device_id: the client.
+        is_last_busy: whether its last word is "not now", or it has only begun.
+        now: the instant.
     """
     lives = exists().where(Order.uid == Command.order_uid, Order.state.in_(TRAVELLING), Order.expires_at > now)
-    is_queued = and_(Command.device_id == device_id, Command.state == CommandState.QUEUED)
-    _drop(is_queued, Command.order_uid.is_not(None), ~lives, now=now)
-    query = select(Command).where(is_queued).order_by(Command.priority, Command.id).limit(1)
+    states = [CommandState.QUEUED] if is_last_busy else [CommandState.QUEUED, CommandState.HELD]
+    is_open = and_(Command.device_id == device_id, Command.state.in_(states))
+    _drop(is_open, Command.order_uid.is_not(None), ~lives, now=now)
+    is_held = case((Command.state == CommandState.HELD, 1), else_=0)
+    query = select(Command).where(is_open).order_by(is_held, Command.priority, Command.id).limit(1)
     found: Command | None = db.session.scalars(
         query.with_for_update().execution_options(populate_existing=True)
     ).first()

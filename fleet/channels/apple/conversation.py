@@ -179,7 +179,8 @@ class Conversation:
         else:
             self._take(client, message, now)
         commands.note_call(client, requests.word_of(message), now=now)
-        while (following := commands.take_next(client.device_id, now=now)) is not None:
+        is_busy = isinstance(message, Idle | NotNow)
+        while (following := commands.take_next(client.device_id, is_last_busy=is_busy, now=now)) is not None:
             try:
                 body = self._build(following, client, now)
             except (NoUnlockTokenError, UnsealError, KeyError, PlistError) as error:  # the queue goes on

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from agent_protocol.transport import Response
 from tests import apple_messages
 from tests.apple_messages import IPAD, Identity, ScepClient, Shape
+from tests.ipad_system import IpadSystem
 
 Send = Callable[..., Response]
 _CHECK_IN = "application/x-apple-aspen-mdm-checkin"
@@ -34,8 +35,8 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Ipad:
-    """One iPad.
+class Ipad(IpadSystem):
+    """One iPad: its client. What it is besides stands in :class:`tests.ipad_system.IpadSystem`.
 
     Args:
         send: calls the server: method, target, headers, body.
@@ -57,7 +58,6 @@ class Ipad:
     shape: Shape = IPAD
     is_busy: bool = False
     unable: frozenset[str] = frozenset()
-    os_version: str = "17.6.1"
     udid: str = field(default_factory=lambda: f"00008103-{secrets.token_hex(8).upper()}")
     identity: Identity | None = None
     mdm: Mapping[str, Any] = field(default_factory=dict)
@@ -68,7 +68,6 @@ class Ipad:
     token: str | None = None
     done: list[str] = field(default_factory=list)
     is_managed: bool = False
-    is_supervised: bool = True
     changed_at: datetime | None = None
     on_change: Callable[[], None] = field(default=lambda: None)
     push_token: bytes = b""
@@ -96,7 +95,15 @@ class Ipad:
             BuildVersion="21G101", ProductName="iPad13,18",
         )  # fmt: skip
         self.is_managed = True
-        self.token_update()
+        self.token_update(**({"AwaitingConfiguration": True} if self.awaits else {}))
+
+    def come_back(self) -> None:
+        """Set itself up again after it was erased, as it was told."""
+        assert self.erased is not None
+        told = self.erased["ReturnToService"]
+        new = Ipad(self.send, self.serial, shape=self.shape, udid=self.udid)
+        self.__dict__.update(new.__dict__)
+        self.install(told["MDMProfileData"])
 
     def token_update(self, **more: Any) -> None:
         """Say where pushes reach it."""
@@ -163,6 +170,9 @@ class Ipad:
             command = told["Command"]
             seen.append(command["RequestType"])
             assert len(seen) < 50, "the same again and again"
+            if self.garbles:
+                message = {"Status": "CommandFormatError"}
+                continue
             message = {"CommandUUID": told["CommandUUID"], **self.carry_out(command)}
 
     def carry_out(self, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,8 +181,27 @@ class Ipad:
         kind = command["RequestType"]
         if self.is_busy and kind not in {"DeclarativeManagement", "DeviceLock"}:
             return {"Status": "NotNow"}
+        if kind in self.refuses:
+            return {"Status": "Error", "ErrorChain": [{"ErrorCode": 12025, "ErrorDomain": "MCMDMErrorDomain"}]}
         self.done.append(kind)
-        if kind == "InstallProfile":
+        if kind in {"InstallProfile", "RemoveProfile"}:
+            return self._change_profiles(command)
+        if kind == "DeclarativeManagement":
+            self.synchronise(
+                json.loads(command["Data"])["SyncTokens"]["DeclarationsToken"] if "Data" in command else None
+            )
+        if kind == "CertificateList":
+            assert self.identity is not None
+            own = {"CommonName": "tablet", "Data": self.identity.der, "IsIdentity": True}
+            return {"Status": "Acknowledged", "CertificateList": [own]}
+        return {"Status": "Acknowledged", **self.do(command)}
+
+    def _change_profiles(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Install or remove a profile."""
+        if command["RequestType"] == "RemoveProfile":
+            if self.installed.pop(command["Identifier"], None) is None:
+                return _error("MDMErrorDomain", 12075)
+        else:
             told = plistlib.loads(content_of(command["Payload"]))
             payloads = {one["PayloadType"]: one for one in told["PayloadContent"]}
             if "com.apple.mdm" in payloads:  # its own enrolment once more: a new certificate, used at once
@@ -181,28 +210,8 @@ class Ipad:
             if self.unable & payloads.keys():
                 return _error("MCInstallationErrorDomain", 4001)
             self.installed[told["PayloadIdentifier"]] = command["Payload"]
-            self._change(self.now())
-        if kind == "RemoveProfile":
-            if self.installed.pop(command["Identifier"], None) is None:
-                return _error("MDMErrorDomain", 12075)
-            self._change(self.now())
-        answers: dict[str, dict[str, Any]] = {
-            "DeviceInformation": {
-                "QueryResponses": {
-                    "OSVersion": self.os_version, "ProductName": "iPad13,18", "DeviceCapacity": 64.0,
-                    "AvailableDeviceCapacity": 40.5, "BatteryLevel": 0.81, "IsSupervised": self.is_supervised,
-                }
-            },
-            "SecurityInfo": {"SecurityInfo": {"PasscodePresent": True, "PasscodeCompliant": True}},
-            "InstalledApplicationList": {
-                "InstalledApplicationList": [{"Identifier": "no.school.app", "ShortVersion": "2.1", "Installing": False}]
-            },
-        }  # fmt: skip
-        if kind == "DeclarativeManagement":
-            self.synchronise(
-                json.loads(command["Data"])["SyncTokens"]["DeclarationsToken"] if "Data" in command else None
-            )
-        return {"Status": "Acknowledged", **answers.get(kind, {})}
+        self._change(self.now())
+        return {"Status": "Acknowledged"}
 
     # -- declarations --------------------------------------------------------------------------------------------
 
@@ -248,6 +257,8 @@ class Ipad:
 
     def report(self, *, is_full: bool = False) -> None:
         """Send a status report: the first is full, others say what has changed, as now and then a full one."""
+        if self.is_mute:
+            return
         states = {name: self._state(name, one) for name, one in self.declarations.items()}
         lists: dict[str, list[dict[str, Any]]] = {
             "activations": [],
@@ -263,6 +274,9 @@ class Ipad:
         if is_full:
             device = {"operating-system": {"version": self.os_version}, "model": {"identifier": "iPad13,18"}}
             items["device"] = device
+            if self.able is not None:
+                supported = {"declarations": {"configurations": sorted(self.able)}, "status-items": []}
+                items["management"]["client-capabilities"] = {"supported-payloads": supported}
         else:
             items["management"]["declarations"] = {kind: ones for kind, ones in lists.items() if ones}
         status = {"StatusItems": items, "Errors": [], **({"FullReport": True} if is_full else {})}

@@ -14,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, select, update
 
-from fleet.db import db
+from fleet.db import db, id_set
+from fleet.devices import states
 from fleet.mdm.models import OPEN, Client, Command, CommandState
 from fleet.orders import travelling
 from fleet.orders.models import TRAVELLING, Order
@@ -73,24 +74,31 @@ def begin_call(device_id: int) -> None:
 def take_next(device_id: int, *, is_last_busy: bool = True, now: datetime) -> Command | None:
     """Return the next command to be sent, None where there is none; it counts as sent.
 
-    Commands whose order has ended meanwhile are dropped, not sent. Where nothing else waits, one that was held is
-    offered once more, unless the client has just said "not now": a client whose last word that is calls again by itself
-    as soon as it can, and another does not.
+    Where nothing else waits, one that was held is offered once more, unless the client has just said "not now": a
+    client whose last word that is calls again by itself as soon as it can, and another does not.
+
+    Commands whose order has ended meanwhile are dropped, not sent. Whoever ends an order holds its tablet's row, so one
+    that carries out an order is looked at once more with the row held: what was withdrawn a moment before is not sent,
+    and who withdraws a moment later sees that it was. The tablet's row is taken before the command's.
 
     Args:
         device_id: the client.
         is_last_busy: whether its last word is "not now", or it has only begun.
         now: the instant.
     """
-    lives = exists().where(Order.uid == Command.order_uid, Order.state.in_(TRAVELLING), Order.expires_at > now)
-    states = [CommandState.QUEUED] if is_last_busy else [CommandState.QUEUED, CommandState.HELD]
-    is_open = and_(Command.device_id == device_id, Command.state.in_(states))
-    _drop(is_open, Command.order_uid.is_not(None), ~lives, now=now)
+    offered = [CommandState.QUEUED] if is_last_busy else [CommandState.QUEUED, CommandState.HELD]
+    is_open = and_(Command.device_id == device_id, Command.state.in_(offered))
     is_held = case((Command.state == CommandState.HELD, 1), else_=0)
     query = select(Command).where(is_open).order_by(is_held, Command.priority, Command.id).limit(1)
-    found: Command | None = db.session.scalars(
-        query.with_for_update().execution_options(populate_existing=True)
-    ).first()
+    anew = {"populate_existing": True}
+    found: Command | None = db.session.scalars(query.execution_options(**anew)).first()
+    if found is None:
+        return None
+    if found.order_uid is not None:
+        states.lock(id_set([device_id]))
+        lives = exists().where(Order.uid == Command.order_uid, Order.state.in_(TRAVELLING), Order.expires_at > now)
+        _drop(is_open, Command.order_uid.is_not(None), ~lives, now=now)
+    found = db.session.scalars(query.with_for_update().execution_options(**anew)).first()
     if found is not None:
         found.state, found.sent_at = CommandState.SENT, now
         db.session.flush()
@@ -124,10 +132,28 @@ def last_sent(device_id: int) -> str | None:
     return db.session.scalar(query.order_by(Command.sent_at.desc(), Command.id.desc()).limit(1))
 
 
+def find(uid: str) -> Command | None:
+    """Return a command by its name."""
+    return db.session.scalars(select(Command).where(Command.uid == uid)).first()
+
+
 def carries(order_uid: str) -> bool:
     """Whether a command was queued for an order."""
     query = select(Command.id).where(Command.order_uid == order_uid, Command.state != CommandState.DROPPED)
     return db.session.scalar(query.limit(1)) is not None
+
+
+def open_of(device_id: int, kind: str) -> list[Command]:
+    """Return what a client has of a kind that has not ended."""
+    query = select(Command).where(Command.device_id == device_id, Command.kind == kind, Command.state.in_(OPEN))
+    return list(db.session.scalars(query.order_by(Command.id).execution_options(populate_existing=True)))
+
+
+def forgo(command: Command, *, now: datetime) -> None:
+    """Drop a command that is not wanted any more, unless it was sent: then its answer is waited for."""
+    if command.state is not CommandState.SENT:
+        command.state, command.ended_at = CommandState.DROPPED, now
+        db.session.flush()
 
 
 def drop(device_id: int, kind: str, *, states: Collection[CommandState] = OPEN, now: datetime) -> None:

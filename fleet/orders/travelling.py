@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 
 from fleet.db import among, db, follow, id_set
 from fleet.devices import states
-from fleet.devices.models import Enrolment
+from fleet.devices.models import Device, Enrolment
+from fleet.devices.states import raise_version as raise_version  # so that areas above need not know states
 from fleet.errors import NotFoundError
+from fleet.orders.kinds import CARRIES
 from fleet.orders.models import OPEN, TRAVELLING, Order, OrderState
 
 
@@ -46,13 +48,25 @@ def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: dat
     order.step(state)
     order.ended_at, order.detail = now, detail[:255] or None
     db.session.flush()
-    states.raise_version([device_id])
+    raise_version([device_id])
 
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:
-    """Take back what was wished of tablets before they left, or came anew: the wish was for who had them then."""
-    still_there = exists().where(
-        Enrolment.device_id == Order.device_id, Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at
+    """Take back what was wished of tablets before they left, came anew, or were lost or found.
+
+    The wish was for who had them then. What a lost tablet can still do stays wished; what only a lost one may be asked
+    ends when it is found.
+    """
+    stands = or_(
+        *(
+            and_(Enrolment.channel == channel, Device.life == life, Order.kind.in_(carried))
+            for (channel, life), carried in CARRIES.items()
+        )
+    )
+    still_there = (
+        exists()
+        .where(Enrolment.device_id == Order.device_id, Device.id == Order.device_id)
+        .where(Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at, stands)
     )
     closing = update(Order).where(among(Order.device_id, ids), Order.state.in_(OPEN), ~still_there)
     db.session.execute(
@@ -75,7 +89,7 @@ def expire(now: datetime) -> int:
     closing = update(Order).where(*is_over, among(Order.device_id, device_ids))
     closing = closing.values(state=OrderState.EXPIRED, ended_at=now).execution_options(synchronize_session=False)
     result = db.session.execute(closing)
-    states.raise_version(device_ids)
+    raise_version(device_ids)
     db.session.expire_all()
     return int(result.rowcount)  # type: ignore[attr-defined]
 

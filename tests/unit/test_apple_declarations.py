@@ -419,4 +419,6 @@ def test_a_refused_declaration_tells_its_settings_and_holds_nothing_up() -> None
 def test_nothing_is_applied_where_the_activation_is_refused() -> None:
     of = declared(CAMERA)
     token = next(one.token for one in of.declarations if one.identifier == "activation")
-    assert outcome(of.carried, states(of, activation=DeclarationState(token, False, Validity.INVALID))) == Outcome(False)
+    assert outcome(of.carried, states(of, activation=DeclarationState(token, False, Validity.INVALID))) == Outcome(
+        False
+    )

@@ -4,13 +4,14 @@ Invariants: a refusal never has the status 401, which would make a tablet leave;
 only when its configuration has another version than when that was last done; an answer is taken once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from fleet import orders
 from fleet.channels.apple import declarations, losing, plists, requests
-from fleet.channels.apple.commands import install_profile
+from fleet.channels.apple.answers import Location, read_location
+from fleet.channels.apple.commands import ReturnToService, erase, install_profile
 from fleet.channels.apple.following import Following, organisation
 from fleet.channels.apple.inventory import Known
 from fleet.channels.apple.message_keys import Kind as SpeakerKind
@@ -49,6 +50,8 @@ ASK_EVERY, INVENTORY_EVERY = timedelta(hours=4), timedelta(hours=20)  # the latt
 RENEWAL_AGAIN = timedelta(days=7)
 # After a refusal it is asked how it is, and what it has not is tried again. A lesson cannot wait for long.
 _AGAIN = (timedelta(minutes=5), timedelta(minutes=30), ASK_EVERY)
+_APP_AFTER = timedelta(minutes=10)  # an app that was asked for is there, or it is known why not
+_SET_UP_WITHIN = timedelta(minutes=2)
 Answer = tuple[int, bytes, bool]
 _NOTHING: Answer = (200, b"", False)
 _GONE: Answer = (410, b"", False)
@@ -61,6 +64,7 @@ class Conversation:
     Args:
         identifier: what the names of our profiles begin with, in reverse-DNS form.
         url_of: gives the address of a file that declarations name, by its digest.
+        manifest_url: gives the address of an own package's manifest, by the word in it.
         profile_of: gives the enrolment profile for an invitation's token and a topic.
         vault_key: seals what is secret in the database.
     """
@@ -70,10 +74,11 @@ class Conversation:
         identifier: str,
         *,
         url_of: Callable[[str], str],
+        manifest_url: Callable[[str], str],
         profile_of: Callable[[str, str], bytes],
         vault_key: bytes,
     ) -> None:
-        self._following = Following(identifier, url_of=url_of)
+        self._following = Following(identifier, url_of=url_of, manifest_url=manifest_url)
         self._profile_of = profile_of
         self._vault_key = vault_key
 
@@ -127,7 +132,14 @@ class Conversation:
             client.ask_at, client.inventory_at = now + ASK_EVERY, now
             self._following.follow(client, now)
         if message.awaiting_configuration:
-            commands.queue(client.device_id, Wanted(requests.CONFIGURED, priority=commands.CALM), now=now)
+            client.ask_at = now + _SET_UP_WITHIN  # whatever happens, nobody waits for longer
+            self._let_go(client, now)
+
+    def _let_go(self, client: Client, now: datetime, *, at_once: bool = False) -> None:
+        """Have a tablet go on with its set-up once it has what it shall have, so that nobody is faster than that."""
+        is_ready = client.followed_profile is None or Known.read(client.told).applied == client.followed_profile
+        if not client.is_set_up and (is_ready or at_once):
+            commands.queue(client.device_id, Wanted(requests.CONFIGURED, replaces=True), now=now)
 
     # -- declarations --------------------------------------------------------------------------------------------
 
@@ -146,13 +158,17 @@ class Conversation:
 
     def _take_status(self, client: Client, data: bytes, now: datetime) -> None:
         known = Known.read(client.told)
-        before = known.status.capabilities
-        known = known.with_status(read_status(data))
+        before = known
+        known = known.with_status(read_status(data), now)
         client.told = known.written()
-        if known.status.capabilities != before:
-            client.followed_version = None  # it can do more, or less, than what it was told takes for granted
+        self._note_change(client, before, known)
         self._following.follow(client, now)
-        self._report(client, known, now)
+        self._report(client, Known.read(client.told), now)
+
+    def _note_change(self, client: Client, before: Known, known: Known) -> None:
+        """Have what it shall have be worked out anew where it can do more, or less, than that takes for granted."""
+        if (known.status.capabilities, known.os_version) != (before.status.capabilities, before.os_version):
+            client.followed_version = None
 
     def _report(self, client: Client, known: Known, now: datetime) -> None:
         applied, found = self._following.outcome(client, known)
@@ -160,6 +176,7 @@ class Conversation:
         client.told = known.written()
         sequence = clients.next_sequence(client)
         checkins.receive([known.report(client, failures=found.failures, sequence=sequence)], now=now)
+        self._let_go(client, now)
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -171,7 +188,7 @@ class Conversation:
         """
         if message.enrolment.kind is not SpeakerKind.DEVICE:
             return None, b""
-        client = clients.speaker(thumbprint, message.enrolment.text, now=now)
+        client = clients.speaker(thumbprint, message.enrolment.text, leaves=_is_farewell(message), now=now)
         self._following.follow(client, now)
         if isinstance(message, Idle):
             commands.begin_call(client.device_id)
@@ -186,7 +203,7 @@ class Conversation:
             except (NoUnlockTokenError, UnsealError, KeyError, PlistError) as error:  # the queue goes on
                 commands.answer(client.device_id, following.uid, "error", detail=type(error).__name__, now=now)
                 if following.order_uid is not None:
-                    _finish(following, is_done=False, now=now)
+                    _finish(following, None, now=now)
                 continue
             if following.order_uid is not None:
                 commands.note_sent(following, now=now)
@@ -197,9 +214,14 @@ class Conversation:
 
     def _build(self, command: Command, client: Client, now: datetime) -> dict[str, Any]:
         if command.kind == requests.RENEW:
-            token = inviting.renew(client.device, now=now)
-            return install_profile(self._profile_of(token, client.topic or ""))
+            return install_profile(self._own_profile(client, now))
+        if command.kind == requests.ERASE and (command.content or {}).get("come_back"):
+            return erase(ReturnToService(self._following.networks(client), self._own_profile(client, now)))
         return requests.build(command, client, self._vault_key)
+
+    def _own_profile(self, client: Client, now: datetime) -> bytes:
+        """Return an enrolment profile for the tablet that is enrolled: it brings a new certificate."""
+        return self._profile_of(inviting.renew(client.device, now=now), client.topic or "")
 
     def _keep_time(self, client: Client, now: datetime) -> None:
         """Queue what is due by the clock: how the tablet is, all that it has, a new certificate; mend what is not."""
@@ -211,6 +233,7 @@ class Conversation:
                 due += requests.INVENTORY
                 client.inventory_at = now
             self._following.mend(client, now)
+            self._let_go(client, now, at_once=True)
         if client.renew_at is not None and client.renew_at <= now:
             due.append(requests.RENEW)
             client.renew_at = now + RENEWAL_AGAIN
@@ -231,12 +254,18 @@ class Conversation:
             return
         self._learn(client, done, message, now)
         if done.order_uid is not None:
-            _finish(done, is_done=isinstance(message, Acknowledged), now=now)
+            _finish(done, message, now=now)
+        if _is_last(done.content, done.kind) and isinstance(message, Acknowledged):
+            clients.leave(client, now=now)  # it is erased, and nobody of ours is there any more
 
     def _learn(self, client: Client, done: Command, message: Result, now: datetime) -> None:
         """Keep what an answer tells of the tablet, and report it."""
         if done.kind == requests.INSTALL and (done.content or {}).get("file") != client.lesson_file:
             return  # another lesson has taken its place
+        if done.kind == requests.CONFIGURED and isinstance(message, Acknowledged):
+            client.is_set_up = True
+        if done.kind == requests.INSTALL_APP and client.ask_at is not None:
+            client.ask_at = min(client.ask_at, now + _APP_AFTER)
         known = Known.read(client.told)
         # Nobody can take away what is not there: it has gone by its own clock.
         if isinstance(message, Acknowledged) or (isinstance(message, Failed) and done.kind == requests.REMOVE):
@@ -247,6 +276,7 @@ class Conversation:
                 client.ask_at = min(client.ask_at, now + _AGAIN[min(told.tries, len(_AGAIN)) - 1])
         if told is None:
             return
+        self._note_change(client, known, told)
         self._report(client, told, now)
         if done.kind in {requests.CLOSE, requests.OPEN}:
             losing.want(client, organisation(), now=now)  # it may have been found meanwhile
@@ -259,9 +289,35 @@ def _note_fetched(client: Client, now: datetime) -> None:
         polls.note_fetched({client.device_id: version}, now=now)
 
 
-def _finish(done: Command, *, is_done: bool, now: datetime) -> None:
-    state = OrderState.DONE if is_done else OrderState.FAILED
+def _is_last(content: Mapping[str, Any] | None, kind: str) -> bool:
+    """Whether a command is a client's last: it erases its tablet, which does not come back by itself."""
+    return kind == requests.ERASE and not (content or {}).get("come_back")
+
+
+def _is_farewell(message: Result) -> bool:
+    """Whether a client says that it is about to be erased."""
+    if not isinstance(message, Acknowledged):
+        return False
+    sent = commands.find(message.command_uuid)
+    return sent is not None and _is_last(sent.content, sent.kind)
+
+
+def _finish(done: Command, message: Result | None, *, now: datetime) -> None:
+    """Tell how a command's order ended; None: it could not even be sent."""
+    is_done = isinstance(message, Acknowledged)
+    place = (
+        read_location(message.answer) if isinstance(message, Acknowledged) and done.kind == requests.LOCATE else None
+    )
+    state = OrderState.DONE if is_done and (place is not None or done.kind != requests.LOCATE) else OrderState.FAILED
     try:
-        orders.finish(done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "", now=now)
+        orders.finish(
+            done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "",
+            result=_written(place) if place is not None else None, now=now,
+        )  # fmt: skip
     except (OrderClosedError, NotFoundError):
         return  # its time was over before the tablet's word came, perhaps for long
+
+
+def _written(place: Location) -> dict[str, Any]:
+    at = place.located_at.isoformat() if place.located_at is not None else None
+    return {"latitude": place.latitude, "longitude": place.longitude, "accuracy_m": place.accuracy_m, "at": at}

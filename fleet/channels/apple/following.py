@@ -13,9 +13,10 @@ import msgspec
 
 from fleet import orders
 from fleet.assignments import bodies
-from fleet.channels.apple import aims, declarations, losing, requests, settling
-from fleet.channels.apple.declarations import Carried
+from fleet.channels.apple import aims, app_wishes, declarations, losing, requests, settling, updating
+from fleet.channels.apple.declarations import Carried, UpdateDeadline
 from fleet.channels.apple.inventory import Known
+from fleet.channels.apple.payloads import Group, payloads, profile_bytes
 from fleet.channels.apple.status import Outcome, outcome
 from fleet.mdm import commands, declaring
 from fleet.mdm.commands import Wanted
@@ -33,12 +34,13 @@ class Following:
     Args:
         identifier: what the names of our profiles begin with, in reverse-DNS form.
         url_of: gives the address of a file that declarations name, by its digest.
+        manifest_url: gives the address of an own package's manifest, by the word in it.
     """
 
-    def __init__(self, identifier: str, *, url_of: Callable[[str], str]) -> None:
+    def __init__(self, identifier: str, *, url_of: Callable[[str], str], manifest_url: Callable[[str], str]) -> None:
         self._profile = f"{identifier}.profile"
         self._lesson = f"{identifier}.lesson"
-        self._url_of = url_of
+        self._url_of, self._manifest_url = url_of, manifest_url
 
     def follow(self, client: Client, now: datetime) -> None:
         """Work out anew what a client shall have, if that may have changed, and queue what leads there."""
@@ -50,25 +52,45 @@ class Following:
         """Queue once more what a client should have and has not, by what it tells."""
         self._want(client, declaring.desired(client.device_id, now=now), now, again=True)
 
+    def networks(self, client: Client) -> bytes | None:
+        """Return a profile with the networks that a client has by what it shall have now; None where there are none."""
+        if client.followed_profile is None:
+            return None
+        name = f"{self._profile}.{Group.WIFI}"
+        inside = payloads(settings_of(client.followed_profile), identifier=name, groups=(Group.WIFI,))
+        return profile_bytes(inside, identifier=name, title=organisation()) if inside else None
+
     def _want(self, client: Client, desired: Desired, now: datetime, *, again: bool = False) -> None:
         profile = _profile_of(desired)
         client.followed_version, client.followed_profile = desired.config_version, profile
+        pending = orders.pending([client.device_id], now=now).get(client.device_id, [])
+        update = updating.want(client, Known.read(client.told), pending, now=now)
         if desired.entries:
-            self._aim(client, desired.entries, now, again=again)
-        settling.want(client, settings_of(profile) if profile is not None else {}, now=now)
+            self._aim(client, desired.entries, now, update=update, again=again)
+        settings = settings_of(profile) if profile is not None else {}
+        settling.want(client, settings, now=now)
+        app_wishes.want(client, settings, manifest_url=self._manifest_url, now=now)
         losing.want(client, organisation(), now=now)
-        for order in orders.pending([client.device_id], now=now).get(client.device_id, []):
+        for order in pending:
             kind = requests.OF_ORDER.get(order.kind)
             if kind is not None and not commands.carries(order.uid):
                 wanted = Wanted(kind, order.payload, priority=commands.URGENT, order_uid=order.uid)
                 commands.queue(client.device_id, wanted, now=now)
 
-    def _aim(self, client: Client, entries: Sequence[Mapping[str, Any]], now: datetime, *, again: bool) -> None:
+    def _aim(
+        self,
+        client: Client,
+        entries: Sequence[Mapping[str, Any]],
+        now: datetime,
+        *,
+        update: UpdateDeadline | None,
+        again: bool,
+    ) -> None:
         known = Known.read(client.told)
         found = aims.aim(entries, settings_of, identifier=self._lesson, title=organisation())
         of = declarations.declarations(
             found.declared, identifier=self._profile, organisation=organisation(), profile=found.profile,
-            url_of=self._url_of, capabilities=known.status.capabilities,
+            url_of=self._url_of, capabilities=known.status.capabilities, update=update,
         )  # fmt: skip
         files = dict(of.profiles)
         wanted = digest_of(found.lesson) if found.lesson is not None else None

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:01:46.247400
+Create Date: 2026-11-29 21:10:03.548812
 """
 
 import sqlalchemy as sa
@@ -521,7 +521,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('uid', sa.String(length=32), nullable=False),
     sa.Column('device_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', 'open-url', 'open-app', 'wipe', 'locate', 'clear-passcode', name='orderkind', native_enum=False, length=16), nullable=False),
+    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', 'open-url', 'open-app', 'shut-down', 'update-system', 'wipe', 'locate', 'clear-passcode', name='orderkind', native_enum=False, length=16), nullable=False),
     sa.Column('payload', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('reason', sa.String(length=500), nullable=True),
     sa.Column('state', sa.Enum('asked', 'queued', 'sent', 'done', 'failed', 'refused', 'expired', 'withdrawn', 'declined', name='orderstate', native_enum=False, length=16), nullable=False),

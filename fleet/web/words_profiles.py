@@ -15,6 +15,7 @@ from fleet.web.words import NEUTRAL, Told
 from profiles.key import APPLE, HEADWIND, NATIVE, Key
 from profiles.kinds import APP, HOST, TIME, VERSION, Choice, Flag, Items, Kind, Record, Records, Text, Whole
 from profiles.rules import OFF_WINS
+from profiles.unmet import AT_SET_UP, SINCE, Unmet, Why
 
 _ITEMS_SHOWN = 6
 # Settings by what people look for: each area of the vocabulary stands under one theme (a test proves it).
@@ -59,9 +60,28 @@ def themes_of(settings: Iterable[str]) -> list[str]:
 
 
 def platforms(key: Key) -> list[str]:
-    """Name the kinds of tablets that obey a setting."""
-    names = {APPLE: "iPad", HEADWIND: "Android", NATIVE: "Linux"}
-    return [names[channel] for channel in (APPLE, HEADWIND, NATIVE) if channel in key.channels]
+    """Name the kinds of tablets that obey a setting; of iPads it is also said where they do not."""
+    ipad = _("iPad (only when it is set up)") if key.name in AT_SET_UP else "iPad"
+    names = {APPLE: ipad, HEADWIND: "Android", NATIVE: "Linux"}
+    found = [names[channel] for channel in (APPLE, HEADWIND, NATIVE) if channel in key.channels]
+    return found if key.is_for(APPLE) else [*found, _("not on iPad")]
+
+
+def unmet(one: Unmet) -> str:
+    """Say why a tablet will not have a setting as it stands."""
+    since = SINCE.get(one.key, "")
+    return {
+        Why.NOT_HERE: _("Does not apply on this kind of tablet."),
+        Why.NOT_ON_IPAD: _("Does not apply on iPads."),
+        Why.NO_PORT: _("The proxy needs a port after its name, such as :8080; without it the iPad gets none."),
+        Why.NO_PASSCODE: _("Counts only where a passcode is required, and none is."),
+        Why.TOO_MANY: _("More addresses than an iPad takes well; some may stay open."),
+        Why.CLOCK: _("The clock sets itself, so the time zone cannot be set."),
+        Why.NO_NETWORK: _("A network whose name or password no network can have is left out."),
+        Why.NEWER_SYSTEM: _("Needs iPadOS %(version)s, and this tablet has an older one.", version=since),
+        Why.NOT_SUPERVISED: _("Needs a supervised iPad, and this one is not."),
+        Why.AT_SET_UP: _("Only while the tablet is set up; later it changes nothing."),
+    }[Why(one.reason)]
 
 
 def about(key: Key) -> str:

@@ -126,6 +126,7 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "roster-import": _("Roster import %(number)s", number=number),
         "delivery-list": _("Delivery list"),
         "push-certificate": _("Push certificate"),
+        "server-token": _("Server token"),
     }.get(kind)
 
 

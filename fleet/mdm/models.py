@@ -1,4 +1,4 @@
-"""Invitations, identities, clients and their commands; and what is regularly done with the maker's services."""
+"""Invitations, identities, clients and their commands; and what is known from the maker's services."""
 
 import enum
 from datetime import datetime
@@ -160,3 +160,24 @@ class Errand(Base):
     failure: Mapped[str | None] = mapped_column(String(80))
     failures: Mapped[int] = mapped_column(default=0)  # one after the other
     memory: Mapped[dict[str, Any] | None] = mapped_column(Document)
+
+
+class ListedByMaker(Base):
+    """An iPad that Apple School Manager has assigned to this server, or had: what is told of it, and its profile there.
+
+    ``outcome`` is how it last took our profile, in the maker's word; ``again_at`` when it is tried again.
+    """
+
+    __tablename__ = "mdm_listed"
+
+    serial: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(120))
+    description: Mapped[str] = mapped_column(String(255))
+    family: Mapped[str] = mapped_column(String(24))  # Macs and others may be on the list too
+    profile_uuid: Mapped[str | None] = mapped_column(String(64))
+    assigned_at: Mapped[datetime | None]  # when it last took a profile of ours
+    outcome: Mapped[str | None] = mapped_column(String(24))
+    again_at: Mapped[datetime | None]
+    listed_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from fleet.db import among_texts, db
 from fleet.devices.models import Device, DeviceLife
 from fleet.mdm.models import ListedByMaker
 
+SCHOOL_MANAGER = "school-manager"  # the errand
 _TABLETS = ("iPad", "")  # the latter: the service did not say
 _DONE = "SUCCESS"
 
@@ -151,6 +152,22 @@ def took(outcomes: Mapping[str, str], profile_uuid: str | None, *, again_at: dat
     db.session.flush()
 
 
+def missing_count() -> int:
+    """Return how many tablets are on the list that no delivery list has."""
+    query = (
+        select(func.count())
+        .select_from(ListedByMaker)
+        .outerjoin(Device, Device.serial == ListedByMaker.serial)
+        .where(ListedByMaker.removed_at.is_(None), ListedByMaker.family.in_(_TABLETS), *_is_missing())
+    )
+    return db.session.scalar(query) or 0
+
+
+def _is_missing() -> tuple[ColumnElement[bool], ...]:
+    """Whether no delivery list has a tablet, and nobody has retired it."""
+    return (or_(Device.id.is_(None), and_(Device.listed_at.is_(None), Device.life != DeviceLife.RETIRED)),)
+
+
 def standings(*, missing: bool = False) -> Sequence[Standing]:
     """Return the tablets on the list, by serial.
 
@@ -164,5 +181,5 @@ def standings(*, missing: bool = False) -> Sequence[Standing]:
         .order_by(ListedByMaker.serial)
     )
     if missing:
-        query = query.where(or_(Device.id.is_(None), Device.listed_at.is_(None)))
+        query = query.where(*_is_missing())
     return [Standing(listed, device) for listed, device in db.session.execute(query)]

@@ -41,6 +41,13 @@ class Ipad:
         shape: how it signs.
         is_busy: whether it says "not now" to whatever disturbs.
         unable: configurations that it refuses, by type.
+        able: configurations that it says it knows, by type; None: it does not say.
+        refuses: commands that it answers with an error.
+        refused_items: items of Settings that it cannot set.
+        awaits: whether its set-up waits until it is told to go on.
+        is_mute: whether it reports nothing of its declarations.
+        slow_apps: whether apps are long on their way.
+        garbles: whether it can read no command at all.
     """
 
     send: Send
@@ -59,6 +66,19 @@ class Ipad:
     token: str | None = None
     done: list[str] = field(default_factory=list)
     is_managed: bool = False
+    able: frozenset[str] | None = None
+    erased: Mapping[str, Any] | None = None
+    refuses: set[str] = field(default_factory=set)
+    refused_items: frozenset[str] = frozenset()
+    awaits: bool = False
+    is_mute: bool = False
+    slow_apps: bool = False
+    garbles: bool = False
+    apps: dict[str, str] = field(default_factory=lambda: {"no.school.app": "2.1"})
+    asked_for: dict[int, str] = field(default_factory=dict)
+    store: Mapping[int, str] = field(default_factory=lambda: {123456789: "no.example.book"})
+    device_name: str | None = None
+    lost: Mapping[str, Any] | None = None
 
     # -- enrolment -----------------------------------------------------------------------------------------------
 
@@ -80,7 +100,15 @@ class Ipad:
             BuildVersion="21G101", ProductName="iPad13,18",
         )  # fmt: skip
         self.is_managed = True
-        self.token_update()
+        self.token_update(**({"AwaitingConfiguration": True} if self.awaits else {}))
+
+    def come_back(self) -> None:
+        """Set itself up again after it was erased, as it was told."""
+        assert self.erased is not None
+        told = self.erased["ReturnToService"]
+        new = Ipad(self.send, self.serial, shape=self.shape, udid=self.udid)
+        self.__dict__.update(new.__dict__)
+        self.install(told["MDMProfileData"])
 
     def token_update(self, **more: Any) -> None:
         """Say where pushes reach it."""
@@ -145,6 +173,9 @@ class Ipad:
             command = told["Command"]
             seen.append(command["RequestType"])
             assert len(seen) < 50, "the same again and again"
+            if self.garbles:
+                message = {"Status": "CommandFormatError"}
+                continue
             message = {"CommandUUID": told["CommandUUID"], **self.carry_out(command)}
 
     def carry_out(self, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,6 +183,8 @@ class Ipad:
         kind = command["RequestType"]
         if self.is_busy and kind not in {"DeclarativeManagement", "DeviceLock"}:
             return {"Status": "NotNow"}
+        if kind in self.refuses:
+            return {"Status": "Error", "ErrorChain": [{"ErrorCode": 12025, "ErrorDomain": "MCMDMErrorDomain"}]}
         self.done.append(kind)
         if kind == "InstallProfile":
             told = plistlib.loads(content_of(command["Payload"]))
@@ -162,23 +195,66 @@ class Ipad:
             self.installed[told["PayloadIdentifier"]] = command["Payload"]
         if kind == "RemoveProfile":
             self.installed.pop(command["Identifier"], None)
+        did = self._do(command)
         answers: dict[str, dict[str, Any]] = {
             "DeviceInformation": {
                 "QueryResponses": {
                     "OSVersion": self.os_version, "ProductName": "iPad13,18", "DeviceCapacity": 64.0,
                     "AvailableDeviceCapacity": 40.5, "BatteryLevel": 0.81, "IsSupervised": True,
+                    "IsMDMLostModeEnabled": self.lost is not None,
                 }
             },
             "SecurityInfo": {"SecurityInfo": {"PasscodePresent": True, "PasscodeCompliant": True}},
             "InstalledApplicationList": {
-                "InstalledApplicationList": [{"Identifier": "no.school.app", "ShortVersion": "2.1", "Installing": False}]
+                "InstalledApplicationList": [
+                    {"Identifier": app, "ShortVersion": version, "Installing": False}
+                    for app, version in self.apps.items()
+                ]
             },
+            "CertificateList": {"CertificateList": self._certificates()},
+            "ManagedApplicationList": {
+                "ManagedApplicationList": {
+                    app: {"Status": "Managed" if app in self.apps else "Installing"} for app in self.asked_for.values()
+                }
+            },
+            **did,
         }  # fmt: skip
         if kind == "DeclarativeManagement":
             self.synchronise(
                 json.loads(command["Data"])["SyncTokens"]["DeclarationsToken"] if "Data" in command else None
             )
         return {"Status": "Acknowledged", **answers.get(kind, {})}
+
+    def _certificates(self) -> list[dict[str, Any]]:
+        assert self.identity is not None
+        return [{"CommonName": "tablet", "Data": self.identity.der, "IsIdentity": True}]
+
+    def _do(self, command: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Do what changes the iPad itself, and return the answer, by the command's name."""
+        kind = command["RequestType"]
+        if kind == "EraseDevice":
+            self.erased = command
+        if kind == "DeviceLocation":
+            return {kind: {"Latitude": 59.91, "Longitude": 10.75, "HorizontalAccuracy": 20.0}}
+        if kind in {"EnableLostMode", "DisableLostMode"}:
+            self.lost = command if kind == "EnableLostMode" else None
+        if kind == "Settings":
+            results = []
+            for one in command["Settings"]:
+                is_set = one["Item"] not in self.refused_items
+                if one["Item"] == "DeviceName":
+                    self.device_name = one["DeviceName"]
+                results.append({"Item": one["Item"], "Status": "Acknowledged" if is_set else "Error"})
+            return {kind: {"Settings": results}}
+        if kind == "ManagedApplicationList" and not self.slow_apps:
+            self.apps.update(dict.fromkeys(self.asked_for.values(), "1.0"))
+        if kind == "InstallApplication":
+            app = self.store[command["iTunesStoreID"]]
+            self.asked_for[command["iTunesStoreID"]] = app
+            if not self.slow_apps:
+                self.apps[app] = "1.0"
+            return {kind: {"Identifier": app, "State": "Installing" if self.slow_apps else "Managed"}}
+        return {}
 
     # -- declarations --------------------------------------------------------------------------------------------
 
@@ -218,6 +294,8 @@ class Ipad:
 
     def report(self) -> None:
         """Send a full status report."""
+        if self.is_mute:
+            return
         lists: dict[str, list[dict[str, Any]]] = {
             "activations": [],
             "configurations": [],
@@ -236,10 +314,14 @@ class Ipad:
                 "reasons": [] if is_valid else [{"code": "Error.ConfigurationCannotBeApplied", "description": "no"}],
             }  # fmt: skip
             lists[place].append(entry)
+        management: dict[str, Any] = {"declarations": lists}
+        if self.able is not None:
+            supported = {"declarations": {"configurations": sorted(self.able)}, "status-items": []}
+            management["client-capabilities"] = {"supported-payloads": supported}
         status = {
             "StatusItems": {
                 "device": {"operating-system": {"version": self.os_version}, "model": {"identifier": "iPad13,18"}},
-                "management": {"declarations": lists},
+                "management": management,
             },
             "Errors": [],
             "FullReport": True,

@@ -30,6 +30,8 @@ class OrderKind(enum.StrEnum):
     REPORT_NOW = "report-now"
     OPEN_URL = "open-url"
     OPEN_APP = "open-app"
+    SHUT_DOWN = "shut-down"
+    UPDATE_SYSTEM = "update-system"
     WIPE = "wipe"
     LOCATE = "locate"
     CLEAR_PASSCODE = "clear-passcode"

@@ -7,28 +7,15 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, select, update
-from sqlalchemy.orm.util import identity_key
+from sqlalchemy import and_, delete, exists, or_, select, update
 
 from fleet.db import among, db, follow, id_set
 from fleet.devices import states
-from fleet.devices.models import DeviceState, Enrolment
+from fleet.devices.models import Device, Enrolment
+from fleet.devices.states import raise_version as raise_version  # so that areas above need not know states
 from fleet.errors import NotFoundError
+from fleet.orders.kinds import CARRIES
 from fleet.orders.models import OPEN, TRAVELLING, Order, OrderState
-
-
-def raise_version(device_ids: Collection[int]) -> None:
-    """Have tablets fetch anew; the caller holds their rows."""
-    db.session.execute(
-        update(DeviceState)
-        .where(DeviceState.device_id.in_(id_set(device_ids)))
-        .values(config_version=DeviceState.config_version + 1)
-        .execution_options(synchronize_session=False)
-    )
-    for device_id in device_ids:
-        known = db.session.identity_map.get(identity_key(DeviceState, device_id))
-        if known is not None:
-            db.session.expire(known, ["config_version"])
 
 
 def pending(device_ids: Collection[int], *, now: datetime) -> dict[int, list[Order]]:
@@ -65,9 +52,21 @@ def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: dat
 
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:
-    """Take back what was wished of tablets before they left, or came anew: the wish was for who had them then."""
-    still_there = exists().where(
-        Enrolment.device_id == Order.device_id, Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at
+    """Take back what was wished of tablets before they left, came anew, or were lost or found.
+
+    The wish was for who had them then. What a lost tablet can still do stays wished; what only a lost one may be asked
+    ends when it is found.
+    """
+    stands = or_(
+        *(
+            and_(Enrolment.channel == channel, Device.life == life, Order.kind.in_(carried))
+            for (channel, life), carried in CARRIES.items()
+        )
+    )
+    still_there = (
+        exists()
+        .where(Enrolment.device_id == Order.device_id, Device.id == Order.device_id)
+        .where(Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at, stands)
     )
     closing = update(Order).where(among(Order.device_id, ids), Order.state.in_(OPEN), ~still_there)
     db.session.execute(

@@ -62,7 +62,8 @@ class Meant:
     def wish(self) -> Wish:
         """Return the order that is meant; a field that its kind has not is not read."""
         kind = OrderKind(self.name)
-        return Wish(kind, **{field: self.text(field) for field in kinds.fields(kind)})
+        told: dict[str, Any] = {field: self.text(field) for field in kinds.fields(kind)}
+        return Wish(kind, **told)
 
     def target(self, by: Principal) -> Target | None:
         """Return the place that was chosen; None where none was."""

@@ -78,9 +78,12 @@ def arrive(thumbprint: str, arrival: Arrival, *, now: datetime) -> Enrolled | Re
         raise IdentityError(reason="unknown")
     if identity.device_id is not None:
         return _again(identity, arrival, now)
+    is_listed = identity.listed_serial is not None
+    if is_listed and identity.listed_serial != arrival.serial.strip().upper():
+        raise IdentityError(reason="another tablet's")
     request = EnrolmentRequest(
-        code="", ticket_id=identity.ticket_id, serial=arrival.serial, platform=Platform.IPADOS, model=arrival.model,
-        channel=arrival.channel, key_thumbprint=thumbprint, public_key=identity.public_key,
+        code="", ticket_id=identity.ticket_id, by_listing=is_listed, serial=arrival.serial, platform=Platform.IPADOS,
+        model=arrival.model, channel=arrival.channel, key_thumbprint=thumbprint, public_key=identity.public_key,
     )  # fmt: skip
     outcome = enrolment.enrol(request, now=now)
     if isinstance(outcome, Enrolled):

@@ -14,8 +14,8 @@ from fleet.devices.models import Device, Ticket
 class Invitation(Base):
     """A right to fetch one enrolment profile and one certificate with it, for minutes.
 
-    It stands for a ticket whose code was told, or for a tablet whose certificate is renewed. Its token is stored
-    hashed.
+    It stands for a ticket whose code was told, for a tablet of a delivery list, or for one that renews its certificate.
+    Its token is stored hashed.
     """
 
     __tablename__ = "mdm_invitation"
@@ -25,6 +25,7 @@ class Invitation(Base):
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"), index=True)
     device_id: Mapped[int | None] = mapped_column(ForeignKey("device.id"), index=True)  # of a renewal
     serial: Mapped[str | None] = mapped_column(String(64))  # the only tablet it is for, where that is known
+    is_listed: Mapped[bool] = mapped_column(default=False)  # whether that comes because a delivery list has it
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]  # when its certificate was issued
@@ -40,6 +41,7 @@ class Identity(Base):
     thumbprint: Mapped[str] = mapped_column(String(64), primary_key=True)
     invitation_id: Mapped[int | None] = mapped_column(ForeignKey("mdm_invitation.id", ondelete="SET NULL"), index=True)
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))
+    listed_serial: Mapped[str | None] = mapped_column(String(64))  # of the one tablet that may come with it, no ticket
     device_id: Mapped[int | None] = mapped_column(ForeignKey("device.id"), index=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)  # DER SubjectPublicKeyInfo
     issued_at: Mapped[datetime]

@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
 import structlog
 
 from fleet.channels.apple import messages, scep
+from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.cms import CmsError
 from fleet.channels.apple.message_keys import Kind, MessageError
 from fleet.channels.apple.plists import PlistError
@@ -51,6 +52,7 @@ class AppleChannel:
         work: the units of work.
         presence: where it is noted who called.
         proxied: what proxies tell of certificates.
+        automated: answers iPads that Apple has sent here.
         now: the clock.
         threads: how many of them at once.
         queue_limit: how many may wait.
@@ -65,6 +67,7 @@ class AppleChannel:
         *,
         presence: Presence,
         proxied: ProxiedCertificates,
+        automated: Automated,
         now: Callable[[], datetime],
         threads: int = 4,
         queue_limit: int,
@@ -72,6 +75,7 @@ class AppleChannel:
         self._work = work
         self._presence = presence
         self._proxied = proxied
+        self._automated = automated
         self._now = now
         self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
@@ -118,7 +122,7 @@ class AppleChannel:
         except FullError:
             return self.busy()
 
-    async def _route(self, request: Request) -> Response:
+    async def _route(self, request: Request) -> Response:  # noqa: PLR0911 (a case for each path)
         match request.path.removeprefix(self.prefix).split("/"):
             case ["mdm"] if request.method in {"PUT", "POST"}:
                 return await self._speak(request)
@@ -126,6 +130,8 @@ class AppleChannel:
                 return await self._scep(request)
             case ["invitations"] if request.method == "POST":
                 return await self._invite(request)
+            case ["automated", secret] if request.method in {"GET", "POST"}:
+                return cast("Response", await self._in_thread(self._automated.answer, secret, request))
             case ["enrol", token] if request.method == "GET" and _TOKEN.fullmatch(token):
                 body = await self._in_thread(self._work.profile, token)
                 return Response(404) if body is None else _profile(body)

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:14:47.798490
+Create Date: 2026-11-29 21:16:51.776297
 """
 
 import sqlalchemy as sa
@@ -725,6 +725,7 @@ def upgrade() -> None:
     sa.Column('ticket_id', sa.Integer(), nullable=True),
     sa.Column('device_id', sa.Integer(), nullable=True),
     sa.Column('serial', sa.String(length=64), nullable=True),
+    sa.Column('is_listed', sa.Boolean(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
@@ -796,6 +797,7 @@ def upgrade() -> None:
     sa.Column('thumbprint', sa.String(length=64), nullable=False),
     sa.Column('invitation_id', sa.Integer(), nullable=True),
     sa.Column('ticket_id', sa.Integer(), nullable=True),
+    sa.Column('listed_serial', sa.String(length=64), nullable=True),
     sa.Column('device_id', sa.Integer(), nullable=True),
     sa.Column('public_key', sa.LargeBinary(), nullable=False),
     sa.Column('issued_at', sa.DateTime(timezone=True), nullable=False),

@@ -75,7 +75,7 @@ def take_next(device_id: int, *, now: datetime) -> Command | None:
 
     Commands whose order has ended meanwhile are dropped, not sent. Whoever ends an order holds its tablet's row, so one
     that carries out an order is looked at once more with the row held: what was withdrawn a moment before is not sent,
-    and who withdraws a moment later sees that it was. The tablet's row is taken before the command's.
+    and who withdraws a moment later sees that it was. The tablet's row comes first, as when enrolling.
     """
     is_queued = and_(Command.device_id == device_id, Command.state == CommandState.QUEUED)
     query = select(Command).where(is_queued).order_by(Command.priority, Command.id).limit(1)

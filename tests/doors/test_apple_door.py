@@ -309,6 +309,17 @@ def test_what_is_ended_early_is_taken_away(gate: Door, code: str) -> None:
     assert found["applied"] == found["desired"] == before
 
 
+def test_what_an_ipad_is_handed_counts_as_fetched_before_it_says_how_that_went(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": True})
+    tablet = ipad(gate, code, is_busy=True)
+    lesson(gate, until=timedelta(minutes=45), **{"camera.allowed": False})
+    assert "InstallProfile" in tablet.wake()
+    with gate.database():
+        state = db.session.query(DeviceState).filter(DeviceState.fetched_at.is_not(None)).one()
+        assert state.fetched_version == state.config_version
+        assert state.applied_digest != state.desired_digest
+
+
 def due(gate: Door, **columns: Any) -> None:
     """Change what stands of the clients."""
     with gate.database():

@@ -242,7 +242,7 @@ def test_an_update_is_declared_with_its_deadline_and_done_when_the_ipad_has_it(g
     assert declared["Payload"]["TargetLocalDateTime"] == f"{deadline()}:00"
     assert order_of(gate, number).state is OrderState.SENT
     tablet.os_version = "18.1"
-    tablet.report()
+    tablet.report(is_full=True)
     assert order_of(gate, number).state is OrderState.DONE
     tablet.wake()
     assert not [one for one in tablet.declarations.values() if one["Type"] in able]

@@ -34,6 +34,7 @@ from fleet.channels.apple.messages import (
 from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.requests import NoUnlockTokenError
 from fleet.channels.apple.status import read_status
+from fleet.checkins import polls
 from fleet.checkins import receive as checkins
 from fleet.crypto import UnsealError, seal
 from fleet.devices.enrolment import Refused
@@ -205,6 +206,8 @@ class Conversation:
                 continue
             if following.order_uid is not None:
                 commands.note_sent(following, now=now)
+            if following.kind in {requests.INSTALL, requests.DECLARE}:
+                _note_fetched(client, now)
             return client.device_id, plists.write({"CommandUUID": following.uid, "Command": body})
         return client.device_id, b""
 
@@ -276,6 +279,13 @@ class Conversation:
         self._report(client, told, now)
         if done.kind in {requests.CLOSE, requests.OPEN}:
             losing.want(client, organisation(), now=now)  # it may have been found meanwhile
+
+
+def _note_fetched(client: Client, now: datetime) -> None:
+    """Note that a tablet is handed what it shall have now: from here on a lesson counts as begun on it."""
+    version = client.followed_version
+    if version is not None and client.device.state.fetched_version != version:
+        polls.note_fetched({client.device_id: version}, now=now)
 
 
 def _is_last(content: Mapping[str, Any] | None, kind: str) -> bool:

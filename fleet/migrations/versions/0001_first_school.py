@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:16:51.776297
+Create Date: 2026-11-29 21:28:24.305897
 """
 
 import sqlalchemy as sa
@@ -547,6 +547,7 @@ def upgrade() -> None:
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('detail', sa.String(length=255), nullable=True),
+    sa.Column('result', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_order_device_id_device')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_device_order')),
     sa.UniqueConstraint('uid', name=op.f('uq_device_order_uid'))

@@ -79,8 +79,9 @@ def arrive(thumbprint: str, arrival: Arrival, *, now: datetime) -> Enrolled | Re
     if identity.device_id is not None:
         return _again(identity, arrival, now)
     request = EnrolmentRequest(
-        code="", ticket_id=identity.ticket_id, serial=arrival.serial, platform=Platform.IPADOS, model=arrival.model,
-        channel=arrival.channel, key_thumbprint=thumbprint, public_key=identity.public_key, says_when_it_leaves=True,
+        code="", ticket_id=identity.ticket_id, by_listing=identity.listed_serial is not None, serial=arrival.serial,
+        platform=Platform.IPADOS, model=arrival.model, channel=arrival.channel, key_thumbprint=thumbprint,
+        public_key=identity.public_key, says_when_it_leaves=True,
     )  # fmt: skip
     invitation = db.session.get(Invitation, identity.invitation_id) if identity.invitation_id is not None else None
     if invitation is None:  # forgotten, hence long over, and with it for whom it was

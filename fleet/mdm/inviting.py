@@ -18,6 +18,8 @@ from fleet.mdm.models import Identity, Invitation
 
 # From the page with the code to the certificate: a person reads two screens in between, or a class of thirty is helped.
 LIFE = timedelta(hours=1)
+# An iPad that is set up asks for its certificate as soon as it has the profile.
+EXPECTED_LIFE = timedelta(minutes=15)
 # A renewal is answered when the tablet is next used: after the summer, perhaps.
 RENEWAL_LIFE = timedelta(days=90)
 
@@ -56,6 +58,12 @@ def invite(code: str, *, serial: str | None = None, now: datetime) -> str:
     """
     ticket = enrolment.good_ticket(code, now)
     return _make(Invitation(ticket_id=ticket.id, serial=serial, created_at=now, expires_at=now + LIFE))
+
+
+def expect(device: Device, *, now: datetime) -> str:
+    """Return the token of a new invitation for a tablet that comes because a delivery list has it, and for it alone."""
+    invitation = Invitation(serial=device.serial, is_listed=True, created_at=now, expires_at=now + EXPECTED_LIFE)
+    return _make(invitation)
 
 
 def renew(device: Device, *, now: datetime) -> str:
@@ -101,6 +109,7 @@ def use(token: str, issued: Issued, *, now: datetime) -> None:
     db.session.add(
         Identity(
             thumbprint=issued.thumbprint, invitation_id=found.id, ticket_id=found.ticket_id, device_id=found.device_id,
+            listed_serial=found.serial if found.is_listed else None,
             public_key=issued.public_key, issued_at=now, expires_at=issued.expires_at,
         )
     )  # fmt: skip

@@ -58,6 +58,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "enrolment.taken-in": lambda: _("Tablet enrolled"),
     "enrolment.taken-over": lambda: _("Tablet enrolled anew though it had not left"),
     "mdm.push-certificate-set": lambda: _("Push certificate for iPads taken into use"),
+    "mdm.server-token-set": lambda: _("Server token of Apple School Manager taken into use"),
     "jobs.run-by-hand": lambda: _("Job asked for"),
     "lessons.absent": lambda: _("Pupils marked absent"),
     "lessons.brought-in": lambda: _("Pupils brought into the lesson"),

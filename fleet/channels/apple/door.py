@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
 import structlog
 
 from fleet.channels.apple import messages, scep
+from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.cms import CmsError
 from fleet.channels.apple.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.apple.message_keys import Kind, MessageError, is_owned_by_its_user
@@ -53,6 +54,7 @@ class AppleChannel:
         work: the units of work.
         presence: where it is noted who called.
         proxied: what proxies tell of certificates.
+        automated: answers iPads that Apple has sent here.
         now: the clock.
         threads: how many of them at once.
         queue_limit: how many may wait.
@@ -67,6 +69,7 @@ class AppleChannel:
         *,
         presence: Presence,
         proxied: ProxiedCertificates,
+        automated: Automated,
         now: Callable[[], datetime],
         threads: int = 4,
         queue_limit: int,
@@ -74,6 +77,7 @@ class AppleChannel:
         self._work = work
         self._presence = presence
         self._proxied = proxied
+        self._automated = automated
         self._now = now
         self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
         self._desk = Desk(now)
@@ -124,7 +128,7 @@ class AppleChannel:
         except WrongTooOftenError:
             return Response(429, {"retry-after": _RETRY_S})
 
-    async def _route(self, request: Request) -> Response:
+    async def _route(self, request: Request) -> Response:  # noqa: PLR0911 (a case for each path)
         match request.path.removeprefix(self.prefix).split("/"):
             case ["mdm"] if request.method in {"PUT", "POST"}:
                 return await self._speak(request)
@@ -132,6 +136,8 @@ class AppleChannel:
                 return await self._scep(request)
             case ["invitations"] if request.method == "POST":
                 return await self._invite(request)
+            case ["automated", secret] if request.method in {"GET", "POST"}:
+                return cast("Response", await self._in_thread(self._automated.answer, secret, request))
             case ["enrol", token] if request.method == "GET" and _TOKEN.fullmatch(token):
                 return await self._enrol(request, token)
             case ["files", digest] if request.method == "GET" and _DIGEST.fullmatch(digest):

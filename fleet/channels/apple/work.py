@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import Certificate
 from flask import Flask
 
-from fleet.channels.apple import cms, enrolment_profile, scep
+from fleet.channels.apple import cms, enrolment_profile, scep, setup_profile
 from fleet.channels.apple.conversation import Conversation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
 from fleet.channels.apple.following import organisation
@@ -151,6 +152,19 @@ class Work:
             return body
         ca = self._authority.current
         return cms.sign_profile(body, ca.key, ca.certificate)
+
+    def expected_profile(self, token: str) -> bytes | None:
+        """Return the enrolment profile of an invitation just made; None where there is no topic; in a unit of work."""
+        topic = self._topic()
+        return None if topic is None else self._profile_of(token, topic)
+
+    def setup_profile(self, address: str) -> dict[str, Any]:
+        """Return the profile that Apple shall give iPads when they are set up; in a unit of work.
+
+        Args:
+            address: where they then come.
+        """
+        return setup_profile.definition(address, identifier=self._identifier, organisation=organisation())
 
     def ca_certificate(self) -> bytes:
         """Return the certificate of the device CA, DER."""

@@ -182,12 +182,13 @@ def follow(subject: str, follower: Follower) -> None:
 
 
 def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
-    """Note that where tablets or persons belong, or whether classes or schools exist, has changed in the transaction.
+    """Note what has changed in the transaction, for who follows it.
 
     Args:
         subject: ``device`` (school, class, pupil or enrolment of tablets), ``person`` (memberships), ``class`` or
-            ``school`` (ended, or come back); of tablets also ``report`` (one that says something new), ``fetched`` (a
-            new configuration was handed out) and ``presence`` (asked for the first time in a while, or from elsewhere).
+            ``school`` (ended, or come back), ``app`` or ``image`` (that profiles name); of tablets also ``report``
+            (one that says something new), ``fetched`` (a new configuration was handed out) and ``presence`` (asked for
+            the first time in a while, or from elsewhere).
         ids: which ones.
         now: the instant of the change.
     """

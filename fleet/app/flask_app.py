@@ -24,7 +24,7 @@ import fleet.schools.roster.apply
 import fleet.uploads  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
 from fleet import crypto, orders
-from fleet.assignments import materialise
+from fleet.assignments import materialise, named
 from fleet.compliance import review
 from fleet.config import Config
 from fleet.db import db, engine_options, prepare_sqlite
@@ -72,6 +72,7 @@ def create_app(
     with app.app_context():
         holders.follow_changes()
         materialise.follow_changes()
+        named.follow_changes()
         review.follow_changes()
         orders.follow_changes()
         following.follow_changes(config.timezone)

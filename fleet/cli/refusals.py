@@ -7,7 +7,7 @@ are about. A test walks every error there is and every place that raises one, so
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fleet.cli import refusals_lessons, refusals_orders, refusals_pages
+from fleet.cli import refusals_apps, refusals_lessons, refusals_orders, refusals_pages
 from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
 
@@ -274,6 +274,7 @@ def _push_certificate(data: Data) -> str:
 
 BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
+        **refusals_apps.BY_CODE,
         **refusals_orders.BY_CODE,
         **refusals_lessons.BY_CODE,
         "error": _anything,
@@ -326,6 +327,7 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
 
 BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
     {
+        **refusals_apps.BY_KIND,
         **refusals_orders.BY_KIND,
         **refusals_lessons.BY_KIND,
         **refusals_pages.BY_KIND,

@@ -4,11 +4,13 @@ Check-ins arrive in any order while somebody assigns a profile to a whole school
 transaction; as both take them in the same order, one waits for the other and neither is given up for a deadlock.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm.util import identity_key
 
-from fleet.db import db
+from fleet.db import db, id_set
 from fleet.devices.models import DeviceState
 
 
@@ -22,3 +24,17 @@ def lock(device_ids: Select[Any]) -> None:
         query = select(DeviceState.device_id).where(DeviceState.device_id.in_(device_ids))
         taken = query.order_by(DeviceState.device_id).with_for_update(key_share=True).subquery()
         db.session.execute(select(func.count()).select_from(taken))
+
+
+def raise_version(device_ids: Collection[int]) -> None:
+    """Have tablets fetch their configuration anew; the caller holds their rows."""
+    db.session.execute(
+        update(DeviceState)
+        .where(DeviceState.device_id.in_(id_set(device_ids)))
+        .values(config_version=DeviceState.config_version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    for device_id in device_ids:
+        known = db.session.identity_map.get(identity_key(DeviceState, device_id))
+        if known is not None:
+            db.session.expire(known, ["config_version"])

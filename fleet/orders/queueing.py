@@ -25,7 +25,6 @@ from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundEr
 from fleet.orders import kinds
 from fleet.orders.kinds import Wish
 from fleet.orders.models import OPEN, TRAVELLING, Order, OrderClosedError, OrderKind, OrderState
-from fleet.orders.travelling import raise_version
 from fleet.schools import deciding
 
 DEFAULT_LIFE = timedelta(hours=24)
@@ -231,7 +230,7 @@ def have_taken_back(device_ids: Collection[int], first_id: int, *, by: Principal
 
 def _tell(device_ids: Collection[int]) -> None:
     """Have tablets fetch anew, at once where they wait; the caller holds their rows."""
-    raise_version(device_ids)
+    states.raise_version(device_ids)
     outbox.wake(device_ids)
 
 

@@ -8,27 +8,12 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, exists, select, update
-from sqlalchemy.orm.util import identity_key
 
 from fleet.db import among, db, follow, id_set
 from fleet.devices import states
-from fleet.devices.models import DeviceState, Enrolment
+from fleet.devices.models import Enrolment
 from fleet.errors import NotFoundError
 from fleet.orders.models import OPEN, TRAVELLING, Order, OrderState
-
-
-def raise_version(device_ids: Collection[int]) -> None:
-    """Have tablets fetch anew; the caller holds their rows."""
-    db.session.execute(
-        update(DeviceState)
-        .where(DeviceState.device_id.in_(id_set(device_ids)))
-        .values(config_version=DeviceState.config_version + 1)
-        .execution_options(synchronize_session=False)
-    )
-    for device_id in device_ids:
-        known = db.session.identity_map.get(identity_key(DeviceState, device_id))
-        if known is not None:
-            db.session.expire(known, ["config_version"])
 
 
 def pending(device_ids: Collection[int], *, now: datetime) -> dict[int, list[Order]]:
@@ -61,7 +46,7 @@ def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: dat
     order.step(state)
     order.ended_at, order.detail = now, detail[:255] or None
     db.session.flush()
-    raise_version([device_id])
+    states.raise_version([device_id])
 
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:
@@ -90,7 +75,7 @@ def expire(now: datetime) -> int:
     closing = update(Order).where(*is_over, among(Order.device_id, device_ids))
     closing = closing.values(state=OrderState.EXPIRED, ended_at=now).execution_options(synchronize_session=False)
     result = db.session.execute(closing)
-    raise_version(device_ids)
+    states.raise_version(device_ids)
     db.session.expire_all()
     return int(result.rowcount)  # type: ignore[attr-defined]
 

@@ -18,7 +18,7 @@ from fleet.web.words_audit import Names
 
 _PLACES = frozenset({"school", "calendar", "bells"})
 _NUMBERED = {**dict.fromkeys(_PLACES, "school"), "class": "class", "lesson-set": "set"}
-_NAMED_BY = {"device": "serial", "order": "serial", "profile": "profile", "assignment": "profile"}
+_NAMED_BY = {"device": "serial", "order": "serial", "profile": "profile", "assignment": "profile", "app": "name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,7 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "assignment": _("Assignment %(number)s", number=number),
         "job-run": _("Run %(number)s of a job", number=number),
         "roster-import": _("Roster import %(number)s", number=number),
+        "app": _("App %(number)s", number=number),
         "delivery-list": _("Delivery list"),
         "push-certificate": _("Push certificate"),
     }.get(kind)

@@ -20,6 +20,9 @@ from fleet.web.formats import day, instant, plain, weekday
 from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
+    "apps.added": lambda: _("App taken into the catalogue"),
+    "apps.changed": lambda: _("App changed"),
+    "apps.removed": lambda: _("App taken out of the catalogue"),
     "assignments.assigned": lambda: _("Profile assigned"),
     "assignments.given-back": lambda: _("Assignment given back"),
     "assignments.moved": lambda: _("Assignments moved to the new version"),
@@ -110,6 +113,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
 }
 
 AREAS: Mapping[str, Callable[[], str]] = {
+    "apps": lambda: _("Apps"),
     "assignments": lambda: _("Assignments"),
     "bells": lambda: _("Bell times"),
     "calendar": lambda: _("Calendar"),
@@ -132,6 +136,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
 FIELDS: Mapping[str, Callable[[], str]] = {
     "account_id": lambda: _("to"),
     "added": lambda: _("added"),
+    "app": lambda: _("app id"),
     "assignment_id": lambda: _("assignment"),
     "cart": lambda: _("cart"),
     "changed": lambda: _("changed"),

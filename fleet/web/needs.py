@@ -3,9 +3,11 @@
 A card is shown only to who may do something about it, and only where there is something. Not here: lists behind them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
 
 from flask import current_app, url_for
 from flask_babel import ngettext
@@ -21,6 +23,7 @@ from fleet.devices import tickets
 from fleet.devices.models import Ticket
 from fleet.job_runs import JobOutcome, Scheduled
 from fleet.mdm.push_keeper import PushKeeper
+from fleet.mdm.token_keeper import TokenKeeper
 from fleet.orders import OrderState
 from fleet.schools.models import Municipality
 from fleet.web import words, words_jobs
@@ -28,6 +31,7 @@ from fleet.web.formats import day
 from fleet.web.signed_in import timezone
 from fleet.web.texts import translated as _
 
+_Keeper = TypeVar("_Keeper")
 _PRESSING_DAYS = 14
 LINES = 4  # of a card; the rest is behind its link
 
@@ -89,7 +93,14 @@ def needs(
         municipality: None where there is none yet.
     """
     found = [_silent(counts, by), _failed(counts)]
-    found += [_certificate(by, now), _expiring(names, by, now), _pending(pending_approval, by), _asked(by), _jobs(by)]
+    found += [
+        _certificate(by, now),
+        _token(by, now),
+        _expiring(names, by, now),
+        _pending(pending_approval, by),
+        _asked(by),
+        _jobs(by),
+    ]
     return [*(one for one in found if one is not None), *_setup(by, municipality)]
 
 
@@ -161,7 +172,7 @@ def _expiring(names: Mapping[int, str], by: Principal, now: datetime) -> Need | 
 
 def _certificate(by: Principal, now: datetime) -> Need | None:
     """Warn long before the push certificate of iPads runs out: one renewal that is missed orphans them all."""
-    keeper = _keeper() if by.may(Permission.EDIT_MUNICIPALITY) else None
+    keeper = _kept(PushKeeper, "fleet_push_keeper") if by.may(Permission.EDIT_MUNICIPALITY) else None
     found = keeper.current() if keeper is not None else None
     step = found.warning_step(now) if found is not None else None
     if found is None or step is None:
@@ -178,13 +189,34 @@ def _certificate(by: Principal, now: datetime) -> Need | None:
     )  # fmt: skip
 
 
-def _keeper() -> PushKeeper | None:
-    """Return what keeps the push certificate, made once; None where this server never had a secret to seal."""
-    known: PushKeeper | None = current_app.extensions.get("fleet_push_keeper")
+def _token(by: Principal, now: datetime) -> Need | None:
+    """Warn before the server token runs out: from then on Apple tells nothing of new iPads, and takes no orders."""
+    keeper = _kept(TokenKeeper, "fleet_token_keeper") if by.may(Permission.EDIT_MUNICIPALITY) else None
+    found = keeper.current() if keeper is not None else None
+    step = found.warning_step(now) if found is not None else None
+    if found is None or step is None:
+        return None
+    left = found.days_left(now)
+    title = ngettext(
+        "day until new iPads are not known any more", "days until new iPads are not known any more", left
+    )  # fmt: skip
+    ends_on = day(found.expires_at.astimezone(timezone()).date())
+    why = _(
+        "The server token ends %(day)s. Download a new one in Apple School Manager: scripts/fleet apple.", day=ends_on
+    )
+    return Need(
+        "token", words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
+        title if step else _("New iPads are not known any more"), why, [], None, "",
+    )  # fmt: skip
+
+
+def _kept(kind: Callable[[Path, bytes], _Keeper], name: str) -> _Keeper | None:
+    """Return what keeps a secret, made once; None where this server never had one to seal."""
+    known: _Keeper | None = current_app.extensions.get(name)
     config: Config = current_app.extensions["fleet_config"]
     if known is None and (config.vault_key_file or config.secrets_dir / "vault.key").exists():
         key = vault_key_of(config.secrets_dir, config.vault_key_file)
-        known = current_app.extensions["fleet_push_keeper"] = PushKeeper(config.secrets_dir, key)
+        known = current_app.extensions[name] = kind(config.secrets_dir, key)
     return known
 
 

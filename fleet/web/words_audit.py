@@ -57,6 +57,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "enrolment.renewed": lambda: _("Tablet's certificate renewed"),
     "enrolment.taken-in": lambda: _("Tablet enrolled"),
     "mdm.push-certificate-set": lambda: _("Push certificate for iPads taken into use"),
+    "mdm.server-token-set": lambda: _("Server token of Apple School Manager taken into use"),
     "jobs.run-by-hand": lambda: _("Job asked for"),
     "lessons.absent": lambda: _("Pupils marked absent"),
     "lessons.brought-in": lambda: _("Pupils brought into the lesson"),

@@ -15,6 +15,7 @@ from flask import Flask
 from fleet import clock
 from tests import factories
 from tests.doors.fleet_command import run
+from tests.school_manager import token_file
 
 TOPIC = "com.apple.mgmt.External.11112222-3333-4444-5555-666677778888"
 
@@ -88,3 +89,35 @@ def test_the_device_ca_is_replaced_only_when_one_says_so(app: Flask) -> None:
     assert run(app, "apple", "ca-rotate").exit_code == 2
     assert "restart the server" in run(app, "apple", "ca-rotate", "--yes").output
     assert json.loads(run(app, "apple", "status", "--json").output)["device_ca"]["former"] == 1
+
+
+def token(app: Flask, folder: Path, content: bytes) -> tuple[int, str]:
+    file = folder / "token.p7m"
+    file.write_bytes(content)
+    result = run(app, "apple", "token-upload", str(file))
+    return result.exit_code, result.output
+
+
+def test_a_server_token_is_asked_for_brought_and_renewed(app: Flask, tmp_path: Path) -> None:
+    assert "none: iPads enrol by tickets only" in run(app, "apple", "status").output
+    certificate = run(app, "apple", "token-key", "--new").stdout.encode()
+    assert run(app, "apple", "token-key").stdout.encode() == certificate
+    for days in (100, 365):
+        ends = clock.now() + timedelta(days=days, minutes=5)
+        assert token(app, tmp_path, token_file(certificate, expires_at=ends)) == (
+            0, f"server token: good for {days} days\n",
+        )  # fmt: skip
+    told = json.loads(run(app, "apple", "status", "--json").output)["server_token"]
+    assert told["days_left"] == 365
+    line = factories.audited(1)[0]
+    assert (line.action, set(line.fields)) == ("mdm.server-token-set", {"ends_at"})
+
+
+def test_a_server_token_of_another_key_and_what_is_none_are_refused(app: Flask, tmp_path: Path) -> None:
+    former = run(app, "apple", "token-key", "--new").stdout.encode()
+    run(app, "apple", "token-key", "--new")
+    ends = clock.now() + timedelta(days=365)
+    code, output = token(app, tmp_path, token_file(former, expires_at=ends))
+    assert (code, "encrypted to another key" in output) == (1, True), output
+    code, output = token(app, tmp_path, b"nothing")
+    assert (code, "no server token" in output) == (1, True), output

@@ -18,6 +18,7 @@ from fleet.devices.models import DeviceLife
 from fleet.devices.tickets import Place
 from fleet.job_runs import JobOutcome, JobRun
 from fleet.mdm.push_keeper import PushKeeper
+from fleet.mdm.token_keeper import TokenKeeper
 from fleet.orders import OrderKind, Wish
 from fleet.reports import figures
 from fleet.reports.models import DayFigures
@@ -27,6 +28,7 @@ from fleet.web.needs import LINES
 from tests import apns, factories, visiting
 from tests.doors.test_web_pages import words
 from tests.lessons import OSLO
+from tests.school_manager import token_file
 from tests.visiting import Visitor, World
 
 CLI = Principal.command_line()
@@ -232,3 +234,23 @@ def test_the_end_of_the_push_certificate_is_told_in_time(
     assert ("certificate" in admin) == (told is not None)
     if told is not None:
         assert told in words(admin["certificate"])
+
+
+@pytest.mark.parametrize(("days", "step"), [(90, None), (40, "39"), (-2, "")])
+def test_the_end_of_the_server_token_is_told_in_time(
+    app: Flask, world: World, tmp_path: Path, days: int, step: str | None
+) -> None:
+    keeper = TokenKeeper(tmp_path, vault_key(tmp_path / "vault.key", may_create=True))
+    now = clock.now()
+    made = keeper.certificate(now=now)
+    brought = token_file(made, expires_at=now + timedelta(days=days, minutes=-1))
+    keeper.take(brought, by=CLI, now=now - timedelta(days=3))
+    app.extensions["fleet_token_keeper"] = keeper
+    try:
+        admin, it = (cards(visit(app, username).get("/").text) for username in ("admin", "it"))
+    finally:
+        del app.extensions["fleet_token_keeper"]
+    assert "token" not in it
+    assert ("token" in admin) == (step is not None)
+    if step is not None:
+        assert step in words(admin["token"])

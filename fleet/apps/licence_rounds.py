@@ -53,14 +53,27 @@ class Part:
     Args:
         apps: by their numbers in the store, with what it calls their quality.
         serials: of the tablets.
-        licence_ids: the rows that stand for all that.
+        licences: the rows that stand for all that, by app and serial.
         gives_back: whether they are given back, and not asked for.
     """
 
     apps: Mapping[int, str]
     serials: Sequence[str]
-    licence_ids: frozenset[int]
+    licences: Mapping[tuple[int, str], int]
     gives_back: bool
+
+    @property
+    def licence_ids(self) -> frozenset[int]:
+        """Return the rows of it all."""
+        return frozenset(self.licences.values())
+
+    def by_app(self) -> Sequence["Part"]:
+        """Return the same as a part for each app."""
+        return [self._only({store_id: pricing}) for store_id, pricing in self.apps.items()]
+
+    def _only(self, apps: Mapping[int, str]) -> "Part":
+        licences = {key: one for key, one in self.licences.items() if key[0] in apps}
+        return Part(apps, self.serials, licences, self.gives_back)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +183,8 @@ def _parts(
     for lacking, serials in alike.items():
         for some in _chunks(sorted(lacking), limits.apps):
             for of in _chunks(serials, limits.serials):
-                licence_ids = frozenset(ids[store_id, serial] for store_id in some for serial in of)
-                yield Part({one: pricing.get(one, "STDQ") for one in some}, of, licence_ids, gives_back)
+                rows_of = {(store_id, serial): ids[store_id, serial] for store_id in some for serial in of}
+                yield Part({one: pricing.get(one, "STDQ") for one in some}, of, rows_of, gives_back)
 
 
 def _chunks(values: Sequence[_Value], most: int) -> Iterator[Sequence[_Value]]:

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 from fleet import outbox
 from fleet.apps.licence_models import AppLicence, AppStock, LicenceState
 from fleet.apps.licences import GONE
-from fleet.db import among_texts, db, id_set, insert_new, read_again
+from fleet.db import among, among_texts, db, id_set, insert_all_new, read_again
 from fleet.devices import states
 from fleet.devices.models import Device, Platform
 
@@ -45,12 +45,16 @@ class Holders:
 
 def asked(licence_ids: Collection[int], event_id: str) -> None:
     """Note what the store calls what it does now."""
-    _set(AppLicence.id.in_(id_set(licence_ids)), event_id=event_id)
+    which = among(AppLicence.id, licence_ids)
+    take(which)
+    _set(which, event_id=event_id)
 
 
 def not_taken(licence_ids: Collection[int]) -> None:
     """Note that the store has certainly not heard: it is asked again."""
-    _unask(AppLicence.id.in_(id_set(licence_ids)))
+    which = among(AppLicence.id, licence_ids)
+    take(which)
+    _unask(which)
 
 
 def refuse(licence_ids: Collection[int], reason: str, *, now: datetime) -> None:
@@ -61,8 +65,8 @@ def refuse(licence_ids: Collection[int], reason: str, *, now: datetime) -> None:
         reason: see :class:`~fleet.apps.licence_models.AppLicence`.
         now: the instant.
     """
-    which = AppLicence.id.in_(id_set(licence_ids))
-    tablets = _take(which)
+    which = among(AppLicence.id, licence_ids)
+    tablets = take(which)
     giving = and_(which, AppLicence.state == LicenceState.RELEASING)
     _set(and_(giving, ~AppLicence.is_reversed), asked_at=None, event_id=None, reason=reason, changed_at=now)
     wanting = and_(which, AppLicence.state.in_((LicenceState.WANTED, LicenceState.FAILED)))
@@ -81,7 +85,7 @@ def events() -> Sequence[str]:
 def settle(event_id: str, *, now: datetime) -> None:
     """Note that the store has done all that this event was about."""
     which = AppLicence.event_id == event_id
-    tablets = _take(which)
+    tablets = take(which)
     _settle(which, now)
     _tell(tablets)
 
@@ -118,6 +122,7 @@ def lose(event_id: str, reasons: Mapping[str | None, str]) -> None:
         reasons: why, by serial; of None for all tablets that are not named.
     """
     which = AppLicence.event_id == event_id
+    take(which)
     by_reason: dict[str, set[str]] = defaultdict(set)
     for serial, reason in reasons.items():
         if serial is not None:
@@ -177,8 +182,8 @@ def compare(held: Holders, *, now: datetime) -> None:
 
 
 def _split(which: ColumnElement[bool], theirs: Collection[int]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    is_theirs = AppLicence.device_id.in_(id_set(theirs))
-    return and_(which, is_theirs), and_(which, ~is_theirs)
+    not_theirs = AppLicence.device_id.not_in(id_set(theirs))
+    return and_(which, among(AppLicence.device_id, theirs)), and_(which, not_theirs)
 
 
 def _keep(which: ColumnElement[bool], now: datetime) -> None:
@@ -190,18 +195,20 @@ def _keep(which: ColumnElement[bool], now: datetime) -> None:
 
 def _adopt(store_id: int, device_ids: Collection[int], now: datetime) -> None:
     query = select(Device.id, Device.life).where(Device.id.in_(id_set(device_ids)))
-    for device_id, life in db.session.execute(query):
-        state = LicenceState.RELEASING if life in GONE else LicenceState.ASSIGNED
-        row = {"store_id": store_id, "device_id": device_id, "state": state, "is_reversed": False, "changed_at": now}
-        insert_new(AppLicence, row)
+    row = {"store_id": store_id, "is_reversed": False, "changed_at": now}
+    of_gone = {True: LicenceState.RELEASING, False: LicenceState.ASSIGNED}
+    insert_all_new(
+        AppLicence,
+        [{**row, "device_id": number, "state": of_gone[life in GONE]} for number, life in db.session.execute(query)],
+    )
 
 
 def _of(which: ColumnElement[bool]) -> set[int]:
     return set(db.session.scalars(select(AppLicence.device_id).where(which)))
 
 
-def _take(which: ColumnElement[bool]) -> set[int]:
-    """Take the states' rows of the tablets that this is about, and return them."""
+def take(which: ColumnElement[bool]) -> set[int]:
+    """Take the states' rows of the tablets that these licences are of, and return them."""
     tablets = _of(which)
     states.lock(id_set(tablets))
     return tablets

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from fleet.apps import licence_outcomes
 from fleet.apps.licence_models import AppLicence, AppStock, LicenceState
 from fleet.apps.licences import LACKING
-from fleet.db import db, id_set
+from fleet.db import among, db
 from fleet.devices.models import Device
 
 _RETRY = timedelta(days=1)  # of what the store refused for no reason that more licences would end
@@ -157,11 +157,9 @@ def _why_not(stock: AppStock | None) -> str | None:
 
 
 def _under_way() -> Mapping[int, int]:
-    asked = select(AppLicence.store_id).where(AppLicence.state == LicenceState.WANTED, AppLicence.asked_at.is_not(None))
-    found: dict[int, int] = defaultdict(int)
-    for store_id in db.session.scalars(asked):
-        found[store_id] += 1
-    return found
+    is_asked = and_(AppLicence.state == LicenceState.WANTED, AppLicence.asked_at.is_not(None))
+    query = select(AppLicence.store_id, func.count()).where(is_asked).group_by(AppLicence.store_id)
+    return defaultdict(int, {row[0]: row[1] for row in db.session.execute(query)})
 
 
 def _pricing() -> Mapping[int, str]:
@@ -195,7 +193,8 @@ def asking(part: Part, *, now: datetime) -> bool:
     """Note that the store is about to be asked; False where a wish has changed since: the next round asks anew."""
     state = LicenceState.RELEASING if part.gives_back else LicenceState.WANTED
     before = [state] if part.gives_back else [state, LicenceState.FAILED]
-    ids = AppLicence.id.in_(id_set(part.licence_ids))
+    ids = among(AppLicence.id, part.licence_ids)
+    licence_outcomes.take(ids)
     noting = (
         update(AppLicence)
         .where(ids, AppLicence.asked_at.is_(None), AppLicence.state.in_(before))

@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, select, update
 
 from fleet.apps.licence_models import AppLicence, AppStock, LicenceState
 from fleet.apps.models import App
-from fleet.db import among, db, follow, insert_new, read_again
+from fleet.db import among, db, follow, id_set, insert_all_new, read_again
+from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, Platform
 
 GONE = (DeviceLife.RETIRED, DeviceLife.LOST)
@@ -53,22 +54,26 @@ def want(device_id: int, store_ids: Collection[int], *, now: datetime) -> bool:
         store_ids: of the apps; those it has or waits for already stay as they are.
         now: the instant.
     """
-    if not store_ids:
-        return False
-    query = select(AppLicence).where(AppLicence.device_id == device_id, AppLicence.store_id.in_(sorted(store_ids)))
-    rows = db.session.scalars(query.with_for_update().execution_options(populate_existing=True))
-    known = {one.store_id: one for one in rows}
+    known = _known(device_id, store_ids) if store_ids else {}
     new = sorted(set(store_ids) - known.keys())
-    for store_id in new:
-        row = {"store_id": store_id, "device_id": device_id, "state": LicenceState.WANTED, "is_reversed": False}
-        insert_new(AppLicence, {**row, "changed_at": now})
-    for one in known.values():
+    if not new and not any(one.state is LicenceState.RELEASING or one.is_reversed for one in known.values()):
+        return False
+    states.lock(id_set([device_id]))
+    row = {"device_id": device_id, "state": LicenceState.WANTED, "is_reversed": False, "changed_at": now}
+    insert_all_new(AppLicence, [{**row, "store_id": store_id} for store_id in new])
+    for one in _known(device_id, store_ids).values():
         if one.asked_at is not None:
             one.is_reversed = one.state is LicenceState.RELEASING
         elif one.state is LicenceState.RELEASING:
             one.state, one.reason, one.changed_at = LicenceState.ASSIGNED, None, now
     db.session.flush()
     return bool(new)
+
+
+def _known(device_id: int, store_ids: Collection[int]) -> dict[int, AppLicence]:
+    query = select(AppLicence).where(AppLicence.device_id == device_id, AppLicence.store_id.in_(sorted(store_ids)))
+    found = db.session.scalars(query.execution_options(populate_existing=True))
+    return {one.store_id: one for one in found}
 
 
 def release(device_id: int, except_store_ids: Collection[int] = (), *, now: datetime) -> bool:
@@ -79,9 +84,14 @@ def release(device_id: int, except_store_ids: Collection[int] = (), *, now: date
         except_store_ids: of the apps whose licences it keeps.
         now: the instant.
     """
-    of_it = AppLicence.device_id == device_id
     kept = sorted(except_store_ids)
-    return _release(and_(of_it, AppLicence.store_id.not_in(kept)) if kept else of_it, now)
+    of_it = AppLicence.device_id == device_id
+    which = and_(of_it, AppLicence.store_id.not_in(kept)) if kept else of_it
+    is_settled = and_(AppLicence.state == LicenceState.RELEASING, AppLicence.asked_at.is_(None))
+    if db.session.scalar(select(AppLicence.id).where(which, ~is_settled).limit(1)) is None:
+        return False
+    states.lock(id_set([device_id]))
+    return _release(which, now)
 
 
 def _release(which: ColumnElement[bool], now: datetime) -> bool:
@@ -148,8 +158,11 @@ def figures() -> Sequence[Figures]:
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:
     """Give back what tablets have that are lost or out of use."""
-    gone = select(Device.id).where(among(Device.id, ids), Device.life.in_(GONE))
-    _release(AppLicence.device_id.in_(gone), now)
+    having = select(AppLicence.device_id).join(Device, Device.id == AppLicence.device_id)
+    gone = set(db.session.scalars(having.where(among(AppLicence.device_id, ids), Device.life.in_(GONE))))
+    if gone:
+        states.lock(id_set(gone))
+        _release(among(AppLicence.device_id, gone), now)
 
 
 def follow_changes() -> None:

@@ -1,20 +1,21 @@
 """Licences of apps: wished for, asked for as far as there are any, given back, and compared with what the store has."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from flask import Flask
 
 from fleet.access import Principal
 from fleet.apps import licence_outcomes, licence_rounds, licences
-from fleet.apps.licence_models import AppLicence
+from fleet.apps.licence_models import AppLicence, LicenceState
 from fleet.apps.licence_outcomes import Holders
 from fleet.apps.licence_rounds import Limits, Part, Stock
 from fleet.db import db, transaction
 from fleet.devices import life
 from fleet.devices.models import Device, DeviceState
-from tests import factories
+from tests import factories, races
 from tests.conftest import NOW
 
 MAPS, PAINT = 408709785, 361285480
@@ -253,3 +254,44 @@ def test_a_list_that_was_begun_before_an_event_was_settled_takes_nothing_away(ta
     settled(now=NOW + 2 * MINUTE)
     compared(now=NOW + MINUTE)
     assert states() == {"IPAD0": "assigned"}
+
+
+def test_a_tablet_that_has_what_it_wants_costs_a_statement(tablets: list[int], statements: list[str]) -> None:
+    stocked((MAPS, 9))
+    wanted(tablets[:1], MAPS)
+    asked()
+    settled()
+    with transaction():
+        statements.clear()
+        assert not licences.want(tablets[0], [MAPS], now=NOW)
+        assert len(statements) == 1
+        assert not licences.release(tablets[0], [MAPS], now=NOW)
+        assert len(statements) == 2
+
+
+def test_wishes_that_change_while_the_store_is_asked_neither_miss_each_other_nor_deadlock(own_app: Flask) -> None:
+    with own_app.app_context():
+        with transaction():
+            school = factories.school()
+            tablets = [factories.device(school).id for _ in range(30)]
+        stocked((MAPS, 99), (PAINT, 99))
+        wanted(tablets, MAPS, PAINT)
+
+    def ask() -> None:
+        for part in licence_rounds.to_assign(LIMITS, now=NOW):
+            if licence_rounds.asking(part, now=NOW):
+                licence_outcomes.asked(part.licence_ids, "e1")
+
+    def turn(device_id: int) -> None:
+        licences.release(device_id, [PAINT], now=NOW)
+        licences.want(device_id, [MAPS], now=NOW)
+        licences.release(device_id, now=NOW)
+
+    turns: list[Callable[[], object]] = [partial(turn, one) for one in reversed(tablets[:15])]
+    assert set(races.together(own_app, [ask, *turns, ask])) == {None}
+    with own_app.app_context():
+        settled("e1")
+        rows = db.session.query(AppLicence).all()
+        assert {one.state for one in rows if one.device_id in tablets[:15]} <= {LicenceState.RELEASING}
+        assert len([one for one in rows if one.device_id in tablets[15:]]) == 30
+        assert {one.asked_at for one in rows} == {None}

@@ -42,6 +42,8 @@ class Config:
         run_jobs: whether this server also runs the timetable of jobs (``FLEET_JOBS``, on or off).
         vault_key_file: where the key is that seals secrets; None: with the other secrets (``FLEET_VAULT_KEY``).
         signs_profiles: whether the enrolment profile of iPads is signed (``FLEET_SIGN_PROFILES``, on or off).
+        client_cert_header: in which header these proxies tell the certificate an iPad showed them, lower case; empty:
+            in none (``FLEET_CLIENT_CERT_HEADER``).
     """
 
     data_dir: Path
@@ -57,6 +59,7 @@ class Config:
     run_jobs: bool
     vault_key_file: Path | None
     signs_profiles: bool
+    client_cert_header: str
 
     @property
     def is_sqlite(self) -> bool:
@@ -175,6 +178,15 @@ def _vault_key_file(environ: Mapping[str, str]) -> Path | None:
     return path
 
 
+def _client_cert_header(environ: Mapping[str, str]) -> str:
+    """Return the header's name, lower case; one that something else is told in would make that a certificate."""
+    told = environ.get("FLEET_CLIENT_CERT_HEADER", "")
+    if told and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*cert[A-Za-z0-9-]*", told, re.IGNORECASE):
+        expected = "the name of a header for certificates, such as Client-Cert or X-Client-Cert"
+        raise ConfigError(variable="FLEET_CLIENT_CERT_HEADER", found=told, expected=expected)
+    return told.lower()
+
+
 def load(environ: Mapping[str, str]) -> Config:
     """Read the configuration from ``environ``.
 
@@ -202,7 +214,12 @@ def load(environ: Mapping[str, str]) -> Config:
         run_jobs=_is_on(environ, "FLEET_JOBS"),
         vault_key_file=_vault_key_file(environ),
         signs_profiles=_is_on(environ, "FLEET_SIGN_PROFILES"),
+        client_cert_header=_client_cert_header(environ),
     )
+    if config.client_cert_header and not config.proxies:
+        raise ConfigError(
+            variable="FLEET_PROXIES", found="", expected="the proxy whose FLEET_CLIENT_CERT_HEADER counts"
+        )
     if config.is_sqlite and config.workers > 1:
         raise ConfigError(
             variable="FLEET_WORKERS",

@@ -17,10 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from agent_protocol.transport import Response
 from tests import apple_messages
 from tests.apple_messages import IPAD, Identity, ScepClient, Shape
+from tests.ipad_system import IpadSystem
 
 Send = Callable[..., Response]
 _CHECK_IN = "application/x-apple-aspen-mdm-checkin"
 _COMMANDS = "application/x-apple-aspen-mdm; charset=UTF-8"
+_LEGACY = "com.apple.configuration.legacy"
+_PLACES = {"activation": "activations", "configuration": "configurations", "asset": "assets"}  # by declarations' types
 
 
 class RefusedError(Exception):
@@ -32,15 +35,22 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Ipad:
-    """One iPad.
+class Ipad(IpadSystem):
+    """One iPad: its client. What it is besides stands in :class:`tests.ipad_system.IpadSystem`.
 
     Args:
         send: calls the server: method, target, headers, body.
         serial: of the tablet.
         shape: how it signs.
         is_busy: whether it says "not now" to whatever disturbs.
-        unable: configurations that it refuses, by type.
+        unable: configurations and payloads that it refuses, by type.
+
+    Attributes:
+        installed: profiles that commands installed, by identifier.
+        changed_at: when what is in force last became another.
+        on_change: called then.
+        push_token: where pushes reach it.
+        calls_by_itself: whether it calls again without being rung: its last word was "not now".
     """
 
     send: Send
@@ -48,7 +58,6 @@ class Ipad:
     shape: Shape = IPAD
     is_busy: bool = False
     unable: frozenset[str] = frozenset()
-    os_version: str = "17.6.1"
     udid: str = field(default_factory=lambda: f"00008103-{secrets.token_hex(8).upper()}")
     identity: Identity | None = None
     mdm: Mapping[str, Any] = field(default_factory=dict)
@@ -59,6 +68,12 @@ class Ipad:
     token: str | None = None
     done: list[str] = field(default_factory=list)
     is_managed: bool = False
+    changed_at: datetime | None = None
+    on_change: Callable[[], None] = field(default=lambda: None)
+    push_token: bytes = b""
+    calls_by_itself: bool = False
+    refused: set[str] = field(default_factory=set)
+    reported: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # -- enrolment -----------------------------------------------------------------------------------------------
 
@@ -80,12 +95,21 @@ class Ipad:
             BuildVersion="21G101", ProductName="iPad13,18",
         )  # fmt: skip
         self.is_managed = True
-        self.token_update()
+        self.token_update(**({"AwaitingConfiguration": True} if self.awaits else {}))
+
+    def come_back(self) -> None:
+        """Set itself up again after it was erased, as it was told."""
+        assert self.erased is not None
+        told = self.erased["ReturnToService"]
+        new = Ipad(self.send, self.serial, shape=self.shape, udid=self.udid)
+        self.__dict__.update(new.__dict__)
+        self.install(told["MDMProfileData"])
 
     def token_update(self, **more: Any) -> None:
         """Say where pushes reach it."""
+        self.push_token = secrets.token_bytes(32)
         self.check_in(
-            "TokenUpdate", Topic=self.mdm["Topic"], Token=secrets.token_bytes(32), PushMagic=secrets.token_hex(8),
+            "TokenUpdate", Topic=self.mdm["Topic"], Token=self.push_token, PushMagic=secrets.token_hex(8),
             UnlockToken=secrets.token_bytes(64), **more,
         )  # fmt: skip
 
@@ -136,6 +160,7 @@ class Ipad:
         seen: list[str] = []
         message: dict[str, Any] = {"Status": "Idle"}
         while True:
+            self.calls_by_itself = message["Status"] == "NotNow"
             answer = self.put(message, _COMMANDS)
             if answer.status != 200:
                 raise RefusedError(answer.status)
@@ -145,40 +170,48 @@ class Ipad:
             command = told["Command"]
             seen.append(command["RequestType"])
             assert len(seen) < 50, "the same again and again"
+            if self.garbles:
+                message = {"Status": "CommandFormatError"}
+                continue
             message = {"CommandUUID": told["CommandUUID"], **self.carry_out(command)}
 
     def carry_out(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Do what a command says and return the answer."""
+        self.keep_time()
         kind = command["RequestType"]
         if self.is_busy and kind not in {"DeclarativeManagement", "DeviceLock"}:
             return {"Status": "NotNow"}
+        if kind in self.refuses:
+            return {"Status": "Error", "ErrorChain": [{"ErrorCode": 12025, "ErrorDomain": "MCMDMErrorDomain"}]}
         self.done.append(kind)
-        if kind == "InstallProfile":
+        if kind in {"InstallProfile", "RemoveProfile"}:
+            return self._change_profiles(command)
+        if kind == "DeclarativeManagement":
+            self.synchronise(
+                json.loads(command["Data"])["SyncTokens"]["DeclarationsToken"] if "Data" in command else None
+            )
+        if kind == "CertificateList":
+            assert self.identity is not None
+            own = {"CommonName": "tablet", "Data": self.identity.der, "IsIdentity": True}
+            return {"Status": "Acknowledged", "CertificateList": [own]}
+        return {"Status": "Acknowledged", **self.do(command)}
+
+    def _change_profiles(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Install or remove a profile."""
+        if command["RequestType"] == "RemoveProfile":
+            if self.installed.pop(command["Identifier"], None) is None:
+                return _error("MDMErrorDomain", 12075)
+        else:
             told = plistlib.loads(content_of(command["Payload"]))
             payloads = {one["PayloadType"]: one for one in told["PayloadContent"]}
             if "com.apple.mdm" in payloads:  # its own enrolment once more: a new certificate, used at once
                 self.identity = self._certificate(payloads["com.apple.security.scep"]["PayloadContent"], None)
                 return {"Status": "Acknowledged"}
+            if self.unable & payloads.keys():
+                return _error("MCInstallationErrorDomain", 4001)
             self.installed[told["PayloadIdentifier"]] = command["Payload"]
-        if kind == "RemoveProfile":
-            self.installed.pop(command["Identifier"], None)
-        answers: dict[str, dict[str, Any]] = {
-            "DeviceInformation": {
-                "QueryResponses": {
-                    "OSVersion": self.os_version, "ProductName": "iPad13,18", "DeviceCapacity": 64.0,
-                    "AvailableDeviceCapacity": 40.5, "BatteryLevel": 0.81, "IsSupervised": True,
-                }
-            },
-            "SecurityInfo": {"SecurityInfo": {"PasscodePresent": True, "PasscodeCompliant": True}},
-            "InstalledApplicationList": {
-                "InstalledApplicationList": [{"Identifier": "no.school.app", "ShortVersion": "2.1", "Installing": False}]
-            },
-        }  # fmt: skip
-        if kind == "DeclarativeManagement":
-            self.synchronise(
-                json.loads(command["Data"])["SyncTokens"]["DeclarationsToken"] if "Data" in command else None
-            )
-        return {"Status": "Acknowledged", **answers.get(kind, {})}
+        self._change(self.now())
+        return {"Status": "Acknowledged"}
 
     # -- declarations --------------------------------------------------------------------------------------------
 
@@ -208,52 +241,75 @@ class Ipad:
                 self.declarations[identifier] = self._ask(f"declaration/{names[kind]}/{identifier}")
         for gone in set(self.declarations) - {identifier for _kind, identifier in wanted}:
             del self.declarations[gone]
-        self.profiles = {
+        profiles = {
             name: self._get(one["Payload"]["ProfileURL"])
             for name, one in self.declarations.items()
-            if one["Type"] == "com.apple.configuration.legacy" and one["Type"] not in self.unable
+            if one["Type"] == _LEGACY and _LEGACY not in self.unable
         }
+        self.refused = {name for name, one in self.declarations.items() if one["Type"] in self.unable}
+        self.refused |= {name for name, body in profiles.items() if self.unable & _types(body)}
+        kept = {name: body for name, body in profiles.items() if name not in self.refused}
+        if kept != self.profiles:
+            self.profiles = kept
+            self._change(self.now())
         self.token = manifest["DeclarationsToken"]
         self.report()
 
-    def report(self) -> None:
-        """Send a full status report."""
+    def report(self, *, is_full: bool = False) -> None:
+        """Send a status report: the first is full, others say what has changed, as now and then a full one."""
+        if self.is_mute:
+            return
+        states = {name: self._state(name, one) for name, one in self.declarations.items()}
         lists: dict[str, list[dict[str, Any]]] = {
             "activations": [],
             "configurations": [],
             "assets": [],
             "management": [],
         }
-        for name, one in self.declarations.items():
-            kind = one["Type"].split(".")[2]
-            place = {"activation": "activations", "configuration": "configurations", "asset": "assets"}.get(
-                kind, "management"
-            )
-            is_valid = one["Type"] not in self.unable
-            entry = {
-                "identifier": name, "server-token": one["ServerToken"], "active": is_valid,
-                "valid": "valid" if is_valid else "invalid",
-                "reasons": [] if is_valid else [{"code": "Error.ConfigurationCannotBeApplied", "description": "no"}],
-            }  # fmt: skip
-            lists[place].append(entry)
-        status = {
-            "StatusItems": {
-                "device": {"operating-system": {"version": self.os_version}, "model": {"identifier": "iPad13,18"}},
-                "management": {"declarations": lists},
-            },
-            "Errors": [],
-            "FullReport": True,
-        }
+        is_full = is_full or not self.reported
+        for name, one in states.items():
+            if is_full or self.reported.get(name) != one:
+                lists[_PLACES.get(self.declarations[name]["Type"].split(".")[2], "management")].append(one)
+        items: dict[str, Any] = {"management": {"declarations": lists}}
+        if is_full:
+            device = {"operating-system": {"version": self.os_version}, "model": {"identifier": "iPad13,18"}}
+            items["device"] = device
+            if self.able is not None:
+                supported = {"declarations": {"configurations": sorted(self.able)}, "status-items": []}
+                items["management"]["client-capabilities"] = {"supported-payloads": supported}
+        else:
+            items["management"]["declarations"] = {kind: ones for kind, ones in lists.items() if ones}
+        status = {"StatusItems": items, "Errors": [], **({"FullReport": True} if is_full else {})}
         self.check_in("DeclarativeManagement", Endpoint="status", Data=json.dumps(status).encode())
+        self.reported = states
+
+    def _state(self, name: str, one: Mapping[str, Any]) -> dict[str, Any]:
+        is_valid = name not in self.refused
+        return {
+            "identifier": name, "server-token": one["ServerToken"], "active": is_valid,
+            "valid": "valid" if is_valid else "invalid",
+            "reasons": [] if is_valid else [{"code": "Error.ConfigurationCannotBeApplied", "description": "no"}],
+        }  # fmt: skip
+
+    # -- what is in force ----------------------------------------------------------------------------------------
+
+    def keep_time(self) -> None:
+        """Take away what has a date of removal that is past by the tablet's own clock. Nobody is told."""
+        for name, body in list(self.installed.items()):
+            ends_at = _ends_at(body)
+            if ends_at is not None and ends_at <= self.now():
+                del self.installed[name]
+                self._change(max(ends_at, self.changed_at or ends_at))
+
+    def _change(self, at: datetime) -> None:
+        self.changed_at = at
+        self.on_change()
 
     def on_top(self) -> list[bytes]:
         """Return the profiles that were installed by commands and whose time is not over by the tablet's own clock."""
-        ends = {name: plistlib.loads(content_of(body)).get("RemovalDate") for name, body in self.installed.items()}
-        return [
-            body
-            for name, body in self.installed.items()
-            if ends[name] is None or ends[name].replace(tzinfo=UTC) > self.now()
-        ]
+        now = self.now()
+        found = [(body, _ends_at(body)) for body in list(self.installed.values())]
+        return [body for body, ends_at in found if ends_at is None or ends_at > now]
 
     def settings(self, payload_type: str) -> dict[str, Any]:
         """Return what profiles say in payloads of a type, together; of two words on one thing the last."""
@@ -263,6 +319,21 @@ class Ipad:
                 if one["PayloadType"] == payload_type:
                     found |= {key: value for key, value in one.items() if not key.startswith("Payload")}
         return found
+
+
+def _types(profile: bytes) -> set[str]:
+    return {one["PayloadType"] for one in plistlib.loads(content_of(profile))["PayloadContent"]}
+
+
+def _ends_at(profile: bytes) -> datetime | None:
+    """Return when a profile goes by itself. Property lists tell instants in UTC."""
+    told = plistlib.loads(content_of(profile)).get("RemovalDate")
+    return told.replace(tzinfo=UTC) if told is not None else None
+
+
+def _error(domain: str, code: int) -> dict[str, Any]:
+    link = {"ErrorDomain": domain, "ErrorCode": code, "LocalizedDescription": "nei", "USEnglishDescription": "no"}
+    return {"Status": "Error", "ErrorChain": [link]}
 
 
 def content_of(profile: bytes) -> bytes:

@@ -8,7 +8,7 @@ import http.client
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -42,6 +42,7 @@ BY = Principal.command_line()
 HERE, BEHIND_PROXY = "127.0.0.0/8", "10.1.0.0/16"  # networks of schools
 WITHIN_S = 5.0  # that a tablet may take to begin a lesson, through the request that waits, or to end one
 PRESENT_WITHIN_S = 30.0
+SOON_S = 6.0
 _COARSE_S = 0.1  # a file's time is read off a clock that stands still for some milliseconds
 _number = itertools.count(1)
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -57,6 +58,30 @@ class Tablet(Protocol):
     @property
     def switched_at(self) -> datetime:
         """When they came into force."""
+
+
+class Live(Tablet, Protocol):
+    """A tablet that lives in the test's process and can be switched on and off."""
+
+    serial: str
+    address: str | None
+
+    def enrol(self) -> None:
+        """Have it taken in, and say nothing more for now."""
+
+    def on(self) -> None:
+        """Switch it on: it enrols where it is not."""
+
+    def off(self) -> None:
+        """Switch it off."""
+
+    @property
+    def history(self) -> Sequence[tuple[datetime, Mapping[str, Any]]]:
+        """What was put into force, and when."""
+
+    @property
+    def has_had(self) -> Sequence[Any]:
+        """Which web addresses it was bound to, one after the other; None where to none, as at its base."""
 
 
 def hosts(tablet: Tablet) -> list[str] | None:
@@ -91,7 +116,7 @@ class Room:
     pupils: list[Pupil]
     gives: str
     code: str = ""
-    tablets: list[LiveTablet] = field(default_factory=list)
+    tablets: list[Live] = field(default_factory=list)
 
     def have_agents(self, *agents: AgentProcess) -> None:
         """Start real agents as the first pupils' tablets."""
@@ -172,19 +197,19 @@ class Room:
         # What a tablet says itself is judged; the process that looks may be late on a busy machine.
         eventually(
             lambda: all(hosts(one) == wanted for one in watched),
-            within_s=max(left_s, 0) + 2 * WITHIN_S,
+            within_s=max(left_s, 0) + 2 * self.site.within_s,
             why=f"{[hosts(one) for one in watched]} are not {wanted}",
         )
         took = [(one.switched_at - since).total_seconds() for one in watched]
-        assert min(took) >= -_COARSE_S, took
-        assert max(took) <= WITHIN_S, took
+        assert min(took) >= -self.site.coarse_s, took
+        assert max(took) <= self.site.within_s, took
 
-    def shows(self, lesson_id: int, *states: State, within_s: float = 2 * WITHIN_S) -> None:
+    def shows(self, lesson_id: int, *states: State, within_s: float | None = None) -> None:
         """Have the server know it: each pupil's tablet stands so, or all stand alike."""
         wanted = list(states) if len(states) > 1 else list(states) * len(self.pupils)
         eventually(
             lambda: self.states(lesson_id) == wanted,
-            within_s=within_s,
+            within_s=within_s if within_s is not None else self.site.known_within_s,
             why=f"{self.states(lesson_id)} are not {wanted}",
         )
 
@@ -195,7 +220,11 @@ class Room:
         ended_at = self.times(lesson_id)[1]
         back = [row.since for row in self.rows(lesson_id).values() if row.since is not None]
         assert len(back) == len(self.pupils)
-        assert all(0 <= (one - ended_at).total_seconds() <= WITHIN_S + 1 for one in back), (ended_at, back)
+        assert all(0 <= (one - ended_at).total_seconds() <= self.site.within_s + 1 for one in back), (ended_at, back)
+
+
+def _with_agent(server: Server, serial: str, code: str) -> Live:
+    return LiveTablet(server.address, serial, code)
 
 
 @dataclass
@@ -207,12 +236,24 @@ class Site:
         app: an application on the same database, as another process has it.
         ending: what is switched off at the end.
         networked: schools by the networks that they have told.
+        platform: of its tablets.
+        make_tablet: makes one that can be switched on, of a server, a serial and a ticket's code.
+        within_s: that a tablet may take to begin a lesson or to end one.
+        coarse_s: by how much a tablet's word on when it switched may be too early.
+        soon_s: of a short lesson: long enough to arrive.
+        known_within_s: in which the server knows how a tablet stands, also where it switched by itself.
     """
 
     server: Server
     app: Flask
     ending: ExitStack
     networked: dict[str, int] = field(default_factory=dict)
+    platform: Platform = Platform.LINUX
+    make_tablet: Callable[[Server, str, str], Live] = _with_agent
+    within_s: float = WITHIN_S
+    coarse_s: float = _COARSE_S
+    soon_s: float = SOON_S
+    known_within_s: float = 2 * WITHIN_S
 
     @property
     def config(self) -> Config:
@@ -253,7 +294,7 @@ class Site:
             room.code = tickets.create(
                 tickets.Place(school), expires_at=tomorrow, max_enrolments=count, by=BY, now=now
             )[1]
-        room.tablets = [LiveTablet(self.server.address, one.serial, room.code) for one in room.pupils]
+        room.tablets = [self.make_tablet(self.server, one.serial, room.code) for one in room.pupils]
         for tablet in room.tablets:
             self.ending.callback(tablet.off)
             if is_present:
@@ -283,17 +324,17 @@ class Site:
         pupil = make.pupil(of.school)
         make.membership(pupil, of)
         now = clock.now()
-        device = make.device(
-            of.school, person=pupil, life=DeviceLife.EXPECTED, platform=Platform.LINUX, listed_at=now, created_at=now
-        )
+        listed: Mapping[str, Any] = {"platform": self.platform, "listed_at": now, "created_at": now}
+        device = make.device(of.school, person=pupil, life=DeviceLife.EXPECTED, **listed)
         return Pupil(device.serial, device.id, pupil.id)
 
 
 @contextmanager
-def site(url: str, data_dir: Path, *, proxies: str = "") -> Iterator[Site]:
+def site(url: str, data_dir: Path, *, proxies: str = "", program: str = "fleet", **environ: str) -> Iterator[Site]:
     """Run a server on a migrated database; it is about noon of a school day there."""
     zone = noon_zone(clock.now())
-    with serving(url, data_dir, FLEET_TIMEZONE=zone, FLEET_PROXIES=proxies) as server, ExitStack() as ending:
+    told: dict[str, Any] = {"FLEET_TIMEZONE": zone, "FLEET_PROXIES": proxies, **environ}
+    with serving(url, data_dir, program=program, **told) as server, ExitStack() as ending:
         made = Site(server, create_app(environ=server.full_environ(), with_pages=False), ending)
         open_all_day(made.app)
         try:

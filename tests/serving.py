@@ -34,7 +34,10 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """A server on loopback, with its database and data directory; may be stopped, killed and started again."""
+    """A server on loopback, with its database and data directory; may be stopped, killed and started again.
+
+    ``program`` is the module that runs it.
+    """
 
     url: str
     data_dir: Path
@@ -42,6 +45,7 @@ class Server:
     port: int = field(default_factory=free_port)
     host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
+    program: str = "fleet"
 
     @property
     def address(self) -> str:
@@ -73,7 +77,7 @@ class Server:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.data_dir / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fleet", "server", "run"],
+                [sys.executable, "-m", self.program, "server", "run"],
                 env=self.full_environ(), cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_WITHIN_S
@@ -125,7 +129,9 @@ class Server:
 
 
 @contextmanager
-def serving(url: str, data_dir: Path, *, jobs: str = "on", port: int | None = None, **environ: str) -> Iterator[Server]:
+def serving(
+    url: str, data_dir: Path, *, jobs: str = "on", port: int | None = None, program: str = "fleet", **environ: str
+) -> Iterator[Server]:
     """Run a server on a database; it is killed at the end where it still lives.
 
     Args:
@@ -133,9 +139,11 @@ def serving(url: str, data_dir: Path, *, jobs: str = "on", port: int | None = No
         data_dir: its data directory.
         jobs: whether it runs the timetable.
         port: of loopback; any that is free where none is told.
+        program: the module that runs it.
         environ: more settings.
     """
-    server = Server(url, data_dir, {"FLEET_JOBS": jobs, **environ}, free_port() if port is None else port)
+    port = free_port() if port is None else port
+    server = Server(url, data_dir, {"FLEET_JOBS": jobs, **environ}, port, program=program)
     try:
         server.start()
         yield server

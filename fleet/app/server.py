@@ -16,6 +16,7 @@ from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
 from fleet.channels.apple.door import AppleChannel
+from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.ringer import Ringer
 from fleet.channels.apple.work import Work as AppleWork
 from fleet.channels.gate import Gate
@@ -90,7 +91,8 @@ def _apple(app: Flask, keeper: PushKeeper, vault: bytes, presence: Presence) -> 
         signs_profiles=config.signs_profiles,
         now=clock.now,
     )
-    return AppleChannel(work, presence=presence, now=clock.now, queue_limit=config.queue_limit)
+    proxied = ProxiedCertificates(config.client_cert_header, config.proxies)
+    return AppleChannel(work, presence=presence, proxied=proxied, now=clock.now, queue_limit=config.queue_limit)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from fleet.channels.gate import STOPPING
+from fleet.channels.gate import PEER, STOPPING
 
 MAX_HEAD_BYTES = 32_768
 HEAD_TIMEOUT_S = 20.0
@@ -95,6 +95,7 @@ class LimitedHttp(HttpToolsProtocol):
         if self._head_clock is None:
             self._start_clock()
         super().on_message_begin()
+        self.scope[PEER] = self.client[0] if self.client else None  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         """End a head.

@@ -40,6 +40,9 @@ _RETRY_S = "5"
 # In the state that the server keeps for the application (ASGI lifespan): what to call when it stops, before it waits
 # for the requests that are open.
 STOPPING = "fleet.stopping"
+# In what is told of a request (ASGI scope): the address at the other end of the connection. ``client`` is what a proxy
+# says, where the server believes it.
+PEER = "fleet.peer"
 
 
 class TooLargeError(Exception):
@@ -297,7 +300,8 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: 
     path = raw.partition(b"?")[0].decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     client = scope["client"][0] if scope.get("client") else None
-    return Request(scope["method"], path, query, headers, body, client, partial(_gone, receive))
+    gone = partial(_gone, receive)
+    return Request(scope["method"], path, query, headers, body, client=client, peer=scope.get(PEER), gone=gone)
 
 
 async def _gone(receive: Receive) -> None:

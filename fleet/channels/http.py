@@ -13,7 +13,8 @@ async def _never() -> None:
 class Request:
     """A request, read whole: raw path and query as they came, headers by lower-case name, repeated ones as one list.
 
-    ``client`` is the address it came from, as the last proxy that counts says; ``gone`` returns when the caller has
+    ``client`` is the address it came from, as the last proxy that counts says; ``peer`` is who is at the other end of
+    the connection, the proxy where there is one, None where that is not known; ``gone`` returns when the caller has
     hung up, for those who hold a request.
     """
 
@@ -23,6 +24,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     client: str | None = field(default=None, repr=False)
+    peer: str | None = field(default=None, repr=False)
     gone: Callable[[], Awaitable[None]] = field(default=_never, repr=False)
 
 

@@ -15,8 +15,9 @@ from sqlalchemy.orm import joinedload
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import changed, db, id_set, take_turn
-from fleet.devices import queries
-from fleet.devices.life import ENDS_ENROLMENT, STEPS, was_at
+from fleet.devices import losing, queries, states
+from fleet.devices.enrolment import open_channels
+from fleet.devices.life import ENDS_ENROLMENT, STEPS, ends_enrolment, leads_to, stays_in_reach, was_at
 from fleet.devices.models import Device, DeviceLife, Enrolment
 from fleet.devices.queries import Filter
 from fleet.devices.tickets import sound_cart
@@ -184,33 +185,53 @@ def _anew(ids: Collection[int]) -> Sequence[Device]:
     return db.session.scalars(query.execution_options(populate_existing=True)).all()
 
 
-def step(ids: Collection[int], name: str, *, by: Principal, now: datetime) -> Sorted:
+def step(
+    ids: Collection[int],
+    name: str,
+    *,
+    message: str | None = None,
+    phone: str | None = None,
+    by: Principal,
+    now: datetime,
+) -> Sorted:
     """Take a step in the life of each of these tablets where it can be taken; returns which were.
 
     Args:
         ids: the tablets.
         name: one of :data:`fleet.devices.life.STEPS`.
+        message: what the screens of lost tablets show; None: their channel's own text.
+        phone: whom to call from there.
         by: who acts.
         now: the instant.
+
+    Raises:
+        InvalidError: the message or the telephone number is not sound.
     """
+    losing.require_sound(message, phone)
     found = sort_step(_anew(ids), name, by=by)
-    to = STEPS[name][1]
     moved = [device.id for device in found.going]
-    if name in ENDS_ENROLMENT and moved:
-        open_ones = select(Enrolment).where(Enrolment.device_id.in_(id_set(moved)), Enrolment.ended_at.is_(None))
-        for enrolment in db.session.scalars(open_ones):
-            enrolment.ended_at, enrolment.end_reason = now, ENDS_ENROLMENT[name]
+    if not moved:
+        return found
+    states.lock(id_set(moved))
+    channels = open_channels(moved)
+    ending = {device_id for device_id in moved if ends_enrolment(name, channels.get(device_id))}
+    open_ones = select(Enrolment).where(Enrolment.device_id.in_(id_set(ending)), Enrolment.ended_at.is_(None))
+    for enrolment in db.session.scalars(open_ones) if ending else ():
+        enrolment.ended_at, enrolment.end_reason = now, ENDS_ENROLMENT[name]
     for device in found.going:
-        before, device.life = device.life, to
-        if name in ENDS_ENROLMENT:
+        before, device.life = device.life, leads_to(name, channels.get(device.id))
+        device.lost_message, device.lost_phone = (message, phone) if name == "lost" else (None, None)
+        if device.id in ending:
             device.state.key_thumbprint = None
         audit.record(
             by, f"devices.{name}", subject=f"device:{device.id}", now=now,
-            serial=device.serial, from_state=before.value, to_state=to.value,
+            serial=device.serial, from_state=before.value, to_state=device.life.value,
         )  # fmt: skip
-    if moved:
-        changed("device", moved, now=now)
+    changed("device", moved, now=now)
     db.session.flush()
+    hearing = [device_id for device_id in moved if stays_in_reach(name, channels.get(device_id))]
+    if hearing:
+        losing.have_fetched(hearing)
     return found
 
 

@@ -8,6 +8,7 @@ nothing until somebody has approved it (:func:`fleet.devices.life.step`).
 
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ from sqlalchemy import select
 
 from fleet import audit
 from fleet.access import Principal
-from fleet.db import changed, db, take_turn
+from fleet.db import changed, db, id_set, take_turn
 from fleet.devices import codes, tickets
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform, Ticket
 from fleet.errors import FleetError
@@ -310,3 +311,10 @@ def end_enrolment(device: Device, reason: str, now: datetime) -> None:
         enrolment.ended_at, enrolment.end_reason = now, reason
     device.state.key_thumbprint = None
     db.session.flush()
+
+
+def open_channels(device_ids: Collection[int]) -> dict[int, str]:
+    """Return by which channel each of these tablets may speak; those without an open enrolment are not there."""
+    query = select(Enrolment.device_id, Enrolment.channel)
+    query = query.where(Enrolment.device_id.in_(id_set(device_ids)), Enrolment.ended_at.is_(None))
+    return {row.device_id: row.channel for row in db.session.execute(query)}

@@ -1,5 +1,6 @@
 """The life of a tablet after enrolment: approved or declined, moved, lost, found, retired, reinstated, its key revoked.
 
+A lost tablet whose channel can close it stays enrolled, so that it can be told to (:mod:`fleet.devices.losing`).
 Each step takes the turn first and looks at the tablet anew, so that of two steps at once the second sees the first.
 """
 
@@ -7,14 +8,16 @@ from datetime import datetime
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import changed, db, take_turn
-from fleet.devices.enrolment import end_enrolment
+from fleet.db import changed, db, id_set, take_turn
+from fleet.devices import losing, states
+from fleet.devices.enrolment import end_enrolment, open_channels
+from fleet.devices.losing import KEPT_WHEN_LOST
 from fleet.devices.models import Device, DeviceLife
 from fleet.devices.tickets import sound_cart
 from fleet.errors import ConflictError, InvalidError
 from fleet.schools.models import Person, School, SchoolClass
 
-# From which states each step may be taken, and where it leads.
+# From which states each step may be taken, and where it leads (see :func:`leads_to`).
 STEPS: dict[str, tuple[frozenset[DeviceLife], DeviceLife]] = {
     "approve": (frozenset({DeviceLife.PENDING}), DeviceLife.ENROLLED),
     # Out of use, so that it cannot simply ask again with the same code; reinstating it lets it.
@@ -32,29 +35,67 @@ def _look_anew(device: Device) -> None:
     db.session.refresh(device)
 
 
-def step(device: Device, name: str, *, by: Principal, now: datetime) -> None:
+def leads_to(name: str, channel: str | None) -> DeviceLife:
+    """Return where a step leads a tablet.
+
+    Args:
+        name: the step.
+        channel: of its open enrolment; None: it has none, so that one that is found enrols anew.
+    """
+    return DeviceLife.ENROLLED if name == "found" and channel is not None else STEPS[name][1]
+
+
+def ends_enrolment(name: str, channel: str | None) -> bool:
+    """Whether a step ends the enrolment of a tablet on this channel."""
+    return name in ENDS_ENROLMENT and not stays_in_reach(name, channel)
+
+
+def stays_in_reach(name: str, channel: str | None) -> bool:
+    """Whether a tablet on this channel hears of the step: it is to be closed, or opened again."""
+    return (name == "lost" and channel in KEPT_WHEN_LOST) or (name == "found" and channel is not None)
+
+
+def step(
+    device: Device, name: str, *, message: str | None = None, phone: str | None = None, by: Principal, now: datetime
+) -> None:
     """Take a step in a tablet's life: ``approve``, ``decline``, ``lost``, ``found``, ``retire`` or ``reinstate``.
 
     A tablet that is declined, lost or retired may not speak any more; found or reinstated it is expected, and enrols
-    anew. One that is approved gets what it shall have at once.
+    anew. A lost one whose channel can close it (:data:`fleet.devices.losing.KEPT_WHEN_LOST`) may, and is enrolled
+    again when it is found; it fetches both at once. One that is approved gets what it shall have at once.
+
+    Args:
+        device: the tablet.
+        name: the step.
+        message: what the screen of a lost tablet shows; None: the channel's own text.
+        phone: whom to call from there.
+        by: who acts.
+        now: the instant.
 
     Raises:
         ForbiddenError: ``by`` may not manage tablets of the school.
         ConflictError: the step cannot be taken from where the tablet is.
+        InvalidError: the message or the telephone number is not sound.
     """
+    losing.require_sound(message, phone)
     _look_anew(device)
     require(by, Permission.MANAGE_DEVICES, school_id=device.school_id)
-    allowed, to = STEPS[name]
-    if device.life not in allowed:
+    if device.life not in STEPS[name][0]:
         raise ConflictError(kind="tablet", serial=device.serial, state=device.life.value, step=name)
-    before, device.life = device.life, to
-    if name in ENDS_ENROLMENT:
+    channel = open_channels([device.id]).get(device.id)
+    before, device.life = device.life, leads_to(name, channel)
+    device.lost_message, device.lost_phone = (message, phone) if name == "lost" else (None, None)
+    if ends_enrolment(name, channel):
         end_enrolment(device, ENDS_ENROLMENT[name], now)
     audit.record(
         by, f"devices.{name}", subject=f"device:{device.id}", now=now,
-        serial=device.serial, from_state=before.value, to_state=to.value,
+        serial=device.serial, from_state=before.value, to_state=device.life.value,
     )  # fmt: skip
     changed("device", [device.id], now=now)
+    if stays_in_reach(name, channel):
+        db.session.flush()
+        states.lock(id_set([device.id]))
+        losing.have_fetched([device.id])
 
 
 def revoke_key(device: Device, *, by: Principal, now: datetime) -> None:

@@ -43,7 +43,8 @@ class Device(Base):
     """One managed tablet.
 
     ``uid`` is its random name on the wire. A tablet belongs to a school; it may stand in a class (class set), in a
-    cart, or be a pupil's own.
+    cart, or be a pupil's own. ``lost_message`` and ``lost_phone`` are what the screen of one that is reported lost
+    shows to whoever finds it; None: the channel has a text of its own.
     """
 
     __tablename__ = "device"
@@ -61,6 +62,8 @@ class Device(Base):
     cart: Mapped[str | None] = mapped_column(String(64))
     listed_at: Mapped[datetime | None]  # on a delivery list since; None: enrolled without being expected
     created_at: Mapped[datetime]
+    lost_message: Mapped[str | None] = mapped_column(String(255))
+    lost_phone: Mapped[str | None] = mapped_column(String(40))
 
     school: Mapped[School | None] = relationship()
     school_class: Mapped[SchoolClass | None] = relationship()

@@ -40,7 +40,7 @@ def order(
 
     Args:
         lesson_id: the lesson, which runs.
-        wish: a gentle order.
+        wish: an order of a kind that lessons have.
         device_ids: tablets that are in it; None: all that are.
         shown_at: when the form was made that it was wished with.
         by: the teacher.
@@ -49,12 +49,12 @@ def order(
     Raises:
         NotFoundError: there is no such lesson, or a tablet is not in it, or not for ``by``.
         LessonOverError: it is over.
-        ForbiddenError: the order is not a gentle one, or the lesson has not begun.
+        ForbiddenError: lessons have no such order, or the lesson has not begun.
         InvalidError, NotCarriedError: as for :func:`fleet.orders.queue`.
     """
     lesson = life.get(lesson_id, by=by)
     life.require_running(lesson, now=now)
-    if wish.kind not in orders.GENTLE or lesson.starts_at > now:
+    if wish.kind not in orders.IN_LESSONS or lesson.starts_at > now:
         raise ForbiddenError(permission=Permission.ORDER_PRIVILEGED.value)
     inside = set(granting.in_lesson(lesson.id, now=now))
     wanted = inside if device_ids is None else set(device_ids)

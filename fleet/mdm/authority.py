@@ -50,7 +50,8 @@ class CertificateError(ReasonError):
     """A certificate does not make its holder one of our tablets.
 
     Args:
-        reason: ``foreign`` (none of our CAs issued it), ``expired``, ``not-yet`` or ``not-a-client``.
+        reason: ``foreign`` (none of our CAs issued it), ``expired``, ``not-yet`` or ``not-a-client``; or, before one is
+            looked at, ``unreadable`` (no certificate was told) or ``ambiguous`` (two, of different tablets).
     """
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, select, update
 
-from fleet.db import db
+from fleet.db import db, id_set
+from fleet.devices import states
 from fleet.mdm.models import OPEN, Client, Command, CommandState
 from fleet.orders import travelling
 from fleet.orders.models import TRAVELLING, Order
@@ -72,15 +73,21 @@ def begin_call(device_id: int) -> None:
 def take_next(device_id: int, *, now: datetime) -> Command | None:
     """Return the next command to be sent, None where there is none; it counts as sent.
 
-    Commands whose order has ended meanwhile are dropped, not sent.
+    Commands whose order has ended meanwhile are dropped, not sent. Whoever ends an order holds its tablet's row, so one
+    that carries out an order is looked at once more with the row held: what was withdrawn a moment before is not sent,
+    and who withdraws a moment later sees that it was. The tablet's row comes first, as when enrolling.
     """
-    lives = exists().where(Order.uid == Command.order_uid, Order.state.in_(TRAVELLING), Order.expires_at > now)
     is_queued = and_(Command.device_id == device_id, Command.state == CommandState.QUEUED)
-    _drop(is_queued, Command.order_uid.is_not(None), ~lives, now=now)
     query = select(Command).where(is_queued).order_by(Command.priority, Command.id).limit(1)
-    found: Command | None = db.session.scalars(
-        query.with_for_update().execution_options(populate_existing=True)
-    ).first()
+    anew = {"populate_existing": True}
+    found: Command | None = db.session.scalars(query.execution_options(**anew)).first()
+    if found is None:
+        return None
+    if found.order_uid is not None:
+        states.lock(id_set([device_id]))
+        lives = exists().where(Order.uid == Command.order_uid, Order.state.in_(TRAVELLING), Order.expires_at > now)
+        _drop(is_queued, Command.order_uid.is_not(None), ~lives, now=now)
+    found = db.session.scalars(query.with_for_update().execution_options(**anew)).first()
     if found is not None:
         found.state, found.sent_at = CommandState.SENT, now
         db.session.flush()
@@ -108,10 +115,34 @@ def answer(device_id: int, uid: str, told: str, *, detail: str | None, now: date
     return found
 
 
+def last_sent(device_id: int) -> str | None:
+    """Return the name of the command that a client was sent last and has not answered; None where there is none."""
+    query = select(Command.uid).where(Command.device_id == device_id, Command.state == CommandState.SENT)
+    return db.session.scalar(query.order_by(Command.sent_at.desc(), Command.id.desc()).limit(1))
+
+
+def find(uid: str) -> Command | None:
+    """Return a command by its name."""
+    return db.session.scalars(select(Command).where(Command.uid == uid)).first()
+
+
 def carries(order_uid: str) -> bool:
     """Whether a command was queued for an order."""
     query = select(Command.id).where(Command.order_uid == order_uid, Command.state != CommandState.DROPPED)
     return db.session.scalar(query.limit(1)) is not None
+
+
+def open_of(device_id: int, kind: str) -> list[Command]:
+    """Return what a client has of a kind that has not ended."""
+    query = select(Command).where(Command.device_id == device_id, Command.kind == kind, Command.state.in_(OPEN))
+    return list(db.session.scalars(query.order_by(Command.id).execution_options(populate_existing=True)))
+
+
+def forgo(command: Command, *, now: datetime) -> None:
+    """Drop a command that is not wanted any more, unless it was sent: then its answer is waited for."""
+    if command.state is not CommandState.SENT:
+        command.state, command.ended_at = CommandState.DROPPED, now
+        db.session.flush()
 
 
 def drop(device_id: int, kind: str, *, states: Collection[CommandState] = OPEN, now: datetime) -> None:
@@ -137,12 +168,6 @@ def note_sent(command: Command, *, now: datetime) -> None:
     order_id = db.session.scalar(select(Order.id).where(Order.uid == command.order_uid))
     if order_id is not None:
         travelling.mark_sent([order_id], now=now)
-
-
-def waits(device_id: int) -> bool:
-    """Whether something is open for a client that it will not be offered before it calls again."""
-    query = select(Command.id).where(Command.device_id == device_id, Command.state.in_(OPEN)).limit(1)
-    return db.session.scalar(query) is not None
 
 
 def note_call(client: Client, status: str, *, now: datetime) -> None:

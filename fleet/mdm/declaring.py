@@ -4,7 +4,7 @@ Invariants: what stands under a token or a digest never changes; it is forgotten
 and it is old.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,13 +45,13 @@ class Set:
     Args:
         token: names it.
         profile: digest of the effective profile it stands for.
-        settings: what is declared.
+        carried: which declarations there are, as plain data that the channel knows how to read.
         documents: what to answer, by what is asked.
     """
 
     token: str
     profile: str
-    settings: Mapping[str, Any]
+    carried: Sequence[Mapping[str, Any]]
     documents: Mapping[str, str]
 
 
@@ -67,7 +67,7 @@ def keep(told: Set, files: Mapping[str, bytes], *, now: datetime) -> None:
     for name in sorted(files):
         insert_new(Enclosure, {"digest": name, "body": files[name], "made_at": now})
     made = {
-        "token": told.token, "profile": told.profile, "settings": dict(told.settings),
+        "token": told.token, "profile": told.profile, "carried": [dict(one) for one in told.carried],
         "documents": dict(told.documents), "files": sorted(files), "made_at": now,
     }  # fmt: skip
     insert_new(Declared, made)
@@ -89,10 +89,10 @@ def document(token: str, asked: str) -> str | None:
     return str(answer) if answer is not None else None
 
 
-def behind(token: str) -> tuple[str, Mapping[str, Any]] | None:
-    """Return which effective profile stands behind a token, and what was declared of it."""
-    row = db.session.execute(select(Declared.profile, Declared.settings).where(Declared.token == token)).first()
-    return (row.profile, row.settings) if row is not None else None
+def behind(token: str) -> tuple[str, Sequence[Mapping[str, Any]]] | None:
+    """Return which effective profile stands behind a token, and which declarations there are."""
+    row = db.session.execute(select(Declared.profile, Declared.carried).where(Declared.token == token)).first()
+    return (row.profile, row.carried) if row is not None else None
 
 
 def enclosure(digest: str) -> bytes | None:

@@ -93,7 +93,7 @@ class Declared(Base):
 
     token: Mapped[str] = mapped_column(String(64), primary_key=True)
     profile: Mapped[str] = mapped_column(String(64))  # digest of the effective profile it stands for
-    settings: Mapped[dict[str, Any]]  # what was declared
+    carried: Mapped[list[Any]]  # which declarations there are, and which settings each carries
     documents: Mapped[dict[str, Any]]  # what to answer, by what is asked
     files: Mapped[list[Any]]  # what these name, by digest
     made_at: Mapped[datetime]

@@ -1,10 +1,9 @@
 """One-off wishes to tablets, with a life. See the modules; what other areas and doors need of them is offered here."""
 
-from fleet.orders.kinds import GENTLE, MAX_TEXT, PRIVILEGED, Wish
+from fleet.orders.kinds import DEFAULT_LIFE, GENTLE, IN_LESSONS, MAX_TEXT, PRIVILEGED, Wish
 from fleet.orders.models import OPEN, Order, OrderClosedError, OrderKind, OrderState
 from fleet.orders.queries import Filter, count, listed
 from fleet.orders.queueing import (
-    DEFAULT_LIFE,
     NotCarriedError,
     SamePersonError,
     approve,
@@ -17,7 +16,7 @@ from fleet.orders.queueing import (
 from fleet.orders.travelling import expire, finish, follow_changes, forget, mark_sent, pending
 
 __all__ = [
-    "DEFAULT_LIFE", "GENTLE", "MAX_TEXT", "OPEN", "PRIVILEGED", "Filter", "NotCarriedError", "Order",
+    "DEFAULT_LIFE", "GENTLE", "IN_LESSONS", "MAX_TEXT", "OPEN", "PRIVILEGED", "Filter", "NotCarriedError", "Order",
     "OrderClosedError", "OrderKind", "OrderState", "SamePersonError", "Wish", "approve", "count", "decline", "expire",
     "find", "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "recall", "withdraw",
 ]  # fmt: skip

@@ -6,18 +6,21 @@ Gentle kinds can be made good by anybody who has the tablet in hand; privileged 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 from fleet.access import Permission
+from fleet.devices.models import DeviceLife
 from fleet.errors import InvalidError
 from fleet.orders.models import MAX_REASON, OrderKind
 from profiles.kinds import APP
 
 MAX_TEXT, MAX_URL, MIN_REASON = 500, 2_000, 10
 
-GENTLE = frozenset(
+# Those that a teacher may wish of the tablets in a lesson: over in a moment, and nobody has to go and turn one on.
+IN_LESSONS = frozenset(
     {
         OrderKind.MESSAGE,
         OrderKind.LOCK_MESSAGE,
@@ -28,29 +31,81 @@ GENTLE = frozenset(
         OrderKind.OPEN_APP,
     }
 )
+GENTLE = IN_LESSONS | {OrderKind.SHUT_DOWN, OrderKind.UPDATE_SYSTEM}
 PRIVILEGED = frozenset(OrderKind) - GENTLE
 NEED_SECOND_PERSON = frozenset({OrderKind.WIPE, OrderKind.LOCATE})
 # Of these only the newest is worth carrying out: it takes the place of one that no tablet has fetched yet.
-NEWEST_COUNTS = frozenset({OrderKind.LOCK_MESSAGE, OrderKind.RING, OrderKind.RESTART, OrderKind.REPORT_NOW})
-
-# Which kinds a channel can carry, with an acknowledgement of its own.
-# Source: native: agent_protocol/README.md section 8 (no key signs what cannot be undone). apple: DeviceLock (Message),
-# RestartDevice, DeviceInformation, EraseDevice, DeviceLocation and ClearPasscode of
-# https://developer.apple.com/documentation/devicemanagement/commands-and-queries; no command shows a message, rings
-# (outside lost mode) or opens something. headwind: lock, reboot, factoryReset and a new configuration; its pushes,
-# which could open an app, are never acknowledged, and it has no lost mode.
-CARRIES: Mapping[str, frozenset[OrderKind]] = MappingProxyType(
+NEWEST_COUNTS = frozenset(
     {
-        "native": GENTLE,
-        "apple": frozenset({OrderKind.LOCK_MESSAGE, OrderKind.RESTART, OrderKind.REPORT_NOW}) | PRIVILEGED,
-        "headwind": frozenset({OrderKind.LOCK_MESSAGE, OrderKind.RESTART, OrderKind.REPORT_NOW, OrderKind.WIPE}),
+        OrderKind.LOCK_MESSAGE,
+        OrderKind.RING,
+        OrderKind.RESTART,
+        OrderKind.REPORT_NOW,
+        OrderKind.SHUT_DOWN,
+        OrderKind.UPDATE_SYSTEM,
     }
 )
 
+# How long an order may wait. A new system is wished for some evening to come, and tablets take their time with it.
+DEFAULT_LIFE, SHORTEST_LIFE, LONGEST_LIFE = timedelta(hours=24), timedelta(minutes=1), timedelta(days=7)
+LONGEST_UPDATE = timedelta(days=30)
+
+# Which kinds a channel can carry, with an acknowledgement of its own, by where a tablet is in its life.
+# Source: native: agent_protocol/README.md section 8 (no key signs what cannot be undone). apple: DeviceLock (Message),
+# RestartDevice, ShutDownDevice, DeviceInformation, EraseDevice, DeviceLocation, PlayLostModeSound (both in lost mode
+# only) and ClearPasscode of https://developer.apple.com/documentation/devicemanagement/commands-and-queries, and
+# https://developer.apple.com/documentation/devicemanagement/softwareupdateenforcementspecific; no command shows a
+# message or opens something. headwind: lock, reboot, factoryReset and a new configuration; its pushes, which could open
+# an app, are never acknowledged, and it has no lost mode.
+CARRIES: Mapping[tuple[str, DeviceLife], frozenset[OrderKind]] = MappingProxyType(
+    {
+        ("native", DeviceLife.ENROLLED): IN_LESSONS,
+        ("apple", DeviceLife.ENROLLED): frozenset(
+            {
+                OrderKind.LOCK_MESSAGE,
+                OrderKind.RESTART,
+                OrderKind.REPORT_NOW,
+                OrderKind.SHUT_DOWN,
+                OrderKind.UPDATE_SYSTEM,
+                OrderKind.WIPE,
+                OrderKind.CLEAR_PASSCODE,
+            }
+        ),
+        ("apple", DeviceLife.LOST): frozenset({OrderKind.LOCATE, OrderKind.RING, OrderKind.WIPE}),
+        ("headwind", DeviceLife.ENROLLED): frozenset(
+            {OrderKind.LOCK_MESSAGE, OrderKind.RESTART, OrderKind.REPORT_NOW, OrderKind.WIPE}
+        ),
+    }
+)
+# Where a wiped tablet sets itself up again without anybody at it. Source: EraseDevice, ReturnToService.
+COMES_BACK = frozenset({"apple"})
+
 # RFC 3986, section 2: what an address may consist of; everything else has to be percent-encoded.
 _ADDRESS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
+_VERSION = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}")
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+
+
+def carries(channel: str | None, life: DeviceLife) -> frozenset[OrderKind]:
+    """Return the kinds that reach a tablet on a channel as it stands; None, or an unknown channel: none does."""
+    return CARRIES.get((channel or "", life), frozenset())
+
+
+def lives(channel: str | None, kind: OrderKind) -> frozenset[DeviceLife]:
+    """Return where in their lives tablets on a channel take a kind: nowhere, where the channel cannot carry it."""
+    return frozenset(life for (name, life), carried in CARRIES.items() if name == channel and kind in carried)
+
+
+def longest_life(kind: OrderKind) -> timedelta:
+    """Return how long an order of a kind may wait."""
+    return LONGEST_UPDATE if kind is OrderKind.UPDATE_SYSTEM else LONGEST_LIFE
+
+
+def usual_life(kind: OrderKind) -> timedelta:
+    """Return how long an order of a kind waits where nobody says: one for a new system as long as it may."""
+    return LONGEST_UPDATE if kind is OrderKind.UPDATE_SYSTEM else DEFAULT_LIFE
 
 
 def permission(kind: OrderKind) -> Permission:
@@ -86,6 +141,29 @@ def _is_reason(told: str) -> bool:
     return len(told.strip()) >= MIN_REASON and len(told) <= MAX_REASON and told.replace("\n", "").isprintable()
 
 
+def _is_version(told: str) -> bool:
+    return _VERSION.fullmatch(told) is not None
+
+
+def moment(told: str) -> datetime:
+    """Return a local date and time as a deadline is told, without a zone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _MOMENT.fullmatch(told):
+        raise ValueError(told)
+    return datetime.fromisoformat(told)
+
+
+def _is_moment(told: str) -> bool:
+    try:
+        moment(told)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class _Content:
     """What may stand in a field of a wish."""
@@ -108,6 +186,12 @@ _CONTENT: Mapping[str, _Content] = MappingProxyType(
             f"an address such as https://nrk.no/skole of at most {MAX_URL} characters, without a user name or password",
         ),
         "app": _Content(frozenset({OrderKind.OPEN_APP}), _is_app, APP.expected),
+        "version": _Content(
+            frozenset({OrderKind.UPDATE_SYSTEM}), _is_version, "a version such as 18.1: one to three numbers"
+        ),
+        "deadline": _Content(
+            frozenset({OrderKind.UPDATE_SYSTEM}), _is_moment, "a local date and time such as 2026-12-01T08:00"
+        ),
         "reason": _Content(PRIVILEGED, _is_reason, f"a reason of {MIN_REASON} to {MAX_REASON} printable characters"),
     }
 )
@@ -127,14 +211,20 @@ class Wish:
         text: what a message says.
         url: the web address to open.
         app: the id of the app to open.
+        version: of the system that the tablet shall have.
+        deadline: until when, as local date and time without a zone, such as 2026-12-01T08:00.
         reason: why, where the kind is privileged; it is kept with the order, and travels to no tablet.
+        come_back: whether a wiped tablet shall set itself up again, without anybody at it.
     """
 
     kind: OrderKind
     text: str | None = None
     url: str | None = None
     app: str | None = None
+    version: str | None = None
+    deadline: str | None = None
     reason: str | None = None
+    come_back: bool = False
 
     def payload(self) -> dict[str, Any]:
         """Return what travels to the tablet.
@@ -143,11 +233,14 @@ class Wish:
             InvalidError: something that the kind needs is missing or not sound, or something is there that it has not.
                 Data: ``order_kind``, ``field``, and ``expected`` (None: the kind has no such field).
         """
-        told = {"text": self.text, "url": self.url, "app": self.app, "reason": self.reason}
+        told = {field: getattr(self, field) for field in _CONTENT}
         for field, content in _CONTENT.items():
             value, belongs = told[field], self.kind in content.kinds
             if (belongs and (value is None or not content.is_sound(value))) or (not belongs and value is not None):
                 expected = content.expected if belongs else None
                 raise InvalidError(kind="order", order_kind=self.kind.value, field=field, expected=expected)
+        if self.come_back and self.kind is not OrderKind.WIPE:
+            raise InvalidError(kind="order", order_kind=self.kind.value, field="come_back", expected=None)
         del told["reason"]
-        return {field: value for field, value in told.items() if value is not None}
+        comes_back = {"come_back": True} if self.come_back else {}
+        return {field: value for field, value in told.items() if value is not None} | comes_back

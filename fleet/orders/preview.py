@@ -7,7 +7,7 @@ Nothing is refused for the sake of some: tablets that cannot be ordered are left
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from sqlalchemy import select, update
 
@@ -15,7 +15,8 @@ from fleet.access import Principal
 from fleet.db import among, db, id_set
 from fleet.devices import bulk, states
 from fleet.devices.bulk import LeftOut, Sorted
-from fleet.devices.models import Device, DeviceLife, Enrolment
+from fleet.devices.enrolment import open_channels
+from fleet.devices.models import Device, DeviceLife
 from fleet.errors import InvalidError, NotFoundError
 from fleet.orders import kinds, queueing
 from fleet.orders.kinds import Wish
@@ -35,8 +36,14 @@ class Preview:
     asks: bool
 
 
-def preview(devices: Collection[Device], kind: OrderKind, *, by: Principal) -> Preview:
+def preview(devices: Collection[Device], kind: OrderKind, *, comes_back: bool = False, by: Principal) -> Preview:
     """Say which of some tablets would get an order of a kind; at most two statements.
+
+    Args:
+        devices: the tablets.
+        kind: what would be wished.
+        comes_back: whether they shall set themselves up again after it.
+        by: who wishes.
 
     Raises:
         InvalidError: more tablets than a privileged order may be for at once. Data: ``field``, ``most``, ``found``.
@@ -45,16 +52,16 @@ def preview(devices: Collection[Device], kind: OrderKind, *, by: Principal) -> P
         raise InvalidError(
             kind="order", order_kind=kind.value, field="tablets", most=MOST_PRIVILEGED, found=len(devices)
         )
-    channels = _channels([device.id for device in devices])
+    channels = open_channels([device.id for device in devices])
 
     def why_not(device: Device) -> LeftOut | None:
         if not by.may(kinds.permission(kind), school_id=device.school_id):
             return LeftOut.FORBIDDEN
-        wanted = DeviceLife.LOST if kind is OrderKind.LOCATE else DeviceLife.ENROLLED
         channel = channels.get(device.id)
-        if device.life is not wanted or channel is None:
-            return LeftOut.STATE
-        return None if kind in kinds.CARRIES.get(channel, ()) else LeftOut.NOT_CARRIED
+        if kind not in kinds.carries(channel, device.life):
+            could = device.life is DeviceLife.ENROLLED and channel is not None and kind is not OrderKind.LOCATE
+            return LeftOut.NOT_CARRIED if could else LeftOut.STATE
+        return LeftOut.NOT_CARRIED if comes_back and channel not in kinds.COMES_BACK else None
 
     asks = kind in kinds.NEED_SECOND_PERSON and deciding.is_second_person_needed()
     return Preview(kind, bulk.sort(devices, why_not), asks)
@@ -62,26 +69,25 @@ def preview(devices: Collection[Device], kind: OrderKind, *, by: Principal) -> P
 
 def offered(device: Device, *, by: Principal) -> frozenset[OrderKind]:
     """Return the kinds of order that ``by`` could wish of a tablet as it stands; one statement."""
-    channel = _channels([device.id]).get(device.id, "")
-    is_lost = device.life is DeviceLife.LOST
+    channel = open_channels([device.id]).get(device.id)
     return frozenset(
         kind
-        for kind in kinds.CARRIES.get(channel, ())
+        for kind in kinds.carries(channel, device.life)
         if by.may(kinds.permission(kind), school_id=device.school_id)
-        and (is_lost if kind is OrderKind.LOCATE else device.life is DeviceLife.ENROLLED)
     )
 
 
-def _channels(ids: Collection[int]) -> dict[int, str]:
-    query = select(Enrolment.device_id, Enrolment.channel)
-    query = query.where(Enrolment.device_id.in_(id_set(ids)), Enrolment.ended_at.is_(None))
-    return {row.device_id: row.channel for row in db.session.execute(query)}
-
-
 def queue(
-    devices: Collection[Device], wish: Wish, *, by: Principal, now: datetime
+    devices: Collection[Device], wish: Wish, *, timezone: tzinfo = UTC, by: Principal, now: datetime
 ) -> tuple[Preview, Sequence[Order], str]:
     """Queue an order for those of some tablets that can have it.
+
+    Args:
+        devices: the tablets.
+        wish: what is wished.
+        timezone: by which the schools tell time, for a deadline.
+        by: who wishes.
+        now: the instant.
 
     Returns:
         what came of it, the orders that are new, and the word by which :func:`withdraw` takes all of them back.
@@ -91,14 +97,14 @@ def queue(
     """
     wish.payload()
     states.lock(id_set(device.id for device in devices))
-    found = preview(devices, wish.kind, by=by)
+    found = preview(devices, wish.kind, comes_back=wish.come_back, by=by)
     word = secrets.token_hex(8)
     going: list[Sequence[Device]] = [[one] for one in found.tablets.going]
     if wish.kind in kinds.GENTLE:
         going = [found.tablets.going] if found.tablets.going else []
     fresh: list[Order] = []
     for ones in going:
-        fresh += queueing.queue(ones, wish, within=f"{_BATCH}{word}", by=by, now=now)
+        fresh += queueing.queue(ones, wish, within=f"{_BATCH}{word}", timezone=timezone, by=by, now=now)
     return found, fresh, word
 
 

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import Integer, Select, bindparam, cast, func, insert, literal, select, update
@@ -27,8 +27,6 @@ from fleet.orders.kinds import Wish
 from fleet.orders.models import OPEN, TRAVELLING, Order, OrderClosedError, OrderKind, OrderState
 from fleet.schools import deciding
 
-DEFAULT_LIFE = timedelta(hours=24)
-SHORTEST_LIFE, LONGEST_LIFE = timedelta(minutes=1), timedelta(days=7)
 SUPERSEDED, OVER = "superseded", "what it was for is over"
 _NAMED = 5  # serials that a refusal of many tablets names
 
@@ -64,41 +62,46 @@ def queue(
     devices: Sequence[Device],
     wish: Wish,
     *,
-    life: timedelta = DEFAULT_LIFE,
+    life: timedelta | None = None,
     allowed: Collection[int] = frozenset(),
     within: str | None = None,
+    timezone: tzinfo = UTC,
     by: Principal,
     now: datetime,
 ) -> list[Order]:
     """Queue an order for tablets; returns those that are new, as what waits for a tablet already is not queued twice.
 
     A newer lock message takes the place of one that no tablet has fetched yet. What needs a second person is asked for
-    only. A number of statements that does not grow with the tablets.
+    only. The number of statements does not grow with the tablets.
 
     Args:
         devices: which tablets; one, where the kind is privileged.
         wish: what is wished.
-        life: how long it may wait.
-        allowed: ids of tablets for which the caller has shown that ``by`` may use gentle kinds.
+        life: how long it may wait; None: as long as such an order usually does.
+        allowed: ids of tablets for which the caller has shown that ``by`` may use the kinds of lessons.
         within: what it is wished for, so that :func:`recall` takes it back.
+        timezone: by which the schools tell time, for a deadline.
         by: who wishes.
         now: the instant.
 
     Raises:
         ForbiddenError: ``by`` may not order tablets of a school among them.
-        InvalidError: the wish is not whole or not sound, its life too short or long, or it is for one tablet only.
+        InvalidError: the wish is not whole or not sound, its life too short or long, its deadline past or too far
+            ahead, it is for one tablet only, or a tablet cannot set itself up again.
         ConflictError: a tablet is not enrolled, or (to be located) not reported lost.
         NotCarriedError: a tablet's channel does not carry such an order.
     """
     payload = wish.payload()
-    _check_bounds(wish.kind, devices, life)
+    life = _bounded_life(wish.kind, devices, life)
+    _check_deadline(wish, timezone, now)
     ids = {device.id for device in devices}
     states.lock(id_set(ids))  # so that two who wish the same at once queue it once
     standings = _standings(ids)
-    for one in standings:
-        if not _may(one.school_id, wish.kind, by) and not (wish.kind in kinds.GENTLE and one.id in allowed):
-            raise ForbiddenError(permission=kinds.permission(wish.kind).value)
+    may_more = allowed if wish.kind in kinds.IN_LESSONS else ()
+    if not all(one.id in may_more or _may(one.school_id, wish.kind, by) for one in standings):
+        raise ForbiddenError(permission=kinds.permission(wish.kind).value)
     _check_reach(standings, wish.kind)
+    _check_return(standings, wish)
     ids -= _waiting(ids, wish.kind, payload, now)
     if not ids:
         return []
@@ -113,20 +116,38 @@ def queue(
     fresh = _insert(ids, columns)
     if not needs_another:
         _tell(ids)
-    serials = {"serial": standings[0].serial} if wish.kind in kinds.PRIVILEGED else {}
-    audit.record(
-        by, "orders.asked" if needs_another else "orders.queued", subject=f"order:{fresh[0].id}", now=now,
-        order_kind=wish.kind.value, count=len(fresh), **serials,
-    )  # fmt: skip
+    _record_new(fresh, standings, by=by, now=now)
     return fresh
 
 
-def _check_bounds(kind: OrderKind, devices: Sequence[Device], life: timedelta) -> None:
+def _record_new(fresh: Sequence[Order], standings: Sequence[_Standing], *, by: Principal, now: datetime) -> None:
+    first = fresh[0]
+    action = "orders.asked" if first.state is OrderState.ASKED else "orders.queued"
+    serials = {"serial": standings[0].serial} if first.kind in kinds.PRIVILEGED else {}
+    audit.record(
+        by, action, subject=f"order:{first.id}", now=now, order_kind=first.kind.value, count=len(fresh), **serials
+    )
+
+
+def _bounded_life(kind: OrderKind, devices: Sequence[Device], life: timedelta | None) -> timedelta:
+    """Return how long an order waits; refuse what is for too many tablets, or for too short or long a time."""
     if kind in kinds.PRIVILEGED and len(devices) > 1:
         raise InvalidError(kind="order", order_kind=kind.value, field="tablets", expected="one tablet at a time")
-    if not SHORTEST_LIFE <= life <= LONGEST_LIFE:
-        expected = f"{SHORTEST_LIFE // timedelta(minutes=1)} to {LONGEST_LIFE // timedelta(minutes=1)} minutes"
+    shortest, longest = kinds.SHORTEST_LIFE, kinds.longest_life(kind)
+    life = life if life is not None else kinds.usual_life(kind)
+    if not shortest <= life <= longest:
+        expected = f"{shortest // timedelta(minutes=1)} to {longest // timedelta(minutes=1)} minutes"
         raise InvalidError(kind="order", order_kind=kind.value, field="life", expected=expected)
+    return life
+
+
+def _check_deadline(wish: Wish, timezone: tzinfo, now: datetime) -> None:
+    if wish.deadline is None:
+        return
+    deadline = kinds.moment(wish.deadline).replace(tzinfo=timezone)
+    if not now < deadline <= now + kinds.LONGEST_UPDATE:
+        expected = f"a time to come, at most {kinds.LONGEST_UPDATE.days} days ahead"
+        raise InvalidError(kind="order", order_kind=wish.kind.value, field="deadline", expected=expected)
 
 
 def _standings(ids: Collection[int]) -> list[_Standing]:
@@ -146,26 +167,43 @@ def _may(school_id: int | None, kind: OrderKind, by: Principal) -> bool:
 
 def _check_reach(standings: Sequence[_Standing], kind: OrderKind) -> None:
     """Refuse what would reach a tablet never."""
-    deaf = [one for one in standings if one.channel is not None and kind not in kinds.CARRIES.get(one.channel, ())]
+    deaf = [one for one in standings if one.channel is not None and _is_deaf(one, kind)]
     if not deaf:
         _check_lives(standings, kind)
         deaf = [one for one in standings if one.channel is None]
     if deaf:
         channel = deaf[0].channel
-        carries = sorted(one.value for one in kinds.CARRIES.get(channel or "", ()))
+        carries = sorted(one.value for one in kinds.carries(channel, DeviceLife.ENROLLED))
         serials = [one.serial for one in deaf[:_NAMED]]
         raise NotCarriedError(
             kind="order", order_kind=kind.value, channel=channel, carries=carries, serials=serials, count=len(deaf)
         )
 
 
+def _is_deaf(one: _Standing, kind: OrderKind) -> bool:
+    """Whether a tablet's channel has nothing of the kind, or (a sound, on some) only where it is reported lost."""
+    lives = kinds.lives(one.channel, kind)
+    return not lives or (kind is not OrderKind.LOCATE and one.life is DeviceLife.ENROLLED and one.life not in lives)
+
+
 def _check_lives(standings: Sequence[_Standing], kind: OrderKind) -> None:
-    """Refuse to locate what is not reported lost, and everything else of what is not enrolled."""
+    """Refuse to locate what is not reported lost, and of what is neither enrolled nor lost everything."""
+    usual = frozenset({DeviceLife.LOST if kind is OrderKind.LOCATE else DeviceLife.ENROLLED})
     for one in standings:
-        if kind is OrderKind.LOCATE and one.life is not DeviceLife.LOST:
+        if one.life in (kinds.lives(one.channel, kind) or usual):
+            continue
+        if kind is OrderKind.LOCATE:
             raise ConflictError(kind="tablet to locate", serial=one.serial, state=one.life.value)
-        if kind is not OrderKind.LOCATE and one.life is not DeviceLife.ENROLLED:
-            raise ConflictError(kind="tablet", serial=one.serial, state=one.life.value)
+        raise ConflictError(kind="tablet", serial=one.serial, state=one.life.value)
+
+
+def _check_return(standings: Sequence[_Standing], wish: Wish) -> None:
+    """Refuse to have a tablet set itself up again that cannot: somebody would look for it in vain."""
+    for one in standings:
+        if wish.come_back and one.channel not in kinds.COMES_BACK:
+            raise InvalidError(
+                kind="order", order_kind=wish.kind.value, field="come_back", channel=one.channel, serial=one.serial
+            )
 
 
 def _waiting(ids: Collection[int], kind: OrderKind, payload: dict[str, Any], now: datetime) -> set[int]:
@@ -183,9 +221,11 @@ def _waiting(ids: Collection[int], kind: OrderKind, payload: dict[str, Any], now
 
 
 def _supersede(ids: Collection[int], kind: OrderKind, now: datetime) -> None:
+    # A new system is wished for until it is there: two at once would have a tablet follow now one and now the other.
+    over = TRAVELLING if kind is OrderKind.UPDATE_SYSTEM else {OrderState.QUEUED}
     db.session.execute(
         update(Order)
-        .where(among(Order.device_id, ids), Order.kind == kind, Order.state == OrderState.QUEUED)
+        .where(among(Order.device_id, ids), Order.kind == kind, Order.state.in_(over))
         .values(state=OrderState.WITHDRAWN, ended_at=now, detail=SUPERSEDED)
     )
 

@@ -4,16 +4,20 @@ Orders travel in the tablet's configuration; queuing one raises its version, so 
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 
 from fleet.db import among, db, follow, id_set
 from fleet.devices import states
-from fleet.devices.models import Enrolment
+from fleet.devices.models import Device, Enrolment
+from fleet.devices.states import raise_version as raise_version  # so that areas above need not know states
 from fleet.errors import NotFoundError
-from fleet.orders.models import OPEN, TRAVELLING, Order, OrderState
+from fleet.orders import locations
+from fleet.orders.kinds import CARRIES
+from fleet.orders.models import OPEN, TRAVELLING, Order, OrderKind, OrderState
 
 
 def pending(device_ids: Collection[int], *, now: datetime) -> dict[int, list[Order]]:
@@ -31,8 +35,25 @@ def mark_sent(order_ids: Collection[int], *, now: datetime) -> None:
     db.session.execute(query.values(state=OrderState.SENT, sent_at=now).execution_options(synchronize_session=False))
 
 
-def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: datetime) -> None:
+def finish(
+    uid: str,
+    *,
+    device_id: int,
+    state: OrderState,
+    detail: str,
+    result: Mapping[str, Any] | None = None,
+    now: datetime,
+) -> None:
     """Take a tablet's word on how an order ended.
+
+    Args:
+        uid: the order's name.
+        device_id: the tablet.
+        state: how it ended.
+        detail: why, in the tablet's words.
+        result: of one to locate: ``latitude``, ``longitude``, ``accuracy_m`` and ``at`` (an instant in ISO 8601). What
+            is no position is not kept, nor anything that another kind brings.
+        now: the instant.
 
     Raises:
         NotFoundError: the tablet has no such order.
@@ -45,14 +66,28 @@ def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: dat
         raise NotFoundError(kind="order", name=uid)
     order.step(state)
     order.ended_at, order.detail = now, detail[:255] or None
+    place = locations.read(result) if order.kind is OrderKind.LOCATE and state is OrderState.DONE else None
+    order.result = locations.written(place) if place is not None else None
     db.session.flush()
-    states.raise_version([device_id])
+    raise_version([device_id])
 
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:
-    """Take back what was wished of tablets before they left, or came anew: the wish was for who had them then."""
-    still_there = exists().where(
-        Enrolment.device_id == Order.device_id, Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at
+    """Take back what was wished of tablets before they left, came anew, or were lost or found.
+
+    The wish was for who had them then. What a lost tablet can still do stays wished; what only a lost one may be asked
+    ends when it is found.
+    """
+    stands = or_(
+        *(
+            and_(Enrolment.channel == channel, Device.life == life, Order.kind.in_(carried))
+            for (channel, life), carried in CARRIES.items()
+        )
+    )
+    still_there = (
+        exists()
+        .where(Enrolment.device_id == Order.device_id, Device.id == Order.device_id)
+        .where(Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at, stands)
     )
     closing = update(Order).where(among(Order.device_id, ids), Order.state.in_(OPEN), ~still_there)
     db.session.execute(
@@ -75,7 +110,7 @@ def expire(now: datetime) -> int:
     closing = update(Order).where(*is_over, among(Order.device_id, device_ids))
     closing = closing.values(state=OrderState.EXPIRED, ended_at=now).execution_options(synchronize_session=False)
     result = db.session.execute(closing)
-    states.raise_version(device_ids)
+    raise_version(device_ids)
     db.session.expire_all()
     return int(result.rowcount)  # type: ignore[attr-defined]
 

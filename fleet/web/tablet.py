@@ -32,8 +32,8 @@ from profiles.vocabulary import VOCABULARY
 
 # As one reads them: what is gentle, then where it belongs, and last what one may regret.
 _ORDER = (
-    "message", "ring", "lock-message", "report-now", "restart", "open-url", "locate", MOVE, "found", "reinstate",
-    "lost", "retire", "clear-passcode", "wipe",
+    "message", "ring", "lock-message", "report-now", "restart", "open-url", "shut-down", "update-system", "locate",
+    MOVE, "found", "reinstate", "lost", "retire", "clear-passcode", "wipe",
 )  # fmt: skip
 
 

@@ -81,6 +81,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "orders.approved": lambda: _("Order approved"),
     "orders.asked": lambda: _("Order asked for"),
     "orders.declined": lambda: _("Order declined"),
+    "orders.location-seen": lambda: _("Position of a lost tablet seen"),
     "orders.queued": lambda: _("Order given"),
     "orders.second-person-off": lambda: _("Second person no longer needed for orders"),
     "orders.second-person-on": lambda: _("Second person needed for orders"),

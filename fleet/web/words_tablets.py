@@ -9,8 +9,9 @@ from fleet.devices.bulk import LeftOut
 from fleet.devices.models import Device, DeviceLife
 from fleet.devices.queries import profile_state
 from fleet.orders import OrderKind, OrderState
+from fleet.orders.kinds import moment
 from fleet.orders.preview import TakenBack
-from fleet.web.formats import ago
+from fleet.web.formats import ago, local_minute
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told
 
@@ -18,7 +19,7 @@ STEPS = ("lost", "found", "retire", "reinstate")
 MOVE = "move"
 # What a list of tablets offers; locating one is offered on its page alone, as it tells where a child is.
 OFFERED: tuple[tuple[str, ...], ...] = (
-    ("message", "lock-message", "ring", "restart", "report-now", "open-url"),
+    ("message", "lock-message", "ring", "restart", "report-now", "open-url", "shut-down", "update-system"),
     (MOVE, "found", "reinstate"),
     ("lost", "retire", "clear-passcode", "wipe"),
 )
@@ -58,7 +59,7 @@ def action(name: str) -> Action:
 _ICONS: Mapping[OrderKind, str] = {
     OrderKind.MESSAGE: "message", OrderKind.LOCK_MESSAGE: "lock", OrderKind.RING: "bell", OrderKind.RESTART: "restart",
     OrderKind.REPORT_NOW: "history", OrderKind.OPEN_URL: "link", OrderKind.WIPE: "bin", OrderKind.LOCATE: "pin",
-    OrderKind.CLEAR_PASSCODE: "lock",
+    OrderKind.CLEAR_PASSCODE: "lock", OrderKind.SHUT_DOWN: "cross", OrderKind.UPDATE_SYSTEM: "restart",
 }  # fmt: skip
 
 
@@ -71,10 +72,20 @@ def _place_actions() -> dict[str, Action]:
         ),
         "lost": Action(
             _("Report lost"),
-            _("A lost tablet cannot speak to the server. When it is found, it is enrolled anew."),
+            _(
+                "An iPad is locked and shows a text until it is found. Other tablets cannot speak to the server any "
+                "more, and are enrolled anew when they are found."
+            ),
             "pin",
         ),
-        "found": Action(_("Found again"), _("The tablet is expected, and is enrolled anew with a ticket."), "check"),
+        "found": Action(
+            _("Found again"),
+            _(
+                "An iPad that shows the text opens, and is in use as before. Other tablets are expected, and are "
+                "enrolled anew with a ticket."
+            ),
+            "check",
+        ),
         "retire": Action(
             _("Take out of use"), _("The tablet is not counted any more and cannot speak to the server."), "cross"
         ),
@@ -94,6 +105,8 @@ def order_kind(one: OrderKind) -> str:
         OrderKind.REPORT_NOW: _("Report now"),
         OrderKind.OPEN_URL: _("Open a web page"),
         OrderKind.OPEN_APP: _("Open an app"),
+        OrderKind.SHUT_DOWN: _("Turn off"),
+        OrderKind.UPDATE_SYSTEM: _("Update the system"),
         OrderKind.WIPE: _("Wipe"),
         OrderKind.LOCATE: _("Locate"),
         OrderKind.CLEAR_PASSCODE: _("Clear the passcode"),
@@ -109,12 +122,22 @@ def _order_abouts() -> dict[OrderKind, str]:
         OrderKind.REPORT_NOW: _("The tablet tells at once how it stands."),
         OrderKind.OPEN_URL: _("The web page is opened on the tablet."),
         OrderKind.OPEN_APP: _("The app is opened on the tablet."),
+        OrderKind.SHUT_DOWN: _("The tablet turns off. Somebody has to turn it on again by hand."),
+        OrderKind.UPDATE_SYSTEM: _(
+            "The tablet fetches the version by itself, and restarts for it at the latest when the time has come. It "
+            "needs power and a network."
+        ),
         OrderKind.WIPE: _(
             "Everything on the tablet is erased: apps, files and the profile. Nothing can bring it back."
         ),
         OrderKind.LOCATE: _("The tablet tells once where it is. Only one that is reported lost can be asked."),
         OrderKind.CLEAR_PASSCODE: _("Whoever has the tablet in hand can open it and choose a new passcode."),
     }
+
+
+def deadline(told: str) -> str:
+    """Say until when something is to be done, from a local date and time without a zone."""
+    return local_minute(moment(told))
 
 
 def order_state(one: OrderState) -> Told:
@@ -189,6 +212,10 @@ def heading(name: str, number: int) -> str:
         "report-now": ngettext("Ask %(num)d tablet to report now", "Ask %(num)d tablets to report now", number),
         "open-url": ngettext("Open a web page on %(num)d tablet", "Open a web page on %(num)d tablets", number),
         "open-app": ngettext("Open an app on %(num)d tablet", "Open an app on %(num)d tablets", number),
+        "shut-down": ngettext("Turn off %(num)d tablet", "Turn off %(num)d tablets", number),
+        "update-system": ngettext(
+            "Update the system of %(num)d tablet", "Update the system of %(num)d tablets", number
+        ),
         "wipe": ngettext("Wipe %(num)d tablet", "Wipe %(num)d tablets", number),
         "locate": ngettext("Locate %(num)d tablet", "Locate %(num)d tablets", number),
         "clear-passcode": ngettext(
@@ -211,7 +238,7 @@ def done(name: str, number: int, *, asks: bool = False) -> str:
     told: Mapping[str, str] = {
         MOVE: ngettext("%(num)d tablet is moved.", "%(num)d tablets are moved.", number),
         "lost": ngettext("%(num)d tablet is reported lost.", "%(num)d tablets are reported lost.", number),
-        "found": ngettext("%(num)d tablet is expected again.", "%(num)d tablets are expected again.", number),
+        "found": ngettext("%(num)d tablet is found again.", "%(num)d tablets are found again.", number),
         "retire": ngettext("%(num)d tablet is out of use.", "%(num)d tablets are out of use.", number),
         "reinstate": ngettext("%(num)d tablet is expected again.", "%(num)d tablets are expected again.", number),
     }
@@ -222,7 +249,7 @@ def done(name: str, number: int, *, asks: bool = False) -> str:
 def comes_back(name: str) -> str:
     """Say what it means to take a step back that has ended tablets' enrolments."""
     return {
-        "lost": _("When found again, they are expected and are enrolled anew with a ticket."),
+        "lost": _("When found again, iPads are in use as before; others are enrolled anew with a ticket."),
         "retire": _("When taken into use again, they are expected and are enrolled anew with a ticket."),
     }[name]
 

@@ -244,7 +244,6 @@ def test_not_now_holds_a_command_until_the_next_call_of_the_tablet(device_id: in
     assert told(device_id, "inform", "not-now") is not None
     assert kinds(device_id) == ["declare"]
     with transaction():
-        assert commands.waits(device_id)
         commands.begin_call(device_id)
     assert kinds(device_id) == ["inform", "declare"]  # the latter was never answered
 
@@ -261,7 +260,7 @@ def test_an_answer_counts_once_and_only_for_the_tablets_own_command(device_id: i
     assert told(device_id, "inform", "acknowledged") is None
     with transaction():
         assert commands.answer(device_id, "unknown", "acknowledged", detail=None, now=NOW) is None
-        assert not commands.waits(device_id)
+        assert commands.open_of(device_id, "inform") == []
 
 
 def test_a_command_that_replaces_takes_the_place_of_those_that_wait(device_id: int) -> None:
@@ -289,7 +288,7 @@ def test_a_command_of_an_order_that_is_over_is_not_sent(device_id: int) -> None:
 
 def test_what_is_long_over_is_forgotten_and_what_a_client_was_told_of_stays(device_id: int) -> None:
     def told_of(number: int) -> declaring.Set:
-        return declaring.Set(f"{number}" * 64, "p" * 64, {"camera.allowed": False}, {"declaration-items": "{}"})
+        return declaring.Set(f"{number}" * 64, "p" * 64, [{"keys": ["camera.allowed"]}], {"declaration-items": "{}"})
 
     with transaction():
         commands.queue(device_id, Wanted("inform"), now=NOW)

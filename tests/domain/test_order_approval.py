@@ -181,7 +181,7 @@ def test_only_a_tablet_that_is_reported_lost_is_located(app: Flask) -> None:
         assert wished(lost, LOCATE).state is OrderState.ASKED
         with pytest.raises(ConflictError, match="tablet to locate"):
             wished(here, LOCATE)
-        for wish in (WIPE, CLEAR, Wish(OrderKind.RESTART)):
+        for wish in (CLEAR, Wish(OrderKind.RESTART)):
             with pytest.raises(ConflictError, match="lost"):
                 wished(lost, wish)
         silent = make.device(make.school(), life=DeviceLife.LOST)  # its enrolment ended when it was reported lost

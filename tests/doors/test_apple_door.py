@@ -13,38 +13,32 @@ from fleet import clock, orders
 from fleet.access import Principal
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
-from fleet.crypto import vault_key
 from fleet.db import db
-from fleet.devices import life, tickets
+from fleet.devices import life
 from fleet.devices.models import Device, DeviceLife, DeviceState
 from fleet.mdm import inviting
 from fleet.mdm.models import Client
-from fleet.mdm.push_keeper import PushKeeper
 from fleet.orders import Order, OrderKind, OrderState, Wish
-from tests import apns, apple_messages, ipads
+from tests import apple_messages, ipads
 from tests import factories as make
 from tests.apple_messages import IPAD, SIMULATOR, Shape
-from tests.gate import Door, door
+from tests.gate import Door
+from tests.ipad_gate import ipad_door, ticket_code
 from tests.ipads import Ipad
 
 CLI = Principal.command_line()
+INVENTORY = ("SecurityInfo", "InstalledApplicationList", "CertificateList")
 
 
 @pytest.fixture
 def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
-    secrets_dir = tmp_path / "secrets"
-    keeper = PushKeeper(secrets_dir, vault_key(secrets_dir / "vault.key", may_create=True))
-    keeper.keep(apns.Authority().push_certificate())
-    with door(fresh_url, tmp_path, FLEET_PUBLIC_URL="https://fleet.test") as made:
+    with ipad_door(fresh_url, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 def code(gate: Door) -> str:
-    with gate.database():
-        place = tickets.Place(make.school())
-        now = clock.now()
-        return tickets.create(place, expires_at=now + timedelta(days=1), max_enrolments=9, by=CLI, now=now)[1]
+    return ticket_code(gate)
 
 
 def ipad(gate: Door, code: str, serial: str = "IPAD1", **looks: Any) -> Ipad:
@@ -78,9 +72,9 @@ def test_an_ipad_comes_in_and_has_its_profile(gate: Door, code: str, shape: Shap
     assert state_of(gate)["life"] is DeviceLife.ENROLLED
     assert set(tablet.wake()) == {
         "DeviceInformation",
-        "SecurityInfo",
-        "InstalledApplicationList",
+        *INVENTORY,
         "DeclarativeManagement",
+        "Settings",
     }
     assert tablet.settings("com.apple.applicationaccess")["allowCamera"] is False
     found = state_of(gate)
@@ -121,7 +115,7 @@ def test_not_now_is_asked_again_at_the_next_call_only(gate: Door, code: str) -> 
     seen = tablet.wake()
     assert sorted(seen) == sorted(set(seen))
     tablet.is_busy = False
-    assert set(tablet.wake()) >= {"DeviceInformation", "SecurityInfo", "InstalledApplicationList"}
+    assert set(tablet.wake()) >= {"DeviceInformation", *INVENTORY}
     assert tablet.wake() == []
 
 
@@ -267,7 +261,12 @@ def test_state_is_read_by_the_pages_as_of_any_tablet(gate: Door, tablet: Ipad) -
     with gate.database():
         state = db.session.query(DeviceState).filter(DeviceState.last_seen_at.is_not(None)).one()
         assert state.facts is not None
-        assert state.facts["flags"] == {"supervised": True, "passcode_present": True}
+        assert state.facts["flags"] == {
+            "supervised": True,
+            "passcode_present": True,
+            "lost_mode": False,
+            "identity_present": True,
+        }
 
 
 def lesson(gate: Door, *, until: timedelta, **settings: Any) -> int:
@@ -310,6 +309,17 @@ def test_what_is_ended_early_is_taken_away(gate: Door, code: str) -> None:
     assert found["applied"] == found["desired"] == before
 
 
+def test_what_an_ipad_is_handed_counts_as_fetched_before_it_says_how_that_went(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": True})
+    tablet = ipad(gate, code, is_busy=True)
+    lesson(gate, until=timedelta(minutes=45), **{"camera.allowed": False})
+    assert "InstallProfile" in tablet.wake()
+    with gate.database():
+        state = db.session.query(DeviceState).filter(DeviceState.fetched_at.is_not(None)).one()
+        assert state.fetched_version == state.config_version
+        assert state.applied_digest != state.desired_digest
+
+
 def due(gate: Door, **columns: Any) -> None:
     """Change what stands of the clients."""
     with gate.database():
@@ -341,7 +351,7 @@ def test_a_tablet_tells_how_it_is_on_a_calm_timetable(gate: Door, tablet: Ipad) 
     due(gate, ask_at=clock.now())
     assert tablet.wake() == ["DeviceInformation"]
     due(gate, ask_at=clock.now(), inventory_at=clock.now() - timedelta(hours=21))
-    assert tablet.wake() == ["DeviceInformation", "SecurityInfo", "InstalledApplicationList"]
+    assert tablet.wake() == ["DeviceInformation", *INVENTORY]
     assert tablet.wake() == []
 
 

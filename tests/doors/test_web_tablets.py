@@ -238,9 +238,12 @@ def test_moved_tablets_go_back_with_one_press(app: Flask, world: World, admin: V
         assert (moved.class_id, moved.person_id) == (None, world.tablet.person_id)
 
 
-@pytest.mark.parametrize(("act", "life"), [("lost", DeviceLife.LOST), ("retire", DeviceLife.RETIRED)])
-def test_lost_and_retired_tablets_are_expected_again_with_one_press(
-    app: Flask, world: World, admin: Visitor, act: str, life: DeviceLife
+@pytest.mark.parametrize(
+    ("act", "life", "again"),
+    [("lost", DeviceLife.LOST, DeviceLife.ENROLLED), ("retire", DeviceLife.RETIRED, DeviceLife.EXPECTED)],
+)
+def test_lost_ipads_are_in_use_and_retired_ones_expected_again_with_one_press(
+    app: Flask, world: World, admin: Visitor, act: str, life: DeviceLife, again: DeviceLife
 ) -> None:
     status, page = do(admin, act, world.tablet)
     assert status == 303
@@ -248,7 +251,7 @@ def test_lost_and_retired_tablets_are_expected_again_with_one_press(
         assert db.session.get_one(Device, world.tablet.id).life is life
     undo(admin, page)
     with app.app_context():
-        assert db.session.get_one(Device, world.tablet.id).life is DeviceLife.EXPECTED
+        assert db.session.get_one(Device, world.tablet.id).life is again
 
 
 def test_school_it_acts_on_the_own_schools_tablets_only_whatever_the_form_says(app: Flask, world: World) -> None:

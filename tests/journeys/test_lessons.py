@@ -24,7 +24,6 @@ from tests.lessons import seen
 
 pytestmark = pytest.mark.serves
 
-SOON_S = 6.0  # a short lesson: long enough to arrive
 RETRY_S = 60.0  # in which a tablet has tried again that found no server: after 10 to 15 s, then 20 to 30
 AT_SCHOOL, AT_HOME = "10.1.0.9", "198.51.100.9"
 
@@ -98,7 +97,7 @@ def test_a_lesson_started_on_the_page_arrives_within_seconds_and_the_page_says_s
 def test_an_extended_lesson_goes_on_past_its_first_end(shared: Site) -> None:
     room = shared.room()
     browser = Browser(shared.server).sign_in(room.username)
-    lesson_id = room.start(for_s=SOON_S - 1)
+    lesson_id = room.start(for_s=shared.soon_s - 1)
     first_end = room.times(lesson_id)[1]
     page = f"/lessons/{lesson_id}"
     later = (first_end + timedelta(minutes=5)).isoformat()
@@ -131,7 +130,7 @@ def test_a_lesson_ends_by_the_clock_with_the_server_dead_and_the_receipt_follows
     room.have_agents(agent)
     room.tablets[1].on()
     room.await_present()
-    lesson_id = room.start(for_s=SOON_S + 1)
+    lesson_id = room.start(for_s=own.soon_s + 1)
     room.arrives(lesson_id, agent, room.tablets[1])
     room.shows(lesson_id, State.APPLIED)
     ends_at = room.times(lesson_id)[1]
@@ -155,7 +154,7 @@ def test_who_comes_late_gets_what_is_left_and_who_comes_after_the_end_nothing(sh
     with shared.database():  # the others were last heard of the day before
         yesterday = clock.now() - timedelta(days=1)
         seen([one.device_id for one in room.pupils[1:]], at=yesterday, now=yesterday)
-    lesson_id = room.start(for_s=1.5 * SOON_S)
+    lesson_id = room.start(for_s=1.5 * shared.soon_s)
     room.arrives(lesson_id, early)
     room.shows(lesson_id, State.APPLIED, State.UNSEEN, State.UNSEEN)
     came_at = clock.now()
@@ -211,7 +210,7 @@ def test_a_tablet_killed_in_the_lesson_goes_on_with_it_and_one_that_was_off_at_i
     room = shared.room(2, is_present=False)
     room.have_agents(agent, other_agent)
     room.await_present()
-    lesson_id = room.start(for_s=1.5 * SOON_S)
+    lesson_id = room.start(for_s=1.5 * shared.soon_s)
     room.arrives(lesson_id, agent, other_agent)
     room.shows(lesson_id, State.APPLIED)
     arrived_at = agent.switched_at

@@ -389,8 +389,8 @@ def states(of: DeclarationSet, **changes: DeclarationState) -> Status:
 
 def test_a_set_is_applied_once_all_of_it_is_valid_and_active() -> None:
     of = declared(CAMERA | PASSCODE)
-    assert outcome(of, states(of)) == Outcome(True)
-    assert outcome(of, Status()) == Outcome(False)
+    assert outcome(of.carried, states(of)) == Outcome(True)
+    assert outcome(of.carried, Status()) == Outcome(False)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_a_set_is_not_applied_while_one_is_old_unjudged_or_not_in_force(state: D
     of = declared(PASSCODE)
     token = next(one.token for one in of.declarations if one.identifier == "passcode")
     found = DeclarationState(state.token or token, state.is_active, state.validity)
-    assert outcome(of, states(of, passcode=found)) == Outcome(False)
+    assert outcome(of.carried, states(of, passcode=found)) == Outcome(False)
 
 
 def test_a_refused_declaration_tells_its_settings_and_holds_nothing_up() -> None:
@@ -413,10 +413,12 @@ def test_a_refused_declaration_tells_its_settings_and_holds_nothing_up() -> None
     token = next(one.token for one in of.declarations if one.identifier == "passcode")
     refused = DeclarationState(token, False, Validity.INVALID, ("Error.A", "Error.B"))
     failures = [{"key": key, "reason": "Error.A, Error.B"} for key in ("passcode.required", "passcode.min_length")]
-    assert outcome(of, states(of, passcode=refused)) == Outcome(True, tuple(failures))
+    assert outcome(of.carried, states(of, passcode=refused)) == Outcome(True, tuple(failures))
 
 
 def test_nothing_is_applied_where_the_activation_is_refused() -> None:
     of = declared(CAMERA)
     token = next(one.token for one in of.declarations if one.identifier == "activation")
-    assert outcome(of, states(of, activation=DeclarationState(token, False, Validity.INVALID))) == Outcome(False)
+    assert outcome(of.carried, states(of, activation=DeclarationState(token, False, Validity.INVALID))) == Outcome(
+        False
+    )

@@ -49,6 +49,15 @@ def test_proxies_are_addresses_and_networks() -> None:
     assert config.load({}).proxies == ()
 
 
+def test_a_header_for_certificates_needs_a_proxy_that_tells_it() -> None:
+    told = {"FLEET_CLIENT_CERT_HEADER": "X-Client-Cert"}
+    assert config.load({**told, "FLEET_PROXIES": "10.0.0.5"}).client_cert_header == "x-client-cert"
+    assert config.load({}).client_cert_header == ""
+    with pytest.raises(ConfigError) as refusal:
+        config.load(told)
+    assert refusal.value.data["variable"] == "FLEET_PROXIES"
+
+
 @pytest.mark.parametrize(
     ("public_url", "authority"),
     [
@@ -101,6 +110,9 @@ def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> 
         ("FLEET_JOBS", "maybe"),
         ("FLEET_SIGN_PROFILES", "maybe"),
         ("FLEET_VAULT_KEY", "/no/such/file"),
+        ("FLEET_CLIENT_CERT_HEADER", "X-Client-Cert: on"),
+        ("FLEET_CLIENT_CERT_HEADER", "X_Client_Cert"),
+        ("FLEET_CLIENT_CERT_HEADER", "Host"),
     ],
 )
 def test_a_wrong_value_is_refused_and_the_error_names_the_variable(variable: str, value: str) -> None:

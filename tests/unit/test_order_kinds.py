@@ -1,17 +1,19 @@
 """What kinds of orders need, as pure values: content, permission, channel; and the steps of an order's life."""
 
 import itertools
+from typing import Any
 
 import pytest
 
 from agent_protocol.messages import GENTLE_ORDERS
 from fleet.access import PERMISSIONS, Permission, Role
+from fleet.devices.models import DeviceLife
 from fleet.errors import InvalidError
 from fleet.orders import Order, OrderClosedError, OrderKind, OrderState, Wish, kinds
 from fleet.orders.models import OPEN, STEPS, TRAVELLING
 
 REASON = "mistet på tur"
-SOUND = {
+SOUND: dict[OrderKind, dict[str, Any]] = {
     OrderKind.MESSAGE: {"text": "Hei\nalle"},
     OrderKind.LOCK_MESSAGE: {"text": "x" * 500},
     OrderKind.RING: {},
@@ -19,6 +21,8 @@ SOUND = {
     OrderKind.REPORT_NOW: {},
     OrderKind.OPEN_URL: {"url": "https://nrk.no/skole?q=a%20b#c"},
     OrderKind.OPEN_APP: {"app": "no.example.app"},
+    OrderKind.SHUT_DOWN: {},
+    OrderKind.UPDATE_SYSTEM: {"version": "18.1", "deadline": "2026-12-01T08:00"},
     OrderKind.WIPE: {"reason": REASON},
     OrderKind.LOCATE: {"reason": REASON},
     OrderKind.CLEAR_PASSCODE: {"reason": REASON},
@@ -31,7 +35,10 @@ def test_what_a_kind_needs_travels_but_not_its_reason(kind: OrderKind) -> None:
     assert Wish(kind, **told).payload() == {name: value for name, value in told.items() if name != "reason"}
 
 
-@pytest.mark.parametrize(("kind", "field"), list(itertools.product(OrderKind, ("text", "url", "app", "reason"))))
+FIELDS = ("text", "url", "app", "version", "deadline", "reason")
+
+
+@pytest.mark.parametrize(("kind", "field"), list(itertools.product(OrderKind, FIELDS)))
 def test_a_field_that_a_kind_needs_may_not_be_missing_and_one_that_it_has_not_may_not_be_there(
     kind: OrderKind, field: str
 ) -> None:
@@ -99,12 +106,47 @@ def test_a_reason_of_either_length_is_taken() -> None:
     assert not is_refused(Wish(OrderKind.WIPE, reason="x" * 500))
 
 
-def test_gentle_kinds_are_those_that_the_native_protocol_lets_travel_without_keys_of_their_own() -> None:
-    assert {kind.value for kind in kinds.GENTLE} == GENTLE_ORDERS
-    assert kinds.CARRIES["native"] == kinds.GENTLE
+@pytest.mark.parametrize("version", ["18", "18.1", "18.1.1", "126.0.10"])
+def test_versions_of_a_system_are_taken(version: str) -> None:
+    assert not is_refused(Wish(OrderKind.UPDATE_SYSTEM, version=version, deadline="2026-12-01T08:00"))
+
+
+@pytest.mark.parametrize("version", ["", "18.", "18.1.1.1", "iOS 18", "18.1 ", "1234", "१८"])
+def test_what_is_no_version_is_refused(version: str) -> None:
+    assert is_refused(Wish(OrderKind.UPDATE_SYSTEM, version=version, deadline="2026-12-01T08:00"))
+
+
+@pytest.mark.parametrize(
+    "deadline", ["", "2026-12-01", "2026-13-01T08:00", "2026-12-01T24:30", "2026-12-01T08:00Z", "2026-12-01 08:00"]
+)
+def test_what_is_no_local_date_and_time_is_refused(deadline: str) -> None:
+    assert is_refused(Wish(OrderKind.UPDATE_SYSTEM, version="18.1", deadline=deadline))
+
+
+def test_only_a_wiped_tablet_comes_back_and_that_travels() -> None:
+    assert Wish(OrderKind.WIPE, reason=REASON, come_back=True).payload() == {"come_back": True}
+    with pytest.raises(InvalidError) as refusal:
+        Wish(OrderKind.RESTART, come_back=True).payload()
+    assert (refusal.value.data["field"], refusal.value.data["expected"]) == ("come_back", None)
+
+
+def test_the_kinds_of_lessons_are_those_that_the_native_protocol_lets_travel_without_keys_of_their_own() -> None:
+    assert {kind.value for kind in kinds.IN_LESSONS} == GENTLE_ORDERS
+    assert kinds.carries("native", DeviceLife.ENROLLED) == kinds.IN_LESSONS
+    assert {kind.value for kind in kinds.GENTLE - kinds.IN_LESSONS} == {"shut-down", "update-system"}
     assert {kind.value for kind in kinds.PRIVILEGED} == {"wipe", "locate", "clear-passcode"}
     assert kinds.NEED_SECOND_PERSON < kinds.PRIVILEGED
     assert kinds.NEWEST_COUNTS < kinds.GENTLE
+
+
+def test_only_a_lost_ipad_tells_where_it_is_or_makes_itself_heard_and_it_does_little_else() -> None:
+    lost, in_use = kinds.carries("apple", DeviceLife.LOST), kinds.carries("apple", DeviceLife.ENROLLED)
+    assert lost == {OrderKind.LOCATE, OrderKind.RING, OrderKind.WIPE}
+    assert lost & in_use == {OrderKind.WIPE}
+    for channel in ("native", "headwind", "none", None):
+        assert kinds.carries(channel, DeviceLife.LOST) == frozenset()
+    assert kinds.lives("apple", OrderKind.WIPE) == {DeviceLife.ENROLLED, DeviceLife.LOST}
+    assert kinds.lives("native", OrderKind.WIPE) == frozenset()
 
 
 def test_no_teacher_may_order_by_role_alone_and_both_administrators_may_everything() -> None:

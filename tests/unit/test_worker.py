@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from fleet.app import worker
 from fleet.app.worker import MAX_PIPELINED, LimitedHttp
-from fleet.channels.gate import STOPPING
+from fleet.channels.gate import PEER, STOPPING
 from tests.serving import ROOT
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -149,6 +149,33 @@ def test_who_holds_requests_is_told_of_a_stop_before_the_server_waits_for_their_
     asyncio.run(stop())
     assert told
     assert set(told) == {"stopping"}
+
+
+def test_who_is_at_the_other_end_is_told_beside_what_a_proxy_says() -> None:
+    told: list[tuple[str, str]] = []
+
+    async def answer(scope: Any, _receive: Any, send: Any) -> None:
+        told.append((scope["client"][0], scope[PEER]))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask(proxies: str) -> None:
+        config, state = Config(answer, log_config=None, ws="none", forwarded_allow_ips=proxies), ServerState()
+        config.load()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: LimitedHttp(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+        writer.write(GET[:-2] + b"X-Forwarded-For: 192.0.2.7\r\n\r\n")
+        assert b" 200 " in await reader.readline()
+        writer.close()
+        server.close()
+        await until_alone(state)
+
+    for proxies in ("127.0.0.1", ""):
+        asyncio.run(ask(proxies))
+    assert told == [("192.0.2.7", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")]
 
 
 @pytest.mark.parametrize(

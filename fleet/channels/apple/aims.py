@@ -27,12 +27,14 @@ class Aim:
         declared: the settings to declare.
         lesson: the profile on top, None where there is none.
         ends_at: when that goes away by itself.
+        keys: the settings that it carries.
     """
 
     profile: str
     declared: Mapping[str, Any]
     lesson: bytes | None = None
     ends_at: datetime | None = None
+    keys: tuple[str, ...] = ()
 
 
 def aim(
@@ -61,7 +63,9 @@ def aim(
     found = lesson_profile(after, settings, identifier=identifier, title=title, ends_at=ends_at)
     if found.body is None:
         return Aim(present["profile"], settings)
-    return Aim(present["profile"], standing(after, settings, found.left), found.body, ends_at)
+    declared = standing(after, settings, found.left)
+    keys = tuple(sorted(name for name in settings if declared.get(name) != settings[name]))
+    return Aim(present["profile"], declared, found.body, ends_at, keys)
 
 
 def _tightens(present: Settings, after: Settings) -> bool:

@@ -4,17 +4,15 @@ Invariants: a refusal never has the status 401, which would make a tablet leave;
 only when its configuration has another version than when that was last done; an answer is taken once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from fleet import orders
-from fleet.assignments import bodies
-from fleet.channels.apple import aims, declarations, plists, requests
-from fleet.channels.apple.commands import install_profile
-from fleet.channels.apple.declarations import DeclarationSet
+from fleet.channels.apple import declarations, losing, plists, requests
+from fleet.channels.apple.answers import Location, read_location
+from fleet.channels.apple.commands import ReturnToService, erase, install_profile
+from fleet.channels.apple.following import Following, organisation
 from fleet.channels.apple.inventory import Known
 from fleet.channels.apple.message_keys import Kind as SpeakerKind
 from fleet.channels.apple.message_keys import MessageError
@@ -35,7 +33,8 @@ from fleet.channels.apple.messages import (
 )
 from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.requests import NoUnlockTokenError
-from fleet.channels.apple.status import Outcome, outcome, read_status
+from fleet.channels.apple.status import read_status
+from fleet.checkins import polls
 from fleet.checkins import receive as checkins
 from fleet.crypto import UnsealError, seal
 from fleet.devices.enrolment import Refused
@@ -45,13 +44,14 @@ from fleet.mdm.clients import Address, Arrival
 from fleet.mdm.commands import Wanted
 from fleet.mdm.models import Client, Command
 from fleet.orders import OrderClosedError, OrderState
-from fleet.schools import queries as schools
-from profiles.digest import digest_of
 
 CHANNEL = "apple"
 ASK_EVERY, INVENTORY_EVERY = timedelta(hours=4), timedelta(hours=20)  # the latter: once a day, whenever that begins
 RENEWAL_AGAIN = timedelta(days=7)
-_NAMELESS = "Skolens nettbrett"  # until somebody has written what the municipality is called
+# After a refusal it is asked how it is, and what it has not is tried again. A lesson cannot wait for long.
+_AGAIN = (timedelta(minutes=5), timedelta(minutes=30), ASK_EVERY)
+_APP_AFTER = timedelta(minutes=10)  # an app that was asked for is there, or it is known why not
+_SET_UP_WITHIN = timedelta(minutes=2)
 Answer = tuple[int, bytes, bool]
 _NOTHING: Answer = (200, b"", False)
 _GONE: Answer = (410, b"", False)
@@ -64,6 +64,7 @@ class Conversation:
     Args:
         identifier: what the names of our profiles begin with, in reverse-DNS form.
         url_of: gives the address of a file that declarations name, by its digest.
+        manifest_url: gives the address of an own package's manifest, by the word in it.
         profile_of: gives the enrolment profile for an invitation's token and a topic.
         vault_key: seals what is secret in the database.
     """
@@ -73,12 +74,11 @@ class Conversation:
         identifier: str,
         *,
         url_of: Callable[[str], str],
+        manifest_url: Callable[[str], str],
         profile_of: Callable[[str, str], bytes],
         vault_key: bytes,
     ) -> None:
-        self._identifier = identifier
-        self._lesson = f"{identifier}.lesson"
-        self._url_of = url_of
+        self._following = Following(identifier, url_of=url_of, manifest_url=manifest_url)
         self._profile_of = profile_of
         self._vault_key = vault_key
 
@@ -130,9 +130,16 @@ class Conversation:
             for kind in (requests.INFORMATION, *requests.INVENTORY):
                 commands.queue(client.device_id, Wanted(kind), now=now)
             client.ask_at, client.inventory_at = now + ASK_EVERY, now
-            self._follow(client, now)
+            self._following.follow(client, now)
         if message.awaiting_configuration:
-            commands.queue(client.device_id, Wanted(requests.CONFIGURED, priority=commands.CALM), now=now)
+            client.ask_at = now + _SET_UP_WITHIN  # whatever happens, nobody waits for longer
+            self._let_go(client, now)
+
+    def _let_go(self, client: Client, now: datetime, *, at_once: bool = False) -> None:
+        """Have a tablet go on with its set-up once it has what it shall have, so that nobody is faster than that."""
+        is_ready = client.followed_profile is None or Known.read(client.told).applied == client.followed_profile
+        if not client.is_set_up and (is_ready or at_once):
+            commands.queue(client.device_id, Wanted(requests.CONFIGURED, replaces=True), now=now)
 
     # -- declarations --------------------------------------------------------------------------------------------
 
@@ -142,7 +149,7 @@ class Conversation:
             self._take_status(client, message.data or b"", now)
             return _NOTHING
         if message.endpoint == "tokens":
-            self._follow(client, now)
+            self._following.follow(client, now)
             if client.declared_token is None or client.declared_at is None:
                 return _MISSING
             return (200, declarations.sync_tokens(client.declared_token, client.declared_at), True)
@@ -151,76 +158,25 @@ class Conversation:
 
     def _take_status(self, client: Client, data: bytes, now: datetime) -> None:
         known = Known.read(client.told)
-        before = known.status.capabilities
-        known = known.with_status(read_status(data))
+        before = known
+        known = known.with_status(read_status(data), now)
         client.told = known.written()
-        if known.status.capabilities != before:
-            client.followed_version = None  # it can do more, or less, than what it was told takes for granted
-        self._follow(client, now)
-        self._report(client, known, now)
+        self._note_change(client, before, known)
+        self._following.follow(client, now)
+        self._report(client, Known.read(client.told), now)
 
-    def _set(self, client: Client, profile: str, settings: Mapping[str, Any]) -> DeclarationSet:
-        return declarations.declarations(
-            settings, identifier=f"{self._identifier}.profile", organisation=organisation(), profile=profile,
-            url_of=self._url_of, capabilities=Known.read(client.told).status.capabilities,
-        )  # fmt: skip
-
-    def _follow(self, client: Client, now: datetime) -> None:
-        """Work out anew what a client shall have, if that may have changed, and queue what leads there."""
-        desired = declaring.desired(client.device_id, now=now)
-        profile = desired.entries[0]["profile"] if desired.entries else None
-        if (client.followed_version, client.followed_profile) == (desired.config_version, profile):
-            return
-        client.followed_version, client.followed_profile = desired.config_version, profile
-        if desired.entries:
-            self._aim(client, desired.entries, now)
-        for order in orders.pending([client.device_id], now=now).get(client.device_id, []):
-            kind = requests.OF_ORDER.get(order.kind)
-            if kind is not None and not commands.carries(order.uid):
-                wanted = Wanted(kind, order.payload, priority=commands.URGENT, order_uid=order.uid)
-                commands.queue(client.device_id, wanted, now=now)
-
-    def _aim(self, client: Client, entries: Sequence[Mapping[str, Any]], now: datetime) -> None:
-        found = aims.aim(entries, settings_of, identifier=self._lesson, title=organisation())
-        of = self._set(client, found.profile, found.declared)
-        files = dict(of.profiles)
-        wanted = digest_of(found.lesson) if found.lesson is not None else None
-        if wanted is not None and found.lesson is not None:
-            files[wanted] = found.lesson
-        told = declaring.Set(of.token, found.profile, found.declared, declarations.documents(of))
-        declaring.keep(told, files, now=now)
-        # On before, off after: no moment in between is looser than both.
-        if wanted is not None and wanted != client.lesson_file:
-            commands.drop(client.device_id, requests.REMOVE, now=now)
-            commands.queue(client.device_id, Wanted(requests.INSTALL, {"file": wanted}, replaces=True), now=now)
-        if declaring.tell(client, of.token, now=now):
-            commands.queue(client.device_id, Wanted(requests.DECLARE, replaces=True), now=now)
-        if wanted is None and client.lesson_ends_at is not None:
-            commands.drop(client.device_id, requests.INSTALL, now=now)
-            if client.lesson_ends_at > now:
-                removal = Wanted(requests.REMOVE, {"name": self._lesson}, replaces=True)
-                commands.queue(client.device_id, removal, now=now)
-            else:  # it went by itself, and nobody says so
-                client.told = Known.read(client.told).without_lesson().written()
-        client.lesson_file, client.lesson_ends_at = wanted, found.ends_at
-
-    def _outcome(self, client: Client, known: Known) -> tuple[str | None, Outcome]:
-        """Return which profile the client has in force, None where none that we know, and what it refused of it."""
-        behind = declaring.behind(client.declared_token) if client.declared_token is not None else None
-        if behind is None:
-            return None, Outcome(is_applied=False)
-        profile, declared = behind
-        of = self._set(client, profile, declared)
-        found = outcome(of, known.status)
-        is_whole = found.is_applied and of.token == client.declared_token and known.lesson == client.lesson_file
-        return (profile if is_whole else known.applied), found
+    def _note_change(self, client: Client, before: Known, known: Known) -> None:
+        """Have what it shall have be worked out anew where it can do more, or less, than that takes for granted."""
+        if (known.status.capabilities, known.os_version) != (before.status.capabilities, before.os_version):
+            client.followed_version = None
 
     def _report(self, client: Client, known: Known, now: datetime) -> None:
-        applied, found = self._outcome(client, known)
+        applied, found = self._following.outcome(client, known)
         known = known.with_applied(applied)
         client.told = known.written()
         sequence = clients.next_sequence(client)
         checkins.receive([known.report(client, failures=found.failures, sequence=sequence)], now=now)
+        self._let_go(client, now)
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -232,8 +188,8 @@ class Conversation:
         """
         if message.enrolment.kind is not SpeakerKind.DEVICE:
             return None, b""
-        client = clients.speaker(thumbprint, message.enrolment.text, now=now)
-        self._follow(client, now)
+        client = clients.speaker(thumbprint, message.enrolment.text, leaves=_is_farewell(message), now=now)
+        self._following.follow(client, now)
         if isinstance(message, Idle):
             commands.begin_call(client.device_id)
             self._keep_time(client, now)
@@ -246,21 +202,28 @@ class Conversation:
             except (NoUnlockTokenError, UnsealError, KeyError, PlistError) as error:  # the queue goes on
                 commands.answer(client.device_id, following.uid, "error", detail=type(error).__name__, now=now)
                 if following.order_uid is not None:
-                    _finish(following, is_done=False, now=now)
+                    _finish(following, None, now=now)
                 continue
             if following.order_uid is not None:
                 commands.note_sent(following, now=now)
+            if following.kind in {requests.INSTALL, requests.DECLARE}:
+                _note_fetched(client, now)
             return client.device_id, plists.write({"CommandUUID": following.uid, "Command": body})
         return client.device_id, b""
 
     def _build(self, command: Command, client: Client, now: datetime) -> dict[str, Any]:
         if command.kind == requests.RENEW:
-            token = inviting.renew(client.device, now=now)
-            return install_profile(self._profile_of(token, client.topic or ""))
+            return install_profile(self._own_profile(client, now))
+        if command.kind == requests.ERASE and (command.content or {}).get("come_back"):
+            return erase(ReturnToService(self._following.networks(client), self._own_profile(client, now)))
         return requests.build(command, client, self._vault_key)
 
+    def _own_profile(self, client: Client, now: datetime) -> bytes:
+        """Return an enrolment profile for the tablet that is enrolled: it brings a new certificate."""
+        return self._profile_of(inviting.renew(client.device, now=now), client.topic or "")
+
     def _keep_time(self, client: Client, now: datetime) -> None:
-        """Queue what is due by the clock: how the tablet is, all that it has, a new certificate."""
+        """Queue what is due by the clock: how the tablet is, all that it has, a new certificate; mend what is not."""
         due: list[str] = []
         if client.ask_at is None or client.ask_at <= now:
             due.append(requests.INFORMATION)
@@ -268,6 +231,8 @@ class Conversation:
             if client.inventory_at is None or client.inventory_at <= now - INVENTORY_EVERY:
                 due += requests.INVENTORY
                 client.inventory_at = now
+            self._following.mend(client, now)
+            self._let_go(client, now, at_once=True)
         if client.renew_at is not None and client.renew_at <= now:
             due.append(requests.RENEW)
             client.renew_at = now + RENEWAL_AGAIN
@@ -276,6 +241,8 @@ class Conversation:
 
     def _take(self, client: Client, message: Result, now: datetime) -> None:
         uid = getattr(message, "command_uuid", None)
+        if uid is None and isinstance(message, CommandFormatError):
+            uid = commands.last_sent(client.device_id)  # it could not read even which one it was
         if uid is None:
             return
         detail = None
@@ -284,32 +251,72 @@ class Conversation:
         done = commands.answer(client.device_id, uid, requests.word_of(message), detail=detail, now=now)
         if done is None or isinstance(message, NotNow):
             return
-        # Nobody can take away what is not there: it has gone by its own clock.
-        is_gone = isinstance(message, Failed) and done.kind == requests.REMOVE
-        is_old = done.kind == requests.INSTALL and (done.content or {}).get("file") != client.lesson_file
-        if (isinstance(message, Acknowledged) or is_gone) and not is_old:
-            answer = message.answer if isinstance(message, Acknowledged) else {}
-            known = Known.read(client.told).with_answer(done, answer)
-            if known is not None:
-                self._report(client, known, now)
+        self._learn(client, done, message, now)
         if done.order_uid is not None:
-            _finish(done, is_done=isinstance(message, Acknowledged), now=now)
+            _finish(done, message, now=now)
+        if _is_last(done.content, done.kind) and isinstance(message, Acknowledged):
+            clients.leave(client, now=now)  # it is erased, and nobody of ours is there any more
+
+    def _learn(self, client: Client, done: Command, message: Result, now: datetime) -> None:
+        """Keep what an answer tells of the tablet, and report it."""
+        if done.kind == requests.INSTALL and (done.content or {}).get("file") != client.lesson_file:
+            return  # another lesson has taken its place
+        if done.kind == requests.CONFIGURED and isinstance(message, Acknowledged):
+            client.is_set_up = True
+        if done.kind == requests.INSTALL_APP and client.ask_at is not None:
+            client.ask_at = min(client.ask_at, now + _APP_AFTER)
+        known = Known.read(client.told)
+        # Nobody can take away what is not there: it has gone by its own clock.
+        if isinstance(message, Acknowledged) or (isinstance(message, Failed) and done.kind == requests.REMOVE):
+            told = known.with_answer(done, message.answer)
+        else:
+            told = known.with_refusal(done)
+            if told is not None and client.ask_at is not None:
+                client.ask_at = min(client.ask_at, now + _AGAIN[min(told.tries, len(_AGAIN)) - 1])
+        if told is None:
+            return
+        self._note_change(client, known, told)
+        self._report(client, told, now)
+        if done.kind in {requests.CLOSE, requests.OPEN}:
+            losing.want(client, organisation(), now=now)  # it may have been found meanwhile
 
 
-def organisation() -> str:
-    """Return whose the tablets are, as iPads show it."""
-    owner = schools.municipality()
-    return owner.name if owner is not None else _NAMELESS
+def _note_fetched(client: Client, now: datetime) -> None:
+    """Note that a tablet is handed what it shall have now: from here on a lesson counts as begun on it."""
+    version = client.followed_version
+    if version is not None and client.device.state.fetched_version != version:
+        polls.note_fetched({client.device_id: version}, now=now)
 
 
-def settings_of(profile: str) -> dict[str, Any]:
-    """Return the settings of an effective profile by its digest."""
-    return dict(msgspec.json.decode(bodies.load([profile])[profile]))
+def _is_last(content: Mapping[str, Any] | None, kind: str) -> bool:
+    """Whether a command is a client's last: it erases its tablet, which does not come back by itself."""
+    return kind == requests.ERASE and not (content or {}).get("come_back")
 
 
-def _finish(done: Command, *, is_done: bool, now: datetime) -> None:
-    state = OrderState.DONE if is_done else OrderState.FAILED
+def _is_farewell(message: Result) -> bool:
+    """Whether a client says that it is about to be erased."""
+    if not isinstance(message, Acknowledged):
+        return False
+    sent = commands.find(message.command_uuid)
+    return sent is not None and _is_last(sent.content, sent.kind)
+
+
+def _finish(done: Command, message: Result | None, *, now: datetime) -> None:
+    """Tell how a command's order ended; None: it could not even be sent."""
+    is_done = isinstance(message, Acknowledged)
+    place = (
+        read_location(message.answer) if isinstance(message, Acknowledged) and done.kind == requests.LOCATE else None
+    )
+    state = OrderState.DONE if is_done and (place is not None or done.kind != requests.LOCATE) else OrderState.FAILED
     try:
-        orders.finish(done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "", now=now)
+        orders.finish(
+            done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "",
+            result=_written(place) if place is not None else None, now=now,
+        )  # fmt: skip
     except (OrderClosedError, NotFoundError):
         return  # its time was over before the tablet's word came, perhaps for long
+
+
+def _written(place: Location) -> dict[str, Any]:
+    at = place.located_at.isoformat() if place.located_at is not None else None
+    return {"latitude": place.latitude, "longitude": place.longitude, "accuracy_m": place.accuracy_m, "at": at}

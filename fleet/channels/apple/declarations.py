@@ -129,6 +129,23 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """What is remembered of a declaration, to judge what an iPad says of it.
+
+    Args:
+        kind: which of the four.
+        identifier: names its place.
+        token: the ServerToken.
+        keys: the settings that it carries.
+    """
+
+    kind: Kind
+    identifier: str
+    token: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DeclarationSet:
     """All declarations of an iPad at one time.
 
@@ -139,6 +156,11 @@ class DeclarationSet:
 
     declarations: tuple[Declaration, ...]
     profiles: Mapping[str, bytes]
+
+    @property
+    def carried(self) -> tuple[Carried, ...]:
+        """What is remembered of each."""
+        return tuple(Carried(one.kind, one.identifier, one.token, one.keys) for one in self.declarations)
 
     @property
     def token(self) -> str:

@@ -22,8 +22,9 @@ from fleet.channels.apple import messages, scep
 from fleet.channels.apple.cms import CmsError
 from fleet.channels.apple.message_keys import Kind, MessageError
 from fleet.channels.apple.plists import PlistError
+from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.status import StatusError
-from fleet.channels.apple.work import PREFIX, Work
+from fleet.channels.apple.work import PREFIX, Evidence, Work
 from fleet.channels.batching import Batcher, FullError
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
@@ -49,6 +50,7 @@ class AppleChannel:
     Args:
         work: the units of work.
         presence: where it is noted who called.
+        proxied: what proxies tell of certificates.
         now: the clock.
         threads: how many of them at once.
         queue_limit: how many may wait.
@@ -58,10 +60,18 @@ class AppleChannel:
     max_body_bytes = MAX_BODY_BYTES
 
     def __init__(
-        self, work: Work, *, presence: Presence, now: Callable[[], datetime], threads: int = 4, queue_limit: int
+        self,
+        work: Work,
+        *,
+        presence: Presence,
+        proxied: ProxiedCertificates,
+        now: Callable[[], datetime],
+        threads: int = 4,
+        queue_limit: int,
     ) -> None:
         self._work = work
         self._presence = presence
+        self._proxied = proxied
         self._now = now
         self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
@@ -154,14 +164,15 @@ class AppleChannel:
     # -- the client ----------------------------------------------------------------------------------------------
 
     async def _speak(self, request: Request) -> Response:
-        signature = _decoded(request.headers.get("mdm-signature", ""))
+        signature = request.headers.get("mdm-signature")
+        evidence = Evidence(None if signature is None else _decoded(signature), self._proxied.of(request))
         if messages.is_check_in(request.headers.get("content-type")):
-            told = await self._in_thread(self._check_in, signature, request.body)
+            told = await self._in_thread(self._check_in, evidence, request.body)
             kind = "application/json" if told.is_json else "application/xml"
             return Response(told.status, {"content-type": kind}, told.body)
         # Most calls say nothing and get nothing: they are believed here and looked up together, without a thread each.
         # Nobody's message is read before he is believed, nor a long one where all others would wait for it.
-        thumbprint = self._work.believe(signature, request.body)
+        thumbprint = self._work.believe(evidence, request.body)
         is_short = len(request.body) <= _SHORT_BYTES
         message = (
             messages.read_result(request.body)
@@ -177,8 +188,8 @@ class AppleChannel:
             self._presence.note(Poll(device_id, now, now + _AWAKE_FOR, waits=True, address=request.client))
         return Response(200, {"content-type": "application/xml"}, body)
 
-    def _check_in(self, signature: bytes, body: bytes) -> Any:
-        thumbprint = self._work.believe(signature, body)
+    def _check_in(self, evidence: Evidence, body: bytes) -> Any:
+        thumbprint = self._work.believe(evidence, body)
         return self._work.check_in(messages.read_check_in(body), thumbprint)
 
     async def _quiet(self, message: messages.Result, thumbprint: str) -> int | None:

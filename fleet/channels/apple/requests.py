@@ -10,6 +10,7 @@ from typing import Any
 
 from fleet.channels.apple import commands as made
 from fleet.channels.apple import declarations
+from fleet.channels.apple.commands import AppSource
 from fleet.channels.apple.messages import Acknowledged, CommandFormatError, Failed, Idle, NotNow, Result
 from fleet.crypto import open_sealed
 from fleet.mdm import declaring
@@ -24,7 +25,12 @@ CONFIGURED = "DeviceConfigured"
 INSTALL = "InstallProfile"
 RENEW = "Renewal"  # our own word: the enrolment profile once more, which brings a new certificate
 REMOVE = "RemoveProfile"
-INVENTORY = (SECURITY, APPS)  # beside the former, more rarely
+SETTINGS = "Settings"
+INSTALL_APP, OUR_APPS = "InstallApplication", "ManagedApplicationList"
+CLOSE, OPEN = "EnableLostMode", "DisableLostMode"
+CERTIFICATES = "CertificateList"
+ERASE, LOCATE, UPDATE = "EraseDevice", "DeviceLocation", "ScheduleOSUpdate"
+INVENTORY = (SECURITY, APPS, CERTIFICATES)  # beside the former, more rarely
 UNLOCK_TOKEN = "unlock-token"  # noqa: S105 (what the vault's seal is for)
 
 # Which command carries out a wish; the others are refused when they are wished (fleet.orders.kinds.CARRIES).
@@ -33,8 +39,10 @@ OF_ORDER: Mapping[OrderKind, str] = MappingProxyType(
         OrderKind.LOCK_MESSAGE: "DeviceLock",
         OrderKind.RESTART: "RestartDevice",
         OrderKind.REPORT_NOW: INFORMATION,
-        OrderKind.WIPE: "EraseDevice",
-        OrderKind.LOCATE: "DeviceLocation",
+        OrderKind.WIPE: ERASE,
+        OrderKind.LOCATE: LOCATE,
+        OrderKind.RING: "PlayLostModeSound",
+        OrderKind.SHUT_DOWN: "ShutDownDevice",
         OrderKind.CLEAR_PASSCODE: "ClearPasscode",
     }
 )
@@ -85,21 +93,47 @@ def build(command: Command, client: Client, vault_key: bytes) -> dict[str, Any]:
         if body is None:
             raise KeyError(told["file"])
         return made.install_profile(body)
-    if command.kind == REMOVE:
-        return made.remove_profile(told["name"])
-    if command.kind == "DeviceLock":
-        return made.device_lock(told.get("text"))
+    if command.kind in _TOLD:
+        return _TOLD[command.kind](told)
     return _PLAIN[command.kind]()
 
 
+def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
+    return made.settings(name=told["name"], time_zone=told.get("time_zone"))
+
+
+def _install_app(told: Mapping[str, Any]) -> dict[str, Any]:
+    source = AppSource(told.get("store_id"), told.get("manifest_url"), is_licensed=told["is_licensed"])
+    return made.install_application(source)
+
+
+def _lost(told: Mapping[str, Any]) -> dict[str, Any]:
+    return made.enable_lost_mode(told["message"], phone_number=told["phone_number"], footnote=told["footnote"])
+
+
+_TOLD: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = MappingProxyType(
+    {
+        "DeviceLock": lambda told: made.device_lock(told.get("text")),
+        REMOVE: lambda told: made.remove_profile(told["name"]),
+        SETTINGS: _settings,
+        CLOSE: _lost,
+        INSTALL_APP: _install_app,
+        UPDATE: lambda told: made.schedule_os_update(told["version"]),
+    }
+)
 _PLAIN: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
     {
         INFORMATION: made.device_information,
         SECURITY: made.security_info,
         APPS: made.installed_application_list,
         CONFIGURED: made.device_configured,
+        CERTIFICATES: made.certificate_list,
         "RestartDevice": made.restart,
-        "EraseDevice": made.erase,
-        "DeviceLocation": made.device_location,
+        "ShutDownDevice": made.shut_down,
+        "PlayLostModeSound": made.play_lost_mode_sound,
+        ERASE: made.erase,
+        LOCATE: made.device_location,
+        OPEN: made.disable_lost_mode,
+        OUR_APPS: made.managed_application_list,
     }
 )

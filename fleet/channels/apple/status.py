@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from fleet.channels.apple.answers import MAX_APPS, MAX_TEXT, AppState, app_state
-from fleet.channels.apple.declarations import Capabilities, DeclarationSet, Kind
+from fleet.channels.apple.declarations import Capabilities, Carried, Kind
 from fleet.errors import InvalidError
 
 _MAX_DECLARATIONS = 200
@@ -188,16 +188,15 @@ def merged(before: Status, after: Status) -> Status:
 _PLAIN = ("os_version", "model", "is_passcode_present", "is_passcode_compliant", "capabilities")
 
 
-def outcome(of: DeclarationSet, status: Status) -> Outcome:
-    """Return what became of a set, by what is known of its iPad.
+def outcome(told: Sequence[Carried], status: Status) -> Outcome:
+    """Return what became of declarations, by what is known of their iPad.
 
     A declaration that is not valid is judged too: the iPad is done with it, and its settings are told as failures.
     """
-    states = {one.identifier: status.declarations.get(one.identifier) for one in of.declarations}
     failures = []
     is_applied = True
-    for one in of.declarations:
-        state = states[one.identifier]
+    for one in told:
+        state = status.declarations.get(one.identifier)
         if state is None or state.token != one.token or state.validity is Validity.UNKNOWN:
             is_applied = False
         elif state.validity is Validity.INVALID:

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from flask import Flask
 
 from fleet.channels.apple import cms, enrolment_profile, scep
-from fleet.channels.apple.conversation import Conversation, organisation
+from fleet.channels.apple.conversation import Conversation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
+from fleet.channels.apple.following import organisation
 from fleet.channels.apple.messages import CheckIn, Result
 from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError
 from fleet.db import reading, transaction
@@ -42,6 +43,19 @@ class Told:
     status: int = 200
     body: bytes = b""
     is_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """By what a message's sender is known: one of the two is enough, and both must name the same.
+
+    Args:
+        signature: over the message, None where there is none.
+        certificate: that a proxy which counts was shown (DER), None where there is none.
+    """
+
+    signature: bytes | None
+    certificate: bytes | None = None
 
 
 class Work:
@@ -80,6 +94,7 @@ class Work:
         self._conversation = Conversation(
             self._identifier,
             url_of=lambda digest: f"{self._address}files/{digest}",
+            manifest_url=lambda token: f"{self._address}apps/{token}/manifest.plist",
             profile_of=self._profile_of,
             vault_key=vault_key,
         )
@@ -147,15 +162,23 @@ class Work:
             return scep.failure(request, FailInfo.BAD_REQUEST)
         return scep.success(request, certificate)
 
-    def believe(self, signature: bytes, body: bytes) -> str:
-        """Return what names the identity that signed a message.
+    def believe(self, evidence: Evidence, body: bytes) -> str:
+        """Return what names the identity that a message is from.
 
         Raises:
-            CmsError: nobody did, or in a way that is not taken.
-            CertificateError: who signed has no certificate of ours that counts.
+            CmsError: nobody signed it, or in a way that is not taken.
+            CertificateError: who signed, or showed a proxy a certificate, has none of ours that counts; or they differ.
         """
-        signer = cms.verify_detached(signature, body)
-        return self._authority.check(signer.certificate, self._now()).name
+        now, shown = self._now(), None
+        if evidence.certificate is not None:
+            shown = self._authority.check(evidence.certificate, now).name
+            if evidence.signature is None:
+                return shown
+        signer = cms.verify_detached(evidence.signature or b"", body)
+        name = self._authority.check(signer.certificate, now).name
+        if shown not in {None, name}:
+            raise CertificateError("ambiguous")
+        return name
 
     def check_in(self, message: CheckIn, thumbprint: str) -> Told:
         """Answer a check-in of an identity that is believed.

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:04:46.151895
+Create Date: 2026-11-29 21:21:43.247615
 """
 
 import sqlalchemy as sa
@@ -111,7 +111,7 @@ def upgrade() -> None:
     op.create_table('mdm_declared',
     sa.Column('token', sa.String(length=64), nullable=False),
     sa.Column('profile', sa.String(length=64), nullable=False),
-    sa.Column('settings', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('carried', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('documents', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('files', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
@@ -383,6 +383,8 @@ def upgrade() -> None:
     sa.Column('cart', sa.String(length=64), nullable=True),
     sa.Column('listed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('lost_message', sa.String(length=255), nullable=True),
+    sa.Column('lost_phone', sa.String(length=40), nullable=True),
     sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_device_class_id_school_class')),
     sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_device_person_id_person')),
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_device_school_id_school')),
@@ -549,7 +551,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('uid', sa.String(length=32), nullable=False),
     sa.Column('device_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', 'open-url', 'open-app', 'wipe', 'locate', 'clear-passcode', name='orderkind', native_enum=False, length=16), nullable=False),
+    sa.Column('kind', sa.Enum('message', 'lock-message', 'ring', 'restart', 'report-now', 'open-url', 'open-app', 'shut-down', 'update-system', 'wipe', 'locate', 'clear-passcode', name='orderkind', native_enum=False, length=16), nullable=False),
     sa.Column('payload', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('reason', sa.String(length=500), nullable=True),
     sa.Column('state', sa.Enum('asked', 'queued', 'sent', 'done', 'failed', 'refused', 'expired', 'withdrawn', 'declined', name='orderstate', native_enum=False, length=16), nullable=False),
@@ -561,6 +563,7 @@ def upgrade() -> None:
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('detail', sa.String(length=255), nullable=True),
+    sa.Column('result', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_order_device_id_device')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_device_order')),
     sa.UniqueConstraint('uid', name=op.f('uq_device_order_uid'))

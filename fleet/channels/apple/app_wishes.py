@@ -1,0 +1,69 @@
+"""Has an iPad install the apps that it shall have, and follows how far they have come. In a transaction.
+
+What to do is decided in :mod:`fleet.channels.apple.app_plan`. Nothing is removed here: an app that is required no
+longer stays, as what a child has made in it would go with it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from fleet.apps import catalogue
+from fleet.apps.catalogue import Source
+from fleet.channels.apple import requests
+from fleet.channels.apple.app_plan import Plan, mark_of, plan
+from fleet.channels.apple.contents import Settings
+from fleet.channels.apple.inventory import Known
+from fleet.devices.models import Platform
+from fleet.mdm import commands
+from fleet.mdm.commands import Wanted
+from fleet.mdm.models import Client
+
+UrlOf = Callable[[str], str]
+
+
+def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: datetime) -> None:
+    """Queue the installation of what is lacking and can come, and drop what is not wanted any more.
+
+    Args:
+        client: whose apps.
+        settings: effective settings.
+        manifest_url: gives the address of a package's manifest, by the word in it.
+        now: the instant.
+    """
+    known = Known.read(client.told)
+    required = set(settings.get("apps.required") or ()) - set(settings.get("apps.blocked") or ())
+    found, sources = _plan(known, required, now)
+    waiting = {}
+    for one in commands.open_of(client.device_id, requests.INSTALL_APP):
+        told = one.content or {}
+        if found.installs.get(told.get("app", "")) == told.get("mark"):
+            waiting[told["app"]] = one
+        else:
+            commands.forgo(one, now=now)
+    for app in sorted(found.installs.keys() - waiting.keys()):
+        wanted = Wanted(requests.INSTALL_APP, _content(sources[app], manifest_url), priority=commands.CALM)
+        commands.queue(client.device_id, wanted, now=now)
+    if found.is_under_way:
+        commands.queue(client.device_id, Wanted(requests.OUR_APPS, priority=commands.CALM, replaces=True), now=now)
+    if known.lacking != found.lacking:
+        client.told = replace(known, lacking=dict(found.lacking)).written()
+
+
+def _plan(known: Known, required: set[str], now: datetime) -> tuple[Plan, Mapping[str, Source]]:
+    if not required and not known.apps_of_ours:
+        return Plan(), {}
+    sources = catalogue.sources(Platform.IPADOS, sorted(required | known.apps_of_ours.keys()))
+    found = plan(
+        required, sources, installed={one["id"]: one["version"] for one in known.apps}, progress=known.apps_of_ours,
+        licensed=(), now=now,
+    )  # fmt: skip
+    return found, sources
+
+
+def _content(source: Source, manifest_url: UrlOf) -> dict[str, Any]:
+    told: dict[str, Any] = {"app": source.app_id, "mark": mark_of(source), "is_licensed": source.is_licensed}
+    if source.package is not None:
+        return {**told, "manifest_url": manifest_url(source.package.token)}
+    return {**told, "store_id": source.store_id}

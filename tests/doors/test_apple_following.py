@@ -1,0 +1,366 @@
+"""What an iPad shall have is brought to it, and tried again where it was refused: name, apps, lessons, lost mode."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from fleet import clock, orders
+from fleet.access import Principal
+from fleet.apps import catalogue
+from fleet.apps.catalogue import Told
+from fleet.assignments import assigning
+from fleet.assignments.assigning import Place
+from fleet.db import db
+from fleet.devices import life
+from fleet.devices.models import DeviceLife, Platform
+from fleet.orders import Order, OrderKind, OrderState, Wish
+from tests import factories as make
+from tests.gate import Door
+from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
+
+BOOK, MATH = "no.example.book", "no.example.math"
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
+    with ipad_gate(fresh_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def code(gate: Door) -> str:
+    return ticket_code(gate)
+
+
+def step(gate: Door, name: str, **more: Any) -> None:
+    with gate.database():
+        life.step(device_of(), name, by=CLI, now=clock.now(), **more)
+
+
+def failures(gate: Door) -> set[str]:
+    return {one["key"] for one in state_of(gate)["failures"] or ()}
+
+
+# -- set once ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_ipad_is_called_after_its_asset_tag_and_never_after_a_pupil(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    assert tablet.device_name == "IPAD1"
+    with gate.database():
+        device_of().asset_tag = "NB-0117"
+    due(gate, ask_at=clock.now())
+    assert set(tablet.wake()) == {"DeviceInformation", "Settings"}
+    assert tablet.device_name == "NB-0117"
+    due(gate, ask_at=clock.now())
+    assert tablet.wake() == ["DeviceInformation"]
+
+
+def test_a_time_zone_that_cannot_be_set_is_told_as_refused(gate: Door, code: str) -> None:
+    assign(gate, **{"time_zone.name": "Europe/Oslo"})
+    tablet = come(gate, code, refused_items=frozenset({"TimeZone"}))
+    tablet.wake()
+    assert tablet.device_name == "IPAD1"
+    assert failures(gate) == {"time_zone.name"}
+
+
+def test_a_time_zone_is_left_to_a_clock_that_sets_itself(gate: Door, code: str) -> None:
+    assign(gate, **{"time_zone.name": "Europe/Oslo", "clock.automatic": True})
+    tablet = come(gate, code, refused_items=frozenset({"TimeZone"}))
+    tablet.wake()
+    assert failures(gate) == set()
+
+
+# -- set-up ------------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_gets_past_the_set_up_before_the_profile_holds(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": False})
+    tablet = come(gate, code, awaits=True)
+    tablet.wake()
+    assert tablet.wake() == []
+    assert tablet.settings("com.apple.applicationaccess")["allowCamera"] is False
+    assert "DeviceConfigured" in tablet.done
+    assert tablet.done.index("DeclarativeManagement") < tablet.done.index("DeviceConfigured")
+
+
+def test_nobody_is_kept_in_the_set_up_by_a_profile_that_does_not_come_into_force(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": False})
+    tablet = come(gate, code, awaits=True, is_mute=True)
+    tablet.wake()
+    assert "DeviceConfigured" not in tablet.done
+    due(gate, ask_at=clock.now())  # two minutes later
+    tablet.wake()
+    assert tablet.done.count("DeviceConfigured") == 1
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    assert tablet.done.count("DeviceConfigured") == 1
+
+
+# -- what was refused --------------------------------------------------------------------------------------------------
+
+
+def test_a_lesson_that_was_refused_is_told_and_tried_again(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": True})
+    tablet = come(gate, code)
+    tablet.wake()
+    tablet.refuses.add("InstallProfile")
+    with gate.database():
+        version = make.published("okt", **{"camera.allowed": False})
+        now = clock.now()
+        assigning.assign(version, Place.municipality(), ends_at=now + 45 * MINUTE, by=CLI, now=now)
+    tablet.wake()
+    assert failures(gate) == {"camera.allowed"}
+    assert state_of(gate)["applied"] != state_of(gate)["desired"]
+    assert tablet.wake() == []  # not over and over
+    tablet.refuses.clear()
+    due(gate, ask_at=clock.now())  # five minutes later
+    assert "InstallProfile" in tablet.wake()
+    assert failures(gate) == set()
+    assert state_of(gate)["applied"] == state_of(gate)["desired"]
+
+
+def test_a_command_that_could_not_be_read_is_not_sent_for_ever(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.garbles = True
+    tablet.wake()
+    tablet.garbles = False
+    assert tablet.wake() == []
+
+
+# -- lost --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_ipad_is_closed_until_it_is_found(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    step(gate, "lost")
+    assert tablet.wake() == ["EnableLostMode"]
+    assert tablet.lost is not None
+    assert "Lever det" in tablet.lost["Message"]
+    assert state_of(gate)["life"] is DeviceLife.LOST
+    assert state_of(gate)["facts"]["flags"]["lost_mode"] is True
+    assert tablet.wake() == []
+    step(gate, "found")
+    assert tablet.wake() == ["DisableLostMode"]
+    assert tablet.lost is None
+    assert state_of(gate)["life"] is DeviceLife.ENROLLED
+
+
+def test_a_lost_ipad_says_what_staff_wrote(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    step(gate, "lost", message="Funnet? Ring skolen.", phone="22 33 44 55")
+    tablet.wake()
+    assert tablet.lost is not None
+    assert (tablet.lost["Message"], tablet.lost["PhoneNumber"]) == ("Funnet? Ring skolen.", "22 33 44 55")
+
+
+def test_an_ipad_that_is_found_before_it_heard_of_it_is_never_closed(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    step(gate, "lost")
+    step(gate, "found")
+    assert tablet.wake() == []
+    assert tablet.lost is None
+
+
+def test_an_ipad_that_left_lost_mode_by_itself_is_closed_again(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    step(gate, "lost")
+    tablet.wake()
+    tablet.lost = None
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    assert tablet.lost is not None
+
+
+# -- orders ------------------------------------------------------------------------------------------------------------
+
+
+def wish(gate: Door, kind: OrderKind, **content: Any) -> int:
+    with gate.database():
+        zone = ZoneInfo("Europe/Oslo")
+        (made,) = orders.queue([device_of()], Wish(kind, **content), timezone=zone, by=CLI, now=clock.now())
+        if made.state is OrderState.ASKED:
+            orders.approve(made.id, by=Principal.job("test"), now=clock.now())
+        return made.id
+
+
+def order_of(gate: Door, number: int) -> Order:
+    with gate.database():
+        found = db.session.get_one(Order, number)
+        db.session.expunge(found)
+        return found
+
+
+def test_a_lost_ipad_tells_where_it_is_and_makes_itself_heard(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    step(gate, "lost")
+    where = wish(gate, OrderKind.LOCATE, reason="Meldt stjålet fra skolen")
+    sound = wish(gate, OrderKind.RING)
+    assert tablet.wake() == ["EnableLostMode", "DeviceLocation", "PlayLostModeSound"]
+    found = order_of(gate, where)
+    assert found.state is OrderState.DONE
+    assert found.result is not None
+    assert (found.result["latitude"], found.result["longitude"]) == (59.91, 10.75)
+    assert order_of(gate, sound).state is OrderState.DONE
+
+
+def test_an_ipad_is_turned_off(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    number = wish(gate, OrderKind.SHUT_DOWN)
+    assert tablet.wake() == ["ShutDownDevice"]
+    assert order_of(gate, number).state is OrderState.DONE
+
+
+def deadline(days: int = 3) -> str:
+    return (clock.now() + timedelta(days=days)).strftime("%Y-%m-%dT08:00")
+
+
+def test_an_update_is_declared_with_its_deadline_and_done_when_the_ipad_has_it(gate: Door, code: str) -> None:
+    assign(gate, **{"camera.allowed": False})
+    able = frozenset({"com.apple.configuration.softwareupdate.enforcement.specific"})
+    tablet = come(gate, code, able=able)
+    tablet.wake()
+    tablet.wake()
+    number = wish(gate, OrderKind.UPDATE_SYSTEM, version="18.1", deadline=deadline())
+    tablet.wake()
+    (declared,) = [one for one in tablet.declarations.values() if one["Type"] in able]
+    assert declared["Payload"]["TargetOSVersion"] == "18.1"
+    assert declared["Payload"]["TargetLocalDateTime"] == f"{deadline()}:00"
+    assert order_of(gate, number).state is OrderState.SENT
+    tablet.os_version = "18.1"
+    tablet.report(is_full=True)
+    assert order_of(gate, number).state is OrderState.DONE
+    tablet.wake()
+    assert not [one for one in tablet.declarations.values() if one["Type"] in able]
+    assert state_of(gate)["applied"] == state_of(gate)["desired"]
+
+
+def test_an_older_ipad_is_told_to_update_by_a_command(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    number = wish(gate, OrderKind.UPDATE_SYSTEM, version="18.1", deadline=deadline())
+    assert tablet.wake() == ["ScheduleOSUpdate"]
+    assert order_of(gate, number).state is OrderState.SENT
+    tablet.os_version = "18.1.1"
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    assert order_of(gate, number).state is OrderState.DONE
+
+
+def test_an_erased_ipad_is_expected_again_and_nothing_more_is_sent_to_it(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    number = wish(gate, OrderKind.WIPE, reason="Skal til en ny elev")
+    assert tablet.wake() == ["EraseDevice"]
+    assert order_of(gate, number).state is OrderState.DONE
+    assert state_of(gate)["life"] is DeviceLife.EXPECTED
+    assert tablet.erased is not None
+    assert "ReturnToService" not in tablet.erased
+
+
+def test_an_erased_ipad_comes_back_by_itself_where_that_was_wished(gate: Door, code: str) -> None:
+    assign(gate, **{"wifi.networks": [{"ssid": "skole", "security": "wpa2", "password": "hemmelig1"}]})
+    tablet = come(gate, code)
+    tablet.wake()
+    wish(gate, OrderKind.WIPE, reason="Skal til en ny elev", come_back=True)
+    assert tablet.wake() == ["EraseDevice"]
+    assert tablet.erased is not None
+    assert b"hemmelig1" in tablet.erased["ReturnToService"]["WiFiProfileData"]
+    assert state_of(gate)["life"] is DeviceLife.ENROLLED
+    tablet.come_back()
+    tablet.wake()
+    assert state_of(gate)["applied"] == state_of(gate)["desired"]
+    assert tablet.settings("com.apple.wifi.managed")["SSID_STR"] == "skole"
+
+
+# -- apps --------------------------------------------------------------------------------------------------------------
+
+
+def offer(gate: Door, app: str, store: str) -> None:
+    with gate.database():
+        catalogue.add(app, Platform.IPADOS, Told(app, store), by=CLI, now=clock.now())
+
+
+def app_states(gate: Door) -> dict[str, Any]:
+    told: dict[str, Any] = state_of(gate)["facts"]["app_states"]
+    return {app: one["state"] for app, one in told.items()}
+
+
+def test_a_required_app_is_installed_once_and_followed_until_it_is_there(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code, slow_apps=True)
+    tablet.wake()
+    assert tablet.done.count("InstallApplication") == 1
+    assert app_states(gate) == {BOOK: "coming"}
+    assert tablet.wake() == []
+    tablet.slow_apps = False
+    due(gate, ask_at=clock.now())  # ten minutes later
+    assert set(tablet.wake()) == {"DeviceInformation", "ManagedApplicationList"}
+    assert app_states(gate) == {}
+    due(gate, ask_at=clock.now(), inventory_at=clock.now() - timedelta(hours=21))
+    tablet.wake()
+    assert BOOK in {one["id"] for one in state_of(gate)["facts"]["apps"]}
+    assert tablet.done.count("InstallApplication") == 1
+
+
+def test_an_app_that_is_taken_up_later_comes_at_once(gate: Door, code: str) -> None:
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code)
+    tablet.wake()
+    assert app_states(gate) == {BOOK: "not-in-catalogue"}
+    offer(gate, BOOK, "123456789")
+    assert "InstallApplication" in tablet.wake()
+    assert app_states(gate) == {}
+
+
+def test_an_app_that_was_removed_by_hand_comes_again_and_one_required_no_longer_stays(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code)
+    tablet.wake()
+    tablet.apps.pop(BOOK)
+    due(gate, ask_at=clock.now(), inventory_at=clock.now() - timedelta(hours=21))
+    tablet.wake()
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    assert tablet.done.count("InstallApplication") == 2
+    with gate.database():
+        for one in assigning.listed(by=CLI, now=clock.now()):
+            assigning.withdraw(one.id, by=CLI, now=clock.now())
+    tablet.wake()
+    assert BOOK in tablet.apps
+
+
+def test_a_refused_app_says_why(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code)
+    tablet.wake()  # nothing is asked of it before it has come in
+    tablet.apps.clear()
+    other = come(gate, code, "IPAD2", refuses={"InstallApplication"})
+    other.wake()
+    told = state_of(gate, "IPAD2")["facts"]["app_states"][BOOK]
+    assert told == {"state": "failed", "reason": "MCMDMErrorDomain:12025"}
+
+
+def test_an_app_that_is_blocked_is_not_installed(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"apps.required": [BOOK], "apps.blocked": [BOOK]})
+    tablet = come(gate, code)
+    tablet.wake()
+    assert "InstallApplication" not in tablet.done

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fleet.cli.wording import Data, Words, see
+from fleet.cli.wording import Data, Words, always, see
 
 
 def _bad_app(data: Data) -> str:
@@ -26,11 +26,23 @@ def _app_required(data: Data) -> str:
     return f"{data.get('name')} is required by {', '.join(data.get('profiles') or ())}: take it out of there first"
 
 
-BY_CODE: Mapping[str, Words] = MappingProxyType({"app": _bad_app, "app-required": _app_required})
+def _licence_token(data: Data) -> str:
+    told = {
+        "expired": "this token has run out: download a new one at Apple School Manager",
+        "organisation": f"this token is of {data.get('new')}, the present one of {data.get('current')}: "
+        "say --yes if that is meant",
+    }
+    return told.get(str(data.get("reason")), "this is no token for Apps and Books that can be read")
+
+
+BY_CODE: Mapping[str, Words] = MappingProxyType(
+    {"app": _bad_app, "app-required": _app_required, "licence-token": _licence_token}
+)
 
 BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
     {
         ("not-found", "app"): _no_app,
+        ("not-found", "licence-token"): always(f"there is no token: take one with {see('apple licences-token FILE')}"),
         ("conflict", "app"): lambda data: f"{data.get('name')} is in the catalogue already: {see('apps show ID')}",
     }
 )

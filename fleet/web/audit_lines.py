@@ -128,6 +128,7 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "delivery-list": _("Delivery list"),
         "push-certificate": _("Push certificate"),
         "server-token": _("Server token"),
+        "licence-token": _("Token for Apps and Books"),
     }.get(kind)
 
 

@@ -57,6 +57,8 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "enrolment.renewed": lambda: _("Tablet's certificate renewed"),
     "enrolment.taken-in": lambda: _("Tablet enrolled"),
     "enrolment.taken-over": lambda: _("Tablet enrolled anew though it had not left"),
+    "mdm.licence-token-set": lambda: _("Token for Apps and Books taken into use"),
+    "mdm.licences-claimed": lambda: _("Licences taken over from another service"),
     "mdm.push-certificate-set": lambda: _("Push certificate for iPads taken into use"),
     "mdm.server-token-set": lambda: _("Server token of Apple School Manager taken into use"),
     "jobs.run-by-hand": lambda: _("Job asked for"),

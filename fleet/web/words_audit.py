@@ -57,6 +57,9 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "enrolment.renewed": lambda: _("Tablet's certificate renewed"),
     "enrolment.taken-in": lambda: _("Tablet enrolled"),
     "mdm.push-certificate-set": lambda: _("Push certificate for iPads taken into use"),
+    "images.added": lambda: _("Image added"),
+    "images.removed": lambda: _("Image removed"),
+    "images.replaced": lambda: _("Image replaced"),
     "jobs.run-by-hand": lambda: _("Job asked for"),
     "lessons.absent": lambda: _("Pupils marked absent"),
     "lessons.brought-in": lambda: _("Pupils brought into the lesson"),
@@ -120,6 +123,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "classes": lambda: _("Classes"),
     "devices": lambda: _("Tablets"),
     "enrolment": lambda: _("Enrolment"),
+    "images": lambda: _("Images"),
     "jobs": lambda: _("Jobs"),
     "lessons": lambda: _("Lessons"),
     "mdm": lambda: _("iPads"),
@@ -187,7 +191,7 @@ _PLACE = {name: place for place, name in enumerate(dict.fromkeys([*_FIRST, *FIEL
 _IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "class": {"class_id"}, "calendar": {"school_id"},
                "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile", "digest"}, "job-run": {"job"},
                "ticket": {"ticket_id"}, "roster-import": {"import_id"}, "lesson": {"class_id"},
-               "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"}}  # fmt: skip
+               "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"}, "image": {"name"}}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,21 @@ def _bad_image(data: Data) -> str:
     return told.get(str(data.get("reason")), "this picture is damaged")
 
 
+def _bad_package(data: Data) -> str:
+    told = {
+        "size": f"a package may have at most {data.get('most')} bytes",
+        "many": f"a package has at most {data.get('most')} files",
+        "path": "this zip has a file that would lie outside of it: it is no package that one can trust",
+        "encrypted": "this package is encrypted",
+        "no-payload": "this is no package for iPads: it has no Payload/NAME.app/Info.plist",
+        "several": "this package has more than one app",
+        "info": "what the package says of itself (Info.plist) cannot be read",
+        "key": f"what the package says of itself (Info.plist) has no sound {data.get('key')}",
+        "platform": "this package was made for another platform than iPads, such as a simulator",
+    }
+    return told.get(str(data.get("reason")), "this is no zip that can be read: a package for iPads is an .ipa file")
+
+
 def _named_by_profiles(what: str) -> Words:
     return lambda data: f"{data.get('name')} is {what} by {', '.join(data.get('profiles') or ())}: change those first"
 
@@ -43,6 +58,7 @@ def _named_by_profiles(what: str) -> Words:
 BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
         "app": _bad_app,
+        "app-package": _bad_package,
         "app-required": _named_by_profiles("required"),
         "image": _bad_image,
         "image-shown": _named_by_profiles("shown"),
@@ -54,6 +70,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("not-found", "app"): _none_called("app", "apps list"),
         ("not-found", "image"): _none_called("image", "images list"),
         ("conflict", "image"): lambda data: f"there is an image {data.get('name')} already: add --replace",
+        ("not-found", "app package"): lambda data: f"{data.get('name')} has no package of our own",
         ("conflict", "app"): lambda data: f"{data.get('name')} is in the catalogue already: {see('apps show ID')}",
     }
 )

@@ -22,6 +22,8 @@ from fleet.web.texts import translated as _
 ACTIONS: Mapping[str, Callable[[], str]] = {
     "apps.added": lambda: _("App taken into the catalogue"),
     "apps.changed": lambda: _("App changed"),
+    "apps.package-taken": lambda: _("App's own package taken into use"),
+    "apps.package-withdrawn": lambda: _("App's own package withdrawn"),
     "apps.removed": lambda: _("App taken out of the catalogue"),
     "assignments.assigned": lambda: _("Profile assigned"),
     "assignments.given-back": lambda: _("Assignment given back"),
@@ -191,7 +193,8 @@ _PLACE = {name: place for place, name in enumerate(dict.fromkeys([*_FIRST, *FIEL
 _IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "class": {"class_id"}, "calendar": {"school_id"},
                "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile", "digest"}, "job-run": {"job"},
                "ticket": {"ticket_id"}, "roster-import": {"import_id"}, "lesson": {"class_id"},
-               "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"}, "image": {"name"}}  # fmt: skip
+               "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"},
+               "image": {"name"}}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,8 @@ class AppleChannel:
     async def handle(self, request: Request) -> Response:
         """Answer a request."""
         try:
+            if request.path.startswith(f"{self.prefix}apps/"):
+                return await self._app_file(request)
             return await self._route(request)
         except (CmsError, CertificateError) as error:
             return _refused(400, error.reason)
@@ -122,6 +124,16 @@ class AppleChannel:
             case ["files", digest] if request.method == "GET" and _DIGEST.fullmatch(digest):
                 body = await self._in_thread(self._work.enclosure, digest)
                 return Response(404) if body is None else _profile(body)
+        return Response(404)
+
+    async def _app_file(self, request: Request) -> Response:
+        """Answer who fetches a package of our own, or what says where it is."""
+        match request.path.removeprefix(self.prefix).split("/"):
+            case ["apps", token, "manifest.plist" | "package.ipa" as name] if _TOKEN.fullmatch(token):
+                if request.method not in {"GET", "HEAD"}:
+                    return Response(405, {"allow": "GET, HEAD"})
+                found: Response = await self._in_thread(self._work.app_file, request, token, name)
+                return found
         return Response(404)
 
     # -- enrolment -----------------------------------------------------------------------------------------------

@@ -13,11 +13,14 @@ import structlog
 from cryptography.hazmat.primitives import serialization
 from flask import Flask
 
-from fleet.channels.apple import cms, enrolment_profile, scep
+from fleet.apps import packages
+from fleet.apps.files import PackageFiles
+from fleet.channels.apple import app_files, cms, enrolment_profile, scep
 from fleet.channels.apple.conversation import Conversation, organisation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
 from fleet.channels.apple.messages import CheckIn, Result
 from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError
+from fleet.channels.http import Request, Response
 from fleet.db import reading, transaction
 from fleet.devices.enrolment import EnrolmentError
 from fleet.mdm import declaring, idling, inviting
@@ -71,6 +74,7 @@ class Work:
         self._app = app
         self._authority = authority
         self._address = f"{address}{PREFIX}"
+        self._files = PackageFiles(app.extensions["fleet_config"].packages_dir)
         self._topic = topic
         self._signs_profiles = signs_profiles
         self._now = now
@@ -115,6 +119,16 @@ class Work:
             return body
         ca = self._authority.current
         return cms.sign_profile(body, ca.key, ca.certificate)
+
+    def app_file(self, request: Request, token: str, name: str) -> Response:
+        """Return the manifest of a package of our own, or the package."""
+        with self._app.app_context(), reading():
+            package = packages.served(token)
+        if package is None:
+            return Response(404)
+        if name == "manifest.plist":
+            return app_files.manifest(self._address, token, package)
+        return app_files.content(request, package, self._files)
 
     def ca_certificate(self) -> bytes:
         """Return the certificate of the device CA, DER."""

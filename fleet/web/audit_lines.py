@@ -147,6 +147,8 @@ def _page(one: AuditEntry, names: Names) -> str | None:
         "ticket": ("ticket", {"ticket_id": number}),
         "assignment": ("assignments", {}),
         "municipality": ("settings", {}),
+        "app": ("apps", {}),
+        "image": ("images", {}),
         **dict.fromkeys(_PLACES, ("school", {"school_id": number}) if number in names.schools else ("settings", {})),
     }
     endpoint, values = pages.get(kind, ("", {}))

@@ -140,6 +140,11 @@ def answer_faults(request: str, answer: Mapping[str, Any]) -> list[str]:
     return list(_dictionary(answer, schema.get("responsekeys") or [], f"{request} answer"))
 
 
+def manifest_faults(manifest: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with what says where a package is."""
+    return list(_dictionary(manifest, read(SCHEMA / "other" / "manifesturl.yaml")["payloadkeys"], "manifest"))
+
+
 def declaration_faults(declaration: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with a declaration as JSON gives it."""
     found = list(

@@ -8,6 +8,7 @@ something by being known; every answer carries the request's id, which the staff
 """
 
 import asyncio
+import os
 import re
 import time
 import traceback
@@ -21,7 +22,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from fleet.channels.http import Request, Response
+from fleet.channels.http import FileSlice, Request, Response
+from fleet.channels.streaming import opened, send_file
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -112,6 +114,7 @@ class Gate:
         self._on_start = on_start
         self._now = now
         self._bodies = _Bodies(MAX_HELD_BYTES)
+        self._stopping = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
@@ -137,6 +140,7 @@ class Gate:
         It waits for open requests before it says so itself.
         """
         self._bodies.hurry()
+        self._stopping.set()
         for channel in self._channels:
             channel.release()
 
@@ -179,7 +183,28 @@ class Gate:
                 path=_shown(scope["path"]),
                 took_ms=took_ms,
             )
-        await self._send(send, response, request_id)
+        if isinstance(response.body, FileSlice):
+            await self._send_part(channel, response, response.body, scope, receive, send, request_id=request_id)
+        else:
+            await self._send(send, response, request_id)
+
+    async def _send_part(
+        self, channel: Channel, response: Response, part: FileSlice, *asgi: Any, request_id: str
+    ) -> None:
+        """Send an answer whose body is in a file."""
+        scope, receive, send = asgi
+        try:
+            descriptor = await asyncio.to_thread(opened, part)
+        except OSError as error:
+            _log.error("no file", request_id=request_id, path=_shown(scope["path"]), **_fault(error))
+            await self._send(send, channel.failed(), request_id)
+            return
+        await self._begin(send, response, request_id)
+        if scope["method"] == "HEAD":
+            os.close(descriptor)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await send_file(part, descriptor, send=send, gone=partial(_gone, receive), stopping=self._stopping)
 
     async def _serve_staff(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Hand a request to the staff's application once all of it is here."""
@@ -213,12 +238,15 @@ class Gate:
         return {**scope, "headers": [*headers, name]}, receive, send_named
 
     async def _send(self, send: Send, response: Response, request_id: str) -> None:
+        await self._begin(send, response, request_id)
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _begin(self, send: Send, response: Response, request_id: str) -> None:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
         if response.status not in {204, 304}:
-            headers.append((b"content-length", str(len(response.body)).encode()))
+            headers.append((b"content-length", str(response.length).encode()))
         headers += [(b"x-request-id", request_id.encode()), (b"date", self._date())]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
 
     def _date(self) -> bytes:
         return _date(int(self._now().timestamp()))

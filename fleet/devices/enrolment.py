@@ -336,14 +336,10 @@ def _take_in(device: Device, ticket: Ticket | None, request: EnrolmentRequest, n
     _end_former(device, ticket, request, now)
     db.session.add(
         Enrolment(
-            device_id=device.id,
-            ticket_id=ticket.id if ticket is not None else None,
-            channel=request.channel,
-            key_thumbprint=request.key_thumbprint,
-            public_key=request.public_key,
-            enrolled_at=now,
+            device_id=device.id, ticket_id=ticket.id if ticket is not None else None, channel=request.channel,
+            key_thumbprint=request.key_thumbprint, public_key=request.public_key, enrolled_at=now,
         )
-    )
+    )  # fmt: skip
     state = device.state
     state.key_thumbprint = request.key_thumbprint
     state.config_version += 1

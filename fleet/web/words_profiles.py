@@ -9,6 +9,7 @@ from flask_babel import ngettext
 
 from fleet.assignments.models import Scope
 from fleet.assignments.places import Named
+from fleet.web import app_names
 from fleet.web.formats import NOTHING, number, percent
 from fleet.web.texts import translated as _
 from fleet.web.words import NEUTRAL, Told
@@ -166,7 +167,7 @@ def value(key: Key, told: Any) -> str:
     if isinstance(kind, Flag):
         return flag_words(key)[0 if told else 1]
     if isinstance(kind, Items | Records):
-        items = told if isinstance(kind, Items) else [_record(kind, one) for one in told]
+        items = _items(kind, told) if isinstance(kind, Items) else [_record(kind, one) for one in told]
         return _listed(items) or _("none at all")
     return _single(kind, told)
 
@@ -177,7 +178,12 @@ def in_force(key: Key, told: Any) -> str:
         return _("taken out, because it is blocked")
     if key.secret:
         return _("hidden")
-    return ", ".join(told) if isinstance(key.kind, Items) and told else value(key, told)
+    return ", ".join(_items(key.kind, told)) if isinstance(key.kind, Items) and told else value(key, told)
+
+
+def _items(kind: Items, told: Sequence[str]) -> Sequence[str]:
+    """Name what a list has: apps by what they are called too, where the catalogue knows them."""
+    return [app_names.called(one) for one in told] if kind.item is APP else told
 
 
 def _single(kind: Kind, told: Any) -> str:
@@ -185,6 +191,8 @@ def _single(kind: Kind, told: Any) -> str:
         return counted(kind, told)
     if isinstance(kind, Record):
         return f"{told['from']}–{told['until']}"  # noqa: RUF001 (a stretch of time)
+    if kind is APP:
+        return app_names.called(told)
     return word(told) if isinstance(kind, Choice) else str(told)
 
 
@@ -192,7 +200,11 @@ def _record(kind: Records, told: Mapping[str, Any]) -> str:
     if "security" in told:
         return f"{told[kind.key]} ({word(told['security'])})"
     if "apps" in told:
-        return _("page %(number)s: %(apps)s", number=told["page"], apps=_listed(told["apps"]) or NOTHING)
+        return _(
+            "page %(number)s: %(apps)s",
+            number=told["page"],
+            apps=_listed([app_names.called(one) for one in told["apps"]]) or NOTHING,
+        )
     return str(told[kind.key])
 
 

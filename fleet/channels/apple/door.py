@@ -136,6 +136,8 @@ class AppleChannel:
                 return await self._scep(request)
             case ["invitations"] if request.method == "POST":
                 return await self._invite(request)
+            case ["apps", token, "manifest.plist" | "package.ipa" as name] if _TOKEN.fullmatch(token):
+                return await self._app_file(request, token, name)
             case ["automated", secret] if request.method in {"GET", "POST"}:
                 return cast("Response", await self._in_thread(self._automated.answer, secret, request))
             case ["enrol", token] if request.method == "GET" and _TOKEN.fullmatch(token):
@@ -144,6 +146,13 @@ class AppleChannel:
                 body = await self._in_thread(self._work.enclosure, digest)
                 return Response(404) if body is None else _profile(body)
         return Response(404)
+
+    async def _app_file(self, request: Request, token: str, name: str) -> Response:
+        """Answer who fetches a package of our own, or what says where it is."""
+        if request.method not in {"GET", "HEAD"}:
+            return Response(405, {"allow": "GET, HEAD"})
+        found: Response = await self._in_thread(self._work.app_file, request, token, name)
+        return found
 
     # -- enrolment -----------------------------------------------------------------------------------------------
 

@@ -15,12 +15,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import Certificate
 from flask import Flask
 
-from fleet.channels.apple import cms, enrolment_profile, scep, setup_profile
+from fleet.apps import packages
+from fleet.apps.files import PackageFiles
+from fleet.channels.apple import app_files, cms, enrolment_profile, scep, setup_profile
 from fleet.channels.apple.conversation import Conversation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
 from fleet.channels.apple.following import organisation
 from fleet.channels.apple.messages import CheckIn, Result
 from fleet.channels.apple.scep import FailInfo, ScepError, ScepRequest
+from fleet.channels.http import Request, Response
 from fleet.db import reading, transaction
 from fleet.devices.enrolment import EnrolmentError, good_ticket
 from fleet.mdm import declaring, idling, inviting
@@ -100,6 +103,7 @@ class Work:
         self._app = app
         self._authority = authority
         self._address = f"{address}{PREFIX}"
+        self._files = PackageFiles(app.extensions["fleet_config"].packages_dir)
         self._topic = topic
         self._signs_profiles = signs_profiles
         self._now = now
@@ -165,6 +169,16 @@ class Work:
             address: where they then come.
         """
         return setup_profile.definition(address, identifier=self._identifier, organisation=organisation())
+
+    def app_file(self, request: Request, token: str, name: str) -> Response:
+        """Return the manifest of a package of our own, or the package."""
+        with self._app.app_context(), reading():
+            package = packages.served(token)
+        if package is None:
+            return Response(404)
+        if name == "manifest.plist":
+            return app_files.manifest(self._address, token, package)
+        return app_files.content(request, package, self._files)
 
     def ca_certificate(self) -> bytes:
         """Return the certificate of the device CA, DER."""

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:29:42.781946
+Create Date: 2026-11-29 21:30:16.892257
 """
 
 import sqlalchemy as sa

@@ -17,6 +17,7 @@ from fleet.web import (
     security,
     signed_in,
     words,
+    words_arrivals,
     words_calendar,
     words_jobs,
     words_lessons,
@@ -91,7 +92,9 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(
         words=words, words_lessons=words_lessons, words_people=words_people, words_profiles=words_profiles, bars=bars
     )
-    app.jinja_env.globals.update(words_tablets=words_tablets, words_calendar=words_calendar)
+    app.jinja_env.globals.update(
+        words_arrivals=words_arrivals, words_tablets=words_tablets, words_calendar=words_calendar
+    )
     app.jinja_env.globals.update(words_jobs=words_jobs, charts=charts)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)

@@ -104,6 +104,13 @@ class Known:
         refused = {**self.refused, **dict.fromkeys(content.get("keys", ()), done.detail or done.kind)}
         return replace(self, tries=self.tries + 1, refused=refused)
 
+    def _update(self) -> dict[str, str]:
+        """Return how far a new system has come; nothing where none is on its way."""
+        told = self.status.update
+        if told.state == "failed":
+            return {"state": "failed", "version": told.pending_version or "", "reason": told.failure_reason or ""}
+        return {"state": told.state or "", "version": told.pending_version} if told.pending_version else {}
+
     def _app_states(self) -> dict[str, dict[str, str]]:
         """Return how those apps stand that shall be there and are not, or not as they shall be."""
         states = {app: {"state": why} for app, why in self.lacking.items()}
@@ -134,6 +141,7 @@ class Known:
             "storage_total_bytes": told.storage_total_bytes,
             "apps": [dict(one) for one in self.apps],
             "app_states": self._app_states(),
+            "os_update": self._update(),
             "flags": {name: value for name, value in flags.items() if value is not None},
         }
         refused = [*failures, *({"key": key, "reason": why} for key, why in sorted(self.refused.items()))]

@@ -1,6 +1,7 @@
 """An iPad's certificate told by a proxy: heard of a named proxy only, and judged as any other."""
 
 import base64
+import http.client
 import plistlib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,6 +23,7 @@ from tests.apple_messages import IPAD, Identity
 from tests.gate import Door, Headers
 from tests.ipad_gate import ipad_door, ticket_code
 from tests.ipads import Ipad
+from tests.serving import serving
 
 PROXY, STRANGER, HEADER = "10.0.0.5", "10.0.0.6", b"x-client-cert"
 
@@ -180,3 +182,21 @@ def test_it_is_off_unless_it_is_told(fresh_url: str, tmp_path: Path) -> None:
         tablet.enrol(ticket_code(gate), key=apple_messages.rsa_key(1))
         for name in (b"client-cert", HEADER, b""):
             assert call(gate, tablet, (name, nginx_form(certificate(tablet)))) == 400
+
+
+@pytest.mark.serves
+@pytest.mark.parametrize(("proxies", "status"), [("127.0.0.1", 403), ("10.0.0.5", 400)])
+def test_the_address_at_the_other_end_counts_and_not_what_a_header_says_of_it(
+    fresh_url: str, tmp_path: Path, proxies: str, status: int
+) -> None:
+    with serving(
+        fresh_url, tmp_path / "data", jobs="off", FLEET_PROXIES=proxies, FLEET_CLIENT_CERT_HEADER="X-Client-Cert"
+    ) as server:
+        secrets_dir, now = tmp_path / "data" / "secrets", clock.now()
+        ours = authority.load(secrets_dir, vault_key(secrets_dir / "vault.key", may_create=False), now=now)
+        shown = ours.issue(apple_messages.rsa_key(3).public_key(), subject_name="tablet", now=now)
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+        headers = {"X-Forwarded-For": "10.0.0.5", "X-Client-Cert": nginx_form(shown).decode()}
+        connection.request("PUT", "/apple/mdm", plistlib.dumps({"UDID": "x", "Status": "Idle"}), headers)
+        assert connection.getresponse().status == status  # ours, but nobody's; or nobody is heard
+        connection.close()

@@ -33,7 +33,7 @@ def visit(app: Flask, username: str) -> Visitor:
     return visitor
 
 
-@pytest.mark.parametrize("code", ["ticket-unknown", "ticket-expired", "ticket-exhausted", "ticket-revoked"])
+@pytest.mark.parametrize("code", ["ticket-unknown", "ticket-expired", "ticket-exhausted", "ticket-revoked", "too-many"])
 def test_a_refused_code_is_told_and_anything_else_is_not(app: Flask, code: str) -> None:
     assert 'role="alert"' in Visitor(app).get(f"/enrol?refused={code}").text
     assert 'role="alert"' not in Visitor(app).get("/enrol?refused=<b>").text

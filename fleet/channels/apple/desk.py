@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -25,6 +26,7 @@ class WrongTooOftenError(Exception):
     """From this address came too much that was wrong."""
 
 
+@dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
     """What came of it.
 
@@ -33,11 +35,8 @@ class Outcome(Generic[T]):
         is_wrong: whether what was asked for was not to be had.
     """
 
-    __slots__ = ("is_wrong", "value")
-
-    def __init__(self, value: T, *, is_wrong: bool) -> None:
-        self.value = value
-        self.is_wrong = is_wrong
+    value: T
+    is_wrong: bool
 
 
 class Desk:

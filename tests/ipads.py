@@ -300,6 +300,11 @@ class Ipad(IpadSystem):
             if ends_at is not None and ends_at <= self.now() and self.installed.pop(name, None) is not None:
                 self._change(max(ends_at, self.changed_at or ends_at))
 
+    @property
+    def removes_next_at(self) -> datetime | None:
+        """When it next takes something away by itself."""
+        return min((at for body in self.installed.values() if (at := _ends_at(body)) is not None), default=None)
+
     def _change(self, at: datetime) -> None:
         self.changed_at = at
         self.on_change()

@@ -34,6 +34,14 @@ class RefusedError(Exception):
         self.status = status
 
 
+class TurnedAwayError(Exception):
+    """The code of a ticket does not let it in; ``reason`` is what the page is told."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 @dataclass
 class Ipad(IpadSystem):
     """One iPad: its client. What it is besides stands in :class:`tests.ipad_system.IpadSystem`.
@@ -78,11 +86,19 @@ class Ipad(IpadSystem):
     # -- enrolment -----------------------------------------------------------------------------------------------
 
     def enrol(self, code: str, *, key: rsa.RSAPrivateKey | None = None) -> None:
-        """Come in with a ticket's code: page, profile, certificate, check-in."""
+        """Come in with a ticket's code: page, profile, certificate, check-in.
+
+        Raises:
+            TurnedAwayError: the code is no good.
+            RefusedError: the ticket is not for this tablet.
+        """
         form = urlencode({"code": code}).encode()
         answer = self.send("POST", "/apple/invitations", {"content-type": "application/x-www-form-urlencoded"}, form)
         assert answer.status == 303
-        self.install(self._get(answer.headers["location"]), key=key)
+        place = answer.headers["location"]
+        if "refused=" in place:
+            raise TurnedAwayError(place.partition("refused=")[2])
+        self.install(self._get(place), key=key)
 
     def install(self, profile: bytes, *, key: rsa.RSAPrivateKey | None = None) -> None:
         """Install an enrolment profile, signed or not."""

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agent_protocol.transport import Response
 from tests import apple_messages
+from tests.apple_devices import Maker, machine_info
 from tests.apple_messages import IPAD, Identity, ScepClient, Shape
 from tests.ipad_system import IpadSystem
 
@@ -40,6 +41,14 @@ class TurnedAwayError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class UpdateRequiredError(Exception):
+    """The server wants a newer system first; ``version`` says which."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(version)
+        self.version = version
 
 
 @dataclass
@@ -99,6 +108,17 @@ class Ipad(IpadSystem):
         if "refused=" in place:
             raise TurnedAwayError(place.partition("refused=")[2])
         self.install(self._get(place), key=key)
+
+    def enrol_automatically(self, address: str, maker: Maker) -> None:
+        """Come in as when it is switched on for the first time, at the address that its maker told it."""
+        told = maker.sign(machine_info(self.serial, os_version=self.os_version), self.shape)
+        answer = self.send("POST", urlsplit(address).path, {"content-type": "application/pkcs7-signature"}, told)
+        if answer.status == 403 and answer.headers["content-type"] == "application/json":
+            raise UpdateRequiredError(json.loads(answer.body)["details"]["OSVersion"])
+        if answer.status != 200:
+            raise RefusedError(answer.status)
+        assert answer.headers["content-type"] == "application/x-apple-aspen-config"
+        self.install(answer.body)
 
     def install(self, profile: bytes, *, key: rsa.RSAPrivateKey | None = None) -> None:
         """Install an enrolment profile, signed or not."""

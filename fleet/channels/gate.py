@@ -2,11 +2,13 @@
 
 Everything that no channel owns goes to the staff's application, with its body read whole, so that who sends slowly
 holds none of its threads. Invariants: a body is never read beyond its limit, nor all bodies together beyond theirs; a
-fault of ours is answered 500 and logged with the request's id, never with what the tablet sent; every answer carries
-the request's id, which the staff's application gets as ``X-Request-ID``.
+fault of ours is answered 500 and logged with the request's id, never with what the tablet sent, nor with what opens
+something by being known; every answer carries the request's id, which the staff's application gets as
+``X-Request-ID``.
 """
 
 import asyncio
+import re
 import time
 import traceback
 import uuid
@@ -37,6 +39,8 @@ MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses the s
 # times, take the machine's memory.
 MAX_HELD_BYTES = 64 * 1024 * 1024
 _RETRY_S = "5"
+# 256 bits or more in base64, hex, or longer: invitations, files and profiles are had by whoever knows their names.
+_SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}")
 # In the state that the server keeps for the application (ASGI lifespan): what to call when it stops, before it waits
 # for the requests that are open.
 STOPPING = "fleet.stopping"
@@ -158,11 +162,11 @@ class Gate:
         except CrowdedError:
             response = channel.busy()
         except AbandonedError:  # whoever asked is gone or too slow: nobody to answer
-            _log.info("abandoned", request_id=request_id, path=scope["path"][:200])
+            _log.info("abandoned", request_id=request_id, path=_shown(scope["path"]))
             response = Response(408, {"connection": "close"})
         except Exception as error:  # noqa: BLE001 (the last resort: logged, answered, and the process lives on)
             _log.error(
-                "failed", request_id=request_id, method=scope["method"], path=scope["path"][:200], **_fault(error)
+                "failed", request_id=request_id, method=scope["method"], path=_shown(scope["path"]), **_fault(error)
             )
             await self._send(send, channel.failed(), request_id)
             return
@@ -172,7 +176,7 @@ class Gate:
                 "refused",
                 request_id=request_id,
                 status=response.status,
-                path=scope["path"][:200],
+                path=_shown(scope["path"]),
                 took_ms=took_ms,
             )
         await self._send(send, response, request_id)
@@ -302,6 +306,11 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: 
     client = scope["client"][0] if scope.get("client") else None
     gone = partial(_gone, receive)
     return Request(scope["method"], path, query, headers, body, client=client, peer=scope.get(PEER), gone=gone)
+
+
+def _shown(path: str) -> str:
+    """Return a path as the log may tell it: tokens and names that open something by being known are left out."""
+    return _SECRET.sub("…", path)[:200]
 
 
 async def _gone(receive: Receive) -> None:

@@ -8,10 +8,11 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.cli import apple_school
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json
 from fleet.config import Config
 from fleet.crypto import vault_key_of
-from fleet.mdm import authority, queries
+from fleet.mdm import authority, errands, listed, queries
 from fleet.mdm.push_certificate import PushCertificate
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.schools import queries as schools
@@ -22,6 +23,10 @@ _MOST_BYTES = 64 * 1024
 @click.group(cls=ErrorsAsLines)
 def group() -> None:
     """Get the certificates that iPads need, and see how iPads stand."""
+
+
+for _command in apple_school.COMMANDS:
+    group.add_command(_command)
 
 
 def _keeper(config: Config) -> PushKeeper:
@@ -47,14 +52,22 @@ def _told(found: PushCertificate | None, now: datetime) -> dict[str, Any] | None
 @group.command()
 @json_option
 def status(*, as_json: bool) -> None:
-    """Show the push certificate, the device CA, and how many iPads follow."""
+    """Show the push certificate, the server token, the device CA, and how many iPads follow."""
     now = clock.now()
     with application(writes=False) as config:
         push = _keeper(config).current()
+        token = apple_school.keeper(config).current()
+        listing, missing = errands.standing(listed.SCHOOL_MANAGER), listed.missing_count()
         figures = queries.figures(push.topic if push is not None else None)
         ca = authority.load(config.secrets_dir, _vault(config), now=now)
     told = {
         "push_certificate": _told(push, now),
+        "server_token": apple_school.told(token, now),
+        "school_manager": {
+            "done_at": listing.done_at if listing is not None else None,
+            "failure": listing.failure if listing is not None else None,
+            "missing": missing,
+        },
         "device_ca": {
             "expires_at": ca.current.certificate.not_valid_after_utc,
             "rotate_by": ca.rotate_by,
@@ -71,6 +84,9 @@ def status(*, as_json: bool) -> None:
         click.echo(
             f"push certificate  {push.topic}, {push.days_left(now)} days left (until {push.expires_at:%Y-%m-%d})"
         )
+    click.echo(f"server token      {apple_school.words(token, now)}")
+    if token is not None:
+        click.echo(f"its list          {apple_school.how(listing)}; {missing} iPads on no delivery list")
     click.echo(f"device CA         new one needed by {ca.rotate_by:%Y-%m-%d}; {len(ca.former)} former still trusted")
     click.echo(
         f"iPads             {figures.clients} enrolled, {figures.behind} have not followed yet, "

@@ -181,14 +181,35 @@ _step_command(
     "Turn a tablet away that waits for approval: its key is worth nothing.",
     "declined, and out of use; `devices reinstate` lets it ask again",
 )
-_step_command(
-    "lost", "Report a tablet lost: its key is worth nothing, and an attempt to enrol it is noted.", "reported lost"
-)
-_step_command(
-    "found",
-    "A lost tablet is back: it is expected, and enrols anew.",
-    "found: it is expected, and enrols with a ticket",
-)
+
+
+@group.command()
+@click.argument("serial")
+@click.option("--message", help="What the screen of an iPad then shows: no pupil's name, whoever finds it reads it.")
+@click.option("--phone", help="Whom to call, such as +47 22 33 44 55: shown there, too.")
+def lost(serial: str, message: str | None, phone: str | None) -> None:
+    """Report a tablet lost. An iPad is locked; others' keys are worth nothing. An attempt to enrol it is noted."""
+    by = Principal.command_line()
+    with application(writes=True):
+        device = queries.find_device(serial, by=by)
+        life.step(device, "lost", message=message, phone=phone, by=by, now=clock.now())
+        stepped = device.serial
+    click.echo(f"{stepped} is reported lost")
+
+
+@group.command()
+@click.argument("serial")
+def found(serial: str) -> None:
+    """Note that a lost tablet is back: an iPad that was locked is in use again, others enrol anew."""
+    by = Principal.command_line()
+    with application(writes=True):
+        device = queries.find_device(serial, by=by)
+        life.step(device, "found", by=by, now=clock.now())
+        stepped, is_enrolled = device.serial, device.life is DeviceLife.ENROLLED
+    how = "in use again" if is_enrolled else "expected, and enrols with a ticket"
+    click.echo(f"{stepped} is found: it is {how}")
+
+
 _step_command("retire", "Take a tablet out of use.", "retired")
 _step_command(
     "reinstate", "Take a retired tablet into use again: it is expected.",

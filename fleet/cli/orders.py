@@ -12,7 +12,7 @@ from fleet.cli.output import ErrorsAsLines, application, json_option, show_json,
 from fleet.cli.wording import COMMAND
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife
-from fleet.orders import Order, OrderKind, OrderState, Wish
+from fleet.orders import Order, OrderKind, OrderState, Wish, locations
 from fleet.schools import deciding
 from fleet.schools import queries as schools
 
@@ -52,7 +52,7 @@ def _plain(order: Order) -> dict[str, Any]:
         "serial": order.device.serial,
         "kind": order.kind.value,
         "state": order.state.value,
-        **{name: order.payload.get(name) for name in ("text", "url", "app")},
+        **{name: order.payload.get(name) for name in ("text", "url", "app", "version", "deadline", "come_back")},
         "reason": order.reason,
         "wished_by": order.wished_by,
         "answered_by": order.answered_by,
@@ -74,12 +74,18 @@ def _plain(order: Order) -> dict[str, Any]:
 @click.option("--text", "message", help="What a message says.")
 @click.option("--url", help="The web address to open.")
 @click.option("--app", help="The id of the app to open, such as no.example.app.")
+@click.option("--version", help="The system to update to, such as 18.1: for update-system.")
+@click.option("--deadline", help="Until when, local time, such as 2026-12-01T08:00: for update-system.")
+@click.option("--come-back", is_flag=True, help="A wiped tablet sets itself up again (needs Wi-Fi in its profile).")
 @click.option("--reason", help="Why: for wipe, locate and clear-passcode.")
-@click.option("--life", type=int, help="Give up after so many minutes; after a day where it is left out.")
+@click.option(
+    "--life", type=int, help="Give up after so many minutes; after a day (update-system: 30 days) where left out."
+)
 @json_option
 def queue(
     kind: str, device: str | None, class_title: str | None, school: str | None, message: str | None, url: str | None,
-    app: str | None, reason: str | None, life: int | None, *, as_json: bool,
+    app: str | None, reason: str | None, life: int | None, *, version: str | None, deadline: str | None,
+    come_back: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Queue an order: tablets that wait for one have it at once, the others with their next poll."""
     if device is None and class_title is None and school is None:
@@ -88,11 +94,14 @@ def queue(
     if device is None and OrderKind(kind) in orders.PRIVILEGED:
         raise click.UsageError(f"{kind} is for one tablet at a time: --device SERIAL")
     by = Principal.command_line()
-    wish = Wish(OrderKind(kind), text=message, url=url, app=app, reason=reason)
-    with application(writes=True):
+    wish = Wish(
+        OrderKind(kind), text=message, url=url, app=app, version=version, deadline=deadline, reason=reason,
+        come_back=come_back,
+    )  # fmt: skip
+    with application(writes=True) as config:
         found = _tablets(device, class_title, school, by)
-        patience = timedelta(minutes=life) if life is not None else orders.DEFAULT_LIFE
-        fresh = orders.queue(found, wish, life=patience, by=by, now=clock.now())
+        patience = timedelta(minutes=life) if life is not None else None
+        fresh = orders.queue(found, wish, life=patience, timezone=config.timezone, by=by, now=clock.now())
         rows = [_plain(order) for order in fresh]
         count, name = len(found), found[0].serial if device is not None else None
     if as_json:
@@ -142,11 +151,16 @@ def list_orders(
 
 @group.command()
 @click.argument("order_id", type=int)
+@click.option("--location", is_flag=True, help="Show where a lost tablet was, too; that you looked is noted.")
 @json_option
-def show(order_id: int, *, as_json: bool) -> None:
+def show(order_id: int, *, location: bool, as_json: bool) -> None:
     """Show one order."""
-    with application(writes=False):
-        row = _plain(orders.find(order_id, by=Principal.command_line()))
+    by = Principal.command_line()
+    with application(writes=location):
+        row = _plain(orders.find(order_id, by=by))
+        if location:
+            where = locations.seen(order_id, by=by, now=clock.now())[1]
+            row |= {**locations.written(where), "map": where.address}
     if as_json:
         show_json(row)
         return

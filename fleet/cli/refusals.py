@@ -272,6 +272,16 @@ def _push_certificate(data: Data) -> str:
     return told.get(str(data.get("reason")), "this is no certificate that can be read")
 
 
+def _server_token(data: Data) -> str:
+    told = {
+        "key": "this token is encrypted to another key: upload what `fleet apple token-key` gives at Apple School "
+        "Manager, and download the token again",
+        "fields": "something of this token is missing: download it again",
+        "expired": "this token has run out: download a new one at Apple School Manager",
+    }
+    return told.get(str(data.get("reason")), "this is no server token that can be read")
+
+
 BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
         **refusals_apps.BY_CODE,
@@ -316,6 +326,7 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         "device-message": lambda data: f"the message's {data.get('key')} is missing or wrong ({data.get('reason')})",
         "status": always("the status report is none"),
         "push-certificate": _push_certificate,
+        "server-token": _server_token,
         # Signing in.
         "password-weak": _bad_password,
         "password-wrong": always("the present password is another one"),

@@ -8,8 +8,11 @@ from fleet.cli.wording import Data, Words, always, see
 
 def _bad_order(data: Data) -> str:
     kind, field, expected = data.get("order_kind"), data.get("field"), data.get("expected")
+    if field == "come_back" and data.get("channel") is not None:
+        return f"tablet {data.get('serial')}: one on {data.get('channel')} cannot set itself up again: no --come-back"
     if expected is None:
-        return f"{kind} has no {field}: leave --{field} out"
+        option = str(field).replace("_", "-")
+        return f"{kind} has no {option}: leave --{option} out"
     if field == "tablets":
         return f"{kind} is for {expected}: --device SERIAL"
     if field == "life":
@@ -58,10 +61,14 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
 
 BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
     {
+        ("not-found", "location"): lambda data: (
+            f"order {data.get('name')} has no position, or none that is still kept: it is for two days"
+        ),
         ("not-found", "order"): lambda data: f"there is no order {data.get('name')}: {see('orders list')} lists them",
         ("not-found", "municipality"): always("there is no municipality yet to decide for: import the roster first"),
         ("conflict", "tablet to locate"): _not_lost,
         ("invalid", "order"): _bad_order,
+        ("invalid", "lost tablet"): lambda data: f"give {data.get('expected')}: --{data.get('field')}",
         ("invalid", "network"): _bad_network,
         ("invalid", "networks"): lambda data: (
             f"a school's networks are {data.get('expected')}, not {data.get('found')}"

@@ -24,6 +24,7 @@ from fleet.lessons import calibration, following
 from fleet.lessons import retention as lesson_retention
 from fleet.lessons import timetable as lesson_timetable
 from fleet.mdm import retention as mdm_retention
+from fleet.orders import locations
 from fleet.people import signing_in
 from fleet.reports import figures
 from fleet.schools import retention
@@ -114,6 +115,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
         "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=AT_ONCE),
         "findings": ledger.forget(older_than=KEEP_CLOSED_FINDINGS, now=now),
         "orders": orders.forget(older_than=KEEP_ENDED_ORDERS, now=now),
+        "locations": locations.forget(now=now),
         "lessons": lesson_retention.forget(older_than=KEEP_LESSONS, now=now),
         "sign_ins": signing_in.forget(now=now),
         "people": retention.forget_people(older_than=KEEP_PEOPLE_WHO_LEFT, now=now, at_most=AT_ONCE),

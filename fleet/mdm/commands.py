@@ -1,9 +1,8 @@
 """The queue of commands: one at a time to a client, urgent ones first, else in the order they came.
 
 Invariants: "not now" holds a command until the client calls again of its own accord, so that it is not offered over and
-over in one conversation, but only once more at its end; one that was sent and never answered is sent again at the next
-call; an answer to a command that has ended, or that nobody sent, changes nothing. What a command says is the channel's
-business.
+over in one conversation; one that was sent and never answered is sent again at the next call; an answer to a command
+that has ended, or that nobody sent, changes nothing. What a command says is the channel's business.
 """
 
 import uuid
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, select, update
 
 from fleet.db import db, id_set
 from fleet.devices import states
@@ -63,6 +62,18 @@ def queue(device_id: int, wanted: Wanted, *, now: datetime) -> Command:
     return made
 
 
+def ensure(device_id: int, wanted: Wanted, *, now: datetime) -> None:
+    """Have a command wait for a client that takes the place of others of its kind; one that says the same stays."""
+    told = dict(wanted.content) if wanted.content is not None else None
+    found = [one for one in open_of(device_id, wanted.kind) if one.order_uid is None]
+    same = [one for one in found if one.content == told]
+    for one in found:
+        if one not in same[:1]:
+            forgo(one, now=now)
+    if not same:
+        queue(device_id, wanted, now=now)
+
+
 def begin_call(device_id: int) -> None:
     """Have everything that is open be offered anew: the client calls of its own accord, ready for work."""
     again = update(Command).where(
@@ -71,25 +82,15 @@ def begin_call(device_id: int) -> None:
     db.session.execute(again.values(state=CommandState.QUEUED).execution_options(synchronize_session=False))
 
 
-def take_next(device_id: int, *, is_last_busy: bool = True, now: datetime) -> Command | None:
+def take_next(device_id: int, *, now: datetime) -> Command | None:
     """Return the next command to be sent, None where there is none; it counts as sent.
-
-    Where nothing else waits, one that was held is offered once more, unless the client has just said "not now": a
-    client whose last word that is calls again by itself as soon as it can, and another does not.
 
     Commands whose order has ended meanwhile are dropped, not sent. Whoever ends an order holds its tablet's row, so one
     that carries out an order is looked at once more with the row held: what was withdrawn a moment before is not sent,
-    and who withdraws a moment later sees that it was. The tablet's row is taken before the command's.
-
-    Args:
-        device_id: the client.
-        is_last_busy: whether its last word is "not now", or it has only begun.
-        now: the instant.
+    and who withdraws a moment later sees that it was. The tablet's row comes first, as when enrolling.
     """
-    offered = [CommandState.QUEUED] if is_last_busy else [CommandState.QUEUED, CommandState.HELD]
-    is_open = and_(Command.device_id == device_id, Command.state.in_(offered))
-    is_held = case((Command.state == CommandState.HELD, 1), else_=0)
-    query = select(Command).where(is_open).order_by(is_held, Command.priority, Command.id).limit(1)
+    is_queued = and_(Command.device_id == device_id, Command.state == CommandState.QUEUED)
+    query = select(Command).where(is_queued).order_by(Command.priority, Command.id).limit(1)
     anew = {"populate_existing": True}
     found: Command | None = db.session.scalars(query.execution_options(**anew)).first()
     if found is None:
@@ -97,7 +98,7 @@ def take_next(device_id: int, *, is_last_busy: bool = True, now: datetime) -> Co
     if found.order_uid is not None:
         states.lock(id_set([device_id]))
         lives = exists().where(Order.uid == Command.order_uid, Order.state.in_(TRAVELLING), Order.expires_at > now)
-        _drop(is_open, Command.order_uid.is_not(None), ~lives, now=now)
+        _drop(is_queued, Command.order_uid.is_not(None), ~lives, now=now)
     found = db.session.scalars(query.with_for_update().execution_options(**anew)).first()
     if found is not None:
         found.state, found.sent_at = CommandState.SENT, now

@@ -18,7 +18,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -29,8 +29,8 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
 from fleet.errors import InvalidError
+from fleet.mdm import running_out
 
-WARNING_DAYS = (60, 30, 14, 7)  # before it runs out; the portal renews within minutes, but people have holidays
 # Source: the topic of device management; mdm/profiles/com.apple.mdm.yaml, Topic.
 _TOPIC_PREFIX = "com.apple.mgmt."
 _MAX_UPLOAD_BYTES = 64 * 1024  # a certificate has about two kilobytes; people upload its chain with it
@@ -96,13 +96,11 @@ class PushCertificate:
 
     def days_left(self, now: datetime) -> int:
         """Return how many whole days it can still be used; negative once it has run out."""
-        return (self.expires_at - now) // timedelta(days=1)
+        return running_out.days_left(self.expires_at, now)
 
     def warning_step(self, now: datetime) -> int | None:
-        """Return the narrowest of :data:`WARNING_DAYS` that has begun, 0 once it has run out, None before them all."""
-        if now >= self.expires_at:
-            return 0
-        return min((step for step in WARNING_DAYS if self.days_left(now) < step), default=None)
+        """Return which warning has begun (:func:`~fleet.mdm.running_out.warning_step`)."""
+        return running_out.warning_step(self.expires_at, now)
 
     def client_context(self, *, trusted_pem: str | None = None) -> ssl.SSLContext:
         """Return the TLS settings to speak to the push service with this certificate, HTTP/2 only.

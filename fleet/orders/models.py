@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from fleet.db import Base, text_enum
+from fleet.db import Base, Document, text_enum
 from fleet.devices.models import Device
 from fleet.errors import ConflictError
 
@@ -100,6 +100,7 @@ class Order(Base):
     ended_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]
     detail: Mapped[str | None] = mapped_column(String(255))
+    result: Mapped[dict[str, Any] | None] = mapped_column(Document)  # see fleet.orders.locations
 
     device: Mapped[Device] = relationship()
 

@@ -190,9 +190,11 @@ def _check_lives(standings: Sequence[_Standing], kind: OrderKind) -> None:
     """Refuse to locate what is not reported lost, and of what is neither enrolled nor lost everything."""
     usual = frozenset({DeviceLife.LOST if kind is OrderKind.LOCATE else DeviceLife.ENROLLED})
     for one in standings:
-        if one.life not in (kinds.lives(one.channel, kind) or usual):
-            sort = "tablet to locate" if kind is OrderKind.LOCATE else "tablet"
-            raise ConflictError(kind=sort, serial=one.serial, state=one.life.value)
+        if one.life in (kinds.lives(one.channel, kind) or usual):
+            continue
+        if kind is OrderKind.LOCATE:
+            raise ConflictError(kind="tablet to locate", serial=one.serial, state=one.life.value)
+        raise ConflictError(kind="tablet", serial=one.serial, state=one.life.value)
 
 
 def _check_return(standings: Sequence[_Standing], wish: Wish) -> None:

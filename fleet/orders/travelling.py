@@ -4,8 +4,9 @@ Orders travel in the tablet's configuration; queuing one raises its version, so 
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import and_, delete, exists, or_, select, update
 
@@ -14,8 +15,9 @@ from fleet.devices import states
 from fleet.devices.models import Device, Enrolment
 from fleet.devices.states import raise_version as raise_version  # so that areas above need not know states
 from fleet.errors import NotFoundError
+from fleet.orders import locations
 from fleet.orders.kinds import CARRIES
-from fleet.orders.models import OPEN, TRAVELLING, Order, OrderState
+from fleet.orders.models import OPEN, TRAVELLING, Order, OrderKind, OrderState
 
 
 def pending(device_ids: Collection[int], *, now: datetime) -> dict[int, list[Order]]:
@@ -33,8 +35,25 @@ def mark_sent(order_ids: Collection[int], *, now: datetime) -> None:
     db.session.execute(query.values(state=OrderState.SENT, sent_at=now).execution_options(synchronize_session=False))
 
 
-def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: datetime) -> None:
+def finish(
+    uid: str,
+    *,
+    device_id: int,
+    state: OrderState,
+    detail: str,
+    result: Mapping[str, Any] | None = None,
+    now: datetime,
+) -> None:
     """Take a tablet's word on how an order ended.
+
+    Args:
+        uid: the order's name.
+        device_id: the tablet.
+        state: how it ended.
+        detail: why, in the tablet's words.
+        result: of one to locate: ``latitude``, ``longitude``, ``accuracy_m`` and ``at`` (an instant in ISO 8601). What
+            is no position is not kept, nor anything that another kind brings.
+        now: the instant.
 
     Raises:
         NotFoundError: the tablet has no such order.
@@ -47,6 +66,8 @@ def finish(uid: str, *, device_id: int, state: OrderState, detail: str, now: dat
         raise NotFoundError(kind="order", name=uid)
     order.step(state)
     order.ended_at, order.detail = now, detail[:255] or None
+    place = locations.read(result) if order.kind is OrderKind.LOCATE and state is OrderState.DONE else None
+    order.result = locations.written(place) if place is not None else None
     db.session.flush()
     raise_version([device_id])
 

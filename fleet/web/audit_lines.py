@@ -127,6 +127,7 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "app": _("App %(number)s", number=number),
         "delivery-list": _("Delivery list"),
         "push-certificate": _("Push certificate"),
+        "server-token": _("Server token"),
     }.get(kind)
 
 

@@ -47,6 +47,12 @@ def minute(moment: datetime) -> str:
     return f"{on} {hour(moment)}"
 
 
+def local_minute(told: datetime) -> str:
+    """Return date and time of day of a moment that is told without a zone, as it is meant: local."""
+    config: Config = current_app.extensions["fleet_config"]
+    return minute(told.replace(tzinfo=config.timezone))
+
+
 def clock_time(moment: datetime) -> str:
     """Return the time of day, local, with seconds."""
     config: Config = current_app.extensions["fleet_config"]

@@ -3,9 +3,11 @@
 A card is shown only to who may do something about it, and only where there is something. Not here: lists behind them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
 
 from flask import current_app, url_for
 from flask_babel import ngettext
@@ -20,7 +22,9 @@ from fleet.crypto import vault_key_of
 from fleet.devices import tickets
 from fleet.devices.models import Ticket
 from fleet.job_runs import JobOutcome, Scheduled
+from fleet.mdm import errands, listed
 from fleet.mdm.push_keeper import PushKeeper
+from fleet.mdm.token_keeper import TokenKeeper
 from fleet.orders import OrderState
 from fleet.schools.models import Municipality
 from fleet.web import words, words_jobs
@@ -28,6 +32,7 @@ from fleet.web.formats import day
 from fleet.web.signed_in import timezone
 from fleet.web.texts import translated as _
 
+_Keeper = TypeVar("_Keeper")
 _PRESSING_DAYS = 14
 LINES = 4  # of a card; the rest is behind its link
 
@@ -89,7 +94,16 @@ def needs(
         municipality: None where there is none yet.
     """
     found = [_silent(counts, by), _failed(counts)]
-    found += [_certificate(by, now), _expiring(names, by, now), _pending(pending_approval, by), _asked(by), _jobs(by)]
+    found += [
+        _certificate(by, now),
+        _token(by, now),
+        _listing(by),
+        _unlisted(by),
+        _expiring(names, by, now),
+        _pending(pending_approval, by),
+        _asked(by),
+        _jobs(by),
+    ]
     return [*(one for one in found if one is not None), *_setup(by, municipality)]
 
 
@@ -161,7 +175,7 @@ def _expiring(names: Mapping[int, str], by: Principal, now: datetime) -> Need | 
 
 def _certificate(by: Principal, now: datetime) -> Need | None:
     """Warn long before the push certificate of iPads runs out: one renewal that is missed orphans them all."""
-    keeper = _keeper() if by.may(Permission.EDIT_MUNICIPALITY) else None
+    keeper = _kept(PushKeeper, "fleet_push_keeper") if by.may(Permission.EDIT_MUNICIPALITY) else None
     found = keeper.current() if keeper is not None else None
     step = found.warning_step(now) if found is not None else None
     if found is None or step is None:
@@ -178,13 +192,61 @@ def _certificate(by: Principal, now: datetime) -> Need | None:
     )  # fmt: skip
 
 
-def _keeper() -> PushKeeper | None:
-    """Return what keeps the push certificate, made once; None where this server never had a secret to seal."""
-    known: PushKeeper | None = current_app.extensions.get("fleet_push_keeper")
+def _token(by: Principal, now: datetime) -> Need | None:
+    """Warn before the server token runs out: from then on Apple tells nothing of new iPads, and takes no orders."""
+    keeper = _kept(TokenKeeper, "fleet_token_keeper") if by.may(Permission.EDIT_MUNICIPALITY) else None
+    found = keeper.current() if keeper is not None else None
+    step = found.warning_step(now) if found is not None else None
+    if found is None or step is None:
+        return None
+    left = found.days_left(now)
+    title = ngettext(
+        "day until new iPads are not known any more", "days until new iPads are not known any more", left
+    )  # fmt: skip
+    ends_on = day(found.expires_at.astimezone(timezone()).date())
+    why = _(
+        "The server token ends %(day)s. Download a new one in Apple School Manager: scripts/fleet apple.", day=ends_on
+    )
+    return Need(
+        "token", words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
+        title if step else _("New iPads are not known any more"), why, [], None, "",
+    )  # fmt: skip
+
+
+def _listing(by: Principal) -> Need | None:
+    """Tell that Apple School Manager is not read, where somebody has to do something about it."""
+    found = errands.standing(listed.SCHOOL_MANAGER) if by.may(Permission.EDIT_MUNICIPALITY) else None
+    if found is None or found.failed_at is None:
+        return None
+    why = {
+        "terms-not-accepted": _("Somebody has to accept Apple's new terms there. Until then no new iPad is taken in."),
+        "token-refused": _("Apple does not take the server token any more. Download a new one: scripts/fleet apple."),
+    }.get(found.failure or "")
+    if why is None:
+        return None
+    return Need("listing", words.BAD, "silent", None, _("Apple School Manager is not read"), why, [], None, "")
+
+
+def _unlisted(by: Principal) -> Need | None:
+    """Tell of iPads that would be turned away when they are switched on."""
+    number = listed.missing_count() if by.may(Permission.EDIT_MUNICIPALITY) else 0
+    if not number:
+        return None
+    return Need(
+        "unlisted", words.WAITING, "tablet", number,
+        ngettext("iPad is on no delivery list", "iPads are on no delivery list", number),
+        _("Apple School Manager gives them to this server. Until a delivery list has them, they are turned away."),
+        [], url_for("web.imports"), _("Import a delivery list"),
+    )  # fmt: skip
+
+
+def _kept(kind: Callable[[Path, bytes], _Keeper], name: str) -> _Keeper | None:
+    """Return what keeps a secret, made once; None where this server never had one to seal."""
+    known: _Keeper | None = current_app.extensions.get(name)
     config: Config = current_app.extensions["fleet_config"]
     if known is None and (config.vault_key_file or config.secrets_dir / "vault.key").exists():
         key = vault_key_of(config.secrets_dir, config.vault_key_file)
-        known = current_app.extensions["fleet_push_keeper"] = PushKeeper(config.secrets_dir, key)
+        known = current_app.extensions[name] = kind(config.secrets_dir, key)
     return known
 
 

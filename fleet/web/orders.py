@@ -13,7 +13,7 @@ from fleet.access import Permission, Principal
 from fleet.db import transaction
 from fleet.devices import bulk
 from fleet.errors import FleetError
-from fleet.orders import Order, OrderKind, OrderState, kinds
+from fleet.orders import Order, OrderKind, OrderState, kinds, locations
 from fleet.people import names
 from fleet.schools import queries as schools
 from fleet.web import notices, refusals_tablets, signed_in, words_tablets
@@ -58,6 +58,7 @@ class Line:
     may_withdraw: bool
     may_answer: bool
     is_own: bool
+    has_location: bool
 
 
 def lines(found: Sequence[Order], by: Principal, now: datetime) -> list[Line]:
@@ -77,6 +78,7 @@ def _line(one: Order, known: dict[str, str], by: Principal, now: datetime) -> Li
         may_withdraw=one.state in orders.OPEN and (may or is_own),
         may_answer=may and is_asked and not is_own,
         is_own=is_own,
+        has_location=locations.may_be_seen(one, by=by, now=now),
     )
 
 
@@ -134,6 +136,14 @@ def order_approve(order_id: int) -> Response:
 def order_decline(order_id: int) -> Response:
     """Say no to what another person asked for."""
     return _answer(orders.decline, order_id, _("The order is declined."))
+
+
+@web.post(f"{_ADDRESS}/location")
+def order_location(order_id: int) -> str:
+    """Show where a lost tablet was. Posted, as it leaves a line in the audit each time."""
+    with transaction():
+        order, location = locations.seen(order_id, by=signed_in.by(), now=clock.now())
+        return show("order_location", order=order, location=location)
 
 
 @web.post(f"{_ADDRESS}/withdraw")

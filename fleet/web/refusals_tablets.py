@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.devices.editing import MAX_TAG
+from fleet.devices.losing import MAX_MESSAGE
 from fleet.devices.notes import MAX_TEXT as MAX_NOTE
 from fleet.errors import ConflictError, FleetError, InvalidError
 from fleet.orders import MAX_TEXT, NotCarriedError, OrderClosedError, SamePersonError
-from fleet.orders.kinds import MIN_REASON
+from fleet.orders.kinds import LONGEST_UPDATE, MIN_REASON
 from fleet.web.texts import translated as _
 
 Faults = dict[str, str]
@@ -60,6 +61,12 @@ def _invalid(data: Data) -> Faults | None:
                 number=data.get("most"),
             ),
         ),
+        "lost tablet": (
+            field,
+            _("A telephone number has digits, spaces and a + in front only.")
+            if field == "phone"
+            else _("A text has 1 to %(number)s characters on one line.", number=MAX_MESSAGE),
+        ),
         "pupil": ("person", _("Choose the pupil who gets the tablet.")),
     }
     found = known.get(str(kind))
@@ -74,6 +81,8 @@ def _of_order(field: str, data: Data) -> str:
         "text": _("A message has 1 to %(number)s characters.", number=MAX_TEXT),
         "url": _("That is no web address. It looks like https://nrk.no/skole."),
         "app": _("That is no app's id. It looks like no.school.app."),
+        "version": _("A version is one to three numbers, such as 18.1."),
+        "deadline": _("Choose a time to come, at most %(number)s days ahead.", number=LONGEST_UPDATE.days),
         "reason": _("Say why, in at least %(number)s characters.", number=MIN_REASON),
     }.get(field, _("Something is missing. Look at the form again."))
 

@@ -41,6 +41,7 @@ _LONGEST_BACK = 500  # a notice waits in a cookie, which takes no more than 4 kB
 _ADDRESS = "/tablet-actions"
 _NAMES = frozenset({*(kind.value for kind in OrderKind), *STEPS, MOVE})
 _UNDO = "undo"  # the kind of file that says how to take something back
+_SHOWN_WHEN_LOST = ("message", "phone")
 _BACK = {"lost": "found", "retire": "reinstate"}
 # What was done in words, the address that leads back, and what its button says.
 Done = tuple[str, str | None, str | None]
@@ -63,7 +64,12 @@ class Meant:
         """Return the order that is meant; a field that its kind has not is not read."""
         kind = OrderKind(self.name)
         told: dict[str, Any] = {field: self.text(field) for field in kinds.fields(kind)}
-        return Wish(kind, **told)
+        return Wish(kind, **told, come_back=self.comes_back)
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether tablets that are wiped shall set themselves up again."""
+        return self.name == OrderKind.WIPE and self.form.get("come_back") == "yes"
 
     def target(self, by: Principal) -> Target | None:
         """Return the place that was chosen; None where none was."""
@@ -171,20 +177,21 @@ def orders_withdraw(word: str) -> Response:
 def _order(meant: Meant, by: Principal, now: datetime) -> Done:
     devices, wish = bulk.chosen(meant.ids, by=by), meant.wish()
     wish.payload()
-    told = previews.preview(devices, wish.kind, by=by)
+    told = previews.preview(devices, wish.kind, comes_back=wish.come_back, by=by)
     if wish.kind is OrderKind.WIPE:
         _check_number(meant, len(told.tablets.going))
-    found, fresh, word = previews.queue(devices, wish, by=by, now=now)
+    found, fresh, word = previews.queue(devices, wish, timezone=signed_in.timezone(), by=by, now=now)
     undo = url_for("web.orders_withdraw", word=word) if fresh else None
     return _sentence(meant.name, len(fresh), found.tablets, asks=found.asks), undo, None
 
 
 def _step(meant: Meant, by: Principal, now: datetime) -> Done:
-    found = bulk.step(meant.ids, meant.name, by=by, now=now)
+    shown = {field: meant.text(field) or None for field in _SHOWN_WHEN_LOST} if meant.name == "lost" else {}
+    found = bulk.step(meant.ids, meant.name, **shown, by=by, now=now)
     words = _sentence(meant.name, len(found.going), found)
     if meant.name not in _BACK or not found.going:
         return words, None, None
-    # Not an undo: the tablets' keys are gone, so that they have to enrol anew. The button says what it does.
+    # Not an undo: the keys of all but iPads are gone, so that they have to enrol anew. The button says what it does.
     back = _BACK[meant.name]
     address = _keep({"step": back, "ids": [device.id for device in found.going]}, meant.back, by, now)
     return f"{words} {words_tablets.comes_back(meant.name)}", address, words_tablets.action(back).title
@@ -258,6 +265,7 @@ def _page(meant: Meant, *, faults: Mapping[str, str] | None = None) -> str:
         waits=meant.name not in {*STEPS, MOVE},
         is_destructive=meant.name in words_tablets.DESTRUCTIVE,
         losing=_losing(going) if meant.name == MOVE else (),
+        school_of_first=next((one.school.name for one in going if one.school is not None), _("the school")),
         shown=_SHOWN,
         classes=places_of.basic_classes(by, Permission.MANAGE_DEVICES) if meant.name == MOVE else (),
         schools=places_of.managed_schools(by) if meant.name == MOVE else {},
@@ -286,7 +294,7 @@ def _sorted(meant: Meant, devices: Sequence[Device], by: Principal) -> tuple[Sor
     if meant.name == MOVE:
         return bulk.sort_leaving(devices, by=by), False, None
     try:
-        found = previews.preview(devices, OrderKind(meant.name), by=by)
+        found = previews.preview(devices, OrderKind(meant.name), comes_back=meant.comes_back, by=by)
     except InvalidError as error:
         return Sorted((), {}), False, refusals_tablets.told(error)
     return found.tablets, found.asks, None

@@ -50,6 +50,7 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("day-figures", "schools"): lambda n: ngettext("%(num)d school counted", "%(num)d schools counted", n),
     ("retention", "check_ins"): lambda n: ngettext("%(num)d check-in removed", "%(num)d check-ins removed", n),
     ("retention", "findings"): lambda n: ngettext("%(num)d finding removed", "%(num)d findings removed", n),
+    ("retention", "locations"): lambda n: ngettext("%(num)d position removed", "%(num)d positions removed", n),
     ("retention", "orders"): lambda n: ngettext("%(num)d order removed", "%(num)d orders removed", n),
     ("retention", "lessons"): lambda n: ngettext("%(num)d lesson removed", "%(num)d lessons removed", n),
     ("retention", "sign_ins"): lambda n: ngettext("%(num)d sign-in removed", "%(num)d sign-ins removed", n),

@@ -9,8 +9,9 @@ from fleet.devices.bulk import LeftOut
 from fleet.devices.models import Device, DeviceLife
 from fleet.devices.queries import profile_state
 from fleet.orders import OrderKind, OrderState
+from fleet.orders.kinds import moment
 from fleet.orders.preview import TakenBack
-from fleet.web.formats import ago
+from fleet.web.formats import ago, local_minute
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told
 
@@ -132,6 +133,11 @@ def _order_abouts() -> dict[OrderKind, str]:
         OrderKind.LOCATE: _("The tablet tells once where it is. Only one that is reported lost can be asked."),
         OrderKind.CLEAR_PASSCODE: _("Whoever has the tablet in hand can open it and choose a new passcode."),
     }
+
+
+def deadline(told: str) -> str:
+    """Say until when something is to be done, from a local date and time without a zone."""
+    return local_minute(moment(told))
 
 
 def order_state(one: OrderState) -> Told:

@@ -25,6 +25,7 @@ ROUTES: Routes = {
     "web.orders_withdraw": [("POST /orders/together/0123/withdraw", NOWHERE)],
     "web.order_approve": [("POST /orders/2147483647/approve", NOWHERE)],
     "web.order_decline": [("POST /orders/2147483647/decline", NOWHERE)],
+    "web.order_location": [("POST /orders/2147483647/location", NOWHERE)],
     "web.order_withdraw": [("POST /orders/2147483647/withdraw", NOWHERE)],
     "web.tablet_why": [
         ("/tablets/OWN1/why", _OWN),

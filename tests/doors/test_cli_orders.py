@@ -198,3 +198,47 @@ def test_a_schools_longest_lesson_is_told_and_shown(app: Flask) -> None:
         1, "fleet: the longest lesson of a school is 15 to 480 minutes, not 5\n",
     )  # fmt: skip
     assert json.loads(run(app, *words, "--json").output) == {"school": "Kjenn skole", "longest_lesson_min": 90}
+
+
+def test_an_ipad_is_turned_off_updated_and_wiped_so_that_it_comes_back(app: Flask) -> None:
+    deadline = (clock.now() + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M")
+    update = ["orders", "queue", "update-system", "--device", "IPAD", "--version", "18.1", "--deadline"]
+    assert "is queued" in run(app, *update, deadline).output
+    assert "is queued" in run(app, "orders", "queue", "shut-down", "--device", "IPAD").output
+    assert "is asked for" in run(app, "orders", "queue", "wipe", "--device", "IPAD", "--come-back", *REASON).output
+    wipe, _shut_down, updating = rows(app, "--device", "IPAD")
+    assert (wipe["come_back"], updating["version"], updating["deadline"]) == (True, "18.1", deadline)
+    for words, told in (
+        ([*update, "2020-01-01T08:00"], "a time to come, at most 30 days ahead: --deadline"),
+        ([*update, "i morgen"], "a local date and time such as 2026-12-01T08:00: --deadline"),
+        (["orders", "queue", "restart", "--device", "IPAD", "--come-back"], "restart has no come-back: leave"),
+        (["orders", "queue", "shut-down", "--device", "AB1"], "cannot carry shut-down"),
+    ):
+        refused = run(app, *words)
+        assert told in refused.output
+
+
+def test_a_lost_ipad_shows_a_text_and_tells_where_it_is(app: Flask) -> None:
+    run(app, "orders", "second-person", "off")
+    assert "a telephone number" in run(app, "devices", "lost", "IPAD", "--phone", "ring").output
+    lost = run(app, "devices", "lost", "IPAD", "--message", "Tilhører skolen", "--phone", "22 33 44 55")
+    assert lost.output == "IPAD is reported lost\n"
+    run(app, "orders", "queue", "ring", "--device", "IPAD")
+    run(app, "orders", "queue", "locate", "--device", "IPAD", *REASON)
+    locate = rows(app, "--device", "IPAD")[0]["id"]
+    nothing = run(app, "orders", "show", str(locate), "--location")
+    assert "has no position" in nothing.output
+    with app.app_context(), transaction():
+        order = db.session.get_one(Order, locate)
+        assert order.device.lost_message == "Tilhører skolen"
+        told = {"latitude": 59.91, "longitude": 10.75, "at": clock.now().isoformat()}
+        orders.finish(
+            order.uid, device_id=order.device_id, state=OrderState.DONE, detail="", result=told, now=clock.now()
+        )
+    assert "latitude" not in run(app, "orders", "show", str(locate)).output
+    assert "59.91" in run(app, "orders", "show", str(locate), "--location").output
+    with app.app_context():
+        assert len(make.audited(action="orders.location-seen")) == 1
+    assert run(app, "devices", "found", "IPAD").output == "IPAD is found: it is in use again\n"
+    run(app, "devices", "lost", "AB1")
+    assert "enrols with a ticket" in run(app, "devices", "found", "AB1").output

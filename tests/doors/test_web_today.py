@@ -17,7 +17,10 @@ from fleet.devices import tickets
 from fleet.devices.models import DeviceLife
 from fleet.devices.tickets import Place
 from fleet.job_runs import JobOutcome, JobRun
+from fleet.mdm import errands, listed
+from fleet.mdm.listed import Listed
 from fleet.mdm.push_keeper import PushKeeper
+from fleet.mdm.token_keeper import TokenKeeper
 from fleet.orders import OrderKind, Wish
 from fleet.reports import figures
 from fleet.reports.models import DayFigures
@@ -27,6 +30,7 @@ from fleet.web.needs import LINES
 from tests import apns, factories, visiting
 from tests.doors.test_web_pages import words
 from tests.lessons import OSLO
+from tests.school_manager import token_file
 from tests.visiting import Visitor, World
 
 CLI = Principal.command_line()
@@ -232,3 +236,36 @@ def test_the_end_of_the_push_certificate_is_told_in_time(
     assert ("certificate" in admin) == (told is not None)
     if told is not None:
         assert told in words(admin["certificate"])
+
+
+@pytest.mark.parametrize(("days", "step"), [(90, None), (40, "39"), (-2, "")])
+def test_the_end_of_the_server_token_is_told_in_time(
+    app: Flask, world: World, tmp_path: Path, days: int, step: str | None
+) -> None:
+    keeper = TokenKeeper(tmp_path, vault_key(tmp_path / "vault.key", may_create=True))
+    now = clock.now()
+    made = keeper.certificate(now=now)
+    brought = token_file(made, expires_at=now + timedelta(days=days, minutes=-1))
+    keeper.take(brought, by=CLI, now=now - timedelta(days=3))
+    app.extensions["fleet_token_keeper"] = keeper
+    try:
+        admin, it = (cards(visit(app, username).get("/").text) for username in ("admin", "it"))
+    finally:
+        del app.extensions["fleet_token_keeper"]
+    assert "token" not in it
+    assert ("token" in admin) == (step is not None)
+    if step is not None:
+        assert step in words(admin["token"])
+
+
+def test_ipads_that_would_be_turned_away_and_terms_that_nobody_accepted_are_told(app: Flask, world: World) -> None:
+    now = clock.now()
+    with app.app_context(), transaction():
+        listed.note([Listed("NEW1", "iPad 10th Gen", "", "iPad", None)], now=now)
+        turn = errands.take(listed.SCHOOL_MANAGER, hold=timedelta(minutes=1), now=now)
+        assert turn is not None
+        errands.failed(turn, "terms-not-accepted", memory={}, after=None, now=now)
+    admin, it = (cards(visit(app, username).get("/").text) for username in ("admin", "it"))
+    assert {"listing", "unlisted"} <= set(admin)
+    assert not {"listing", "unlisted"} & set(it)
+    assert ways(admin["unlisted"])[0] == "/imports"

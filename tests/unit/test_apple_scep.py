@@ -14,6 +14,7 @@ from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError, ScepRequ
 from fleet.mdm import authority
 from fleet.mdm.authority import CERTIFICATE_LIFE, Authority
 from fleet.mdm.certificates import PublicKey, read_certificate
+from fleet.mdm.enveloped import AES_128
 from tests import apple_messages as made
 from tests.apple_messages import (
     CIPHERS,
@@ -334,7 +335,7 @@ def test_a_recipient_may_be_meant_by_its_key_identifier(ca: Authority) -> None:
 def test_nothing_is_encrypted_to_a_key_that_cannot_be_encrypted_to() -> None:
     curved = read_certificate(made.self_signed(made.ec_key(0)).der)
     with pytest.raises(TypeError, match="RSA"):
-        envelopes.envelope(b"content", curved, envelopes.AES_128)
+        envelopes.envelope(b"content", curved, AES_128)
 
 
 def test_pieces_that_are_no_strings_are_refused(ca: Authority) -> None:

@@ -21,16 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fleet.channels.apple.cms import CmsError, Signed, Signer, open_signed
-from fleet.channels.apple.envelopes import (
-    AES_128,
-    TRIPLE_DES,
-    ContentCipher,
-    EnvelopeError,
-    certificates_only,
-    envelope,
-    open_envelope,
-    sign,
-)
+from fleet.channels.apple.envelopes import certificates_only, envelope, sign
 from fleet.errors import ReasonError
 from fleet.mdm.authority import Authority, CertificateError, DeviceCA
 from fleet.mdm.ber import (
@@ -53,6 +44,7 @@ from fleet.mdm.ber import (
     read,
 )
 from fleet.mdm.certificates import PublicKey, SignatureError, bits, load_key, read_certificate, verify
+from fleet.mdm.enveloped import AES_128, TRIPLE_DES, ContentCipher, EnvelopeError, open_envelope
 
 # Clients compare these as text: nothing may be added, not even a character set.
 CA_CERTIFICATE_TYPE = "application/x-x509-ca-cert"
@@ -185,7 +177,7 @@ def _request(signed: Signed, authority: Authority, now: datetime) -> ScepRequest
         raise ScepError("malformed")
     if not nonce or len(nonce) > _MAX_NONCE_BYTES:
         raise ScepError("malformed")
-    opened = open_envelope(signed.content, authority)
+    opened = open_envelope(signed.content, authority.all)
     try:
         key, subject, challenge = _certification_request(opened.content)
     except BerError as error:  # said as a wrong key is said, see EnvelopeError

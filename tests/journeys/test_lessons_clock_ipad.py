@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 
 from fleet import outbox
+from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.door import AppleChannel
 from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.work import Work
@@ -42,8 +43,11 @@ class IpadClockwork(Clockwork):
         work = Work(
             app, ca, address="https://fleet.test", topic=lambda: apns.TOPIC, vault_key=vault, now=self._read
         )  # fmt: skip
-        proxied = ProxiedCertificates(config.client_cert_header, config.proxies)
-        return AppleChannel(work, presence=self._presence, proxied=proxied, now=self._read, queue_limit=100)
+        return AppleChannel(
+            work, presence=self._presence, proxied=ProxiedCertificates(config.client_cert_header, config.proxies),
+            automated=Automated(app, secret="", roots=None, profile=work.expected_profile, now=self._read),
+            now=self._read, queue_limit=100,
+        )  # fmt: skip
 
     def _take_out(self) -> None:
         self._ipad = Ipad(self.door.send, "KLOKKE1", now=self._read, on_change=self._note)

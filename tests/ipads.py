@@ -35,6 +35,14 @@ class RefusedError(Exception):
         self.status = status
 
 
+class TurnedAwayError(Exception):
+    """The code of a ticket does not let it in; ``reason`` is what the page is told."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class UpdateRequiredError(Exception):
     """The server wants a newer system first; ``version`` says which."""
 
@@ -87,11 +95,19 @@ class Ipad(IpadSystem):
     # -- enrolment -----------------------------------------------------------------------------------------------
 
     def enrol(self, code: str, *, key: rsa.RSAPrivateKey | None = None) -> None:
-        """Come in with a ticket's code: page, profile, certificate, check-in."""
+        """Come in with a ticket's code: page, profile, certificate, check-in.
+
+        Raises:
+            TurnedAwayError: the code is no good.
+            RefusedError: the ticket is not for this tablet.
+        """
         form = urlencode({"code": code}).encode()
         answer = self.send("POST", "/apple/invitations", {"content-type": "application/x-www-form-urlencoded"}, form)
         assert answer.status == 303
-        self.install(self._get(answer.headers["location"]), key=key)
+        place = answer.headers["location"]
+        if "refused=" in place:
+            raise TurnedAwayError(place.partition("refused=")[2])
+        self.install(self._get(place), key=key)
 
     def enrol_automatically(self, address: str, maker: Maker) -> None:
         """Come in as when it is switched on for the first time, at the address that its maker told it."""
@@ -319,6 +335,11 @@ class Ipad(IpadSystem):
             ends_at = _ends_at(body)
             if ends_at is not None and ends_at <= self.now() and self.installed.pop(name, None) is not None:
                 self._change(max(ends_at, self.changed_at or ends_at))
+
+    @property
+    def removes_next_at(self) -> datetime | None:
+        """When it next takes something away by itself."""
+        return min((at for body in self.installed.values() if (at := _ends_at(body)) is not None), default=None)
 
     def _change(self, at: datetime) -> None:
         self.changed_at = at

@@ -4,19 +4,19 @@ The same story as with an agent of ours; only the tablet is another one. Server 
 own, the iPad is simulated over real HTTP.
 """
 
-import http.client
 import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from agent_protocol.transport import Response
 from tests.agents import eventually
+from tests.apple_messages import IPAD, SIMULATOR, Shape
 from tests.doors.test_cli_apple import portal
-from tests.ipads import Ipad, RefusedError
+from tests.ipads import Ipad, RefusedError, TurnedAwayError, refused
+from tests.lesson_ipads import sender
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
@@ -43,17 +43,7 @@ def ipad(server: Server, tmp_path: Path) -> Ipad:
     (tmp_path / "push.pem").write_bytes(portal(request.encode()))
     server.fleet("apple", "push-upload", str(tmp_path / "push.pem"))
 
-    def send(method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Response:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-        try:
-            connection.request(method, target, body=body, headers=dict(headers))
-            answer = connection.getresponse()
-            told = {name.lower(): value for name, value in answer.getheaders()}
-            return Response(answer.status, told, answer.read())
-        finally:
-            connection.close()
-
-    return Ipad(send, SERIAL)
+    return Ipad(sender(server), SERIAL)
 
 
 def code(server: Server) -> str:
@@ -63,9 +53,11 @@ def code(server: Server) -> str:
     return str(told["code"])
 
 
+@pytest.mark.parametrize("shape", [IPAD, SIMULATOR], ids=["as-ipads-sign", "with-attributes"])
 def test_an_ipad_enrols_follows_its_class_and_ends_an_assignment_without_the_server(
-    server: Server, ipad: Ipad, tmp_path: Path
+    server: Server, ipad: Ipad, tmp_path: Path, shape: Shape
 ) -> None:
+    ipad.shape = shape
     publish(server, tmp_path, "trinn", web={"blocked": ["games.example"]})
     server.fleet("assignments", "create", "trinn", "--class", "8B")
     ipad.enrol(code(server))
@@ -124,3 +116,50 @@ def test_killing_the_server_again_and_again_enrols_once_and_loses_no_command(
     assert shown(server, SERIAL)["profile"] == "applied"
     assert [one["ended_at"] for one in shown(server, SERIAL)["enrolments"]] == [None]
     assert json.loads(server.fleet("tickets", "list", "--json"))[0]["used"] == 1
+
+
+def test_a_ticket_that_is_used_up_or_revoked_or_of_another_school_takes_no_ipad(
+    server: Server, ipad: Ipad, tmp_path: Path
+) -> None:
+    used_up = code(server)
+    ipad.enrol(used_up)
+    another = Ipad(ipad.send, "JOURNEYPAD2")
+    with pytest.raises(TurnedAwayError) as turned_away:
+        another.enrol(used_up)
+    assert turned_away.value.reason == "ticket-exhausted"
+
+    revoked = code(server)
+    number = next(one["id"] for one in json.loads(server.fleet("tickets", "list", "--json")) if not one["used"])
+    server.fleet("tickets", "revoke", str(number))
+    with pytest.raises(TurnedAwayError) as turned_away:
+        another.enrol(revoked)
+    assert turned_away.value.reason == "ticket-revoked"
+
+    server.fleet("schools", "create", "Naboskolen")
+    elsewhere = json.loads(server.fleet("tickets", "create", "--school", "Naboskolen", "--max", "1", "--json"))["code"]
+    write_delivery_list(tmp_path / "mer.csv", ["JOURNEYPAD2"])
+    server.fleet("devices", "import", str(tmp_path / "mer.csv"))
+    with refused(403):
+        another.enrol(elsewhere)
+    assert not another.is_managed
+    another.enrol(code(server))
+    assert shown(server, "JOURNEYPAD2")["enrolments"][0]["ended_at"] is None
+
+
+def test_a_busy_ipad_does_later_what_it_was_asked_and_each_order_once(
+    server: Server, ipad: Ipad, tmp_path: Path
+) -> None:
+    publish(server, tmp_path, "trinn", web={"blocked": ["games.example"]})
+    server.fleet("assignments", "create", "trinn", "--class", "8B")
+    ipad.enrol(code(server))
+    ipad.is_busy = True
+    server.fleet("orders", "queue", "restart", "--device", SERIAL)
+    ipad.wake()
+    assert ipad.calls_by_itself  # its last word was "not now"
+    assert "RestartDevice" not in ipad.done
+    assert "games.example" in json.dumps(ipad.settings(FILTER))  # declarations disturb nobody
+    ipad.is_busy = False
+    ipad.wake()
+    ipad.wake()
+    assert ipad.done.count("RestartDevice") == 1
+    assert [one["state"] for one in json.loads(server.fleet("orders", "list", "--json"))] == ["done"]

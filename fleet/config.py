@@ -92,6 +92,11 @@ class Config:
         """Where keys and secrets live, owner-only."""
         return self.data_dir / "secrets"
 
+    @property
+    def packages_dir(self) -> Path:
+        """Where packages of apps live, which tablets fetch."""
+        return self.data_dir / "packages"
+
 
 def _whole(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
     text = environ.get(name, str(default))

@@ -8,7 +8,7 @@ connection has foreign keys on, WAL journal and a busy timeout, and a writing tr
 import enum
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -268,6 +268,14 @@ def insert_new(model: type[Base], row: Mapping[str, Any]) -> bool:
     insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[db.session.get_bind().dialect.name]
     result = db.session.execute(insert(model).values(dict(row)).on_conflict_do_nothing())
     return int(result.rowcount) > 0  # type: ignore[attr-defined]
+
+
+def insert_all_new(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows but those of whose key one is there; one statement, sent for many rows at once."""
+    if rows:
+        insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[db.session.get_bind().dialect.name]
+        statement = insert(model.__table__).on_conflict_do_nothing()
+        db.session.connection().execute(statement, [dict(row) for row in rows])
 
 
 def read_again(*models: type[Base]) -> None:

@@ -317,8 +317,7 @@ class Ipad(IpadSystem):
         """Take away what has a date of removal that is past by the tablet's own clock. Nobody is told."""
         for name, body in list(self.installed.items()):
             ends_at = _ends_at(body)
-            if ends_at is not None and ends_at <= self.now():
-                del self.installed[name]
+            if ends_at is not None and ends_at <= self.now() and self.installed.pop(name, None) is not None:
                 self._change(max(ends_at, self.changed_at or ends_at))
 
     def _change(self, at: datetime) -> None:

@@ -24,6 +24,7 @@ import fleet.schools.roster.apply
 import fleet.uploads  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
 from fleet import crypto, orders
+from fleet.apps import licences
 from fleet.assignments import materialise, named
 from fleet.compliance import review
 from fleet.config import Config
@@ -71,6 +72,7 @@ def create_app(
     app.extensions["fleet_timetable"] = timetable.scheduled()  # for the pages, which may not know the jobs
     with app.app_context():
         holders.follow_changes()
+        licences.follow_changes()
         materialise.follow_changes()
         named.follow_changes()
         review.follow_changes()

@@ -15,6 +15,7 @@ from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
+from fleet.channels.apple import licence_errand
 from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.device_roots import DeviceRoots
 from fleet.channels.apple.door import AppleChannel
@@ -37,6 +38,7 @@ from fleet.db import db, transaction, upgrade
 from fleet.jobs import runner
 from fleet.mdm import authority as device_authority
 from fleet.mdm import automated
+from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
 from fleet.people import passwords
@@ -65,7 +67,8 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     keeper = PushKeeper(config.secrets_dir, vault)
     work = _apple_work(app, keeper, vault)
     apple, ringer = _apple(app, work, vault, presence), Ringer(app, keeper, now=clock.now)
-    steward = Steward(app, [_listing(app, work, vault).errand], now=clock.now)
+    licences = licence_errand.errand(app, LicenceTokenKeeper(config.secrets_dir, vault), now=clock.now)
+    steward = Steward(app, [_listing(app, work, vault).errand, licences], now=clock.now)
 
     def start() -> Callable[[], None]:
         ringer.start()

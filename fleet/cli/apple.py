@@ -8,7 +8,7 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
-from fleet.cli import apple_school
+from fleet.cli import apple_licences, apple_school
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json
 from fleet.config import Config
 from fleet.crypto import vault_key_of
@@ -25,7 +25,7 @@ def group() -> None:
     """Get the certificates that iPads need, and see how iPads stand."""
 
 
-for _command in apple_school.COMMANDS:
+for _command in (*apple_school.COMMANDS, *apple_licences.COMMANDS):
     group.add_command(_command)
 
 
@@ -52,12 +52,13 @@ def _told(found: PushCertificate | None, now: datetime) -> dict[str, Any] | None
 @group.command()
 @json_option
 def status(*, as_json: bool) -> None:
-    """Show the push certificate, the server token, the device CA, and how many iPads follow."""
+    """Show the push certificate, the tokens, the device CA, and how many iPads follow."""
     now = clock.now()
     with application(writes=False) as config:
         push = _keeper(config).current()
         token = apple_school.keeper(config).current()
         listing, missing = errands.standing(listed.SCHOOL_MANAGER), listed.missing_count()
+        licences, asking = apple_licences.keeper(config).current(), errands.standing(errands.LICENCES)
         figures = queries.figures(push.topic if push is not None else None)
         ca = authority.load(config.secrets_dir, _vault(config), now=now)
     told = {
@@ -68,6 +69,7 @@ def status(*, as_json: bool) -> None:
             "failure": listing.failure if listing is not None else None,
             "missing": missing,
         },
+        "licences": apple_licences.told(licences, asking, now),
         "device_ca": {
             "expires_at": ca.current.certificate.not_valid_after_utc,
             "rotate_by": ca.rotate_by,
@@ -87,6 +89,7 @@ def status(*, as_json: bool) -> None:
     click.echo(f"server token      {apple_school.words(token, now)}")
     if token is not None:
         click.echo(f"its list          {apple_school.how(listing)}; {missing} iPads on no delivery list")
+    click.echo(f"licences          {apple_licences.words(licences, asking, now)}")
     click.echo(f"device CA         new one needed by {ca.rotate_by:%Y-%m-%d}; {len(ca.former)} former still trusted")
     click.echo(
         f"iPads             {figures.clients} enrolled, {figures.behind} have not followed yet, "

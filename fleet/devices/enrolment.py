@@ -111,6 +111,7 @@ class EnrolmentRequest:
         channel: which channel it came through.
         key_thumbprint: names its key, whose possession the channel has verified.
         public_key: DER SubjectPublicKeyInfo.
+        says_when_it_leaves: whether tablets of this channel do, so that one which has not is taken over.
         by_listing: whether it comes without a ticket, because a delivery list has it; the channel has verified that its
             maker has sent it here.
     """
@@ -123,6 +124,7 @@ class EnrolmentRequest:
     key_thumbprint: str
     public_key: bytes
     ticket_id: int | None = None
+    says_when_it_leaves: bool = False
     by_listing: bool = False
 
 
@@ -176,8 +178,16 @@ def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
             db.session.refresh(ticket)
             raise _ENDED.get(tickets.state(ticket, now), TicketExhaustedError)(ticket_id=ticket.id)
     except EnrolmentError as error:
-        return _refuse(error, request.serial, request.channel, now)
+        return refuse(request, error, now=now)
     return _take_in(device, ticket, request, now)
+
+
+def refuse(request: EnrolmentRequest, error: EnrolmentError, *, now: datetime) -> Refused:
+    """Refuse to take a tablet in for a reason that only its channel knows, as :func:`enrol` does for others.
+
+    The caller commits.
+    """
+    return _refuse(error, request.serial, request.channel, now)
 
 
 def may_come(serial: str, *, channel: str, now: datetime) -> Device | Refused:
@@ -323,17 +333,13 @@ def _take_in(device: Device, ticket: Ticket | None, request: EnrolmentRequest, n
     device.platform = request.platform
     device.model = UNSHOWABLE.sub("", request.model)[:120].strip() or device.model
     db.session.flush()
-    end_enrolment(device, "wiped", now)
+    _end_former(device, ticket, request, now)
     db.session.add(
         Enrolment(
-            device_id=device.id,
-            ticket_id=ticket.id if ticket is not None else None,
-            channel=request.channel,
-            key_thumbprint=request.key_thumbprint,
-            public_key=request.public_key,
-            enrolled_at=now,
+            device_id=device.id, ticket_id=ticket.id if ticket is not None else None, channel=request.channel,
+            key_thumbprint=request.key_thumbprint, public_key=request.public_key, enrolled_at=now,
         )
-    )
+    )  # fmt: skip
     state = device.state
     state.key_thumbprint = request.key_thumbprint
     state.config_version += 1
@@ -348,6 +354,23 @@ def _take_in(device: Device, ticket: Ticket | None, request: EnrolmentRequest, n
     db.session.flush()
     changed("device", [device.id], now=now)
     return _taken_in(device, is_new=True)
+
+
+def _end_former(device: Device, ticket: Ticket | None, request: EnrolmentRequest, now: datetime) -> None:
+    """End what enrolment is open. A tablet that would have said so if it had left is taken over: that is shown.
+
+    Not of one that its maker has sent here: it was wiped, and comes by itself.
+    """
+    query = select(Enrolment.channel).where(Enrolment.device_id == device.id, Enrolment.ended_at.is_(None))
+    is_left = request.says_when_it_leaves and db.session.scalars(query).first() == request.channel
+    if ticket is None or not is_left:
+        end_enrolment(device, "wiped", now)
+    else:
+        end_enrolment(device, "replaced", now)
+        audit.record(
+            Principal("device", device.uid), "enrolment.taken-over", subject=f"device:{device.id}", now=now,
+            serial=device.serial, ticket_id=ticket.id, channel=request.channel,
+        )  # fmt: skip
 
 
 def _place(device: Device, ticket: Ticket) -> None:

@@ -14,6 +14,8 @@ from sqlalchemy import case, or_, select, update
 from fleet.db import db, insert_new
 from fleet.mdm.models import Errand
 
+LICENCES = "licences"  # the errand that assigns licences of apps
+OTHER_SERVICE = "other-service"  # how a failure begins where another service manages them
 _AGAIN = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2))
 
 

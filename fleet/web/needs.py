@@ -23,6 +23,7 @@ from fleet.devices import tickets
 from fleet.devices.models import Ticket
 from fleet.job_runs import JobOutcome, Scheduled
 from fleet.mdm import errands, listed
+from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
 from fleet.orders import OrderState
@@ -99,6 +100,7 @@ def needs(
         _token(by, now),
         _listing(by),
         _unlisted(by),
+        _licence_token(by, now),
         _expiring(names, by, now),
         _pending(pending_approval, by),
         _asked(by),
@@ -238,6 +240,26 @@ def _unlisted(by: Principal) -> Need | None:
         _("Apple School Manager gives them to this server. Until a delivery list has them, they are turned away."),
         [Line(one.listed.serial, None, one.listed.model) for one in listed.standings(missing=True, at_most=LINES)],
         url_for("web.imports"), _("Import a delivery list"),
+    )  # fmt: skip
+
+
+def _licence_token(by: Principal, now: datetime) -> Need | None:
+    """Warn before the token for Apps and Books runs out: from then on no tablet gets a licence, or gives one back."""
+    keeper = _kept(LicenceTokenKeeper, "fleet_licence_keeper") if by.may(Permission.EDIT_MUNICIPALITY) else None
+    found = keeper.current() if keeper is not None else None
+    step = found.warning_step(now) if found is not None else None
+    if found is None or step is None:
+        return None
+    left = found.days_left(now)
+    title = ngettext("day until iPads get no licences any more", "days until iPads get no licences any more", left)
+    ends_on = day(found.expires_at.astimezone(timezone()).date())
+    why = _(
+        "The token for Apps and Books ends %(day)s. Download a new one in Apple School Manager: scripts/fleet apple.",
+        day=ends_on,
+    )
+    return Need(
+        "licences", words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
+        title if step else _("iPads get no licences any more"), why, [], None, "",
     )  # fmt: skip
 
 

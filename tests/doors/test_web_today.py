@@ -18,6 +18,7 @@ from fleet.devices.models import DeviceLife
 from fleet.devices.tickets import Place
 from fleet.job_runs import JobOutcome, JobRun
 from fleet.mdm import errands, listed
+from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.listed import Listed
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
@@ -27,7 +28,7 @@ from fleet.reports.models import DayFigures
 from fleet.schools import first_run
 from fleet.schools.models import Municipality
 from fleet.web.needs import LINES
-from tests import apns, factories, visiting
+from tests import apns, apps_and_books, factories, visiting
 from tests.doors.test_web_pages import words
 from tests.lessons import OSLO
 from tests.school_manager import token_file
@@ -270,3 +271,22 @@ def test_ipads_that_would_be_turned_away_and_terms_that_nobody_accepted_are_told
     assert not {"listing", "unlisted"} & set(it)
     assert "NEW1" in words(admin["unlisted"])
     assert ways(admin["unlisted"])[0] == "/imports"
+
+
+@pytest.mark.parametrize(("days", "step"), [(90, None), (40, "39"), (-2, "")])
+def test_the_end_of_the_token_for_apps_and_books_is_told_in_time(
+    app: Flask, world: World, tmp_path: Path, days: int, step: str | None
+) -> None:
+    keeper = LicenceTokenKeeper(tmp_path, vault_key(tmp_path / "vault.key", may_create=True))
+    now = clock.now()
+    brought = apps_and_books.token_file(expires_at=now + timedelta(days=days, minutes=-1))
+    keeper.take(brought, other_organisation=False, by=CLI, now=now - timedelta(days=3))
+    app.extensions["fleet_licence_keeper"] = keeper
+    try:
+        admin, it = (cards(visit(app, username).get("/").text) for username in ("admin", "it"))
+    finally:
+        del app.extensions["fleet_licence_keeper"]
+    assert "licences" not in it
+    assert ("licences" in admin) == (step is not None)
+    if step is not None:
+        assert step in words(admin["licences"])

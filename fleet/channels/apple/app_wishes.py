@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from fleet.apps import catalogue
+from fleet.apps import catalogue, licences
 from fleet.apps.catalogue import Source
 from fleet.channels.apple import requests
 from fleet.channels.apple.app_plan import Plan, mark_of, plan
 from fleet.channels.apple.contents import Settings
 from fleet.channels.apple.inventory import Known
 from fleet.devices.models import Platform
-from fleet.mdm import commands
+from fleet.mdm import commands, errands
 from fleet.mdm.commands import Wanted
 from fleet.mdm.models import Client
 
@@ -34,7 +34,8 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
     """
     known = Known.read(client.told)
     required = set(settings.get("apps.required") or ()) - set(settings.get("apps.blocked") or ())
-    found, sources = _plan(known, required, now)
+    found, sources = _plan(client.device_id, known, required, now)
+    _note_licences(client.device_id, found.licences, now)
     waiting = {}
     for one in commands.open_of(client.device_id, requests.INSTALL_APP):
         told = one.content or {}
@@ -46,18 +47,25 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
         wanted = Wanted(requests.INSTALL_APP, _content(sources[app], manifest_url), priority=commands.CALM)
         commands.queue(client.device_id, wanted, now=now)
     if found.is_under_way:
-        commands.queue(client.device_id, Wanted(requests.OUR_APPS, priority=commands.CALM, replaces=True), now=now)
+        commands.ensure(client.device_id, Wanted(requests.OUR_APPS, priority=commands.CALM), now=now)
     if known.lacking != found.lacking:
         client.told = replace(known, lacking=dict(found.lacking)).written()
 
 
-def _plan(known: Known, required: set[str], now: datetime) -> tuple[Plan, Mapping[str, Source]]:
+def _note_licences(device_id: int, store_ids: frozenset[int], now: datetime) -> None:
+    """Wish for the licences that a tablet needs, and give the others back."""
+    is_asked = licences.want(device_id, store_ids, now=now)
+    if licences.release(device_id, store_ids, now=now) or is_asked:
+        errands.hurry(errands.LICENCES, now=now)
+
+
+def _plan(device_id: int, known: Known, required: set[str], now: datetime) -> tuple[Plan, Mapping[str, Source]]:
     if not required and not known.apps_of_ours:
         return Plan(), {}
     sources = catalogue.sources(Platform.IPADOS, sorted(required | known.apps_of_ours.keys()))
     found = plan(
         required, sources, installed={one["id"]: one["version"] for one in known.apps}, progress=known.apps_of_ours,
-        licensed=(), now=now,
+        licensed=licences.assigned(device_id), now=now,
     )  # fmt: skip
     return found, sources
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:28:24.305897
+Create Date: 2026-11-29 21:30:16.892257
 """
 
 import sqlalchemy as sa
@@ -28,6 +28,17 @@ def upgrade() -> None:
     sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_app')),
     sa.UniqueConstraint('platform', 'app_id', name=op.f('uq_app_platform_app_id'))
+    )
+    op.create_table('app_stock',
+    sa.Column('store_id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('total', sa.Integer(), nullable=False),
+    sa.Column('assigned', sa.Integer(), nullable=False),
+    sa.Column('available', sa.Integer(), nullable=False),
+    sa.Column('is_for_devices', sa.Boolean(), nullable=False),
+    sa.Column('pricing', sa.String(length=16), nullable=False),
+    sa.Column('seen_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('checked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('store_id', name=op.f('pk_app_stock'))
     )
     op.create_table('audit_entry',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -455,6 +466,25 @@ def upgrade() -> None:
     with op.batch_alter_table('account_grant', schema=None) as batch_op:
         batch_op.create_index('uq_account_grant_everywhere', ['account_id', 'role'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
         batch_op.create_index('uq_account_grant_school', ['account_id', 'role', 'school_id'], unique=True)
+
+    op.create_table('app_licence',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('store_id', sa.BigInteger(), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('state', sa.Enum('wanted', 'assigned', 'releasing', 'failed', name='licencestate', native_enum=False, length=16), nullable=False),
+    sa.Column('reason', sa.String(length=40), nullable=True),
+    sa.Column('asked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('event_id', sa.String(length=64), nullable=True),
+    sa.Column('is_reversed', sa.Boolean(), nullable=False),
+    sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_app_licence_device_id_device')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_app_licence')),
+    sa.UniqueConstraint('store_id', 'device_id', name=op.f('uq_app_licence_store_id_device_id'))
+    )
+    with op.batch_alter_table('app_licence', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_app_licence_device_id'), ['device_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_app_licence_event_id'), ['event_id'], unique=False)
+        batch_op.create_index('ix_app_licence_state', ['state', 'id'], unique=False)
 
     op.create_table('arrival_habit',
     sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
@@ -991,6 +1021,12 @@ def downgrade() -> None:
 
     op.drop_table('assignment')
     op.drop_table('arrival_habit')
+    with op.batch_alter_table('app_licence', schema=None) as batch_op:
+        batch_op.drop_index('ix_app_licence_state')
+        batch_op.drop_index(batch_op.f('ix_app_licence_event_id'))
+        batch_op.drop_index(batch_op.f('ix_app_licence_device_id'))
+
+    op.drop_table('app_licence')
     with op.batch_alter_table('account_grant', schema=None) as batch_op:
         batch_op.drop_index('uq_account_grant_school')
         batch_op.drop_index('uq_account_grant_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
@@ -1080,5 +1116,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_audit_entry_action'))
 
     op.drop_table('audit_entry')
+    op.drop_table('app_stock')
     op.drop_table('app')
     # ### end Alembic commands ###

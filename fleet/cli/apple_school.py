@@ -25,6 +25,7 @@ _COLUMNS = ["serial", "model", "here", "profile", "outcome", "listed_at"]
 _REASONS = {
     "terms-not-accepted": "somebody has to accept Apple's terms in Apple School Manager",
     "token-refused": "Apple does not take the server token any more: download a new one",
+    "clock-wrong": "this server's clock is wrong, so Apple does not let it in",
     "unreachable": "Apple's service cannot be reached",
     "busy": "Apple's service is busy",
 }

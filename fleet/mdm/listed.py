@@ -168,17 +168,19 @@ def _is_missing() -> tuple[ColumnElement[bool], ...]:
     return (or_(Device.id.is_(None), and_(Device.listed_at.is_(None), Device.life != DeviceLife.RETIRED)),)
 
 
-def standings(*, missing: bool = False) -> Sequence[Standing]:
+def standings(*, missing: bool = False, at_most: int | None = None) -> Sequence[Standing]:
     """Return the tablets on the list, by serial.
 
     Args:
         missing: only those that no delivery list has.
+        at_most: so many; None: all.
     """
     query = (
         select(ListedByMaker, Device)
         .outerjoin(Device, Device.serial == ListedByMaker.serial)
         .where(ListedByMaker.removed_at.is_(None), ListedByMaker.family.in_(_TABLETS))
         .order_by(ListedByMaker.serial)
+        .limit(at_most)
     )
     if missing:
         query = query.where(*_is_missing())

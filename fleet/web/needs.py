@@ -238,7 +238,8 @@ def _unlisted(by: Principal) -> Need | None:
         "unlisted", words.WAITING, "tablet", number,
         ngettext("iPad is on no delivery list", "iPads are on no delivery list", number),
         _("Apple School Manager gives them to this server. Until a delivery list has them, they are turned away."),
-        [], url_for("web.imports"), _("Import a delivery list"),
+        [Line(one.listed.serial, None, one.listed.model) for one in listed.standings(missing=True, at_most=LINES)],
+        url_for("web.imports"), _("Import a delivery list"),
     )  # fmt: skip
 
 

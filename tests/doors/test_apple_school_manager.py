@@ -51,6 +51,12 @@ def test_a_token_that_is_none_is_refused(service: SchoolManager, name: str) -> N
     assert failed(caller(service, **{name: "wrong"}).account).reason == client.REFUSED
 
 
+def test_a_clock_that_is_wrong_is_told_from_a_token_that_is(service: SchoolManager) -> None:
+    token = ServerToken(**CREDENTIALS, expires_at=clock.now())
+    asks = SchoolManagerClient(token, base_url=service.url, now=lambda: clock.now() - timedelta(hours=2))
+    assert failed(asks.account).reason == client.CLOCK
+
+
 def test_that_somebody_has_to_accept_the_terms_is_told(service: SchoolManager) -> None:
     asks = caller(service)
     asks.account()

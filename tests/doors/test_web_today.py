@@ -269,6 +269,7 @@ def test_ipads_that_would_be_turned_away_and_terms_that_nobody_accepted_are_told
     admin, it = (cards(visit(app, username).get("/").text) for username in ("admin", "it"))
     assert {"listing", "unlisted"} <= set(admin)
     assert not {"listing", "unlisted"} & set(it)
+    assert "NEW1" in words(admin["unlisted"])
     assert ways(admin["unlisted"])[0] == "/imports"
 
 

@@ -24,7 +24,7 @@ from fleet.mdm.server_token import ServerToken
 APPLE = "https://mdmenrollment.apple.com"
 AT_ONCE = 1000  # devices in one question, at most
 # Reasons that somebody can do something about; doors have words for them.
-TERMS, REFUSED = "terms-not-accepted", "token-refused"
+TERMS, REFUSED, CLOCK = "terms-not-accepted", "token-refused", "clock-wrong"
 _PROTOCOL, _OK = "3", 200
 _AGENT = "school-tablet-fleet"
 _TEXT = "application/json;charset=UTF8"
@@ -210,6 +210,8 @@ class SchoolManagerClient:
             found = _text(answer.json().get("auth_session_token"))
             if found is not None:
                 return found
+        if answer.status == 401 and _code(answer, ("TIMESTAMP",)) is not None:
+            raise ServiceError(CLOCK)
         if answer.status in {400, 401} or (answer.status == 403 and _code(answer, ("T_C_NOT_SIGNED",)) is None):
             raise ServiceError(REFUSED)
         raise self._fault(answer)
@@ -292,7 +294,7 @@ def _listed(told: Mapping[str, Any]) -> Listed | None:
         model=(_text(told.get("model")) or "")[:120],
         description=(_text(told.get("description")) or "")[:255],
         family=(_text(told.get("device_family")) or "")[:24],
-        profile_uuid=_text(told.get("profile_uuid")),
+        profile_uuid=(_text(told.get("profile_uuid")) or "")[:64] or None,
         is_gone=told.get("op_type") == "deleted",
         changed_at=_text(told.get("op_date")) or "",
     )

@@ -114,7 +114,7 @@ def test_an_app_that_a_profile_requires_stays(app: Flask, admin: Visitor) -> Non
     assert "no.example.unknown (grunn)" in shown
     assert "not possible as long as profiles require it: grunn" in words_of(admin.get(f"/apps/{number}").text)
     assert admin.post(f"/apps/{number}/remove").status_code == 303
-    assert "grunn requires it" in admin.get(f"/apps/{number}").text
+    assert "Required by: grunn" in admin.get(f"/apps/{number}").text
     assert len(known(app)) == 1
     assert "no.example.unknown" in admin.get("/apps/_new?app_id=no.example.unknown").text
 
@@ -203,7 +203,7 @@ def test_an_image_that_a_profile_shows_stays(app: Flask, admin: Visitor) -> None
     assert "grunn" in page
     assert "/images/skog.png/remove" not in page
     admin.post("/images/skog.png/remove")
-    assert "grunn shows it" in admin.get("/images").text
+    assert "Shown by: grunn" in admin.get("/images").text
     with app.app_context():
         assert db.session.query(App).count() == 0
         assert len(images.listed()) == 1

@@ -152,6 +152,18 @@ def test_other_pages_call_apps_by_name(app: Flask, world: World, admin: Visitor)
     assert named in admin.get(f"/tablets/{world.tablet.serial}/why").text
 
 
+def test_the_editor_suggests_what_is_in_the_catalogue(app: Flask, admin: Visitor) -> None:
+    added(app)
+    image(admin, png())
+    profile(app, **{"kiosk.app": PAINT, "wallpaper.image": "skog.png"})
+    page = admin.get("/profiles/grunn/edit").text
+    assert f'<option value="{PAINT}">Maling</option>' in page
+    assert '<option value="skog.png">' in page
+    assert 'id="kiosk.app" name="kiosk.app"' in page
+    assert page.count('list="known-apps"') == 1
+    assert page.count('list="known-images"') == 1
+
+
 def image(visitor: Visitor, content: bytes, address: str = "/images", field: str = "file", **form: str) -> Any:
     sent: Any = {field: (io.BytesIO(content), form.get("name") or "skog.png")}
     return visitor.post(address, **form, **sent)

@@ -4,6 +4,7 @@ import random
 import secrets
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
@@ -42,6 +43,7 @@ from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
 from fleet.people import passwords
+from fleet.web.security import most_body_bytes
 
 _STAFF_THREADS = 10
 _KEEPALIVE_S = 5  # idle connections end by themselves within this, so a stop takes no longer
@@ -95,6 +97,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         probes={"/healthz": alive, "/readyz": Readiness(app, is_full=lambda: native.is_full or apple.is_full)},
         on_start=start,
         now=clock.now,
+        most_staff_bytes=partial(most_body_bytes, app),
     )
 
 

@@ -31,12 +31,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 Probe = Callable[[], Awaitable[Response]]
 _ReadBody = Callable[[Receive, int], Awaitable[bytes]]  # from there, so many bytes at most
+MostBytes = Callable[[str, str, Mapping[str, str]], int]  # by method, path and headers
 
 _log = structlog.get_logger("gate")
 
 BODY_TIMEOUT_S = 30.0
 STOPPING_TIMEOUT_S = 2.0  # the same once the server stops: who sends half a body shall not keep it from starting again
-MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses the same in its own words
+MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses what is larger in its own words
 # Of all bodies that are being read or worked on: who sends a quarter of a mebibyte and then waits shall not, a thousand
 # times, take the machine's memory.
 MAX_HELD_BYTES = 64 * 1024 * 1024
@@ -97,6 +98,7 @@ class Gate:
         probes: questions about the server itself, by exact path.
         on_start: called once when serving begins; what it returns is called when it ends.
         now: the clock, for the answers' Date.
+        most_staff_bytes: how large a body the staff's application takes of whom, where that is more than of others.
     """
 
     def __init__(
@@ -107,8 +109,10 @@ class Gate:
         probes: Mapping[str, Probe],
         on_start: Callable[[], Callable[[], None]],
         now: Callable[[], datetime],
+        most_staff_bytes: MostBytes = lambda _method, _path, _headers: MAX_STAFF_BODY_BYTES,
     ) -> None:
         self._channels = channels
+        self._most_staff_bytes = most_staff_bytes
         self._staff = staff
         self._probes = probes
         self._on_start = on_start
@@ -210,9 +214,10 @@ class Gate:
         """Hand a request to the staff's application once all of it is here."""
         with self._bodies.share() as read_body:
             try:
-                length = _length(_headers(scope["headers"]))
+                headers = _headers(scope["headers"])
+                most = self._most_staff_bytes(scope["method"], scope["path"], headers)
                 # One that is said to be too large is refused there, unread and in the reader's language.
-                body = b"" if length > MAX_STAFF_BODY_BYTES else await read_body(receive, MAX_STAFF_BODY_BYTES)
+                body = b"" if _length(headers) > most else await read_body(receive, most)
             except TooLargeError:
                 refusal = Response(413, {"connection": "close"})
             except AbandonedError:

@@ -13,10 +13,11 @@ from werkzeug.wrappers import Response
 
 from fleet import clock
 from fleet.access import Permission, require
+from fleet.apps import images
 from fleet.assignments import publishing
 from fleet.db import transaction
 from fleet.errors import FleetError
-from fleet.web import notices, refusals_profiles, setting_fields, signed_in, words, words_profiles
+from fleet.web import app_names, notices, refusals_profiles, setting_fields, signed_in, words, words_profiles
 from fleet.web.blueprint import takes, web
 from fleet.web.profile import Found, find
 from fleet.web.setting_fields import Faults, Raw
@@ -167,6 +168,8 @@ def _page(
         focus=focus,
         is_late=is_late,
         based_on=request.form.get("based_on") or found.state,
+        known_apps=sorted(app_names.known().items(), key=lambda one: one[1].casefold()),
+        known_images=[one.name for one in images.listed()],
     )
 
 

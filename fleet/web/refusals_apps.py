@@ -20,9 +20,9 @@ def told(error: FleetError) -> Mapping[str, str] | None:
             "store-id": {"store": _("Write the app's number in the App Store, or copy the address of its page there.")},
         }[data["reason"]]
     if isinstance(error, AppRequiredError):
-        return {"": _("It was not removed: %(profiles)s requires it.", profiles=", ".join(data["profiles"]))}
+        return {"": _("It was not removed. Required by: %(profiles)s.", profiles=", ".join(data["profiles"]))}
     if isinstance(error, ImageShownError):
-        return {"": _("It was not removed: %(profiles)s shows it.", profiles=", ".join(data["profiles"]))}
+        return {"": _("It was not removed. Shown by: %(profiles)s.", profiles=", ".join(data["profiles"]))}
     if isinstance(error, ImageError):
         return _of_image(error)
     if isinstance(error, ConflictError):

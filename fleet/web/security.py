@@ -5,13 +5,16 @@ never stored by a browser; files under a hash are, see ``assets``.
 Source: https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from flask import Flask, Response, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
+from itsdangerous import BadSignature
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.http import parse_cookie
 
 from fleet.web import signed_in
 from fleet.web.blueprint import most_bytes, web
@@ -73,6 +76,35 @@ def _take_more() -> None:
     if most is not None and signed_in.account() is not None:
         request.max_content_length = most
         request.max_form_memory_size = min(most, _MAX_TYPED_BYTES)
+
+
+def most_body_bytes(app: Flask, method: str, path: str, headers: Mapping[str, str]) -> int:
+    """Return how large a form is read before a thread is given to it: files only from who has a session of ours.
+
+    Whether the session still counts is asked once the form is here, as with every form.
+
+    Args:
+        app: the application.
+        method: of the request.
+        path: of the request, decoded.
+        headers: of the request, by lower-case name.
+    """
+    try:
+        endpoint, _values = app.url_map.bind("").match(path, method)
+    except HTTPException:
+        return _MAX_FORM_BYTES
+    most = most_bytes(endpoint) if method == "POST" else None
+    if most is None:
+        return _MAX_FORM_BYTES
+    told = parse_cookie(headers.get("cookie", "")).get(app.config["SESSION_COOKIE_NAME"], "")
+    serializer = SecureCookieSessionInterface().get_signing_serializer(app)
+    try:
+        session = (
+            serializer.loads(told, max_age=int(app.permanent_session_lifetime.total_seconds())) if serializer else {}
+        )
+    except BadSignature:
+        return _MAX_FORM_BYTES
+    return max(most, _MAX_FORM_BYTES) if "_user_id" in session else _MAX_FORM_BYTES
 
 
 def _refuse_nul() -> None:

@@ -24,12 +24,16 @@ Raw = Any  # a text; a table of texts; or a list of such tables
 Faults = dict[str, str]
 _SCHEME = re.compile(r"^[a-z]+://", re.IGNORECASE)
 _WAS = "was"
+_IMAGES = ("wallpaper.image", ".icon")  # fields that name an image
 _MOST_TYPED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One field: ``kind`` is radio, select, number, time, text, lines or password."""
+    """One field: ``kind`` is radio, select, number, time, text, lines or password.
+
+    ``suggests`` names what the editor knows to suggest: ``apps`` or ``images``.
+    """
 
     id: str
     kind: str
@@ -41,6 +45,7 @@ class Control:
     least: int | None = None
     most: int | None = None
     is_optional: bool = False
+    suggests: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,4 +292,6 @@ def _control(kind: Kind, field: str, label: str, raw: str, faults: Faults, *, ke
             hint += " " + _("An empty list allows nothing.")
         return Control(field, "lines", label, raw, hint, fault)
     longest = kind.longest if isinstance(kind, Text) else 255
-    return Control(field, "time" if kind is TIME else "text", label, raw, "", fault, (), None, longest)
+    suggests = "apps" if kind is APP else "images" if field.endswith(_IMAGES) else ""
+    told = "time" if kind is TIME else "text"
+    return Control(field, told, label, raw, "", fault, (), None, longest, suggests=suggests)

@@ -1,4 +1,4 @@
-"""What is on its way to a tablet, in words: apps it shall have and has not, a system that it shall get, its lost mode."""
+"""What is on its way to a tablet, in words: apps it shall have and has not, a new system, its lost mode."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

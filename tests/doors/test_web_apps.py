@@ -114,7 +114,7 @@ def test_an_app_that_a_profile_requires_stays(app: Flask, admin: Visitor) -> Non
     assert "no.example.unknown (grunn)" in shown
     assert "not possible as long as profiles require it: grunn" in words_of(admin.get(f"/apps/{number}").text)
     assert admin.post(f"/apps/{number}/remove").status_code == 303
-    assert "grunn requires it" in admin.get(f"/apps/{number}").text
+    assert "Required by: grunn" in admin.get(f"/apps/{number}").text
     assert len(known(app)) == 1
     assert "no.example.unknown" in admin.get("/apps/_new?app_id=no.example.unknown").text
 
@@ -150,6 +150,18 @@ def test_other_pages_call_apps_by_name(app: Flask, world: World, admin: Visitor)
     assert shown.count(named) == 2
     assert "no.example.other" in shown
     assert named in admin.get(f"/tablets/{world.tablet.serial}/why").text
+
+
+def test_the_editor_suggests_what_is_in_the_catalogue(app: Flask, admin: Visitor) -> None:
+    added(app)
+    image(admin, png())
+    profile(app, **{"kiosk.app": PAINT, "wallpaper.image": "skog.png"})
+    page = admin.get("/profiles/grunn/edit").text
+    assert f'<option value="{PAINT}">Maling</option>' in page
+    assert '<option value="skog.png">' in page
+    assert 'id="kiosk.app" name="kiosk.app"' in page
+    assert page.count('list="known-apps"') == 1
+    assert page.count('list="known-images"') == 1
 
 
 def image(visitor: Visitor, content: bytes, address: str = "/images", field: str = "file", **form: str) -> Any:
@@ -203,7 +215,7 @@ def test_an_image_that_a_profile_shows_stays(app: Flask, admin: Visitor) -> None
     assert "grunn" in page
     assert "/images/skog.png/remove" not in page
     admin.post("/images/skog.png/remove")
-    assert "grunn shows it" in admin.get("/images").text
+    assert "Shown by: grunn" in admin.get("/images").text
     with app.app_context():
         assert db.session.query(App).count() == 0
         assert len(images.listed()) == 1

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:30:16.892257
+Create Date: 2026-11-29 21:42:27.624468
 """
 
 import sqlalchemy as sa

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 
 from fleet import outbox
 from fleet.apps.licence_models import AppLicence, AppStock, LicenceState
-from fleet.apps.licences import GONE
+from fleet.apps.licences import is_gone
 from fleet.db import among, among_texts, db, id_set, insert_all_new, read_again
 from fleet.devices import states
 from fleet.devices.models import Device, Platform
@@ -194,12 +194,12 @@ def _keep(which: ColumnElement[bool], now: datetime) -> None:
 
 
 def _adopt(store_id: int, device_ids: Collection[int], now: datetime) -> None:
-    query = select(Device.id, Device.life).where(Device.id.in_(id_set(device_ids)))
+    query = select(Device.id, is_gone()).where(Device.id.in_(id_set(device_ids)))
     row = {"store_id": store_id, "is_reversed": False, "changed_at": now}
     of_gone = {True: LicenceState.RELEASING, False: LicenceState.ASSIGNED}
     insert_all_new(
         AppLicence,
-        [{**row, "device_id": number, "state": of_gone[life in GONE]} for number, life in db.session.execute(query)],
+        [{**row, "device_id": number, "state": of_gone[gone]} for number, gone in db.session.execute(query)],
     )
 
 

@@ -1,7 +1,8 @@
-"""What one tablet or account may send: much more than a sound one ever does, far less than the others would feel."""
+"""What one tablet, account or address may send: far more than a sound one does, far less than the others would feel."""
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from datetime import datetime
 
 
@@ -19,10 +20,10 @@ class Allowance:
         self._every_s = every_s
         self._kept = kept
         self._lock = threading.Lock()
-        self._used: OrderedDict[int, tuple[float, float]] = OrderedDict()
+        self._used: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def take(self, who: int, now: datetime) -> bool:
-        """Use one of a tablet's or an account's; returns whether there was one. From any thread."""
+    def take(self, who: Hashable, now: datetime) -> bool:
+        """Use one of a tablet's, an account's or an address's; returns whether there was one. From any thread."""
         moment = now.timestamp()
         with self._lock:
             used, since = self._used.pop(who, (0.0, moment))
@@ -32,6 +33,13 @@ class Allowance:
             if len(self._used) > self._kept:
                 self._used.popitem(last=False)
         return may
+
+    def give_back(self, who: Hashable) -> None:
+        """Count one that was used as unused: it was no matter of measure. From any thread."""
+        with self._lock:
+            if who in self._used:
+                used, since = self._used[who]
+                self._used[who] = (max(0.0, used - 1), since)
 
     def clear(self) -> None:
         """Take all for quiet."""

@@ -44,6 +44,8 @@ class Config:
         signs_profiles: whether the enrolment profile of iPads is signed (``FLEET_SIGN_PROFILES``, on or off).
         client_cert_header: in which header these proxies tell the certificate an iPad showed them, lower case; empty:
             in none (``FLEET_CLIENT_CERT_HEADER``).
+        device_root_file: certificates that an iPad's own leads to, PEM, None: not asked (``FLEET_APPLE_DEVICE_ROOT``).
+        school_manager_url: where Apple's service for automated enrolment is (``FLEET_ASM_URL``).
     """
 
     data_dir: Path
@@ -60,6 +62,8 @@ class Config:
     vault_key_file: Path | None
     signs_profiles: bool
     client_cert_header: str
+    device_root_file: Path | None
+    school_manager_url: str
 
     @property
     def is_sqlite(self) -> bool:
@@ -87,6 +91,11 @@ class Config:
     def secrets_dir(self) -> Path:
         """Where keys and secrets live, owner-only."""
         return self.data_dir / "secrets"
+
+    @property
+    def packages_dir(self) -> Path:
+        """Where packages of apps live, which tablets fetch."""
+        return self.data_dir / "packages"
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
@@ -187,6 +196,25 @@ def _client_cert_header(environ: Mapping[str, str]) -> str:
     return told.lower()
 
 
+def _device_root_file(environ: Mapping[str, str]) -> Path | None:
+    told = environ.get("FLEET_APPLE_DEVICE_ROOT")
+    if not told:
+        return None
+    path = Path(told).absolute()
+    if not path.is_file():
+        raise ConfigError(variable="FLEET_APPLE_DEVICE_ROOT", found=told, expected="a file of certificates, PEM")
+    return path
+
+
+def _school_manager_url(environ: Mapping[str, str]) -> str:
+    """Return where Apple's service is, or a stand-in of it on this machine."""
+    told = environ.get("FLEET_ASM_URL", "https://mdmenrollment.apple.com").rstrip("/")
+    if not re.fullmatch(r"https://[\w.-]+(:\d{1,5})?|http://(127\.0\.0\.1|localhost):\d{1,5}", told):
+        expected = "https://mdmenrollment.apple.com, or nothing"
+        raise ConfigError(variable="FLEET_ASM_URL", found=told, expected=expected)
+    return told
+
+
 def load(environ: Mapping[str, str]) -> Config:
     """Read the configuration from ``environ``.
 
@@ -215,6 +243,8 @@ def load(environ: Mapping[str, str]) -> Config:
         vault_key_file=_vault_key_file(environ),
         signs_profiles=_is_on(environ, "FLEET_SIGN_PROFILES"),
         client_cert_header=_client_cert_header(environ),
+        device_root_file=_device_root_file(environ),
+        school_manager_url=_school_manager_url(environ),
     )
     if config.client_cert_header and not config.proxies:
         raise ConfigError(

@@ -106,6 +106,13 @@ def since(payload: Mapping[str, Any]) -> int:
     return max(int(str(ios(entry).get("introduced", "0")).partition(".")[0]) for entry in entries)
 
 
+def is_for_supervised(payload: Mapping[str, Any]) -> bool:
+    """Whether a payload, or a key in it, holds on supervised iPads only."""
+    schema = read(index(PROFILES, "payloadtype")[payload["PayloadType"]])
+    entries = [schema["payload"], *(entry for entry in schema["payloadkeys"] if entry["key"] in payload)]
+    return any(ios(entry).get("supervised") is True for entry in entries)
+
+
 def command_faults(command: Mapping[str, Any], *, rights: int) -> list[str]:
     """Return what is wrong with a command (what stands under ``Command``).
 
@@ -131,6 +138,11 @@ def answer_faults(request: str, answer: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the answer to a command, without status and names: judges the answers tests make up."""
     schema = read(index(COMMANDS, "requesttype")[request])
     return list(_dictionary(answer, schema.get("responsekeys") or [], f"{request} answer"))
+
+
+def manifest_faults(manifest: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with what says where a package is."""
+    return list(_dictionary(manifest, read(SCHEMA / "other" / "manifesturl.yaml")["payloadkeys"], "manifest"))
 
 
 def declaration_faults(declaration: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agent_protocol.transport import Response
 from tests import apple_messages
+from tests.apple_devices import Maker, machine_info
 from tests.apple_messages import IPAD, Identity, ScepClient, Shape
 from tests.ipad_system import IpadSystem
 
@@ -32,6 +33,14 @@ class RefusedError(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+class UpdateRequiredError(Exception):
+    """The server wants a newer system first; ``version`` says which."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(version)
+        self.version = version
 
 
 @dataclass
@@ -83,6 +92,17 @@ class Ipad(IpadSystem):
         answer = self.send("POST", "/apple/invitations", {"content-type": "application/x-www-form-urlencoded"}, form)
         assert answer.status == 303
         self.install(self._get(answer.headers["location"]), key=key)
+
+    def enrol_automatically(self, address: str, maker: Maker) -> None:
+        """Come in as when it is switched on for the first time, at the address that its maker told it."""
+        told = maker.sign(machine_info(self.serial, os_version=self.os_version), self.shape)
+        answer = self.send("POST", urlsplit(address).path, {"content-type": "application/pkcs7-signature"}, told)
+        if answer.status == 403 and answer.headers["content-type"] == "application/json":
+            raise UpdateRequiredError(json.loads(answer.body)["details"]["OSVersion"])
+        if answer.status != 200:
+            raise RefusedError(answer.status)
+        assert answer.headers["content-type"] == "application/x-apple-aspen-config"
+        self.install(answer.body)
 
     def install(self, profile: bytes, *, key: rsa.RSAPrivateKey | None = None) -> None:
         """Install an enrolment profile, signed or not."""
@@ -297,8 +317,7 @@ class Ipad(IpadSystem):
         """Take away what has a date of removal that is past by the tablet's own clock. Nobody is told."""
         for name, body in list(self.installed.items()):
             ends_at = _ends_at(body)
-            if ends_at is not None and ends_at <= self.now():
-                del self.installed[name]
+            if ends_at is not None and ends_at <= self.now() and self.installed.pop(name, None) is not None:
                 self._change(max(ends_at, self.changed_at or ends_at))
 
     def _change(self, at: datetime) -> None:

@@ -79,8 +79,10 @@ class LiveIpad:
         self.ipad = Ipad(sender(server), serial, shape=shape, now=clock.now, on_change=self._witness)
         self._service, self._server, self._code = service, server, code
         self._off = threading.Event()
+        self._noting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._heard = 0
+        self._is_unheard = False
 
     def enrol(self) -> None:
         """Have it taken in, and say nothing more for now."""
@@ -96,6 +98,10 @@ class LiveIpad:
         self._thread = threading.Thread(target=self._run, name=self.serial)
         self._thread.start()
 
+    def come(self) -> None:
+        """Have it call by itself, as it does now and then for reasons of its own."""
+        self._is_unheard = True
+
     def off(self) -> None:
         """Switch it off."""
         if self._thread is not None:
@@ -105,16 +111,15 @@ class LiveIpad:
             self._thread = None
 
     def _run(self) -> None:
-        is_unheard = False
         while not self._off.is_set():
             self.ipad.keep_time()
             by_itself = self.ipad.calls_by_itself and not self.ipad.is_busy
-            if self._is_rung() or by_itself or is_unheard:
+            if self._is_rung() or by_itself or self._is_unheard:
                 try:
                     self.ipad.wake()
-                    is_unheard = False
+                    self._is_unheard = False
                 except (OSError, http.client.HTTPException, RefusedError):
-                    is_unheard = True
+                    self._is_unheard = True
                     self._off.wait(_AGAIN_S)
             self._off.wait(_LOOK_S)
 
@@ -124,9 +129,10 @@ class LiveIpad:
         return any(one.token == self.ipad.push_token.hex() for one in new)
 
     def _witness(self) -> None:
-        found = self.settings
-        if not self.history or self.history[-1][1] != found:
-            self.history.append((self.switched_at, found))
+        with self._noting:
+            found, changed_at = self.settings, self.ipad.changed_at
+            if changed_at is not None and (not self.history or self.history[-1][1] != found):
+                self.history.append((changed_at, found))
 
     @property
     def has_had(self) -> Sequence[Any]:
@@ -142,6 +148,7 @@ class LiveIpad:
     @property
     def switched_at(self) -> datetime:
         """When what is in force came into force."""
+        self.ipad.keep_time()
         assert self.ipad.changed_at is not None
         return self.ipad.changed_at
 

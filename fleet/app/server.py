@@ -15,9 +15,15 @@ from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
+from fleet.channels.apple.automated import Automated
+from fleet.channels.apple.device_roots import DeviceRoots
 from fleet.channels.apple.door import AppleChannel
+from fleet.channels.apple.listing import Listing
 from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.ringer import Ringer
+from fleet.channels.apple.school_manager import SchoolManagerClient
+from fleet.channels.apple.steward import Steward
+from fleet.channels.apple.work import PREFIX
 from fleet.channels.apple.work import Work as AppleWork
 from fleet.channels.gate import Gate
 from fleet.channels.native import authority
@@ -25,12 +31,14 @@ from fleet.channels.native.door import NativeChannel
 from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.channels.presence import Presence
-from fleet.config import Config
+from fleet.config import Config, ConfigError
 from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, transaction, upgrade
 from fleet.jobs import runner
 from fleet.mdm import authority as device_authority
+from fleet.mdm import automated
 from fleet.mdm.push_keeper import PushKeeper
+from fleet.mdm.token_keeper import TokenKeeper
 from fleet.people import passwords
 
 _STAFF_THREADS = 10
@@ -55,11 +63,19 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
 
     vault = vault_key_of(config.secrets_dir, config.vault_key_file)
     keeper = PushKeeper(config.secrets_dir, vault)
-    apple, ringer = _apple(app, keeper, vault, presence), Ringer(app, keeper, now=clock.now)
+    work = _apple_work(app, keeper, vault)
+    apple, ringer = _apple(app, work, vault, presence), Ringer(app, keeper, now=clock.now)
+    steward = Steward(app, [_listing(app, work, vault).errand], now=clock.now)
 
     def start() -> Callable[[], None]:
         ringer.start()
-        stops = [immediacy.start(app, native.waiting, presence), outbox.add_ring(ringer.ring), ringer.stop]
+        steward.start()
+        stops = [
+            immediacy.start(app, native.waiting, presence),
+            outbox.add_ring(ringer.ring),
+            ringer.stop,
+            steward.stop,
+        ]
         if on_start is not None:
             stops.append(on_start())
 
@@ -79,10 +95,10 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     )
 
 
-def _apple(app: Flask, keeper: PushKeeper, vault: bytes, presence: Presence) -> AppleChannel:
-    """Make the channel of iPads. Without a push certificate it takes none in, but answers those that are here."""
+def _apple_work(app: Flask, keeper: PushKeeper, vault: bytes) -> AppleWork:
+    """Make the work of the channel of iPads. Without a push certificate it takes none in."""
     config: Config = app.extensions["fleet_config"]
-    work = AppleWork(
+    return AppleWork(
         app,
         device_authority.load(config.secrets_dir, vault, now=clock.now()),
         address=config.public_url,
@@ -91,8 +107,40 @@ def _apple(app: Flask, keeper: PushKeeper, vault: bytes, presence: Presence) -> 
         signs_profiles=config.signs_profiles,
         now=clock.now,
     )
+
+
+def _apple(app: Flask, work: AppleWork, vault: bytes, presence: Presence) -> AppleChannel:
+    """Make the channel of iPads.
+
+    Raises:
+        ConfigError: the file of certificates that iPads' lead to is none.
+    """
+    config: Config = app.extensions["fleet_config"]
+    roots, secret = None, automated.secret(config.secrets_dir, vault)
+    if config.device_root_file is not None:
+        try:
+            roots = DeviceRoots(config.device_root_file.read_bytes())
+        except ValueError:
+            name, found = "FLEET_APPLE_DEVICE_ROOT", str(config.device_root_file)
+            raise ConfigError(variable=name, found=found, expected="a file of certificates, PEM") from None
+    door = Automated(app, secret=secret, roots=roots, profile=work.expected_profile, now=clock.now)
     proxied = ProxiedCertificates(config.client_cert_header, config.proxies)
-    return AppleChannel(work, presence=presence, proxied=proxied, now=clock.now, queue_limit=config.queue_limit)
+    return AppleChannel(
+        work, presence=presence, proxied=proxied, automated=door, now=clock.now, queue_limit=config.queue_limit
+    )
+
+
+def _listing(app: Flask, work: AppleWork, vault: bytes) -> Listing:
+    """Make the errand with Apple School Manager. Without a server token it does nothing."""
+    config: Config = app.extensions["fleet_config"]
+    address = f"{config.public_url}{PREFIX}automated/{automated.secret(config.secrets_dir, vault)}"
+    return Listing(
+        app,
+        TokenKeeper(config.secrets_dir, vault),
+        reach=lambda token: SchoolManagerClient(token, base_url=config.school_manager_url, now=clock.now),
+        profile=lambda: work.setup_profile(address),
+        now=clock.now,
+    )
 
 
 class _Server(BaseApplication):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from sqlalchemy import func, or_, select
 
 from fleet import outbox
 from fleet.access import Principal
-from fleet.apps import catalogue
+from fleet.apps import catalogue, images
 from fleet.apps.models import App, Image
 from fleet.assignments import bodies
 from fleet.assignments.models import Assignment, Profile, ProfileVersion
@@ -30,6 +30,12 @@ class AppRequiredError(ConflictError):
     """A profile requires the app. Data: ``name`` (the app's id), ``profiles`` (their titles)."""
 
     code = "app-required"
+
+
+class ImageShownError(ConflictError):
+    """A profile shows the image. Data: ``name``, ``profiles`` (their titles)."""
+
+    code = "image-shown"
 
 
 def apps_of(settings: Settings) -> frozenset[str]:
@@ -84,6 +90,20 @@ def remove_app(app: App, *, by: Principal, now: datetime) -> None:
     if profiles:
         raise AppRequiredError(name=app.app_id, profiles=profiles)
     catalogue.remove(app, by=by, now=now)
+
+
+def remove_image(image: Image, *, by: Principal, now: datetime) -> None:
+    """Take an image out.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit profiles.
+        ImageShownError: a profile shows it.
+    """
+    take_turn("profiles")
+    profiles = naming(images_of, now=now).get(image.name)
+    if profiles:
+        raise ImageShownError(name=image.name, profiles=profiles)
+    images.remove(image, by=by, now=now)
 
 
 def _naming_now(

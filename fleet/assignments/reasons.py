@@ -1,9 +1,10 @@
-"""Why a tablet has what it has: every setting with winner, losers and rule, and where each layer comes from."""
+"""Why a tablet has what it has: every setting with winner, losers, rule and origin, and what cannot hold on it."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -13,12 +14,15 @@ from fleet.assignments.materialise import Applicable, layer_name, standing
 from fleet.assignments.models import Lease, Scope
 from fleet.assignments.timeline import Timed
 from fleet.db import db, id_set
-from fleet.devices.models import Device
+from fleet.devices.models import Device, Enrolment, Platform
 from fleet.devices.search import is_pupil
 from fleet.errors import NotFoundError
 from fleet.schools.models import Membership, School, SchoolClass
 from profiles import layering
+from profiles.key import APPLE
 from profiles.layering import Effective
+from profiles.unmet import Unmet
+from profiles.unmet import unmet as not_met
 from profiles.vocabulary import VOCABULARY
 
 
@@ -104,6 +108,23 @@ def compare(device: Device, cases: Sequence[Case]) -> list[Why]:
         )
         for _case, assigned, leased in told
     ]
+
+
+def unmet(device: Device, settings: Mapping[str, Any]) -> dict[str, list[Unmet]]:
+    """Return why a tablet will not have settings as they stand, by setting; one statement.
+
+    What it told of itself counts. One that was never in use is judged where its kind speaks in one way only.
+    """
+    query = select(Enrolment.channel).where(Enrolment.device_id == device.id).order_by(Enrolment.id.desc()).limit(1)
+    channel = db.session.scalar(query) or (APPLE if device.platform is Platform.IPADOS else None)
+    if channel is None:
+        return {}
+    facts = device.state.facts or {}
+    is_supervised = (facts.get("flags") or {}).get("supervised")
+    found: dict[str, list[Unmet]] = {}
+    for one in not_met(settings, channel, facts.get("os_version"), is_supervised=is_supervised):
+        found.setdefault(one.key, []).append(one)
+    return found
 
 
 def _classes(device: Device, on: date) -> frozenset[int]:

@@ -2,11 +2,14 @@
 
 Everything that no channel owns goes to the staff's application, with its body read whole, so that who sends slowly
 holds none of its threads. Invariants: a body is never read beyond its limit, nor all bodies together beyond theirs; a
-fault of ours is answered 500 and logged with the request's id, never with what the tablet sent; every answer carries
-the request's id, which the staff's application gets as ``X-Request-ID``.
+fault of ours is answered 500 and logged with the request's id, never with what the tablet sent, nor with what opens
+something by being known; every answer carries the request's id, which the staff's application gets as
+``X-Request-ID``.
 """
 
 import asyncio
+import os
+import re
 import time
 import traceback
 import uuid
@@ -19,7 +22,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from fleet.channels.http import Request, Response
+from fleet.channels.http import FileSlice, Request, Response
+from fleet.channels.streaming import opened, send_file
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -37,6 +41,8 @@ MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses the s
 # times, take the machine's memory.
 MAX_HELD_BYTES = 64 * 1024 * 1024
 _RETRY_S = "5"
+# 256 bits or more in base64, hex, or longer: invitations, files and profiles are had by whoever knows their names.
+_SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}")
 # In the state that the server keeps for the application (ASGI lifespan): what to call when it stops, before it waits
 # for the requests that are open.
 STOPPING = "fleet.stopping"
@@ -108,6 +114,7 @@ class Gate:
         self._on_start = on_start
         self._now = now
         self._bodies = _Bodies(MAX_HELD_BYTES)
+        self._stopping = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
@@ -133,6 +140,7 @@ class Gate:
         It waits for open requests before it says so itself.
         """
         self._bodies.hurry()
+        self._stopping.set()
         for channel in self._channels:
             channel.release()
 
@@ -158,11 +166,11 @@ class Gate:
         except CrowdedError:
             response = channel.busy()
         except AbandonedError:  # whoever asked is gone or too slow: nobody to answer
-            _log.info("abandoned", request_id=request_id, path=scope["path"][:200])
+            _log.info("abandoned", request_id=request_id, path=_shown(scope["path"]))
             response = Response(408, {"connection": "close"})
         except Exception as error:  # noqa: BLE001 (the last resort: logged, answered, and the process lives on)
             _log.error(
-                "failed", request_id=request_id, method=scope["method"], path=scope["path"][:200], **_fault(error)
+                "failed", request_id=request_id, method=scope["method"], path=_shown(scope["path"]), **_fault(error)
             )
             await self._send(send, channel.failed(), request_id)
             return
@@ -172,10 +180,31 @@ class Gate:
                 "refused",
                 request_id=request_id,
                 status=response.status,
-                path=scope["path"][:200],
+                path=_shown(scope["path"]),
                 took_ms=took_ms,
             )
-        await self._send(send, response, request_id)
+        if isinstance(response.body, FileSlice):
+            await self._send_part(channel, response, response.body, scope, receive, send, request_id=request_id)
+        else:
+            await self._send(send, response, request_id)
+
+    async def _send_part(
+        self, channel: Channel, response: Response, part: FileSlice, *asgi: Any, request_id: str
+    ) -> None:
+        """Send an answer whose body is in a file."""
+        scope, receive, send = asgi
+        try:
+            descriptor = await asyncio.to_thread(opened, part)
+        except OSError as error:
+            _log.error("no file", request_id=request_id, path=_shown(scope["path"]), **_fault(error))
+            await self._send(send, channel.failed(), request_id)
+            return
+        await self._begin(send, response, request_id)
+        if scope["method"] == "HEAD":
+            os.close(descriptor)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await send_file(part, descriptor, send=send, gone=partial(_gone, receive), stopping=self._stopping)
 
     async def _serve_staff(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Hand a request to the staff's application once all of it is here."""
@@ -209,12 +238,15 @@ class Gate:
         return {**scope, "headers": [*headers, name]}, receive, send_named
 
     async def _send(self, send: Send, response: Response, request_id: str) -> None:
+        await self._begin(send, response, request_id)
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _begin(self, send: Send, response: Response, request_id: str) -> None:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
         if response.status not in {204, 304}:
-            headers.append((b"content-length", str(len(response.body)).encode()))
+            headers.append((b"content-length", str(response.length).encode()))
         headers += [(b"x-request-id", request_id.encode()), (b"date", self._date())]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
 
     def _date(self) -> bytes:
         return _date(int(self._now().timestamp()))
@@ -302,6 +334,11 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: 
     client = scope["client"][0] if scope.get("client") else None
     gone = partial(_gone, receive)
     return Request(scope["method"], path, query, headers, body, client=client, peer=scope.get(PEER), gone=gone)
+
+
+def _shown(path: str) -> str:
+    """Return a path as the log may tell it: tokens and names that open something by being known are left out."""
+    return _SECRET.sub("…", path)[:200]
 
 
 async def _gone(receive: Receive) -> None:

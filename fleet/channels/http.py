@@ -1,8 +1,10 @@
 """Requests and answers of the tablets' door as plain values."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 async def _never() -> None:
@@ -29,12 +31,26 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSlice:
+    """A part of a file, sent as it is read: ``length`` bytes from ``offset`` on. It never stands in memory whole."""
+
+    path: Path = field(repr=False)
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """An answer."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes | FileSlice = b""
+
+    @property
+    def length(self) -> int:
+        """How many bytes the body has."""
+        return self.body.length if isinstance(self.body, FileSlice) else len(self.body)
 
 
 def preferred_wait_s(headers: Mapping[str, str]) -> int:
@@ -48,3 +64,34 @@ def preferred_wait_s(headers: Mapping[str, str]) -> int:
             seconds = value.strip().removeprefix('"').removesuffix('"')
             return int(seconds) if seconds.isascii() and seconds.isdecimal() and len(seconds) < 10 else 0
     return 0
+
+
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))", re.IGNORECASE)
+
+
+class UnsatisfiableError(Exception):
+    """The caller wants a part that lies beyond the end."""
+
+
+def wanted_part(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
+    """Return offset and length of the part that the caller wants, None where it wants all.
+
+    Several parts at once, and what cannot be read, are as good as not said; so is a part of what has changed since.
+    Source: RFC 9110 sections 13.1.5 (If-Range) and 14.2 (Range).
+
+    Raises:
+        UnsatisfiableError: nothing of it lies in there.
+    """
+    found = _RANGE.fullmatch(headers.get("range", "").strip())
+    if found is None or headers.get("if-range", etag).strip() != etag:
+        return None
+    first, last, suffix = found.groups()
+    if suffix is not None:
+        offset, end = max(0, size - int(suffix)), size
+    else:
+        offset, end = int(first), min(size, int(last) + 1 if last is not None else size)
+        if last is not None and int(last) < offset:
+            return None
+    if offset >= end:
+        raise UnsatisfiableError
+    return offset, end - offset

@@ -13,11 +13,13 @@ from fleet.cli.output import ErrorsAsLines
 
 NOUNS = {
     "apple": "certificates for iPads, and how they stand",
+    "apps": "what the apps are that profiles name",
     "audit": "who did what",
     "assignments": "who shall have which profile",
     "classes": "basic and teaching groups",
     "database": "create and upgrade the database",
     "devices": "tablets",
+    "images": "wallpapers and signs that profiles name",
     "jobs": "scheduled work",
     "lessons": "a class has a set for a while",
     "orders": "one-off wishes to tablets",

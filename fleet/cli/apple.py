@@ -12,7 +12,7 @@ from fleet.cli import apple_licences, apple_school
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json
 from fleet.config import Config
 from fleet.crypto import vault_key_of
-from fleet.mdm import authority, errands, queries
+from fleet.mdm import authority, errands, listed, queries
 from fleet.mdm.push_certificate import PushCertificate
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.schools import queries as schools
@@ -57,12 +57,18 @@ def status(*, as_json: bool) -> None:
     with application(writes=False) as config:
         push = _keeper(config).current()
         token = apple_school.keeper(config).current()
+        listing, missing = errands.standing(listed.SCHOOL_MANAGER), listed.missing_count()
         licences, asking = apple_licences.keeper(config).current(), errands.standing(errands.LICENCES)
         figures = queries.figures(push.topic if push is not None else None)
         ca = authority.load(config.secrets_dir, _vault(config), now=now)
     told = {
         "push_certificate": _told(push, now),
         "server_token": apple_school.told(token, now),
+        "school_manager": {
+            "done_at": listing.done_at if listing is not None else None,
+            "failure": listing.failure if listing is not None else None,
+            "missing": missing,
+        },
         "licences": apple_licences.told(licences, asking, now),
         "device_ca": {
             "expires_at": ca.current.certificate.not_valid_after_utc,
@@ -81,6 +87,8 @@ def status(*, as_json: bool) -> None:
             f"push certificate  {push.topic}, {push.days_left(now)} days left (until {push.expires_at:%Y-%m-%d})"
         )
     click.echo(f"server token      {apple_school.words(token, now)}")
+    if token is not None:
+        click.echo(f"its list          {apple_school.how(listing)}; {missing} iPads on no delivery list")
     click.echo(f"licences          {apple_licences.words(licences, asking, now)}")
     click.echo(f"device CA         new one needed by {ca.rotate_by:%Y-%m-%d}; {len(ca.former)} former still trusted")
     click.echo(

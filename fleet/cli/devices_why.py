@@ -1,6 +1,8 @@
 """``fleet devices why``: the reason for every setting of a tablet."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -12,10 +14,28 @@ from fleet.assignments.reasons import Why
 from fleet.cli.moments import Moment, instant
 from fleet.cli.output import application, json_option, show_json, text
 from fleet.devices import queries
+from profiles.unmet import Unmet
+from profiles.unmet import Why as NotMet
 from profiles.vocabulary import VOCABULARY
 
+# In the words of the command line; pages have their own.
+_UNMET: Mapping[str, str] = MappingProxyType(
+    {
+        NotMet.NOT_HERE: "does not apply on this kind of tablet",
+        NotMet.NOT_ON_IPAD: "does not apply on iPads",
+        NotMet.NO_PORT: "the proxy needs a port, such as :8080",
+        NotMet.NO_PASSCODE: "counts only where a passcode is required",
+        NotMet.TOO_MANY: "more addresses than an iPad takes well",
+        NotMet.CLOCK: "the clock sets itself, so the time zone cannot be set",
+        NotMet.NO_NETWORK: "a network whose name or password no network can have is left out",
+        NotMet.NEWER_SYSTEM: "needs a newer iPadOS",
+        NotMet.NOT_SUPERVISED: "needs a supervised iPad",
+        NotMet.AT_SET_UP: "only while the tablet is set up",
+    }
+)
 
-def _plain(found: Why) -> list[dict[str, Any]]:
+
+def _plain(found: Why, unmet: Mapping[str, Sequence[Unmet]]) -> list[dict[str, Any]]:
     def source(layer: str) -> dict[str, Any]:
         told = found.sources[layer]
         return {
@@ -39,6 +59,7 @@ def _plain(found: Why) -> list[dict[str, Any]]:
             "removed": list(reason.removed),
             "kept": list(reason.kept),
             "channels": list(VOCABULARY[key].channels),
+            "unmet": [one.reason for one in unmet.get(key, ())],
         }
         for key, reason in found.effective.reasons.items()
     ]
@@ -54,7 +75,9 @@ def why(serial: str, key: str | None, at: datetime | None, *, as_json: bool) -> 
     with application(writes=False) as config:
         moment = instant(at, config.timezone) or clock.now()
         device = queries.find_device(serial, by=Principal.command_line())
-        rows = _plain(reasons.why(device, at=moment, key=key))
+        found = reasons.why(device, at=moment)
+        unmet = reasons.unmet(device, found.effective.settings)  # of all settings: one may depend on others
+        rows = _plain(found if key is None else reasons.why(device, at=moment, key=key), unmet)
     if as_json:
         show_json(rows)
         return
@@ -68,6 +91,8 @@ def why(serial: str, key: str | None, at: datetime | None, *, as_json: bool) -> 
             click.echo(f"  taken out because blocked: {text(row['removed'])}")
         if row["kept"]:
             click.echo(f"  stays open because the tablet is locked to it: {text(row['kept'])}")
+        for reason in row["unmet"]:
+            click.echo(f"  does not hold: {_UNMET[reason]}")
 
 
 def _words(source: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What is refused of apps, as sentences; see :mod:`fleet.cli.refusals`."""
+"""What is refused of apps and images, as sentences; see :mod:`fleet.cli.refusals`."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -16,14 +16,24 @@ def _bad_app(data: Data) -> str:
     return told.get(str(data.get("reason")), "this is not sound for an app")
 
 
-def _no_app(data: Data) -> str:
-    near = data.get("nearest")
-    help_ = f"; nearest: {', '.join(near)}" if near else f": {see('apps list')} lists them"
-    return f"the catalogue has no app {data.get('name')}{help_}"
+def _none_called(noun: str, listing: str) -> Words:
+    def words(data: Data) -> str:
+        near = data.get("nearest")
+        help_ = f"; nearest: {', '.join(near)}" if near else f": {see(listing)} lists them"
+        return f"there is no {noun} {data.get('name')}{help_}"
+
+    return words
 
 
-def _app_required(data: Data) -> str:
-    return f"{data.get('name')} is required by {', '.join(data.get('profiles') or ())}: take it out of there first"
+def _bad_image(data: Data) -> str:
+    most = data.get("most")
+    told = {
+        "name": "an image's name has 1 to 64 letters from A to Z, digits, hyphens, underscores and dots",
+        "kind": "this is no PNG or JPEG",
+        "bytes": f"an image may have at most {most} bytes",
+        "side": f"an image may be at most {most} pixels wide and high",
+    }
+    return told.get(str(data.get("reason")), "this picture is damaged")
 
 
 def _licence_token(data: Data) -> str:
@@ -35,13 +45,42 @@ def _licence_token(data: Data) -> str:
     return told.get(str(data.get("reason")), "this is no token for Apps and Books that can be read")
 
 
+def _bad_package(data: Data) -> str:
+    told = {
+        "size": f"a package may have at most {data.get('most')} bytes",
+        "many": f"a package has at most {data.get('most')} files",
+        "path": "this zip has a file that would lie outside of it: it is no package that one can trust",
+        "encrypted": "this package is encrypted",
+        "no-payload": "this is no package for iPads: it has no Payload/NAME.app/Info.plist",
+        "several": "this package has more than one app",
+        "info": "what the package says of itself (Info.plist) cannot be read",
+        "key": f"what the package says of itself (Info.plist) has no sound {data.get('key')}",
+        "platform": "this package was made for another platform than iPads, such as a simulator",
+    }
+    return told.get(str(data.get("reason")), "this is no zip that can be read: a package for iPads is an .ipa file")
+
+
+def _named_by_profiles(what: str) -> Words:
+    return lambda data: f"{data.get('name')} is {what} by {', '.join(data.get('profiles') or ())}: change those first"
+
+
 BY_CODE: Mapping[str, Words] = MappingProxyType(
-    {"app": _bad_app, "app-required": _app_required, "licence-token": _licence_token}
+    {
+        "app": _bad_app,
+        "app-package": _bad_package,
+        "app-required": _named_by_profiles("required"),
+        "image": _bad_image,
+        "image-shown": _named_by_profiles("shown"),
+        "licence-token": _licence_token,
+    }
 )
 
 BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
     {
-        ("not-found", "app"): _no_app,
+        ("not-found", "app"): _none_called("app", "apps list"),
+        ("not-found", "image"): _none_called("image", "images list"),
+        ("conflict", "image"): lambda data: f"there is an image {data.get('name')} already: add --replace",
+        ("not-found", "app package"): lambda data: f"{data.get('name')} has no package of our own",
         ("not-found", "licence-token"): always(f"there is no token: take one with {see('apple licences-token FILE')}"),
         ("conflict", "app"): lambda data: f"{data.get('name')} is in the catalogue already: {see('apps show ID')}",
     }

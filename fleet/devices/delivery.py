@@ -196,6 +196,11 @@ class _Reader:
         ]
 
 
+def is_serial(told: str) -> bool:
+    """Whether a tablet can have this serial, in capitals."""
+    return _SERIAL.fullmatch(told) is not None
+
+
 def _near(told: str, known: list[str]) -> list[str]:
     """Return the names that resemble ``told``, whatever their case, as they are written."""
     folded = {name.casefold(): name for name in known}
@@ -339,6 +344,19 @@ def import_list(path: Path, *, allow_moves: bool = False, by: Principal, now: da
     plan = propose(path, by=by)
     if plan.moved and not allow_moves:
         raise MovesError(kind="tablets", moves=len(plan.moved), serials=plan.moved[:5])
+    carry_out(plan, path.name, by=by, now=now)
+    return plan
+
+
+def carry_out(plan: DeliveryPlan, name: str, *, by: Principal, now: datetime) -> None:
+    """Change what a plan says; the caller has the turn, and has asked whether ``by`` may.
+
+    Args:
+        plan: what changes.
+        name: of the list, for the audit.
+        by: whose list it is.
+        now: the instant.
+    """
     ids: list[int] = [row["id"] for row in plan.changed]
     if plan.added:
         fresh = [
@@ -357,10 +375,9 @@ def import_list(path: Path, *, allow_moves: bool = False, by: Principal, now: da
     if ids:
         audit.record(
             by, "devices.imported", subject="delivery-list", now=now,
-            file_name=path.name[:255], added=counts["added"], changed=counts["changed"],
+            file_name=name[:255], added=counts["added"], changed=counts["changed"],
         )  # fmt: skip
         changed("device", ids, now=now)
-    return plan
 
 
 def history(*, by: Principal, limit: int = 50) -> Sequence[audit.AuditEntry]:

@@ -1,6 +1,7 @@
 """Taking tablets in.
 
-Invariants: one tablet is one row for life, by its serial; the same key is taken in once, however often it asks; a
+Invariants: one tablet is one row for life, by its serial; a tablet comes by a ticket or, where its maker sends it here,
+because a delivery list has it; the same key is taken in once, however often it asks; a
 refusal of :func:`enrol` leaves an audit line, so the door commits whatever the outcome; nothing of a refused enrolment
 is stored besides. By a ticket that asks, a tablet that nobody listed is taken in as pending: it may speak, and has
 nothing until somebody has approved it (:func:`fleet.devices.life.step`).
@@ -24,6 +25,7 @@ from fleet.schools.roster.reader import UNSHOWABLE
 
 # Wiping a tablet and setting it up again takes about as long; a pupil who works on it is heard from more often.
 IN_USE_FOR = timedelta(minutes=15)
+_LISTED = "delivery-list"
 _SERIAL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{1,63}")
 
 
@@ -109,6 +111,9 @@ class EnrolmentRequest:
         channel: which channel it came through.
         key_thumbprint: names its key, whose possession the channel has verified.
         public_key: DER SubjectPublicKeyInfo.
+        says_when_it_leaves: whether tablets of this channel do, so that one which has not is taken over.
+        by_listing: whether it comes without a ticket, because a delivery list has it; the channel has verified that its
+            maker has sent it here.
     """
 
     code: str
@@ -119,6 +124,8 @@ class EnrolmentRequest:
     key_thumbprint: str
     public_key: bytes
     ticket_id: int | None = None
+    says_when_it_leaves: bool = False
+    by_listing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +173,45 @@ def enrol(request: EnrolmentRequest, *, now: datetime) -> Enrolled | Refused:
             known = _known(request)  # the same key may have come in while this one waited
         if known is not None:
             return known
-        device = _device(request, ticket, now)
-        if not tickets.burn(ticket, now):
+        device = _listed(request.serial, now) if ticket is None else _device(request, ticket, now)
+        if ticket is not None and not tickets.burn(ticket, now):
             db.session.refresh(ticket)
             raise _ENDED.get(tickets.state(ticket, now), TicketExhaustedError)(ticket_id=ticket.id)
     except EnrolmentError as error:
-        serial = _serial(request.serial)
-        told = serial if _SERIAL.fullmatch(serial) else "?"  # nothing that is no serial gets into the audit
-        audit.record(
-            Principal("device"), "enrolment.refused", subject=f"serial:{told[:50]}", now=now, code=error.code,
-            ticket_id=error.data.get("ticket_id"), reason=error.data.get("reason"), channel=request.channel,
-        )  # fmt: skip
-        return Refused(error)
+        return refuse(request, error, now=now)
     return _take_in(device, ticket, request, now)
+
+
+def refuse(request: EnrolmentRequest, error: EnrolmentError, *, now: datetime) -> Refused:
+    """Refuse to take a tablet in for a reason that only its channel knows, as :func:`enrol` does for others.
+
+    The caller commits.
+    """
+    return _refuse(error, request.serial, request.channel, now)
+
+
+def may_come(serial: str, *, channel: str, now: datetime) -> Device | Refused:
+    """Return the tablet of a serial that may come without a ticket, or why it may not. The caller commits both.
+
+    Args:
+        serial: as the tablet says.
+        channel: which channel it asks through.
+        now: the instant.
+    """
+    try:
+        return _listed(serial, now)
+    except EnrolmentError as error:
+        return _refuse(error, serial, channel, now)
+
+
+def _refuse(error: EnrolmentError, told_serial: str, channel: str, now: datetime) -> Refused:
+    serial = _serial(told_serial)
+    told = serial if _SERIAL.fullmatch(serial) else "?"  # nothing that is no serial gets into the audit
+    audit.record(
+        Principal("device"), "enrolment.refused", subject=f"serial:{told[:50]}", now=now, code=error.code,
+        ticket_id=error.data.get("ticket_id"), reason=error.data.get("reason"), channel=channel,
+    )  # fmt: skip
+    return Refused(error)
 
 
 def _known(request: EnrolmentRequest) -> Enrolled | None:
@@ -204,7 +237,10 @@ def _serial(told: str) -> str:
     return told.strip().upper()
 
 
-def _wanted_ticket(request: EnrolmentRequest, now: datetime) -> Ticket:
+def _wanted_ticket(request: EnrolmentRequest, now: datetime) -> Ticket | None:
+    """Return the ticket a tablet comes by; None where it comes by the delivery list."""
+    if request.by_listing:
+        return None
     if request.ticket_id is None:
         return good_ticket(request.code, now)
     return _good(db.session.get_one(Ticket, request.ticket_id), now)
@@ -232,67 +268,109 @@ def _good(ticket: Ticket, now: datetime) -> Ticket:
     return ticket
 
 
+def _listed(told_serial: str, now: datetime) -> Device:
+    """Return the tablet of this serial, which a delivery list must have at a school; refuse what must not enrol."""
+    serial = _serial(told_serial)
+    device = _found(serial)
+    if device is None or device.listed_at is None:
+        raise SerialNotListedError(serial=serial[:64])
+    _check_life(device)
+    if device.school is None or device.school.ended_at is not None:
+        raise SerialNotListedError(serial=serial, reason="no-school")
+    _check_silence(device, now)
+    return device
+
+
+def _found(serial: str) -> Device | None:
+    """Return the tablet of this serial, held until the transaction ends."""
+    query = select(Device).where(Device.serial == serial).with_for_update(key_share=True)
+    return db.session.scalars(query).first()
+
+
+def _check_life(device: Device, **told: object) -> None:
+    for life, error in ((DeviceLife.LOST, DeviceLostError), (DeviceLife.RETIRED, DeviceRetiredError)):
+        if device.life is life:
+            raise error(**told, serial=device.serial)
+
+
+def _check_silence(device: Device, now: datetime, **told: object) -> None:
+    seen_at = device.state.last_seen_at
+    speaks = device.life in {DeviceLife.ENROLLED, DeviceLife.PENDING}
+    if speaks and seen_at is not None and now - seen_at < IN_USE_FOR:
+        raise DeviceInUseError(**told, serial=device.serial)
+
+
 def _device(request: EnrolmentRequest, ticket: Ticket, now: datetime) -> Device:
     """Return the tablet of this serial, new where it may be; refuse what must not enrol."""
     serial = _serial(request.serial)
     if not _SERIAL.fullmatch(serial):
         raise SerialNotListedError(ticket_id=ticket.id, serial=serial[:64])
-    device = db.session.scalars(select(Device).where(Device.serial == serial).with_for_update(key_share=True)).first()
+    device = _found(serial)
     if device is None:
         if ticket.listed_only:
             raise SerialNotListedError(ticket_id=ticket.id, serial=serial)
         return Device(serial=serial, uid=secrets.token_hex(16), platform=request.platform)
-    for life, error in ((DeviceLife.LOST, DeviceLostError), (DeviceLife.RETIRED, DeviceRetiredError)):
-        if device.life is life:
-            raise error(ticket_id=ticket.id, serial=serial)
+    _check_life(device, ticket_id=ticket.id)
     if device.listed_at is None and ticket.listed_only:
         raise SerialNotListedError(ticket_id=ticket.id, serial=serial)
-    seen_at = device.state.last_seen_at
-    speaks = device.life in {DeviceLife.ENROLLED, DeviceLife.PENDING}
-    if speaks and seen_at is not None and now - seen_at < IN_USE_FOR:
-        raise DeviceInUseError(ticket_id=ticket.id, serial=serial)
+    _check_silence(device, now, ticket_id=ticket.id)
     if device.school_id is not None and device.school_id != ticket.school_id:
         raise TicketForeignError(ticket_id=ticket.id, serial=serial)
     return device
 
 
-def _take_in(device: Device, ticket: Ticket, request: EnrolmentRequest, now: datetime) -> Enrolled:
+def _take_in(device: Device, ticket: Ticket | None, request: EnrolmentRequest, now: datetime) -> Enrolled:
     if device.id is None:
         device.created_at, device.life = now, DeviceLife.EXPECTED
         device.state = DeviceState()
         db.session.add(device)
-    _place(device, ticket)
+    if ticket is not None:
+        _place(device, ticket)
     before = device.life
     # One that was approved and wiped since is asked about again: a serial is easily told, and only its key was known.
-    is_asked_about = ticket.asks and device.listed_at is None
+    is_asked_about = ticket is not None and ticket.asks and device.listed_at is None
     device.life = DeviceLife.PENDING if is_asked_about else DeviceLife.ENROLLED
     device.platform = request.platform
     device.model = UNSHOWABLE.sub("", request.model)[:120].strip() or device.model
     db.session.flush()
-    end_enrolment(device, "wiped", now)
+    _end_former(device, ticket, request, now)
     db.session.add(
         Enrolment(
-            device_id=device.id,
-            ticket_id=ticket.id,
-            channel=request.channel,
-            key_thumbprint=request.key_thumbprint,
-            public_key=request.public_key,
-            enrolled_at=now,
+            device_id=device.id, ticket_id=ticket.id if ticket is not None else None, channel=request.channel,
+            key_thumbprint=request.key_thumbprint, public_key=request.public_key, enrolled_at=now,
         )
-    )
+    )  # fmt: skip
     state = device.state
     state.key_thumbprint = request.key_thumbprint
     state.config_version += 1
     state.applied_digest = state.applied_at = state.failures = state.review_key = None
     state.polls_pending = 0
+    right = {"reason": _LISTED} if ticket is None else {"ticket_id": ticket.id}
     audit.record(
         Principal("device", device.uid), "enrolment.taken-in", subject=f"device:{device.id}", now=now,
-        serial=device.serial, ticket_id=ticket.id, channel=request.channel,
+        serial=device.serial, **right, channel=request.channel,
         from_state=before.value, to_state=device.life.value,
     )  # fmt: skip
     db.session.flush()
     changed("device", [device.id], now=now)
     return _taken_in(device, is_new=True)
+
+
+def _end_former(device: Device, ticket: Ticket | None, request: EnrolmentRequest, now: datetime) -> None:
+    """End what enrolment is open. A tablet that would have said so if it had left is taken over: that is shown.
+
+    Not of one that its maker has sent here: it was wiped, and comes by itself.
+    """
+    query = select(Enrolment.channel).where(Enrolment.device_id == device.id, Enrolment.ended_at.is_(None))
+    is_left = request.says_when_it_leaves and db.session.scalars(query).first() == request.channel
+    if ticket is None or not is_left:
+        end_enrolment(device, "wiped", now)
+    else:
+        end_enrolment(device, "replaced", now)
+        audit.record(
+            Principal("device", device.uid), "enrolment.taken-over", subject=f"device:{device.id}", now=now,
+            serial=device.serial, ticket_id=ticket.id, channel=request.channel,
+        )  # fmt: skip
 
 
 def _place(device: Device, ticket: Ticket) -> None:

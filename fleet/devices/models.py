@@ -121,7 +121,7 @@ class Enrolment(Base):
     public_key: Mapped[bytes | None] = mapped_column(LargeBinary)  # DER SubjectPublicKeyInfo
     enrolled_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
-    end_reason: Mapped[str | None] = mapped_column(String(32))  # wiped | lost | retired | revoked | declined
+    end_reason: Mapped[str | None] = mapped_column(String(32))  # wiped | replaced | lost | retired | …
 
 
 class DeviceState(Base):

@@ -13,6 +13,8 @@ from datetime import datetime, time, timedelta
 
 from fleet import audit, job_runs, orders, uploads
 from fleet.access import Principal
+from fleet.apps import packages
+from fleet.apps.files import PackageFiles
 from fleet.assignments import memberships, schedules
 from fleet.checkins import receive
 from fleet.compliance import ledger, review, silence
@@ -106,8 +108,9 @@ def _day_figures(now: datetime, config: Config) -> Counts:
     return {"schools": figures.record(now=now, timezone=config.timezone)}
 
 
-def _unused_files(now: datetime, _config: Config) -> Counts:
-    return {"files": uploads.forget(now=now)}
+def _unused_files(now: datetime, config: Config) -> Counts:
+    kept = PackageFiles(config.packages_dir)
+    return {"files": uploads.forget(now=now), "packages": packages.forget(kept, now=now)}
 
 
 def _retention(now: datetime, _config: Config) -> Counts:

@@ -13,11 +13,11 @@ from fleet import audit
 from fleet.access import Principal
 from fleet.db import db, take_turn
 from fleet.devices import enrolment, life
-from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
+from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused, SerialNotListedError
 from fleet.devices.models import Device, DeviceState, Enrolment, Platform
 from fleet.errors import FleetError
 from fleet.mdm import commands
-from fleet.mdm.models import Client, Identity
+from fleet.mdm.models import Client, Identity, Invitation
 
 RENEWED_BEFORE = timedelta(days=120)
 
@@ -79,9 +79,16 @@ def arrive(thumbprint: str, arrival: Arrival, *, now: datetime) -> Enrolled | Re
     if identity.device_id is not None:
         return _again(identity, arrival, now)
     request = EnrolmentRequest(
-        code="", ticket_id=identity.ticket_id, serial=arrival.serial, platform=Platform.IPADOS, model=arrival.model,
-        channel=arrival.channel, key_thumbprint=thumbprint, public_key=identity.public_key,
+        code="", ticket_id=identity.ticket_id, by_listing=identity.listed_serial is not None, serial=arrival.serial,
+        platform=Platform.IPADOS, model=arrival.model, channel=arrival.channel, key_thumbprint=thumbprint,
+        public_key=identity.public_key, says_when_it_leaves=True,
     )  # fmt: skip
+    invitation = db.session.get(Invitation, identity.invitation_id) if identity.invitation_id is not None else None
+    if invitation is None:  # forgotten, hence long over, and with it for whom it was
+        raise IdentityError(reason="over")
+    if invitation.serial not in {None, arrival.serial.strip().upper()}:
+        error = SerialNotListedError(ticket_id=identity.ticket_id, reason="the invitation is another tablet's")
+        return enrolment.refuse(request, error, now=now)
     outcome = enrolment.enrol(request, now=now)
     if isinstance(outcome, Enrolled):
         identity.device_id = outcome.device_id

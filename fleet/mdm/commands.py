@@ -62,6 +62,18 @@ def queue(device_id: int, wanted: Wanted, *, now: datetime) -> Command:
     return made
 
 
+def ensure(device_id: int, wanted: Wanted, *, now: datetime) -> None:
+    """Have a command wait for a client that takes the place of others of its kind; one that says the same stays."""
+    told = dict(wanted.content) if wanted.content is not None else None
+    found = [one for one in open_of(device_id, wanted.kind) if one.order_uid is None]
+    same = [one for one in found if one.content == told]
+    for one in found:
+        if one not in same[:1]:
+            forgo(one, now=now)
+    if not same:
+        queue(device_id, wanted, now=now)
+
+
 def begin_call(device_id: int) -> None:
     """Have everything that is open be offered anew: the client calls of its own accord, ready for work."""
     again = update(Command).where(

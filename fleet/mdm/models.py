@@ -1,4 +1,4 @@
-"""Invitations, identities, clients and their commands; and what is regularly done with the maker's services."""
+"""Invitations, identities, clients and their commands; and what is known from the maker's services."""
 
 import enum
 from datetime import datetime
@@ -14,8 +14,8 @@ from fleet.devices.models import Device, Ticket
 class Invitation(Base):
     """A right to fetch one enrolment profile and one certificate with it, for minutes.
 
-    It stands for a ticket whose code was told, or for a tablet whose certificate is renewed. Its token is stored
-    hashed.
+    It stands for a ticket whose code was told, for a tablet of a delivery list, or for one that renews its certificate.
+    Its token is stored hashed.
     """
 
     __tablename__ = "mdm_invitation"
@@ -25,6 +25,7 @@ class Invitation(Base):
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"), index=True)
     device_id: Mapped[int | None] = mapped_column(ForeignKey("device.id"), index=True)  # of a renewal
     serial: Mapped[str | None] = mapped_column(String(64))  # the only tablet it is for, where that is known
+    is_listed: Mapped[bool] = mapped_column(default=False)  # whether that comes because a delivery list has it
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]  # when its certificate was issued
@@ -40,6 +41,7 @@ class Identity(Base):
     thumbprint: Mapped[str] = mapped_column(String(64), primary_key=True)
     invitation_id: Mapped[int | None] = mapped_column(ForeignKey("mdm_invitation.id", ondelete="SET NULL"), index=True)
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))
+    listed_serial: Mapped[str | None] = mapped_column(String(64))  # of the one tablet that may come with it, no ticket
     device_id: Mapped[int | None] = mapped_column(ForeignKey("device.id"), index=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)  # DER SubjectPublicKeyInfo
     issued_at: Mapped[datetime]
@@ -160,3 +162,24 @@ class Errand(Base):
     failure: Mapped[str | None] = mapped_column(String(80))
     failures: Mapped[int] = mapped_column(default=0)  # one after the other
     memory: Mapped[dict[str, Any] | None] = mapped_column(Document)
+
+
+class ListedByMaker(Base):
+    """An iPad that Apple School Manager has assigned to this server, or had: what is told of it, and its profile there.
+
+    ``outcome`` is how it last took our profile, in the maker's word; ``again_at`` when it is tried again.
+    """
+
+    __tablename__ = "mdm_listed"
+
+    serial: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(120))
+    description: Mapped[str] = mapped_column(String(255))
+    family: Mapped[str] = mapped_column(String(24))  # Macs and others may be on the list too
+    profile_uuid: Mapped[str | None] = mapped_column(String(64))
+    assigned_at: Mapped[datetime | None]  # when it last took a profile of ours
+    outcome: Mapped[str | None] = mapped_column(String(24))
+    again_at: Mapped[datetime | None]
+    listed_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]

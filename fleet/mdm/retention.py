@@ -2,14 +2,20 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, or_, select
+from sqlalchemy import and_, delete, exists, or_, select
 
 from fleet.db import db
-from fleet.mdm.models import Client, Command, Declared, Enclosure, Invitation
+from fleet.devices.models import DeviceState
+from fleet.mdm.models import Client, Command, Declared, Enclosure, Identity, Invitation
+
+# After a certificate's end, or after its issue where no tablet has come in with it.
+IDENTITY_FOR = timedelta(days=30)
 
 
 def forget(*, older_than: timedelta, now: datetime, at_most: int) -> int:
-    """Remove invitations, commands and declarations that were over so long ago; returns how many.
+    """Remove invitations, commands and declarations that were over so long ago, and certificates; returns how many.
+
+    Certificates have a time of their own (:data:`IDENTITY_FOR`).
 
     Args:
         older_than: how long ago.
@@ -26,11 +32,22 @@ def forget(*, older_than: timedelta, now: datetime, at_most: int) -> int:
         delete(Command).where(Command.id.in_(commands.limit(at_most))),
         delete(Declared).where(Declared.token.in_(declared.limit(at_most))),
     )
-    removed = 0
+    removed = _identities(now - IDENTITY_FOR, at_most)
     for query in queries:
         done = db.session.execute(query.execution_options(synchronize_session=False))
         removed += int(done.rowcount)  # type: ignore[attr-defined]
     return removed + _files(before, at_most)
+
+
+def _identities(before: datetime, at_most: int) -> int:
+    """Remove certificates that ran out before then, or that no tablet had come in with; not one that names a tablet."""
+    is_named = exists().where(DeviceState.key_thumbprint == Identity.thumbprint)
+    is_past = or_(Identity.expires_at < before, and_(Identity.device_id.is_(None), Identity.issued_at < before))
+    query = delete(Identity).where(
+        Identity.thumbprint.in_(select(Identity.thumbprint).where(is_past, ~is_named).limit(at_most))
+    )
+    done = db.session.execute(query.execution_options(synchronize_session=False))
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 def _files(before: datetime, at_most: int) -> int:

@@ -19,6 +19,8 @@ from fleet.mdm.models import Client, Command, CommandState
 # that got lost.
 _WAITS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=24))
 _BUSY_FOR, _UNHEARD_FOR = timedelta(minutes=5), timedelta(seconds=10)
+# Rung for that alone, a busy client says "not now" last, and from then on comes by itself as soon as it can.
+_HELD_FOR = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def _was_busy(now: datetime) -> ColumnElement[bool]:
     Source: https://developer.apple.com/documentation/devicemanagement/handling-notnow-status-responses
     """
     held = exists().where(
-        Command.device_id == Client.device_id, Command.state == CommandState.HELD, Command.sent_at < now - _BUSY_FOR
+        Command.device_id == Client.device_id, Command.state == CommandState.HELD, Command.sent_at < now - _HELD_FOR
     )
     return and_(Client.last_status != "not-now", held)
 

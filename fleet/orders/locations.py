@@ -1,7 +1,8 @@
 """Where a lost tablet was when it was asked: who may see it, for how long, and that every look is noted.
 
 Invariants: a position stands only on an order to locate, which only a lost tablet can have; nobody sees it without a
-line in the audit; after :data:`KEPT_FOR` nobody sees it, and a job removes it. It is in no list, and in no log.
+line in the audit; after :data:`KEPT_FOR` nobody sees it, and the next night's job removes it. It is in no list, and in
+no log.
 """
 
 import math

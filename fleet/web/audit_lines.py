@@ -18,7 +18,8 @@ from fleet.web.words_audit import Names
 
 _PLACES = frozenset({"school", "calendar", "bells"})
 _NUMBERED = {**dict.fromkeys(_PLACES, "school"), "class": "class", "lesson-set": "set"}
-_NAMED_BY = {"device": "serial", "order": "serial", "profile": "profile", "assignment": "profile", "app": "name"}
+_NAMED_BY = {"device": "serial", "order": "serial", "profile": "profile", "assignment": "profile", "app": "name",
+             "image": "name"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "job-run": _("Run %(number)s of a job", number=number),
         "roster-import": _("Roster import %(number)s", number=number),
         "app": _("App %(number)s", number=number),
+        "image": _("Image %(number)s", number=number),
         "delivery-list": _("Delivery list"),
         "push-certificate": _("Push certificate"),
         "server-token": _("Server token"),
@@ -147,6 +149,8 @@ def _page(one: AuditEntry, names: Names) -> str | None:
         "ticket": ("ticket", {"ticket_id": number}),
         "assignment": ("assignments", {}),
         "municipality": ("settings", {}),
+        "app": ("apps", {}),
+        "image": ("images", {}),
         **dict.fromkeys(_PLACES, ("school", {"school_id": number}) if number in names.schools else ("settings", {})),
     }
     endpoint, values = pages.get(kind, ("", {}))

@@ -19,6 +19,7 @@ _REFUSALS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "ticket-unknown": lambda: _("No ticket has this code. Compare it with the sheet."),
         "ticket-expired": lambda: _("The ticket has expired. Ask school IT for a new one."),
         "ticket-exhausted": lambda: _("The ticket is used up. Ask school IT for a new one."),
+        "too-many": lambda: _("Too many attempts") + ". " + _("Wait a little and try again."),
         "ticket-revoked": lambda: _("The ticket was revoked. Ask school IT for a new one."),
     }
 )

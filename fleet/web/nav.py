@@ -61,6 +61,8 @@ def groups() -> list[Group]:
             [
                 ("profiles", _("Profiles"), "profile", _anywhere(by, Permission.ASSIGN_SCHOOL)),
                 ("assignments", _("Assignments"), "matrix", _anywhere(by, Permission.ASSIGN_SCHOOL)),
+                ("apps", _("Apps"), "app", _anywhere(by, Permission.ASSIGN_SCHOOL)),
+                ("images", _("Images"), "image", _anywhere(by, Permission.ASSIGN_SCHOOL)),
             ],
         ),
         (

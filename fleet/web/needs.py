@@ -22,6 +22,7 @@ from fleet.crypto import vault_key_of
 from fleet.devices import tickets
 from fleet.devices.models import Ticket
 from fleet.job_runs import JobOutcome, Scheduled
+from fleet.mdm import errands, listed
 from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
@@ -97,6 +98,8 @@ def needs(
     found += [
         _certificate(by, now),
         _token(by, now),
+        _listing(by),
+        _unlisted(by),
         _licence_token(by, now),
         _expiring(names, by, now),
         _pending(pending_approval, by),
@@ -209,6 +212,33 @@ def _token(by: Principal, now: datetime) -> Need | None:
     return Need(
         "token", words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
         title if step else _("New iPads are not known any more"), why, [], None, "",
+    )  # fmt: skip
+
+
+def _listing(by: Principal) -> Need | None:
+    """Tell that Apple School Manager is not read, where somebody has to do something about it."""
+    found = errands.standing(listed.SCHOOL_MANAGER) if by.may(Permission.EDIT_MUNICIPALITY) else None
+    if found is None or found.failed_at is None:
+        return None
+    why = {
+        "terms-not-accepted": _("Somebody has to accept Apple's new terms there. Until then no new iPad is taken in."),
+        "token-refused": _("Apple does not take the server token any more. Download a new one: scripts/fleet apple."),
+    }.get(found.failure or "")
+    if why is None:
+        return None
+    return Need("listing", words.BAD, "silent", None, _("Apple School Manager is not read"), why, [], None, "")
+
+
+def _unlisted(by: Principal) -> Need | None:
+    """Tell of iPads that would be turned away when they are switched on."""
+    number = listed.missing_count() if by.may(Permission.EDIT_MUNICIPALITY) else 0
+    if not number:
+        return None
+    return Need(
+        "unlisted", words.WAITING, "tablet", number,
+        ngettext("iPad is on no delivery list", "iPads are on no delivery list", number),
+        _("Apple School Manager gives them to this server. Until a delivery list has them, they are turned away."),
+        [], url_for("web.imports"), _("Import a delivery list"),
     )  # fmt: skip
 
 

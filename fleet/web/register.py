@@ -6,6 +6,7 @@ from jinja2 import StrictUndefined
 from fleet.config import Config
 from fleet.web import account as _account
 from fleet.web import (
+    app_names,
     assets,
     bars,
     charts,
@@ -23,12 +24,14 @@ from fleet.web import (
     words_profiles,
     words_tablets,
 )
+from fleet.web import apps as _apps
 from fleet.web import assignments as _assignments
 from fleet.web import audit as _audit
 from fleet.web import choose_password as _choose_password
 from fleet.web import enrol as _enrol
 from fleet.web import enrolment as _enrolment
 from fleet.web import findings as _findings
+from fleet.web import images as _images
 from fleet.web import imports as _imports
 from fleet.web import jobs as _jobs
 from fleet.web import lesson as _lesson
@@ -76,7 +79,7 @@ SCREENS = (
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _people, _person, _jobs, _audit,
     _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,
-    _profiles, _profile, _profile_edit, _profile_publish, _assignments,
+    _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _images,
 )  # fmt: skip
 
 
@@ -94,6 +97,7 @@ def register(app: Flask) -> None:
     signed_in.install(app)
     languages.install(app)
     nav.install(app)
+    app_names.install(app)
     formats.install(app)
     assets.install(app)
     errors.install(app)

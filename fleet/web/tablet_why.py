@@ -1,7 +1,7 @@
 """Why a tablet has what it has: every setting with value, winner, losers and rule; and what it would have if …."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from fleet.web.pages import show
 from fleet.web.values import local_time, whole
 from profiles.known_as import is_called
 from profiles.layering import Reason
+from profiles.unmet import Unmet
 from profiles.vocabulary import VOCABULARY
 
 _MAX_TEXT = 100
@@ -29,7 +30,10 @@ GROUPS = ("theme", "profile", "none")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A setting in words: what it is, what it would be in place of, who made it so, and who wanted something else."""
+    """A setting in words: what it is, what it would be in place of, who made it so, and who wanted something else.
+
+    ``unmet`` says why the tablet will not have it.
+    """
 
     key: str
     title: str
@@ -40,6 +44,7 @@ class Row:
     losers: Sequence[tuple[Source, str]]
     removed: Sequence[str]
     kept: Sequence[str]
+    unmet: Sequence[str] = ()
 
     @property
     def differs(self) -> bool:
@@ -64,7 +69,8 @@ def tablet_why(serial: str) -> str:
     case = Case(at or now, without_leases=ended, in_class=in_class)
     is_if = at is not None or ended or in_class is not None
     present, *would = reasons.compare(device, [Case(now), case] if is_if else [Case(now)])
-    rows = _rows(would[0] if would else present, present)
+    meant = would[0] if would else present
+    rows = _rows(meant, present, reasons.unmet(device, meant.effective.settings))
     every = [*present.sources.values(), *(one for case in would for one in case.sources.values())]
     titles = library.titles({one.profile for one in every})
     kept = [row for row in rows if is_called(VOCABULARY[row.key], text.split(), row.title, row.value)]
@@ -76,6 +82,7 @@ def tablet_why(serial: str) -> str:
         titles=titles,
         count=len(kept),
         differing=sum(row.differs for row in rows),
+        lacking=sum(bool(row.unmet) for row in rows),
         is_if=is_if,
         has_lesson=any(one.scope == "lesson" for one in present.sources.values()),
         text=text,
@@ -94,10 +101,16 @@ def _instant(told: str) -> datetime | None:
     return found.replace(tzinfo=signed_in.timezone()) if found is not None and found.tzinfo is None else found
 
 
-def _rows(why: Why, present: Why) -> list[Row]:
+def _rows(why: Why, present: Why, unmet: Mapping[str, Sequence[Unmet]]) -> list[Row]:
     """Return all settings that are or were, in words; those that would differ first."""
     now, then = present.effective.reasons, why.effective.reasons
-    rows = [_row(key, reason, why.sources, now if why is not present else None) for key, reason in then.items()]
+    rows = [
+        replace(
+            _row(key, reason, why.sources, now if why is not present else None),
+            unmet=[words_profiles.unmet(one) for one in unmet.get(key, ())],
+        )
+        for key, reason in then.items()
+    ]
     gone = [key for key in now if key not in then]
     rows += [_gone(key, now[key].value) for key in gone]
     return sorted(rows, key=lambda row: (not row.differs, row.title.casefold()))

@@ -22,6 +22,8 @@ from fleet.web.texts import translated as _
 ACTIONS: Mapping[str, Callable[[], str]] = {
     "apps.added": lambda: _("App taken into the catalogue"),
     "apps.changed": lambda: _("App changed"),
+    "apps.package-taken": lambda: _("App's own package taken into use"),
+    "apps.package-withdrawn": lambda: _("App's own package withdrawn"),
     "apps.removed": lambda: _("App taken out of the catalogue"),
     "assignments.assigned": lambda: _("Profile assigned"),
     "assignments.given-back": lambda: _("Assignment given back"),
@@ -56,9 +58,13 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "enrolment.removed": lambda: _("Management removed on the tablet"),
     "enrolment.renewed": lambda: _("Tablet's certificate renewed"),
     "enrolment.taken-in": lambda: _("Tablet enrolled"),
+    "enrolment.taken-over": lambda: _("Tablet enrolled anew though it had not left"),
     "mdm.licence-token-set": lambda: _("Token for Apps and Books taken into use"),
     "mdm.licences-claimed": lambda: _("Licences taken over from another service"),
     "mdm.push-certificate-set": lambda: _("Push certificate for iPads taken into use"),
+    "images.added": lambda: _("Image added"),
+    "images.removed": lambda: _("Image removed"),
+    "images.replaced": lambda: _("Image replaced"),
     "mdm.server-token-set": lambda: _("Server token of Apple School Manager taken into use"),
     "jobs.run-by-hand": lambda: _("Job asked for"),
     "lessons.absent": lambda: _("Pupils marked absent"),
@@ -124,6 +130,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "classes": lambda: _("Classes"),
     "devices": lambda: _("Tablets"),
     "enrolment": lambda: _("Enrolment"),
+    "images": lambda: _("Images"),
     "jobs": lambda: _("Jobs"),
     "lessons": lambda: _("Lessons"),
     "mdm": lambda: _("iPads"),
@@ -191,7 +198,8 @@ _PLACE = {name: place for place, name in enumerate(dict.fromkeys([*_FIRST, *FIEL
 _IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "class": {"class_id"}, "calendar": {"school_id"},
                "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile", "digest"}, "job-run": {"job"},
                "ticket": {"ticket_id"}, "roster-import": {"import_id"}, "lesson": {"class_id"},
-               "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"}}  # fmt: skip
+               "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"},
+               "image": {"name"}}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

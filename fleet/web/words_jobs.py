@@ -47,6 +47,9 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("expiring-tickets", "expired"): lambda n: ngettext("%(num)d ticket ran out", "%(num)d tickets ran out", n),
     ("expiring-tickets", "expiring"): lambda n: ngettext("%(num)d runs out soon", "%(num)d run out soon", n),
     ("unused-files", "files"): lambda n: ngettext("%(num)d file removed", "%(num)d files removed", n),
+    ("unused-files", "packages"): lambda n: ngettext(
+        "%(num)d former package of an app removed", "%(num)d former packages of apps removed", n
+    ),
     ("day-figures", "schools"): lambda n: ngettext("%(num)d school counted", "%(num)d schools counted", n),
     ("retention", "check_ins"): lambda n: ngettext("%(num)d check-in removed", "%(num)d check-ins removed", n),
     ("retention", "findings"): lambda n: ngettext("%(num)d finding removed", "%(num)d findings removed", n),

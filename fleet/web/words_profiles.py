@@ -9,12 +9,14 @@ from flask_babel import ngettext
 
 from fleet.assignments.models import Scope
 from fleet.assignments.places import Named
+from fleet.web import app_names
 from fleet.web.formats import NOTHING, number, percent
 from fleet.web.texts import translated as _
 from fleet.web.words import NEUTRAL, Told
 from profiles.key import APPLE, HEADWIND, NATIVE, Key
 from profiles.kinds import APP, HOST, TIME, VERSION, Choice, Flag, Items, Kind, Record, Records, Text, Whole
 from profiles.rules import OFF_WINS
+from profiles.unmet import AT_SET_UP, SINCE, Unmet, Why
 
 _ITEMS_SHOWN = 6
 # Settings by what people look for: each area of the vocabulary stands under one theme (a test proves it).
@@ -59,9 +61,28 @@ def themes_of(settings: Iterable[str]) -> list[str]:
 
 
 def platforms(key: Key) -> list[str]:
-    """Name the kinds of tablets that obey a setting."""
-    names = {APPLE: "iPad", HEADWIND: "Android", NATIVE: "Linux"}
-    return [names[channel] for channel in (APPLE, HEADWIND, NATIVE) if channel in key.channels]
+    """Name the kinds of tablets that obey a setting; of iPads it is also said where they do not."""
+    ipad = _("iPad (only when it is set up)") if key.name in AT_SET_UP else "iPad"
+    names = {APPLE: ipad, HEADWIND: "Android", NATIVE: "Linux"}
+    found = [names[channel] for channel in (APPLE, HEADWIND, NATIVE) if channel in key.channels]
+    return found if key.is_for(APPLE) else [*found, _("not on iPad")]
+
+
+def unmet(one: Unmet) -> str:
+    """Say why a tablet will not have a setting as it stands."""
+    since = SINCE.get(one.key, "")
+    return {
+        Why.NOT_HERE: _("Does not apply on this kind of tablet."),
+        Why.NOT_ON_IPAD: _("Does not apply on iPads."),
+        Why.NO_PORT: _("The proxy needs a port after its name, such as :8080; without it the iPad gets none."),
+        Why.NO_PASSCODE: _("Counts only where a passcode is required, and none is."),
+        Why.TOO_MANY: _("More addresses than an iPad takes well; some may stay open."),
+        Why.CLOCK: _("The clock sets itself, so the time zone cannot be set."),
+        Why.NO_NETWORK: _("A network whose name or password no network can have is left out."),
+        Why.NEWER_SYSTEM: _("Needs iPadOS %(version)s, and this tablet has an older one.", version=since),
+        Why.NOT_SUPERVISED: _("Needs a supervised iPad, and this one is not."),
+        Why.AT_SET_UP: _("Only while the tablet is set up; later it changes nothing."),
+    }[Why(one.reason)]
 
 
 def about(key: Key) -> str:
@@ -146,7 +167,7 @@ def value(key: Key, told: Any) -> str:
     if isinstance(kind, Flag):
         return flag_words(key)[0 if told else 1]
     if isinstance(kind, Items | Records):
-        items = told if isinstance(kind, Items) else [_record(kind, one) for one in told]
+        items = _items(kind, told) if isinstance(kind, Items) else [_record(kind, one) for one in told]
         return _listed(items) or _("none at all")
     return _single(kind, told)
 
@@ -157,7 +178,12 @@ def in_force(key: Key, told: Any) -> str:
         return _("taken out, because it is blocked")
     if key.secret:
         return _("hidden")
-    return ", ".join(told) if isinstance(key.kind, Items) and told else value(key, told)
+    return ", ".join(_items(key.kind, told)) if isinstance(key.kind, Items) and told else value(key, told)
+
+
+def _items(kind: Items, told: Sequence[str]) -> Sequence[str]:
+    """Name what a list has: apps by what they are called too, where the catalogue knows them."""
+    return [app_names.called(one) for one in told] if kind.item is APP else told
 
 
 def _single(kind: Kind, told: Any) -> str:
@@ -165,6 +191,8 @@ def _single(kind: Kind, told: Any) -> str:
         return counted(kind, told)
     if isinstance(kind, Record):
         return f"{told['from']}–{told['until']}"  # noqa: RUF001 (a stretch of time)
+    if kind is APP:
+        return app_names.called(told)
     return word(told) if isinstance(kind, Choice) else str(told)
 
 
@@ -172,7 +200,11 @@ def _record(kind: Records, told: Mapping[str, Any]) -> str:
     if "security" in told:
         return f"{told[kind.key]} ({word(told['security'])})"
     if "apps" in told:
-        return _("page %(number)s: %(apps)s", number=told["page"], apps=_listed(told["apps"]) or NOTHING)
+        return _(
+            "page %(number)s: %(apps)s",
+            number=told["page"],
+            apps=_listed([app_names.called(one) for one in told["apps"]]) or NOTHING,
+        )
     return str(told[kind.key])
 
 

@@ -61,3 +61,23 @@ def test_the_same_order_wished_by_many_at_once_is_queued_once(own_app: Flask) ->
     assert sorted(map(str, results)) == ["0"] * 5 + ["1"]
     with own_app.app_context(), reading():
         assert db.session.scalar(select(func.count(Order.id))) == 1
+
+
+def test_nothing_waits_for_an_ipad_that_was_lost_while_it_was_wished(own_app: Flask) -> None:
+    for number in range(ROUNDS):
+        serial = f"PAD{number}"
+        with own_app.app_context(), transaction():
+            factories.enrolled(factories.school(serial), channel="apple", serial=serial)
+        lost, wished = together(
+            own_app,
+            [
+                lambda serial=serial: life.step(found(serial), "lost", by=CLI, now=NOW),  # type: ignore[misc]
+                lambda serial=serial: len(orders.queue([found(serial)], Wish(OrderKind.RESTART), by=CLI, now=NOW)),  # type: ignore[misc]
+            ],
+        )
+        assert lost is None
+        assert wished == 1 or isinstance(wished, ConflictError)
+        with own_app.app_context(), reading():
+            device = found(serial)
+            assert device.life is DeviceLife.LOST
+            assert orders.pending([device.id], now=NOW) == {}

@@ -129,6 +129,112 @@ def test_of_two_who_use_an_invitation_at_once_one_gets_a_certificate(own_app: Fl
     assert sorted(outcomes) == ["issued", "refused", "refused", "refused"]
 
 
+def test_who_lost_the_answer_asks_again_with_the_same_key_and_the_former_certificate_is_worth_nothing(
+    app: Flask, code: str
+) -> None:
+    first, again, other = issued(), issued(), issued()
+    again = Issued(again.thumbprint, first.public_key, again.expires_at)
+    with transaction():
+        token = inviting.invite(code, now=NOW)
+        inviting.use(token, first, now=NOW)
+    with transaction():
+        assert inviting.is_open_to(token, first.public_key, now=NOW)
+        assert not inviting.is_open_to(token, other.public_key, now=NOW)
+        assert not inviting.is_open_to(token, first.public_key, now=NOW + inviting.LIFE)
+        inviting.use(token, again, now=NOW)
+    for late, now in ((other, NOW), (issued_for(first), NOW + inviting.LIFE)):
+        with pytest.raises(InvitationError), transaction():
+            inviting.use(token, late, now=now)
+    with pytest.raises(IdentityError), transaction():
+        clients.arrive(first.thumbprint, arrival(), now=NOW)
+    with transaction():
+        assert isinstance(clients.arrive(again.thumbprint, arrival(), now=NOW), Enrolled)
+        assert not inviting.is_open_to(token, first.public_key, now=NOW)
+    with pytest.raises(InvitationError), transaction():
+        inviting.use(token, issued_for(first), now=NOW)
+
+
+def issued_for(other: Issued) -> Issued:
+    """Return another certificate for the same key."""
+    return Issued(issued().thumbprint, other.public_key, other.expires_at)
+
+
+def test_an_ipad_that_is_enrolled_anew_without_having_left_is_taken_over_and_that_is_shown(
+    app: Flask, code: str
+) -> None:
+    device_id, former = come(code)
+    with transaction():
+        db.session.get_one(Device, device_id).state.last_seen_at = NOW
+    made = invited(code)
+    with transaction():  # somebody has it in his hands
+        assert isinstance(clients.arrive(made.thumbprint, arrival(), now=NOW + timedelta(minutes=14)), Refused)
+    later = NOW + timedelta(minutes=15)
+    with transaction():
+        assert isinstance(clients.arrive(made.thumbprint, arrival(), now=later), Enrolled)
+        old, new = db.session.scalars(select(Enrolment).order_by(Enrolment.id))
+        assert (old.key_thumbprint, old.ended_at, old.end_reason) == (former.thumbprint, later, "replaced")
+        assert (new.key_thumbprint, new.ended_at) == (made.thumbprint, None)
+    (line,) = factories.audited(action="enrolment.taken-over")
+    assert (line.subject, line.fields["serial"]) == (f"device:{device_id}", "IPAD1")
+    assert line.fields["ticket_id"] is not None
+    with pytest.raises(IdentityError), transaction():
+        clients.speaker(former.thumbprint, "udid-IPAD1", now=later)
+
+
+def test_an_ipad_that_left_or_came_by_another_channel_is_not_taken_over(app: Flask, code: str, school: School) -> None:
+    _device_id, made = come(code)
+    with transaction():
+        clients.leave(clients.speaker(made.thumbprint, "udid-IPAD1", leaves=True, now=NOW), now=NOW)
+        factories.enrolled(school, serial="IPAD2", listed_at=NOW)
+    come(code)
+    come(code, "IPAD2")
+    assert list(factories.audited(action="enrolment.taken-over")) == []
+
+
+def test_an_invitation_for_one_serial_lets_no_other_in(app: Flask, code: str) -> None:
+    made = issued()
+    with transaction():
+        inviting.use(inviting.invite(code, serial="IPAD1", now=NOW), made, now=NOW)
+    with transaction():
+        assert isinstance(clients.arrive(made.thumbprint, arrival("IPAD2"), now=NOW), Refused)
+        assert db.session.scalars(select(Device)).all() == []
+    line = factories.audited(1)[0]
+    assert (line.action, line.subject) == ("enrolment.refused", "serial:IPAD2")
+    assert line.fields["reason"] == "the invitation is another tablet's"
+    with transaction():
+        assert isinstance(clients.arrive(made.thumbprint, arrival(" ipad1 "), now=NOW), Enrolled)
+
+
+def test_a_certificate_whose_invitation_is_forgotten_lets_nobody_in(app: Flask, code: str) -> None:
+    made = invited(code)
+    with transaction():
+        retention.forget(older_than=timedelta(days=7), now=NOW + timedelta(days=8), at_most=10)
+    with pytest.raises(IdentityError), transaction():
+        clients.arrive(made.thumbprint, arrival(), now=NOW + timedelta(days=8))
+
+
+def test_a_certificate_is_forgotten_when_it_has_run_out_or_nobody_came_with_it(app: Flask, code: str) -> None:
+    _device_id, current = come(code)
+    other_id, former = come(code, "IPAD2")
+    unused = invited(code)
+    with transaction():
+        token = inviting.renew(db.session.get_one(Device, other_id), now=NOW + HOUR)
+        renewed = issued()
+        inviting.use(token, renewed, now=NOW + HOUR)
+        clients.speaker(renewed.thumbprint, "udid-IPAD2", now=NOW + HOUR)
+
+    def left(after: timedelta) -> set[str]:
+        with transaction():
+            retention.forget(older_than=timedelta(days=3650), now=NOW + after, at_most=10)
+            return set(db.session.scalars(select(Identity.thumbprint)))
+
+    day, everyone = timedelta(days=1), {current.thumbprint, former.thumbprint, renewed.thumbprint}
+    assert left(29 * day) == everyone | {unused.thumbprint}
+    assert left(31 * day) == everyone
+    assert left(729 * day) == everyone
+    assert left(732 * day) == {current.thumbprint, renewed.thumbprint}  # run out too, but tablets are named by them
+
+
 def test_a_refusal_of_the_ticket_is_said_and_binds_the_certificate_to_nobody(app: Flask, code: str) -> None:
     with transaction():
         factories.device(factories.school("Naboskolen"), serial="IPAD1", life=DeviceLife.EXPECTED)

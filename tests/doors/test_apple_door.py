@@ -114,6 +114,10 @@ def test_not_now_is_asked_again_at_the_next_call_only(gate: Door, code: str) -> 
     tablet = ipad(gate, code, is_busy=True)
     seen = tablet.wake()
     assert sorted(seen) == sorted(set(seen))
+    assign(gate, **{"camera.allowed": False})
+    seen = tablet.wake()
+    assert sorted(seen) == sorted(set(seen))
+    assert "DeclarativeManagement" in seen
     tablet.is_busy = False
     assert set(tablet.wake()) >= {"DeviceInformation", *INVENTORY}
     assert tablet.wake() == []

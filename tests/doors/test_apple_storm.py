@@ -44,7 +44,7 @@ pytestmark = pytest.mark.serves
 COUNT, AT_ONCE = 200, 8
 DEAD = 7
 CLI = Principal.command_line()
-COMMANDS = frozenset({"DeviceInformation", "DeclarativeManagement", "DeviceLock", "RestartDevice"})
+COMMANDS = frozenset({"DeviceInformation", "DeclarativeManagement", "DeviceLock", "RestartDevice", "Settings"})
 
 
 @dataclass

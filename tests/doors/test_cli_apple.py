@@ -13,7 +13,11 @@ from cryptography.x509.oid import NameOID
 from flask import Flask
 
 from fleet import clock
+from fleet.db import transaction
+from fleet.mdm import errands, listed
+from fleet.mdm.listed import Listed
 from tests import factories
+from tests.conftest import NOW
 from tests.doors.fleet_command import run
 from tests.school_manager import token_file
 
@@ -86,6 +90,7 @@ def test_anothers_certificate_and_what_is_none_are_refused(app: Flask, tmp_path:
 
 
 def test_the_device_ca_is_replaced_only_when_one_says_so(app: Flask) -> None:
+    run(app, "apple", "status")  # the first start makes one
     assert run(app, "apple", "ca-rotate").exit_code == 2
     assert "restart the server" in run(app, "apple", "ca-rotate", "--yes").output
     assert json.loads(run(app, "apple", "status", "--json").output)["device_ca"]["former"] == 1
@@ -121,3 +126,36 @@ def test_a_server_token_of_another_key_and_what_is_none_are_refused(app: Flask, 
     assert (code, "encrypted to another key" in output) == (1, True), output
     code, output = token(app, tmp_path, b"nothing")
     assert (code, "no server token" in output) == (1, True), output
+
+
+def test_what_no_delivery_list_has_is_listed_and_can_be_expected(app: Flask) -> None:
+    with transaction():
+        school = factories.school("Kjenn skole")
+        factories.device(school, serial="LISTED", listed_at=NOW)
+        told = [Listed(serial, "iPad 10th Gen", "", "iPad", None) for serial in ("LISTED", "NEW1")]
+        listed.note(told, now=NOW)
+    every = json.loads(run(app, "apple", "devices", "--json").output)
+    assert [(one["serial"], one["here"], one["profile"]) for one in every] == [
+        ("LISTED", "enrolled", False), ("NEW1", None, False),
+    ]  # fmt: skip
+    assert "LISTED" not in run(app, "apple", "devices", "--missing").output
+    assert run(app, "apple", "devices", "--expect").exit_code == 2
+    result = run(app, "apple", "devices", "--expect", "--school", "Kjenn skole")
+    assert result.output == "1 are added, 0 are on the list now, 0 stay\n"
+    assert json.loads(run(app, "apple", "devices", "--missing", "--json").output) == []
+    assert json.loads(run(app, "devices", "show", "NEW1", "--json").output)["school"] == "Kjenn skole"
+
+
+def test_a_sync_is_asked_for_and_its_failure_is_told(app: Flask, tmp_path: Path) -> None:
+    certificate = run(app, "apple", "token-key", "--new").stdout.encode()
+    token(app, tmp_path, token_file(certificate, expires_at=clock.now() + timedelta(days=365)))
+    assert "not read yet" in run(app, "apple", "status").output
+    assert "within seconds" in run(app, "apple", "sync").output
+    for failure, words in (("terms-not-accepted", "accept Apple's terms"), ("odd", "odd")):
+        now = clock.now()
+        with transaction():
+            errands.hurry(listed.SCHOOL_MANAGER, now=now)
+            turn = errands.take(listed.SCHOOL_MANAGER, hold=timedelta(minutes=1), now=now)
+            assert turn is not None
+            errands.failed(turn, failure, memory={}, after=None, now=now)
+        assert words in run(app, "apple", "status").output

@@ -10,7 +10,7 @@ from fleet.access import Principal
 from fleet.assignments.assigning import Place
 from fleet.db import transaction
 from fleet.devices import queries
-from fleet.devices.models import DeviceLife
+from fleet.devices.models import DeviceLife, Platform
 from fleet.schools import queries as schools
 from tests import factories as make
 from tests.conftest import NOW
@@ -178,6 +178,19 @@ def test_why_says_what_stays_open_as_the_tablet_is_locked_to_it(app: Flask, scho
     told = run(app, "devices", "why", "AB1", "apps.blocked").output
     assert told.startswith("apps.blocked = no.spill   (union)\n")
     assert "stays open because the tablet is locked to it: no.bok" in told
+
+
+def test_why_says_what_an_ipad_cannot_have(app: Flask, school: None) -> None:
+    with transaction():
+        device = queries.find_device("AB1", by=Principal.command_line())
+        device.platform = Platform.IPADOS
+        device.state.facts = {"os_version": "17.6.1", "flags": {"supervised": False}}
+        make.assign(make.published("las", **{"kiosk.app": "no.bok", "sound.locked": True}), Place.municipality())
+    told = run(app, "devices", "why", "AB1").output
+    assert "  does not hold: does not apply on iPads" in told
+    assert "  does not hold: needs a supervised iPad" in told
+    (row,) = json.loads(run(app, "devices", "why", "AB1", "kiosk.app", "--json").output)
+    assert row["unmet"] == ["not-supervised"]
 
 
 @pytest.mark.parametrize("words", [("AB9",), ("AB1", "kamera.allowed"), ("AB1", "bluetooth.allowed")])

@@ -13,7 +13,7 @@ from fleet.assignments.leases import Held
 from fleet.checkins.models import CheckIn
 from fleet.compliance.models import FindingKind
 from fleet.db import changed, db, transaction
-from fleet.devices.models import Device, DeviceHolder, DeviceNote, Enrolment
+from fleet.devices.models import Device, DeviceHolder, DeviceNote, DeviceState, Enrolment, Platform
 from fleet.web.home_screen import home
 from tests import factories, visiting
 from tests.doors.test_web_pages import words
@@ -73,6 +73,28 @@ def test_why_says_what_would_be_and_what_differs_from_now(layered: World, admin:
     assert "passcode.min_length 9 tegn nå: 16 tegn" in page
     later = (clock.now() + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M")
     assert "passcode.min_length 12 tegn nå: 16 tegn" in words(admin.get(f"/tablets/OWN1/why?at={later}").text)
+
+
+def test_why_says_what_the_tablet_cannot_have_by_its_kind_its_system_and_its_supervision(
+    app: Flask, layered: World, admin: Visitor
+) -> None:
+    def unmet() -> list[str]:
+        rows = re.findall(r'<th scope="row">.*?</tr>', admin.get("/tablets/OWN1/why?group=none").text, re.DOTALL)
+        return sorted(re.findall(r'class="key">([^<]+)', row)[0] for row in rows if "removed unmet" in row)
+
+    with app.app_context(), transaction():
+        told = {"writing_tools.allowed": False, "sound.locked": True, "kiosk.app": "no.bok", "language.locale": "nb-NO"}
+        factories.assign(factories.published("alt", **told), Place.municipality(), now=clock.now())
+        state = db.session.get_one(DeviceState, layered.tablet.id)
+        state.facts = {"os_version": "18.1", "flags": {"supervised": True}}
+        db.session.get_one(Device, layered.tablet.id).platform = Platform.IPADOS
+        for one in db.session.query(Enrolment).filter_by(device_id=layered.tablet.id):
+            one.channel = "apple"
+    assert unmet() == ["language.locale", "sound.locked"]
+    with app.app_context(), transaction():
+        state = db.session.get_one(DeviceState, layered.tablet.id)
+        state.facts = {"os_version": "17.6.1", "flags": {"supervised": False}}
+    assert unmet() == ["kiosk.app", "language.locale", "sound.locked", "writing_tools.allowed"]
 
 
 def test_why_can_be_searched_and_grouped(layered: World, admin: Visitor) -> None:

@@ -17,7 +17,9 @@ from fleet.devices import tickets
 from fleet.devices.models import DeviceLife
 from fleet.devices.tickets import Place
 from fleet.job_runs import JobOutcome, JobRun
+from fleet.mdm import errands, listed
 from fleet.mdm.licence_token import LicenceTokenKeeper
+from fleet.mdm.listed import Listed
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
 from fleet.orders import OrderKind, Wish
@@ -255,6 +257,19 @@ def test_the_end_of_the_server_token_is_told_in_time(
     assert ("token" in admin) == (step is not None)
     if step is not None:
         assert step in words(admin["token"])
+
+
+def test_ipads_that_would_be_turned_away_and_terms_that_nobody_accepted_are_told(app: Flask, world: World) -> None:
+    now = clock.now()
+    with app.app_context(), transaction():
+        listed.note([Listed("NEW1", "iPad 10th Gen", "", "iPad", None)], now=now)
+        turn = errands.take(listed.SCHOOL_MANAGER, hold=timedelta(minutes=1), now=now)
+        assert turn is not None
+        errands.failed(turn, "terms-not-accepted", memory={}, after=None, now=now)
+    admin, it = (cards(visit(app, username).get("/").text) for username in ("admin", "it"))
+    assert {"listing", "unlisted"} <= set(admin)
+    assert not {"listing", "unlisted"} & set(it)
+    assert ways(admin["unlisted"])[0] == "/imports"
 
 
 @pytest.mark.parametrize(("days", "step"), [(90, None), (40, "39"), (-2, "")])

@@ -55,13 +55,14 @@ def test_simulators_of_every_kind_enrol_and_are_handed_commands(server: Server, 
             device.connect()
             assert set(device.carried_out) == {
                 "DeviceInformation", "SecurityInfo", "InstalledApplicationList", "DeclarativeManagement",
+                "CertificateList", "Settings",
             }  # fmt: skip
-            assert len(device.carried_out) == 4
+            assert len(device.carried_out) == 6
             lock = ("lock-message", "--device", device.serial, "--text", "Lever meg", "--json")
             server.fleet("orders", "queue", *lock)
             device.connect()
             device.connect()
-            assert device.carried_out[4:] == ["DeviceLock"]
+            assert device.carried_out[6:] == ["DeviceLock"]
         found = shown(server, device.serial)
         assert (found["life"], found["profile"]) == ("enrolled", "applied")
         assert found["facts"]["model"] == "iPad13,18"

@@ -29,3 +29,14 @@ def test_tablets_are_counted_apart_and_only_so_many_are_remembered() -> None:
     assert allowance.take(3, NOW)
     assert allowance.take(1, NOW)  # forgotten for the third
     assert len(allowance._used) == 2
+
+
+def test_what_is_given_back_may_be_used_again_and_no_more_than_that() -> None:
+    allowance = Allowance(2, 60.0, kept=10)
+    assert all(allowance.take("10.0.0.5", NOW) for _ in range(2))
+    allowance.give_back("10.0.0.5")
+    assert [allowance.take("10.0.0.5", NOW) for _ in range(2)] == [True, False]
+    for _ in range(5):
+        allowance.give_back("10.0.0.5")
+        allowance.give_back("unknown")
+    assert [allowance.take("10.0.0.5", NOW) for _ in range(3)] == [True, True, False]

@@ -12,12 +12,25 @@ from hypothesis import strategies as st
 
 from fleet.channels.apple import lesson_profile as lessons
 from fleet.channels.apple import passcode, restrictions
-from fleet.channels.apple.contents import MOST_DENIED, NO_SITE
-from fleet.channels.apple.payloads import CARRIED_BY, KEYS, SINCE, Group, Means, Unmet, payloads, profile_bytes, unmet
+from fleet.channels.apple.contents import NO_SITE
+from fleet.channels.apple.payloads import CARRIED_BY, KEYS, Group, Means, payloads, profile_bytes
 from profiles.key import APPLE, Key
 from profiles.layering import Layer, Level, effective
+from profiles.unmet import MOST_BLOCKED as MOST_DENIED
+from profiles.unmet import SINCE, SUPERVISED, Unmet, blocked_entries
+from profiles.unmet import on_ipad as unmet
 from profiles.vocabulary import VOCABULARY
-from tests.apple_schema import PROFILES, needs_schema, payload_faults, profile_faults, read, since
+from tests.apple_schema import (
+    COMMANDS,
+    PROFILES,
+    ios,
+    is_for_supervised,
+    needs_schema,
+    payload_faults,
+    profile_faults,
+    read,
+    since,
+)
 from tests.apple_settings import edges, whole
 from tests.conftest import NOW
 from tests.unit.profiles import strategies
@@ -307,6 +320,33 @@ def test_more_blocked_sites_than_an_ipad_takes_are_told() -> None:
     hosts = [f"nr{number}.no" for number in range(MOST_DENIED)]
     assert unmet({"web.blocked": hosts}) == [Unmet("web.blocked", "too-many")]
     assert unmet({"web.blocked": hosts[: MOST_DENIED // 3]}) == []
+
+
+def test_as_many_addresses_are_counted_as_are_sent() -> None:
+    settings = {"web.blocked": ["nrk.no", "*.udir.no", "*.ung.no/skole"]}
+    sent = made(settings, "com.apple.webcontent-filter")["DenyListURLs"]
+    assert len(sent) == blocked_entries(settings)
+
+
+@needs_schema
+def test_what_holds_on_supervised_ipads_only_is_known() -> None:
+    found = set()
+    for name in {name for names in KEYS.values() for name in names}:
+        for value in edges(VOCABULARY[name].kind):
+            inside = payloads({name: VOCABULARY[name].kind.normalise(value)}, identifier=NAME)
+            found |= {name for payload in inside if is_for_supervised(payload)}
+    by_command = {name for name in SUPERVISED if CARRIED_BY[name] is Means.COMMAND}
+    assert found | by_command == SUPERVISED
+    items = read(COMMANDS / "settings.yaml")["payloadkeys"][0]["subkeys"]
+    told = {one["key"] for one in items if ios(one).get("supervised")}
+    assert by_command == {"time_zone.name", "wallpaper.image"}
+    assert told >= {"TimeZone", "Wallpaper"}
+
+
+def test_an_ipad_that_is_not_supervised_lacks_what_needs_it_and_only_where_it_is_asked_for() -> None:
+    settings = {"kiosk.app": "no.nb.lesebok", "camera.allowed": False, "messages.allowed": True}
+    assert unmet(settings, is_supervised=False) == [Unmet("kiosk.app", "not-supervised")]
+    assert unmet(settings, is_supervised=True) == unmet(settings) == []
 
 
 def test_a_profile_ends_at_its_instant_in_utc_and_else_never() -> None:

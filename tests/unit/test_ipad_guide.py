@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from fleet.channels.apple.payloads import CARRIED_BY, SINCE, Means
+from fleet.channels.apple.payloads import CARRIED_BY, Means
 from profiles.key import APPLE
+from profiles.unmet import SINCE
 from profiles.vocabulary import VOCABULARY
 
 GUIDE = Path(__file__).parents[2] / "fleet" / "docs" / "ipad.md"

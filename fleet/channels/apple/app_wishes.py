@@ -53,7 +53,7 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
         wanted = Wanted(requests.INSTALL_APP, _content(sources[app], manifest_url), priority=commands.CALM)
         commands.queue(client.device_id, wanted, now=now)
     if found.is_under_way:
-        commands.queue(client.device_id, Wanted(requests.OUR_APPS, priority=commands.CALM, replaces=True), now=now)
+        commands.ensure(client.device_id, Wanted(requests.OUR_APPS, priority=commands.CALM), now=now)
     if known.lacking != found.lacking:
         client.told = replace(known, lacking=dict(found.lacking)).written()
 

@@ -79,11 +79,13 @@ class Signed:
         content: what was signed.
         certificate: the signer's.
         attributes: the one value of each signed attribute by its identifier; empty where there are none.
+        certificates: all that are in the message, DER.
     """
 
     content: bytes
     certificate: Certificate
     attributes: Mapping[bytes, Element]
+    certificates: Sequence[bytes] = ()
 
     @property
     def signer(self) -> Signer:
@@ -184,7 +186,8 @@ def _verified(parts: _Parts, content: bytes) -> Signed:
         raise CmsError("malformed") from error
     except SignatureError as error:
         raise CmsError("signature") from error
-    return Signed(content, certificate, values)
+    told = () if parts.certificates is None else tuple(one.encoding for one in parts.certificates.inside())
+    return Signed(content, certificate, values, told)
 
 
 def _signer(identifier: Element, certificates: Element | None) -> Certificate:

@@ -19,7 +19,6 @@ Settings = Mapping[str, Any]
 
 # An allow list with nothing in it may count as none. Source: RFC 2606, section 2: a name that never exists.
 NO_SITE = "https://nothing.invalid"
-MOST_DENIED = 500  # Source: DenyListURLs: about so many
 _PRINTER_PATH = "ipp/print"  # Source: PWG 5100.14 (IPP Everywhere), section 4.2.3
 
 
@@ -56,12 +55,6 @@ def web_filter(settings: Settings) -> list[Piece]:
     if not body:
         return []
     return [Piece("com.apple.webcontent-filter", "web", {"FilterType": "BuiltIn", **body})]
-
-
-def is_crowded(settings: Settings) -> bool:
-    """Whether more addresses are blocked than Apple says an iPad can well compare."""
-    hosts: Sequence[str] = settings.get("web.blocked") or ()
-    return sum(len(_denied(host)) for host in hosts) > MOST_DENIED
 
 
 def _permitted(host: str) -> list[str]:

@@ -139,7 +139,7 @@ class Conversation:
         """Have a tablet go on with its set-up once it has what it shall have, so that nobody is faster than that."""
         is_ready = client.followed_profile is None or Known.read(client.told).applied == client.followed_profile
         if not client.is_set_up and (is_ready or at_once):
-            commands.queue(client.device_id, Wanted(requests.CONFIGURED, replaces=True), now=now)
+            commands.ensure(client.device_id, Wanted(requests.CONFIGURED), now=now)
 
     # -- declarations --------------------------------------------------------------------------------------------
 
@@ -195,6 +195,8 @@ class Conversation:
             self._keep_time(client, now)
         else:
             self._take(client, message, now)
+            if client.followed_version is None:  # it told something that all else depends on
+                self._following.follow(client, now)
         commands.note_call(client, requests.word_of(message), now=now)
         while (following := commands.take_next(client.device_id, now=now)) is not None:
             try:
@@ -311,12 +313,12 @@ def _finish(done: Command, message: Result | None, *, now: datetime) -> None:
     try:
         orders.finish(
             done.order_uid or "", device_id=done.device_id, state=state, detail=done.detail or "",
-            result=_written(place) if place is not None else None, now=now,
+            result=_written(place, now) if place is not None else None, now=now,
         )  # fmt: skip
     except (OrderClosedError, NotFoundError):
         return  # its time was over before the tablet's word came, perhaps for long
 
 
-def _written(place: Location) -> dict[str, Any]:
-    at = place.located_at.isoformat() if place.located_at is not None else None
+def _written(place: Location, now: datetime) -> dict[str, Any]:
+    at = (place.located_at or now).isoformat()
     return {"latitude": place.latitude, "longitude": place.longitude, "accuracy_m": place.accuracy_m, "at": at}

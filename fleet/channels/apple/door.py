@@ -13,18 +13,20 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
 import structlog
 
 from fleet.channels.apple import messages, scep
+from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.cms import CmsError
-from fleet.channels.apple.message_keys import Kind, MessageError
+from fleet.channels.apple.desk import Desk, Outcome, WrongTooOftenError
+from fleet.channels.apple.message_keys import Kind, MessageError, is_owned_by_its_user
 from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.status import StatusError
-from fleet.channels.apple.work import PREFIX, Evidence, Work
+from fleet.channels.apple.work import PREFIX, Evidence, Told, Work
 from fleet.channels.batching import Batcher, FullError
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
@@ -39,7 +41,8 @@ MAX_BODY_BYTES = 4 * 1024 * 1024  # lists of installed apps, with what comes alo
 _TOKEN, _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}"), re.compile(r"[0-9a-f]{64}")
 _PROFILE = "application/x-apple-aspen-config"
 _RETRY_S = "60"
-_MAX_FORM_BYTES, _SHORT_BYTES = 1024, 16 * 1024
+TOO_MANY = "too-many"  # why the page of codes is shown again, where it is no ticket's fault
+_MAX_FORM_BYTES, _MAX_SCEP_BYTES, _SHORT_BYTES = 1024, 64 * 1024, 16 * 1024
 _AWAKE_FOR = timedelta(minutes=30)
 _NEVER_KEPT = {"cache-control": "no-store"}
 
@@ -51,6 +54,7 @@ class AppleChannel:
         work: the units of work.
         presence: where it is noted who called.
         proxied: what proxies tell of certificates.
+        automated: answers iPads that Apple has sent here.
         now: the clock.
         threads: how many of them at once.
         queue_limit: how many may wait.
@@ -65,6 +69,7 @@ class AppleChannel:
         *,
         presence: Presence,
         proxied: ProxiedCertificates,
+        automated: Automated,
         now: Callable[[], datetime],
         threads: int = 4,
         queue_limit: int,
@@ -72,8 +77,10 @@ class AppleChannel:
         self._work = work
         self._presence = presence
         self._proxied = proxied
+        self._automated = automated
         self._now = now
         self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
+        self._desk = Desk(now)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
         self._limit = queue_limit
         self._waiting = 0
@@ -91,6 +98,7 @@ class AppleChannel:
         """Answer everything that was taken in."""
         self._is_closed = True
         await self._calls.drain()
+        await self._desk.drain()
         await asyncio.to_thread(self._threads.shutdown)
 
     def too_large(self) -> Response:
@@ -117,8 +125,10 @@ class AppleChannel:
             return _refused(403, str(error.data["reason"]))
         except FullError:
             return self.busy()
+        except WrongTooOftenError:
+            return Response(429, {"retry-after": _RETRY_S})
 
-    async def _route(self, request: Request) -> Response:
+    async def _route(self, request: Request) -> Response:  # noqa: PLR0911 (a case for each path)
         match request.path.removeprefix(self.prefix).split("/"):
             case ["mdm"] if request.method in {"PUT", "POST"}:
                 return await self._speak(request)
@@ -126,13 +136,23 @@ class AppleChannel:
                 return await self._scep(request)
             case ["invitations"] if request.method == "POST":
                 return await self._invite(request)
+            case ["apps", token, "manifest.plist" | "package.ipa" as name] if _TOKEN.fullmatch(token):
+                return await self._app_file(request, token, name)
+            case ["automated", secret] if request.method in {"GET", "POST"}:
+                return cast("Response", await self._in_thread(self._automated.answer, secret, request))
             case ["enrol", token] if request.method == "GET" and _TOKEN.fullmatch(token):
-                body = await self._in_thread(self._work.profile, token)
-                return Response(404) if body is None else _profile(body)
+                return await self._enrol(request, token)
             case ["files", digest] if request.method == "GET" and _DIGEST.fullmatch(digest):
                 body = await self._in_thread(self._work.enclosure, digest)
                 return Response(404) if body is None else _profile(body)
         return Response(404)
+
+    async def _app_file(self, request: Request, token: str, name: str) -> Response:
+        """Answer who fetches a package of our own, or what says where it is."""
+        if request.method not in {"GET", "HEAD"}:
+            return Response(405, {"allow": "GET, HEAD"})
+        found: Response = await self._in_thread(self._work.app_file, request, token, name)
+        return found
 
     # -- enrolment -----------------------------------------------------------------------------------------------
 
@@ -141,10 +161,26 @@ class AppleChannel:
         if len(request.body) > _MAX_FORM_BYTES:
             return Response(413)
         code = parse_qs(request.body.decode("latin-1")).get("code", [""])[0]
-        outcome = await self._in_thread(self._work.invite, code)
+
+        def invite() -> Outcome[str | EnrolmentError]:
+            told = self._work.invite(code)
+            return Outcome(told, is_wrong=isinstance(told, EnrolmentError))
+
+        try:
+            outcome = await self._desk.serve(request.client, invite)
+        except WrongTooOftenError:
+            return Response(303, {"location": f"/enrol?refused={TOO_MANY}", **_NEVER_KEPT})
         if isinstance(outcome, EnrolmentError):
             return Response(303, {"location": f"/enrol?refused={outcome.code}", **_NEVER_KEPT})
         return Response(303, {"location": f"{self.prefix}enrol/{outcome}", **_NEVER_KEPT})
+
+    async def _enrol(self, request: Request, token: str) -> Response:
+        def profile() -> Outcome[bytes | None]:
+            body = self._work.profile(token)
+            return Outcome(body, is_wrong=body is None)
+
+        body = await self._desk.serve(request.client, profile)
+        return Response(404) if body is None else _profile(body)
 
     async def _scep(self, request: Request) -> Response:
         """Answer a client of RFC 8894: it compares content types letter by letter."""
@@ -156,9 +192,16 @@ class AppleChannel:
                 return Response(200, {"content-type": "application/x-x509-ca-cert"}, self._work.ca_certificate())
             case "PKIOperation":
                 message = request.body if request.method == "POST" else _decoded(told.get("message", [""])[0])
-                answer = await self._in_thread(self._work.scep, message)
-                if answer is not None:
-                    return Response(200, {"content-type": "application/x-pki-message"}, answer)
+                if len(message) > _MAX_SCEP_BYTES:
+                    return Response(413)
+
+                def answer() -> Outcome[bytes | None]:
+                    told = self._work.scep(message)
+                    return Outcome(told.body, is_wrong=not told.is_issued)
+
+                body = await self._desk.serve(request.client, answer)
+                if body is not None:
+                    return Response(200, {"content-type": "application/x-pki-message"}, body)
         return Response(400)
 
     # -- the client ----------------------------------------------------------------------------------------------
@@ -188,9 +231,12 @@ class AppleChannel:
             self._presence.note(Poll(device_id, now, now + _AWAKE_FOR, waits=True, address=request.client))
         return Response(200, {"content-type": "application/xml"}, body)
 
-    def _check_in(self, evidence: Evidence, body: bytes) -> Any:
+    def _check_in(self, evidence: Evidence, body: bytes) -> Told:
         thumbprint = self._work.believe(evidence, body)
-        return self._work.check_in(messages.read_check_in(body), thumbprint)
+        message = messages.read_check_in(body)
+        if isinstance(message, messages.Authenticate) and is_owned_by_its_user(message.enrolment):
+            return Told(403)
+        return self._work.check_in(message, thumbprint)
 
     async def _quiet(self, message: messages.Result, thumbprint: str) -> int | None:
         """Return whose call it is, where there is nothing to do for it."""

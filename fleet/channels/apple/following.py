@@ -64,7 +64,7 @@ class Following:
         profile = _profile_of(desired)
         client.followed_version, client.followed_profile = desired.config_version, profile
         pending = orders.pending([client.device_id], now=now).get(client.device_id, [])
-        update = updating.want(client, Known.read(client.told), pending, now=now)
+        update = updating.want(client, Known.read(client.told), pending, again=again, now=now)
         if desired.entries:
             self._aim(client, desired.entries, now, update=update, again=again)
         settings = settings_of(profile) if profile is not None else {}
@@ -102,10 +102,10 @@ class Following:
         if wanted is not None and (wanted != client.lesson_file or (again and wanted != known.lesson)):
             commands.drop(client.device_id, requests.REMOVE, now=now)
             told = {"file": wanted, "keys": list(found.keys)}
-            commands.queue(client.device_id, Wanted(requests.INSTALL, told, replaces=True), now=now)
+            commands.ensure(client.device_id, Wanted(requests.INSTALL, told), now=now)
         is_lacking = again and not self.outcome(client, known)[1].is_applied
         if declaring.tell(client, of.token, now=now) or is_lacking:
-            commands.queue(client.device_id, Wanted(requests.DECLARE, replaces=True), now=now)
+            commands.ensure(client.device_id, Wanted(requests.DECLARE), now=now)
         if wanted is None and client.lesson_ends_at is not None:
             commands.drop(client.device_id, requests.INSTALL, now=now)
             if client.lesson_ends_at > now:

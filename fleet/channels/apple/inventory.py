@@ -175,6 +175,12 @@ def _listed(known: Known, _content: Content, answer: Content, at: datetime) -> K
     return replace(known, apps=apps, apps_of_ours=ours)
 
 
+def _informed(known: Known, _content: Content, answer: Content, _at: datetime) -> Known:
+    told = answers.read_device_information(answer)
+    # Its reports speak of its system too, some late: the last word counts.
+    return replace(known, information=told, status=replace(known.status, os_version=told.os_version))
+
+
 def _managed(known: Known, _content: Content, answer: Content, at: datetime) -> Known:
     states = answers.read_managed_applications(answer)
     return replace(known, apps_of_ours=app_progress.told(known.apps_of_ours, states, at))
@@ -188,9 +194,7 @@ _READ: Mapping[str, Callable[[Known, Content, Content, datetime], Known]] = Mapp
         requests.OPEN: lambda known, _content, _answer, _at: known.closed(is_lost=False),
         requests.SETTINGS: _settled,
         requests.DECLARE: lambda known, _content, _answer, _at: known,
-        requests.INFORMATION: lambda known, _content, answer, _at: replace(
-            known, information=answers.read_device_information(answer)
-        ),
+        requests.INFORMATION: _informed,
         requests.SECURITY: lambda known, _content, answer, _at: replace(
             known, security=answers.read_security_info(answer)
         ),

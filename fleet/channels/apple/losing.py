@@ -25,7 +25,6 @@ def want(client: Client, organisation: str, *, now: datetime) -> None:
     if is_lost and not is_closed:
         text = device.lost_message or f"Dette nettbrettet tilhører {organisation}. Lever det på nærmeste skole."
         told = {"message": text, "phone_number": device.lost_phone, "footnote": organisation}
-        wanted = Wanted(requests.CLOSE, told, priority=commands.URGENT, replaces=True)
-        commands.queue(client.device_id, wanted, now=now)
+        commands.ensure(client.device_id, Wanted(requests.CLOSE, told, priority=commands.URGENT), now=now)
     elif is_closed and not is_lost:
-        commands.queue(client.device_id, Wanted(requests.OPEN, priority=commands.URGENT, replaces=True), now=now)
+        commands.ensure(client.device_id, Wanted(requests.OPEN, priority=commands.URGENT), now=now)

@@ -57,6 +57,14 @@ class EnrolmentId:
         return self.device if self.user is None else f"{self.device}:{self.user}"
 
 
+def is_owned_by_its_user(who: EnrolmentId) -> bool:
+    """Whether a message is of a tablet that its user owns and enrolled himself (Apple's User Enrollment).
+
+    Such a one tells no serial, hence is none of a school's tablets.
+    """
+    return who.kind in {Kind.USER_ENROLMENT, Kind.USER_ENROLMENT_USER}
+
+
 class Keys:
     """The keys of a message.
 

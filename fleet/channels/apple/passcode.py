@@ -3,7 +3,7 @@
 iPadOS cannot say "if there is a passcode, then at least so long": whoever sets a term demands a passcode. So terms that
 make a passcode good (length, quality, age) demand one here too. Auto-lock and the number of attempts do not: a lesson
 that locks screens sooner shall not make a whole class think up passcodes. Without a demanded passcode they are left
-out, and :func:`unmet` says so.
+out (:mod:`profiles.unmet`).
 
 Source: mdm/profiles/com.apple.mobiledevice.passwordpolicy.yaml and
 declarative/declarations/configurations/passcode.settings.yaml of Apple's device-management schema (iOS 18.1).
@@ -11,6 +11,8 @@ declarative/declarations/configurations/passcode.settings.yaml of Apple's device
 
 from collections.abc import Mapping
 from typing import Any
+
+from profiles.unmet import demands_passcode
 
 TYPE = "com.apple.mobiledevice.passwordpolicy"
 DECLARATION_TYPE = "com.apple.configuration.passcode.settings"
@@ -23,7 +25,6 @@ KEYS = (
     "passcode.max_failed_attempts",
     "passcode.auto_lock_minutes",
 )
-_RIDING_ALONG = ("passcode.max_failed_attempts", "passcode.auto_lock_minutes")
 _LONGEST_AUTO_LOCK = 15  # Source: range of maxInactivity and MaximumInactivityInMinutes on iOS
 
 # Source: each whole number's key in the payload and in the declaration.
@@ -44,29 +45,14 @@ _QUALITIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
 }
 
 
-def is_demanded(settings: Mapping[str, Any]) -> bool:
-    """Whether settings make a passcode necessary on an iPad."""
-    return (
-        settings.get("passcode.required", False)
-        or settings.get("passcode.quality", "any") != "any"
-        or "passcode.min_length" in settings
-        or "passcode.max_age_days" in settings
-    )
-
-
-def unmet(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the settings that are left out, as they would demand a passcode that nobody asked for."""
-    return () if is_demanded(settings) else tuple(name for name in _RIDING_ALONG if name in settings)
-
-
 def policy(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the profile payload's own keys; empty where no passcode is demanded."""
-    return {"forcePIN": True, **_terms(settings, 0)} if is_demanded(settings) else {}
+    return {"forcePIN": True, **_terms(settings, 0)} if demands_passcode(settings) else {}
 
 
 def declaration(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the declaration's payload; empty where no passcode is demanded."""
-    return {"RequirePasscode": True, **_terms(settings, 1)} if is_demanded(settings) else {}
+    return {"RequirePasscode": True, **_terms(settings, 1)} if demands_passcode(settings) else {}
 
 
 def _terms(settings: Mapping[str, Any], place: int) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Invariants: the same settings give the same bytes; a payload's identifier and UU
 from what it says, so that a new version of a profile changes payloads in place (a Wi-Fi network that stays is not left
 and joined again). Every setting that names a source of Apple's has its means in :data:`CARRIED_BY`.
 
-Not here: what commands carry (``commands``), and what a lesson adds (``lesson_profile``).
+Not here: what an iPad will not have (:mod:`profiles.unmet`), what commands carry (``commands``), and what a lesson adds
+(``lesson_profile``).
 
 Source: mdm/profiles/TopLevel.yaml and CommonPayloadKeys.yaml of Apple's device-management schema (iOS 18.1).
 """
@@ -12,7 +13,6 @@ Source: mdm/profiles/TopLevel.yaml and CommonPayloadKeys.yaml of Apple's device-
 import enum
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from fleet.channels.apple import contents, networks, passcode, plists, restrictions
 from fleet.channels.apple.contents import Piece, Settings
 from profiles.key import APPLE
+from profiles.unmet import AT_SET_UP
 from profiles.vocabulary import VOCABULARY
 
 PROFILE_TYPE = "application/x-apple-aspen-config"  # Source: the media type of a profile that is downloaded
@@ -78,58 +79,10 @@ CARRIED_BY: Mapping[str, Means] = MappingProxyType(
         "apps.required": Means.COMMAND,
         "time_zone.name": Means.COMMAND,
         "wallpaper.image": Means.COMMAND,
-        "language.locale": Means.SET_UP,
+        **dict.fromkeys(AT_SET_UP, Means.SET_UP),
         **{name: Means.REPORT for name, key in VOCABULARY.items() if key.sources.get(APPLE) == _REPORT},
     }
 )
-
-# Settings that need a newer system than declarative management does (iPadOS 15): the first that has them.
-SINCE: Mapping[str, int] = MappingProxyType({"writing_tools.allowed": 18})
-
-
-@dataclass(frozen=True, slots=True)
-class Unmet:
-    """A setting whose value an iPad cannot have as it stands.
-
-    Args:
-        key: the setting.
-        reason: ``not-on-ipad``: no iPad has such a thing; ``no-port``: a proxy without one; ``no-passcode-demanded``:
-            it would demand a passcode that nobody asked for; ``too-many``: more than Apple says an iPad takes well;
-            ``clock-is-automatic``: the command that sets a time zone fails where the clock sets itself;
-            ``no-such-network``: a network has a name or a password that none can have; ``newer-system``: the iPad's
-            system does not know it yet.
-    """
-
-    key: str
-    reason: str
-
-
-def unmet(settings: Settings, os_version: str | None = None) -> list[Unmet]:
-    """Return which of the effective settings an iPad will not have, or not fully, by their names.
-
-    Args:
-        settings: key to value.
-        os_version: the iPad's system, such as 17.6.1; None where it is not known.
-    """
-    sources = {name: VOCABULARY[name].sources for name in settings}
-    found = [
-        Unmet(name, "not-on-ipad")
-        for name, known in sources.items()
-        if APPLE not in known and _REPORT not in known.values()
-    ]
-    found += [Unmet(name, "no-passcode-demanded") for name in passcode.unmet(settings)]
-    major = (os_version or "").partition(".")[0]
-    if major.isascii() and major.isdigit():
-        found += [Unmet(name, "newer-system") for name in settings if SINCE.get(name, 0) > int(major)]
-    if settings.get("clock.automatic") and "time_zone.name" in settings:
-        found.append(Unmet("time_zone.name", "clock-is-automatic"))
-    if networks.is_unmet(settings):
-        found.append(Unmet("proxy.server", "no-port"))
-    if networks.unusable(settings):
-        found.append(Unmet("wifi.networks", "no-such-network"))
-    if contents.is_crowded(settings):
-        found.append(Unmet("web.blocked", "too-many"))
-    return sorted(found, key=lambda one: one.key)
 
 
 def _restrictions(settings: Settings) -> list[Piece]:

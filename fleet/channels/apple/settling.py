@@ -25,8 +25,8 @@ def want(client: Client, settings: Settings, *, now: datetime) -> None:
     mark = digest(told)
     if Known.read(client.told).settled != mark:
         keys = [_KEYS.get(word, "") for word in told]  # in the order of the command's items
-        wanted = Wanted(requests.SETTINGS, {**told, "keys": keys, "mark": mark}, priority=commands.CALM, replaces=True)
-        commands.queue(client.device_id, wanted, now=now)
+        wanted = Wanted(requests.SETTINGS, {**told, "keys": keys, "mark": mark}, priority=commands.CALM)
+        commands.ensure(client.device_id, wanted, now=now)
     else:
         commands.drop(client.device_id, requests.SETTINGS, now=now)
 

@@ -17,13 +17,16 @@ from fleet.mdm.models import Client
 from fleet.orders import Order, OrderClosedError, OrderKind, OrderState
 
 
-def want(client: Client, known: Known, pending: Sequence[Order], *, now: datetime) -> UpdateDeadline | None:
+def want(
+    client: Client, known: Known, pending: Sequence[Order], *, again: bool, now: datetime
+) -> UpdateDeadline | None:
     """Return what to declare of an update that was ordered, None for nothing; what is reached is noted as done.
 
     Args:
         client: whose.
         known: what it has told.
         pending: its orders, in the order of queuing.
+        again: whether what was asked for is asked for once more.
         now: the instant.
     """
     ordered = [one for one in pending if one.kind is OrderKind.UPDATE_SYSTEM]
@@ -35,12 +38,15 @@ def want(client: Client, known: Known, pending: Sequence[Order], *, now: datetim
         commands.drop(client.device_id, requests.UPDATE, now=now)
         return None
     newest = left[-1]
-    orders.mark_sent([newest.id], now=now)
+    is_new = newest.state is OrderState.QUEUED
+    if is_new:
+        orders.mark_sent([newest.id], now=now)
     capabilities = known.status.capabilities
     if capabilities is not None and UPDATE_DEADLINE in capabilities.configurations:
         return UpdateDeadline(newest.payload["version"], datetime.fromisoformat(newest.payload["deadline"]))
-    wanted = Wanted(requests.UPDATE, {"version": newest.payload["version"]}, priority=commands.CALM, replaces=True)
-    commands.queue(client.device_id, wanted, now=now)
+    if is_new or again:
+        wanted = Wanted(requests.UPDATE, {"version": newest.payload["version"]}, priority=commands.CALM)
+        commands.ensure(client.device_id, wanted, now=now)
     return None
 
 

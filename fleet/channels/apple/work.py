@@ -7,20 +7,25 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509 import Certificate
 from flask import Flask
 
-from fleet.channels.apple import cms, enrolment_profile, scep
+from fleet.apps import packages
+from fleet.apps.files import PackageFiles
+from fleet.channels.apple import app_files, cms, enrolment_profile, scep, setup_profile
 from fleet.channels.apple.conversation import Conversation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
 from fleet.channels.apple.following import organisation
 from fleet.channels.apple.messages import CheckIn, Result
-from fleet.channels.apple.scep import FailInfo, RequestKind, ScepError
+from fleet.channels.apple.scep import FailInfo, ScepError, ScepRequest
+from fleet.channels.http import Request, Response
 from fleet.db import reading, transaction
-from fleet.devices.enrolment import EnrolmentError
+from fleet.devices.enrolment import EnrolmentError, good_ticket
 from fleet.mdm import declaring, idling, inviting
 from fleet.mdm.authority import Authority, CertificateError, WeakKeyError
 from fleet.mdm.idling import Call
@@ -43,6 +48,19 @@ class Told:
     status: int = 200
     body: bytes = b""
     is_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScepOutcome:
+    """The answer to a request for a certificate.
+
+    Args:
+        body: of the answer, None where the request cannot be read.
+        is_issued: whether it brings a certificate.
+    """
+
+    body: bytes | None
+    is_issued: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,7 @@ class Work:
         self._app = app
         self._authority = authority
         self._address = f"{address}{PREFIX}"
+        self._files = PackageFiles(app.extensions["fleet_config"].packages_dir)
         self._topic = topic
         self._signs_profiles = signs_profiles
         self._now = now
@@ -100,10 +119,17 @@ class Work:
         )
 
     def invite(self, code: str) -> str | EnrolmentError:
-        """Return the token of an invitation for a ticket's code, or why there is none."""
+        """Return the token of an invitation for a ticket's code, or why there is none.
+
+        Who has no good code is told so without a transaction that writes: tablets wait for those.
+        """
+        now = self._now()
         try:
-            with self._app.app_context(), transaction():
-                return inviting.invite(code, now=self._now())
+            with self._app.app_context():
+                with reading():
+                    good_ticket(code, now)
+                with transaction():
+                    return inviting.invite(code, now=now)
         except EnrolmentError as error:
             return error
 
@@ -131,36 +157,71 @@ class Work:
         ca = self._authority.current
         return cms.sign_profile(body, ca.key, ca.certificate)
 
+    def expected_profile(self, token: str) -> bytes | None:
+        """Return the enrolment profile of an invitation just made; None where there is no topic; in a unit of work."""
+        topic = self._topic()
+        return None if topic is None else self._profile_of(token, topic)
+
+    def setup_profile(self, address: str) -> dict[str, Any]:
+        """Return the profile that Apple shall give iPads when they are set up; in a unit of work.
+
+        Args:
+            address: where they then come.
+        """
+        return setup_profile.definition(address, identifier=self._identifier, organisation=organisation())
+
+    def app_file(self, request: Request, token: str, name: str) -> Response:
+        """Return the manifest of a package of our own, or the package."""
+        with self._app.app_context(), reading():
+            package = packages.served(token)
+        if package is None:
+            return Response(404)
+        if name == "manifest.plist":
+            return app_files.manifest(self._address, token, package)
+        return app_files.content(request, package, self._files)
+
     def ca_certificate(self) -> bytes:
         """Return the certificate of the device CA, DER."""
         return self._authority.current.der
 
-    def scep(self, message: bytes) -> bytes | None:
-        """Return the answer to a request for a certificate; None where it is none that can be read."""
+    def scep(self, message: bytes) -> ScepOutcome:
+        """Return the answer to a request for a certificate.
+
+        A renewal is asked for with a new profile, hence with a challenge of its own, like a first certificate. Who has
+        no good one is told so before a certificate is made.
+        """
         now = self._now()
         try:
             request = scep.read_request(message, self._authority, now=now)
         except ScepError as error:
             _log.info("unreadable", what="scep", reason=error.reason)
-            return None
+            return ScepOutcome(None, is_issued=False)
         try:
-            # A renewal is asked for with a new profile, hence with a challenge of its own, like a first certificate.
-            if request.kind is RequestKind.RENEW:
-                self._authority.check(request.signer.certificate, now)
-            certificate = self._authority.issue(request.public_key, subject_name="tablet", now=now)
-        except (CertificateError, WeakKeyError):
-            return scep.failure(request, FailInfo.BAD_REQUEST)
-        der = certificate.public_bytes(serialization.Encoding.DER)
+            certificate = self._certificate(request, now)
+        except (InvitationError, WeakKeyError):
+            return ScepOutcome(scep.failure(request, FailInfo.BAD_REQUEST), is_issued=False)
+        return ScepOutcome(scep.success(request, certificate), is_issued=True)
+
+    def _certificate(self, request: ScepRequest, now: datetime) -> Certificate:
+        """Issue a certificate and note whose invitation it used up.
+
+        Raises:
+            InvitationError: the challenge is none, or no good any more.
+            WeakKeyError: the key is too small.
+        """
+        token = request.challenge or ""
         key = request.public_key.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+        with self._app.app_context(), reading():
+            if not inviting.is_open_to(token, key, now=now):
+                raise InvitationError(reason="used, over or unknown")
+        certificate = self._authority.issue(request.public_key, subject_name="tablet", now=now)
+        der = certificate.public_bytes(serialization.Encoding.DER)
         issued = Issued(hashlib.sha256(der).hexdigest(), key, certificate.not_valid_after_utc)
-        try:
-            with self._app.app_context(), transaction():
-                inviting.use(request.challenge or "", issued, now=now)
-        except InvitationError:
-            return scep.failure(request, FailInfo.BAD_REQUEST)
-        return scep.success(request, certificate)
+        with self._app.app_context(), transaction():
+            inviting.use(token, issued, now=now)
+        return certificate
 
     def believe(self, evidence: Evidence, body: bytes) -> str:
         """Return what names the identity that a message is from.

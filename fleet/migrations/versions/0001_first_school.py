@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:21:43.247615
+Create Date: 2026-11-29 21:30:16.892257
 """
 
 import sqlalchemy as sa
@@ -133,6 +133,20 @@ def upgrade() -> None:
     sa.Column('failures', sa.Integer(), nullable=False),
     sa.Column('memory', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_mdm_errand'))
+    )
+    op.create_table('mdm_listed',
+    sa.Column('serial', sa.String(length=64), nullable=False),
+    sa.Column('model', sa.String(length=120), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('family', sa.String(length=24), nullable=False),
+    sa.Column('profile_uuid', sa.String(length=64), nullable=True),
+    sa.Column('assigned_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('outcome', sa.String(length=24), nullable=True),
+    sa.Column('again_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('listed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('seen_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('removed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('serial', name=op.f('pk_mdm_listed'))
     )
     op.create_table('municipality',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -742,6 +756,7 @@ def upgrade() -> None:
     sa.Column('ticket_id', sa.Integer(), nullable=True),
     sa.Column('device_id', sa.Integer(), nullable=True),
     sa.Column('serial', sa.String(length=64), nullable=True),
+    sa.Column('is_listed', sa.Boolean(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
@@ -813,6 +828,7 @@ def upgrade() -> None:
     sa.Column('thumbprint', sa.String(length=64), nullable=False),
     sa.Column('invitation_id', sa.Integer(), nullable=True),
     sa.Column('ticket_id', sa.Integer(), nullable=True),
+    sa.Column('listed_serial', sa.String(length=64), nullable=True),
     sa.Column('device_id', sa.Integer(), nullable=True),
     sa.Column('public_key', sa.LargeBinary(), nullable=False),
     sa.Column('issued_at', sa.DateTime(timezone=True), nullable=False),
@@ -1082,6 +1098,7 @@ def downgrade() -> None:
     op.drop_table('roster_import')
     op.drop_table('profile')
     op.drop_table('municipality')
+    op.drop_table('mdm_listed')
     op.drop_table('mdm_errand')
     op.drop_table('mdm_enclosure')
     op.drop_table('mdm_declared')

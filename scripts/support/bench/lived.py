@@ -17,6 +17,9 @@ from bench.municipality import Municipality
 from bench.school import AUTHORITY
 from fleet import clock
 from fleet.access import Principal, Role
+from fleet.apps import catalogue
+from fleet.apps.catalogue import Told
+from fleet.apps.models import App
 from fleet.assignments import publishing
 from fleet.assignments.models import Assignment
 from fleet.audit import AuditEntry
@@ -25,7 +28,7 @@ from fleet.compliance.models import Finding, FindingKind
 from fleet.config import Config
 from fleet.db import db, transaction
 from fleet.devices import tickets
-from fleet.devices.models import Device, DeviceNote, DeviceState, Enrolment, Ticket
+from fleet.devices.models import Device, DeviceNote, DeviceState, Enrolment, Platform, Ticket
 from fleet.job_runs import JobOutcome, JobRun
 from fleet.jobs.timetable import TIMETABLE
 from fleet.lessons import life
@@ -177,6 +180,9 @@ def _operation(now: datetime, chance: random.Random) -> None:
         for day in range(60)
     ]  # fmt: skip
     db.session.execute(insert(DayFigures), figures)
+    for name in ("Maling", "Regnebok", "Været"):
+        told = Told(name, "123456789", is_licensed=True)
+        catalogue.add(f"no.example.app{len(name)}", Platform.IPADOS, told, by=_BY, now=now)
     place = select(SchoolClass).order_by(SchoolClass.id)
     for one in db.session.scalars(place.limit(100)).all():
         there = tickets.Place(one.school, one)
@@ -217,6 +223,7 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "username": "laerer1",
         "job": TIMETABLE[0].name,
         "profile": "kommune-grunn",
+        "app_number": db.session.scalars(select(App.id)).first(),
         "action": "message",
         "device_id": db.session.scalars(
             select(LessonTablet.device_id).where(LessonTablet.lesson_id == lessons[0])

@@ -45,6 +45,10 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("profile_publish", _PROFILE, "", "admin"),
     ("profile_compare", _PROFILE, "", "admin"),
     ("profile_new", {}, "", "admin"),
+    ("apps", {}, "", "admin"),
+    ("app_new", {}, "", "admin"),
+    ("app_edit", {"number": "app_number"}, "", "admin"),
+    ("images", {}, "", "admin"),
     ("assignments", {}, "", "admin"),
     ("assignments", {}, "school={school_id}", "admin"),
     ("assignment_at", {}, "profile={profile}&at=c{class_id}", "admin"),
@@ -78,5 +82,5 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
 NOT_PAGES = {
     "setup_ticket_again",
     "static_file", "sign_in", "enrol", "choose_password", "tablets_file", "audit_file", "import_example",
-    "import_look", "settings_import_look",
+    "image_picture", "import_look", "settings_import_look",
 }  # fmt: skip

@@ -53,7 +53,10 @@ def rounds(gate: Door, service: Service, tmp_path: Path) -> Rounds:
 
     def run() -> None:
         one = licence_errand.errand(
-            gate.app, keeper, now=clock.now, connect=lambda token: AppsAndBooks(token, base_url=service.base_url)
+            gate.app,
+            keeper,
+            now=clock.now,
+            connect=lambda token: AppsAndBooks(token, base_url=service.base_url, now=clock.now),
         )
         for _ in range(2):
             with gate.database():

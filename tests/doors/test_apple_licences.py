@@ -44,7 +44,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def client(service: Service) -> AppsAndBooks:
-    return AppsAndBooks("token", base_url=service.base_url, timeout_s=5)
+    return AppsAndBooks("token", base_url=service.base_url, now=lambda: NOW)
 
 
 class World:
@@ -60,7 +60,7 @@ class World:
     def errand(self) -> Errand:
         return licence_errand.errand(
             self.app, self.keeper, now=lambda: self.now,
-            connect=lambda token: AppsAndBooks(token, base_url=self.service.base_url, timeout_s=5),
+            connect=lambda token: AppsAndBooks(token, base_url=self.service.base_url, now=lambda: self.now),
         )  # fmt: skip
 
     def round(self, after: timedelta = timedelta(0)) -> bool:
@@ -173,7 +173,7 @@ def test_what_can_never_be_is_refused_and_what_is_no_answer_is_not_believed(
     with pytest.raises(LicencesError, match="unreachable") as lost:
         client.ask(part("A"))
     assert lost.value.may_have_heard
-    nobody = AppsAndBooks("token", base_url="http://127.0.0.1:9", timeout_s=1)
+    nobody = AppsAndBooks("token", base_url="http://127.0.0.1:9", now=lambda: NOW)
     with pytest.raises(LicencesError, match="unreachable") as away:
         nobody.ask(part("A"))
     assert not away.value.may_have_heard

@@ -15,7 +15,7 @@ from flask import Flask
 from fleet.apps import licence_outcomes, licence_rounds
 from fleet.apps.licence_outcomes import Holders
 from fleet.apps.licence_rounds import Limits, Part
-from fleet.channels.apple.licences import AppsAndBooks, Licences, LicencesError, Owner, RefusedError
+from fleet.channels.apple.licences import Licences, LicencesError, Owner, RefusedError
 from fleet.channels.apple.steward import Errand, Memory, ServiceError
 from fleet.config import Config
 from fleet.db import transaction
@@ -32,9 +32,7 @@ _log = structlog.get_logger("licences")
 Connect = Callable[[str], Licences]
 
 
-def errand(
-    app: Flask, keeper: LicenceTokenKeeper, *, now: Callable[[], datetime], connect: Connect = AppsAndBooks
-) -> Errand:
+def errand(app: Flask, keeper: LicenceTokenKeeper, *, now: Callable[[], datetime], connect: Connect) -> Errand:
     """Make the errand.
 
     Args:

@@ -23,6 +23,7 @@ from fleet.devices import states
 from fleet.devices.models import Device, Platform
 
 _COMPARE = timedelta(days=1)
+_PATIENCE = timedelta(hours=12)  # with an event, which mostly takes seconds
 _QUIETLY = {"synchronize_session": False}
 
 
@@ -76,8 +77,11 @@ def refuse(licence_ids: Collection[int], reason: str, *, now: datetime) -> None:
     _tell(tablets)
 
 
-def events() -> Sequence[str]:
-    """Return what the store is at, as it calls it; one statement."""
+def events(*, now: datetime) -> Sequence[str]:
+    """Return what the store is at, as it calls it; what it has been at for too long has to be looked up."""
+    lasting = and_(AppLicence.event_id.is_not(None), AppLicence.asked_at <= now - _PATIENCE)
+    take(lasting)
+    _set(lasting, event_id=None)
     query = select(AppLicence.event_id).where(AppLicence.event_id.is_not(None)).distinct()
     return sorted(one for one in db.session.scalars(query) if one is not None)
 

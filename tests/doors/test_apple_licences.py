@@ -272,6 +272,19 @@ def test_what_a_killed_server_asked_for_and_apple_has_not_done_yet_is_asked_for_
     assert len(world.service.assets[MAPS].serials) == 5
 
 
+def test_an_event_that_never_ends_is_looked_up_in_the_end(world: World) -> None:
+    world.service.looks = 10_000
+    world.want(ipads(2), MAPS)
+    world.rounds(12)
+    assert world.states() == {"wanted": 2}
+    assert not world.round(SOON), "Apple is not asked every half minute for ever"
+    world.service.assets[MAPS].serials.append("IPAD0001")
+    world.service.looks = 0
+    world.round(timedelta(hours=12))
+    world.round(REGULAR)
+    assert world.states() == {"assigned": 2}
+
+
 @pytest.mark.parametrize("names", [True, False])
 def test_an_event_that_failed_in_part_is_settled_by_who_has_a_licence(world: World, names: bool) -> None:
     service = world.service

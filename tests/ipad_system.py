@@ -27,6 +27,9 @@ class IpadSystem:
         device_name: what it is called; None: nobody has said.
         lost: what closed it; None: it is open.
         erased: what erased it.
+        wallpaper: its picture.
+        manifests: addresses of manifests that it was told to install by.
+        bought: how apps of the store were to be bought, one after the other.
     """
 
     os_version: str = "17.6.1"
@@ -44,6 +47,9 @@ class IpadSystem:
     device_name: str | None = None
     lost: Mapping[str, Any] | None = None
     erased: Mapping[str, Any] | None = None
+    wallpaper: bytes | None = None
+    manifests: list[str] = field(default_factory=list)
+    bought: list[Mapping[str, Any]] = field(default_factory=list)
 
     def do(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Do what a command says, and return what the answer tells."""
@@ -59,7 +65,7 @@ class IpadSystem:
             case "Settings":
                 return {"Settings": [self._set(one) for one in command["Settings"]]}
             case "InstallApplication":
-                return self._install(command["iTunesStoreID"])
+                return self._install(command)
             case _:
                 return self._tell(command["RequestType"])
         return {}
@@ -69,9 +75,16 @@ class IpadSystem:
             return {"Item": item["Item"], "Status": "Error"}
         if item["Item"] == "DeviceName":
             self.device_name = item["DeviceName"]
+        if item["Item"] == "Wallpaper":
+            self.wallpaper = item["Image"]
         return {"Item": item["Item"], "Status": "Acknowledged"}
 
-    def _install(self, number: int) -> dict[str, Any]:
+    def _install(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        if "ManifestURL" in command:
+            self.manifests.append(command["ManifestURL"])
+            return {"State": "Installing"}
+        number = command["iTunesStoreID"]
+        self.bought.append(command["Options"])
         app = self.asked_for[number] = self.store[number]
         if not self.slow_apps:
             self.apps[app] = "1.0"

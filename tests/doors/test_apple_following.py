@@ -1,5 +1,6 @@
 """What an iPad shall have is brought to it, and tried again where it was refused: name, apps, lessons, lost mode."""
 
+import io
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -7,16 +8,20 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import segno
 
 from fleet import clock, orders
 from fleet.access import Principal
-from fleet.apps import catalogue
+from fleet.apps import catalogue, images, licence_outcomes, licence_rounds
 from fleet.apps.catalogue import Told
+from fleet.apps.licence_rounds import Limits, Stock
+from fleet.apps.models import AppPackage
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
 from fleet.db import db
 from fleet.devices import life
 from fleet.devices.models import DeviceLife, Platform
+from fleet.mdm import errands
 from fleet.orders import Order, OrderKind, OrderState, Wish
 from tests import factories as make
 from tests.gate import Door
@@ -290,9 +295,9 @@ def test_an_erased_ipad_comes_back_by_itself_where_that_was_wished(gate: Door, c
 # -- apps --------------------------------------------------------------------------------------------------------------
 
 
-def offer(gate: Door, app: str, store: str) -> None:
+def offer(gate: Door, app: str, store: str, *, is_licensed: bool = False) -> None:
     with gate.database():
-        catalogue.add(app, Platform.IPADOS, Told(app, store), by=CLI, now=clock.now())
+        catalogue.add(app, Platform.IPADOS, Told(app, store, is_licensed), by=CLI, now=clock.now())
 
 
 def app_states(gate: Door) -> dict[str, Any]:
@@ -344,6 +349,86 @@ def test_an_app_that_was_removed_by_hand_comes_again_and_one_required_no_longer_
             assigning.withdraw(one.id, by=CLI, now=clock.now())
     tablet.wake()
     assert BOOK in tablet.apps
+
+
+def grant(gate: Door) -> None:
+    """Have Apple give every licence that is wished for."""
+    now = clock.now()
+    with gate.database():
+        licence_rounds.restock([Stock(123456789, 10, 0, 10)], now=now)
+        for part in licence_rounds.to_assign(Limits(10, 10), now=now):
+            assert licence_rounds.asking(part, now=now)
+            licence_outcomes.asked(part.licence_ids, "event-1")
+        licence_outcomes.settle("event-1", now=now)
+
+
+def test_an_app_that_needs_a_licence_comes_once_it_is_there(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789", is_licensed=True)
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code)
+    tablet.wake()
+    assert "InstallApplication" not in tablet.done
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    assert app_states(gate) == {BOOK: "no-licence"}
+    with gate.database():
+        standing = errands.standing(errands.LICENCES)
+    assert standing is not None
+    assert standing.due_at <= clock.now()
+    grant(gate)
+    assert "InstallApplication" in tablet.wake()
+    assert tablet.bought == [{"PurchaseMethod": 1}]
+    assert app_states(gate) == {}
+
+
+def test_a_package_of_our_own_is_installed_by_its_manifest(gate: Door, code: str) -> None:
+    with gate.database():
+        app = catalogue.add(BOOK, Platform.IPADOS, Told("Boka"), by=CLI, now=clock.now())
+        package = AppPackage(
+            app_pk=app.id, version="1.0", build="1", digest="d" * 64, size_bytes=10, file_name="b.ipa", token="t" * 43,
+            is_current=True, uploaded_at=clock.now(),
+        )  # fmt: skip
+        db.session.add(package)
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code)
+    tablet.wake()
+    assert tablet.manifests == [f"https://fleet.test/apple/apps/{'t' * 43}/manifest.plist"]
+
+
+# -- images ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_wallpaper_is_set_when_it_is_there_and_again_when_it_changes(gate: Door, code: str) -> None:
+    assign(gate, **{"wallpaper.image": "skolen"})
+    tablet = come(gate, code)
+    tablet.wake()
+    assert tablet.wallpaper is None
+    for side in (8, 16):
+        with gate.database():
+            picture = png(side)
+            known = images.known("skolen")
+            if known is None:
+                images.add("skolen", picture, by=CLI, now=clock.now())
+            else:
+                images.replace(known, picture, by=CLI, now=clock.now())
+        assert tablet.wake() == ["Settings"]
+        assert tablet.wallpaper == picture
+
+
+def test_a_web_shortcut_has_its_picture(gate: Door, code: str) -> None:
+    with gate.database():
+        images.add("bok", png(8), by=CLI, now=clock.now())
+    assign(gate, **{"web.bookmarks": [{"title": "Boka", "url": "https://bok.example", "icon": "bok"}]})
+    tablet = come(gate, code)
+    tablet.wake()
+    assert tablet.settings("com.apple.webClip.managed")["Icon"] == png(8)
+
+
+def png(side: int) -> bytes:
+    """Return a picture."""
+    made = io.BytesIO()
+    segno.make("x", micro=False).save(made, kind="png", scale=side)
+    return made.getvalue()
 
 
 def test_a_refused_app_says_why(gate: Door, code: str) -> None:

@@ -10,12 +10,15 @@ iPad next hears from us.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from fleet.channels.apple.contents import Settings
 from fleet.channels.apple.lesson_profile import lesson_profile, standing
 from profiles import layering
 from profiles.layering import Layer, Level
+
+_NO_IMAGES: Mapping[str, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ def aim(
     *,
     identifier: str,
     title: str,
+    images: Mapping[str, bytes] = _NO_IMAGES,
 ) -> Aim:
     """Return what an iPad shall have.
 
@@ -51,6 +55,7 @@ def aim(
         settings_of: gives the settings of an effective profile.
         identifier: of the profile on top, in reverse-DNS form.
         title: what the iPad shows as its name.
+        images: PNG images by their name, for icons.
     """
     present = entries[0]
     settings = settings_of(present["profile"])
@@ -60,7 +65,7 @@ def aim(
     after = settings_of(entries[1]["profile"])
     if not _tightens(settings, after):
         return Aim(present["profile"], settings)
-    found = lesson_profile(after, settings, identifier=identifier, title=title, ends_at=ends_at)
+    found = lesson_profile(after, settings, identifier=identifier, title=title, ends_at=ends_at, images=images)
     if found.body is None:
         return Aim(present["profile"], settings)
     declared = standing(after, settings, found.left)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from fleet import orders
+from fleet.apps import images
 from fleet.assignments import bodies
 from fleet.channels.apple import aims, app_wishes, declarations, losing, requests, settling, updating
 from fleet.channels.apple.declarations import Carried, UpdateDeadline
@@ -25,6 +26,7 @@ from fleet.mdm.models import Client
 from fleet.schools import queries as schools
 from profiles.digest import digest_of
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _NAMELESS = "Skolens nettbrett"  # until somebody has written what the municipality is called
 
 
@@ -87,10 +89,11 @@ class Following:
         again: bool,
     ) -> None:
         known = Known.read(client.told)
-        found = aims.aim(entries, settings_of, identifier=self._lesson, title=organisation())
+        icons = _icons(entries)
+        found = aims.aim(entries, settings_of, identifier=self._lesson, title=organisation(), images=icons)
         of = declarations.declarations(
             found.declared, identifier=self._profile, organisation=organisation(), profile=found.profile,
-            url_of=self._url_of, capabilities=known.status.capabilities, update=update,
+            url_of=self._url_of, capabilities=known.status.capabilities, update=update, images=icons,
         )  # fmt: skip
         files = dict(of.profiles)
         wanted = digest_of(found.lesson) if found.lesson is not None else None
@@ -128,6 +131,13 @@ class Following:
 
 def _profile_of(desired: Desired) -> str | None:
     return str(desired.entries[0]["profile"]) if desired.entries else None
+
+
+def _icons(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, bytes]:
+    """Return the pictures that web shortcuts show, now and next. Source: com.apple.webClip.managed, Icon: PNG."""
+    clips = [clip for one in entries[:2] for clip in settings_of(one["profile"]).get("web.bookmarks") or ()]
+    found = images.bodies({clip["icon"] for clip in clips if clip.get("icon")})
+    return {name: body for name, body in found.items() if body.startswith(_PNG)}
 
 
 def organisation() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from fleet.apps import images
 from fleet.channels.apple import commands as made
 from fleet.channels.apple import declarations
 from fleet.channels.apple.commands import AppSource
@@ -99,7 +100,8 @@ def build(command: Command, client: Client, vault_key: bytes) -> dict[str, Any]:
 
 
 def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
-    return made.settings(name=told["name"], time_zone=told.get("time_zone"))
+    shown = images.bodies([told["wallpaper"]]).get(told["wallpaper"]) if "wallpaper" in told else None
+    return made.settings(name=told["name"], wallpaper=shown, time_zone=told.get("time_zone"))
 
 
 def _install_app(told: Mapping[str, Any]) -> dict[str, Any]:

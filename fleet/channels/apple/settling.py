@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from fleet.apps import images
 from fleet.channels.apple import requests
 from fleet.channels.apple.contents import Settings
 from fleet.channels.apple.inventory import Known
@@ -22,7 +23,10 @@ _KEYS: Mapping[str, str] = {"wallpaper": "wallpaper.image", "time_zone": "time_z
 def want(client: Client, settings: Settings, *, now: datetime) -> None:
     """Queue what has to be set on a client, where it is not set yet."""
     told = wished(client.device.asset_tag or client.device.serial, settings)
-    mark = digest(told)
+    shown = images.digests([told["wallpaper"]]) if "wallpaper" in told else {}
+    if not shown:
+        told.pop("wallpaper", None)  # nobody has uploaded it yet; it comes when somebody does
+    mark = digest([told, *shown.values()])
     if Known.read(client.told).settled != mark:
         keys = [_KEYS.get(word, "") for word in told]  # in the order of the command's items
         wanted = Wanted(requests.SETTINGS, {**told, "keys": keys, "mark": mark}, priority=commands.CALM)

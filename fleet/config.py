@@ -46,6 +46,7 @@ class Config:
             in none (``FLEET_CLIENT_CERT_HEADER``).
         device_root_file: certificates that an iPad's own leads to, PEM, None: not asked (``FLEET_APPLE_DEVICE_ROOT``).
         school_manager_url: where Apple's service for automated enrolment is (``FLEET_ASM_URL``).
+        licences_url: where Apple's service for licences of apps is (``FLEET_LICENCES_URL``).
     """
 
     data_dir: Path
@@ -64,6 +65,7 @@ class Config:
     client_cert_header: str
     device_root_file: Path | None
     school_manager_url: str
+    licences_url: str
 
     @property
     def is_sqlite(self) -> bool:
@@ -206,12 +208,11 @@ def _device_root_file(environ: Mapping[str, str]) -> Path | None:
     return path
 
 
-def _school_manager_url(environ: Mapping[str, str]) -> str:
-    """Return where Apple's service is, or a stand-in of it on this machine."""
-    told = environ.get("FLEET_ASM_URL", "https://mdmenrollment.apple.com").rstrip("/")
+def _service_url(environ: Mapping[str, str], variable: str, usual: str) -> str:
+    """Return where a service of Apple's is, or a stand-in of it on this machine."""
+    told = environ.get(variable, usual).rstrip("/")
     if not re.fullmatch(r"https://[\w.-]+(:\d{1,5})?|http://(127\.0\.0\.1|localhost):\d{1,5}", told):
-        expected = "https://mdmenrollment.apple.com, or nothing"
-        raise ConfigError(variable="FLEET_ASM_URL", found=told, expected=expected)
+        raise ConfigError(variable=variable, found=told, expected=f"{usual}, or nothing")
     return told
 
 
@@ -244,7 +245,8 @@ def load(environ: Mapping[str, str]) -> Config:
         signs_profiles=_is_on(environ, "FLEET_SIGN_PROFILES"),
         client_cert_header=_client_cert_header(environ),
         device_root_file=_device_root_file(environ),
-        school_manager_url=_school_manager_url(environ),
+        school_manager_url=_service_url(environ, "FLEET_ASM_URL", "https://mdmenrollment.apple.com"),
+        licences_url=_service_url(environ, "FLEET_LICENCES_URL", "https://vpp.itunes.apple.com"),
     )
     if config.client_cert_header and not config.proxies:
         raise ConfigError(

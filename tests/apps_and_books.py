@@ -101,7 +101,7 @@ class Service:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{PATH}"
+        return f"http://127.0.0.1:{self.port}"
 
     def asked(self, *paths: str) -> list[Request]:
         """Return the requests for these paths, in order."""

@@ -20,11 +20,12 @@ from fleet.channels.apple import licence_errand
 from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.device_roots import DeviceRoots
 from fleet.channels.apple.door import AppleChannel
+from fleet.channels.apple.licences import AppsAndBooks
 from fleet.channels.apple.listing import Listing
 from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.ringer import Ringer
 from fleet.channels.apple.school_manager import SchoolManagerClient
-from fleet.channels.apple.steward import Steward
+from fleet.channels.apple.steward import Errand, Steward
 from fleet.channels.apple.work import PREFIX
 from fleet.channels.apple.work import Work as AppleWork
 from fleet.channels.gate import Gate
@@ -69,8 +70,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     keeper = PushKeeper(config.secrets_dir, vault)
     work = _apple_work(app, keeper, vault)
     apple, ringer = _apple(app, work, vault, presence), Ringer(app, keeper, now=clock.now)
-    licences = licence_errand.errand(app, LicenceTokenKeeper(config.secrets_dir, vault), now=clock.now)
-    steward = Steward(app, [_listing(app, work, vault).errand, licences], now=clock.now)
+    steward = Steward(app, [_listing(app, work, vault).errand, _licences(app, vault)], now=clock.now)
 
     def start() -> Callable[[], None]:
         ringer.start()
@@ -146,6 +146,17 @@ def _listing(app: Flask, work: AppleWork, vault: bytes) -> Listing:
         reach=lambda token: SchoolManagerClient(token, base_url=config.school_manager_url, now=clock.now),
         profile=lambda: work.setup_profile(address),
         now=clock.now,
+    )
+
+
+def _licences(app: Flask, vault: bytes) -> Errand:
+    """Make the errand with Apps and Books. Without a token it does nothing."""
+    config: Config = app.extensions["fleet_config"]
+    return licence_errand.errand(
+        app,
+        LicenceTokenKeeper(config.secrets_dir, vault),
+        now=clock.now,
+        connect=lambda token: AppsAndBooks(token, base_url=config.licences_url, now=clock.now),
     )
 
 

@@ -17,12 +17,13 @@ from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 
 from fleet import outbox
 from fleet.apps.licence_models import AppLicence, AppStock, LicenceState
-from fleet.apps.licences import GONE
+from fleet.apps.licences import is_gone
 from fleet.db import among, among_texts, db, id_set, insert_all_new, read_again
 from fleet.devices import states
 from fleet.devices.models import Device, Platform
 
 _COMPARE = timedelta(days=1)
+_PATIENCE = timedelta(hours=12)  # with an event, which mostly takes seconds
 _QUIETLY = {"synchronize_session": False}
 
 
@@ -76,8 +77,11 @@ def refuse(licence_ids: Collection[int], reason: str, *, now: datetime) -> None:
     _tell(tablets)
 
 
-def events() -> Sequence[str]:
-    """Return what the store is at, as it calls it; one statement."""
+def events(*, now: datetime) -> Sequence[str]:
+    """Return what the store is at, as it calls it; what it has been at for too long has to be looked up."""
+    lasting = and_(AppLicence.event_id.is_not(None), AppLicence.asked_at <= now - _PATIENCE)
+    take(lasting)
+    _set(lasting, event_id=None)
     query = select(AppLicence.event_id).where(AppLicence.event_id.is_not(None)).distinct()
     return sorted(one for one in db.session.scalars(query) if one is not None)
 
@@ -194,12 +198,12 @@ def _keep(which: ColumnElement[bool], now: datetime) -> None:
 
 
 def _adopt(store_id: int, device_ids: Collection[int], now: datetime) -> None:
-    query = select(Device.id, Device.life).where(Device.id.in_(id_set(device_ids)))
+    query = select(Device.id, is_gone()).where(Device.id.in_(id_set(device_ids)))
     row = {"store_id": store_id, "is_reversed": False, "changed_at": now}
     of_gone = {True: LicenceState.RELEASING, False: LicenceState.ASSIGNED}
     insert_all_new(
         AppLicence,
-        [{**row, "device_id": number, "state": of_gone[life in GONE]} for number, life in db.session.execute(query)],
+        [{**row, "device_id": number, "state": of_gone[gone]} for number, gone in db.session.execute(query)],
     )
 
 

@@ -2,22 +2,21 @@
 
 Invariants: nobody asks the store here; what is wanted is noted, and asked for in rounds
 (:mod:`fleet.apps.licence_rounds`). A wish that turns round while the store is being asked is kept until the answer is
-there. A tablet that is lost or out of use wants nothing.
+there. A tablet that is out of use wants nothing, nor one that is lost and out of reach (:func:`is_gone`).
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, select, update
 
 from fleet.apps.licence_models import AppLicence, AppStock, LicenceState
 from fleet.apps.models import App
 from fleet.db import among, db, follow, id_set, insert_all_new, read_again
 from fleet.devices import states
-from fleet.devices.models import Device, DeviceLife, Platform
+from fleet.devices.models import Device, DeviceLife, Enrolment, Platform
 
-GONE = (DeviceLife.RETIRED, DeviceLife.LOST)
 LACKING = ("none-left", "not-bought")  # reasons that more licences would end
 
 
@@ -128,6 +127,20 @@ def reasons(device_id: int) -> dict[int, str]:
     return {store_id: reason or "refused" for store_id, reason in db.session.execute(query)}
 
 
+def app_ids(store_ids: Collection[int]) -> dict[int, str]:
+    """Return what profiles call apps, by their numbers in the store, as far as the catalogue knows them."""
+    if not store_ids:
+        return {}
+    query = select(App.store_id, App.app_id).where(App.platform == Platform.IPADOS, App.store_id.in_(sorted(store_ids)))
+    return {row.store_id: row.app_id for row in db.session.execute(query)}
+
+
+def is_gone() -> ColumnElement[bool]:
+    """Return the condition that a tablet is out of use, or lost without staying in reach."""
+    speaks = exists().where(Enrolment.device_id == Device.id, Enrolment.ended_at.is_(None))
+    return and_(Device.life.in_((DeviceLife.RETIRED, DeviceLife.LOST)), ~speaks)
+
+
 def figures() -> Sequence[Figures]:
     """Return the licences of each app in figures, by name; three statements."""
 
@@ -157,9 +170,9 @@ def figures() -> Sequence[Figures]:
 
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:
-    """Give back what tablets have that are lost or out of use."""
+    """Give back what tablets have that are gone."""
     having = select(AppLicence.device_id).join(Device, Device.id == AppLicence.device_id)
-    gone = set(db.session.scalars(having.where(among(AppLicence.device_id, ids), Device.life.in_(GONE))))
+    gone = set(db.session.scalars(having.where(among(AppLicence.device_id, ids), is_gone())))
     if gone:
         states.lock(id_set(gone))
         _release(among(AppLicence.device_id, gone), now)

@@ -44,7 +44,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def client(service: Service) -> AppsAndBooks:
-    return AppsAndBooks("token", base_url=service.base_url, timeout_s=5)
+    return AppsAndBooks("token", base_url=service.base_url, now=lambda: NOW)
 
 
 class World:
@@ -60,7 +60,7 @@ class World:
     def errand(self) -> Errand:
         return licence_errand.errand(
             self.app, self.keeper, now=lambda: self.now,
-            connect=lambda token: AppsAndBooks(token, base_url=self.service.base_url, timeout_s=5),
+            connect=lambda token: AppsAndBooks(token, base_url=self.service.base_url, now=lambda: self.now),
         )  # fmt: skip
 
     def round(self, after: timedelta = timedelta(0)) -> bool:
@@ -173,7 +173,7 @@ def test_what_can_never_be_is_refused_and_what_is_no_answer_is_not_believed(
     with pytest.raises(LicencesError, match="unreachable") as lost:
         client.ask(part("A"))
     assert lost.value.may_have_heard
-    nobody = AppsAndBooks("token", base_url="http://127.0.0.1:9", timeout_s=1)
+    nobody = AppsAndBooks("token", base_url="http://127.0.0.1:9", now=lambda: NOW)
     with pytest.raises(LicencesError, match="unreachable") as away:
         nobody.ask(part("A"))
     assert not away.value.may_have_heard
@@ -270,6 +270,19 @@ def test_what_a_killed_server_asked_for_and_apple_has_not_done_yet_is_asked_for_
     world.rounds()
     assert world.states() == {"assigned": 5}
     assert len(world.service.assets[MAPS].serials) == 5
+
+
+def test_an_event_that_never_ends_is_looked_up_in_the_end(world: World) -> None:
+    world.service.looks = 10_000
+    world.want(ipads(2), MAPS)
+    world.rounds(12)
+    assert world.states() == {"wanted": 2}
+    assert not world.round(SOON), "Apple is not asked every half minute for ever"
+    world.service.assets[MAPS].serials.append("IPAD0001")
+    world.service.looks = 0
+    world.round(timedelta(hours=12))
+    world.round(REGULAR)
+    assert world.states() == {"assigned": 2}
 
 
 @pytest.mark.parametrize("names", [True, False])

@@ -113,6 +113,7 @@ def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> 
         ("FLEET_APPLE_DEVICE_ROOT", "/no/such/file"),
         ("FLEET_ASM_URL", "http://mdmenrollment.apple.com"),
         ("FLEET_ASM_URL", "https://mdmenrollment.apple.com/path"),
+        ("FLEET_LICENCES_URL", "http://vpp.itunes.apple.com"),
         ("FLEET_CLIENT_CERT_HEADER", "X-Client-Cert: on"),
         ("FLEET_CLIENT_CERT_HEADER", "X_Client_Cert"),
         ("FLEET_CLIENT_CERT_HEADER", "Host"),

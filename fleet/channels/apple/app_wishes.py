@@ -5,6 +5,7 @@ longer stays, as what a child has made in it would go with it.
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from fleet.channels.apple.inventory import Known
 from fleet.devices.models import Platform
 from fleet.mdm import commands, errands
 from fleet.mdm.commands import Wanted
+from fleet.mdm.errands import LICENCES
 from fleet.mdm.models import Client
 
 UrlOf = Callable[[str], str]
@@ -34,8 +36,12 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
     """
     known = Known.read(client.told)
     required = set(settings.get("apps.required") or ()) - set(settings.get("apps.blocked") or ())
-    found, sources = _plan(client.device_id, known, required, now)
-    _note_licences(client.device_id, found.licences, now)
+    licensed = licences.assigned(client.device_id)
+    found, sources = _plan(known, required, licensed, now)
+    kept = found.licences | _kept(licensed - found.licences, required, known)
+    is_given = licences.release(client.device_id, kept, now=now)
+    if licences.want(client.device_id, found.licences, now=now) or is_given:
+        errands.hurry(LICENCES, now=now)
     waiting = {}
     for one in commands.open_of(client.device_id, requests.INSTALL_APP):
         told = one.content or {}
@@ -52,20 +58,27 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
         client.told = replace(known, lacking=dict(found.lacking)).written()
 
 
-def _note_licences(device_id: int, store_ids: frozenset[int], now: datetime) -> None:
-    """Wish for the licences that a tablet needs, and give the others back."""
-    is_asked = licences.want(device_id, store_ids, now=now)
-    if licences.release(device_id, store_ids, now=now) or is_asked:
-        errands.hurry(errands.LICENCES, now=now)
+def _kept(needless: AbstractSet[int], required: AbstractSet[str], known: Known) -> AbstractSet[int]:
+    """Return which licences a tablet keeps although nothing asks for them.
+
+    An app that is there would not open without; whether it is, the catalogue and the tablet's own list have to say.
+    """
+    if not known.apps:
+        return needless
+    here = {one["id"] for one in known.apps} | required
+    app_ids = licences.app_ids(needless)
+    return {number for number in needless if number not in app_ids or app_ids[number] in here}
 
 
-def _plan(device_id: int, known: Known, required: set[str], now: datetime) -> tuple[Plan, Mapping[str, Source]]:
+def _plan(
+    known: Known, required: AbstractSet[str], licensed: AbstractSet[int], now: datetime
+) -> tuple[Plan, Mapping[str, Source]]:
     if not required and not known.apps_of_ours:
         return Plan(), {}
     sources = catalogue.sources(Platform.IPADOS, sorted(required | known.apps_of_ours.keys()))
     found = plan(
         required, sources, installed={one["id"]: one["version"] for one in known.apps}, progress=known.apps_of_ours,
-        licensed=licences.assigned(device_id), now=now,
+        licensed=licensed, now=now,
     )  # fmt: skip
     return found, sources
 

@@ -15,7 +15,7 @@ from flask import Flask
 from fleet.apps import licence_outcomes, licence_rounds
 from fleet.apps.licence_outcomes import Holders
 from fleet.apps.licence_rounds import Limits, Part
-from fleet.channels.apple.licences import AppsAndBooks, Licences, LicencesError, Owner, RefusedError
+from fleet.channels.apple.licences import Licences, LicencesError, Owner, RefusedError
 from fleet.channels.apple.steward import Errand, Memory, ServiceError
 from fleet.config import Config
 from fleet.db import transaction
@@ -32,9 +32,7 @@ _log = structlog.get_logger("licences")
 Connect = Callable[[str], Licences]
 
 
-def errand(
-    app: Flask, keeper: LicenceTokenKeeper, *, now: Callable[[], datetime], connect: Connect = AppsAndBooks
-) -> Errand:
+def errand(app: Flask, keeper: LicenceTokenKeeper, *, now: Callable[[], datetime], connect: Connect) -> Errand:
     """Make the errand.
 
     Args:
@@ -92,7 +90,7 @@ class _Rounds:
 
     def _look_after_events(self, store: Licences) -> None:
         with self._step():
-            event_ids = licence_outcomes.events()
+            event_ids = licence_outcomes.events(now=self._now())
         for event_id in event_ids:
             found = store.event(event_id)
             if not found.is_over:
@@ -175,7 +173,7 @@ class _Rounds:
         """Have the next round come soon where Apple is still at something; it mostly is for some seconds."""
         now = self._now()
         with self._step():
-            is_waiting = bool(licence_outcomes.events() or licence_outcomes.unclear())
+            is_waiting = bool(licence_outcomes.events(now=now) or licence_outcomes.unclear())
             soon = int(memory.get("soon", 0)) + 1 if is_waiting or is_cut else 0
             if 0 < soon <= _SOON_AT_MOST or is_cut:
                 errands.hurry(LICENCES, now=now + _SOON)

@@ -8,25 +8,23 @@ Source: https://developer.apple.com/documentation/devicemanagement/app-and-book-
 management-api, managing-assets, using-paginated-endpoints, handling-error-responses.
 """
 
-import http.client
-import json
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 
 from fleet.apps.licence_rounds import Limits, Part, Stock
+from fleet.channels.apple.services import Answer, NotReachedError, Service
 from fleet.channels.apple.steward import ServiceError
 from fleet.errors import ReasonError
 
-BASE_URL = "https://vpp.itunes.apple.com/mdm/v2"
-_TIMEOUT_S = 30.0
-_MOST_BYTES, _MOST_PAGES = 16 * 1024 * 1024, 5_000
-_MOST_AFTER = timedelta(days=1)
+APPLE = "https://vpp.itunes.apple.com"
+_PATH = "/mdm/v2"
+_MOST_PAGES = 5_000
 # Source: handling-error-responses. The older numbers are said to a token or an assignment still.
 _TOKEN = {9621: "token-expired", 9625: "token-revoked", 9601: "token-refused", 9622: "token-refused",
           9722: "token-refused"}  # fmt: skip
@@ -34,14 +32,14 @@ _LATER = frozenset({9603, 9644, 9646, 9729})
 _NOT_ALLOWED, _NO_EVENT = frozenset({9637, 9647}), 9708
 _REASONS = {9709: "none-left", 9610: "none-left", 9631: "none-left", 9707: "not-for-devices", 9628: "not-for-devices"}
 _IS_SO_ALREADY = frozenset({9616, 9619, 9630})  # assigned, or not assigned, as was asked
-_Answer = TypeVar("_Answer")
+_Told = TypeVar("_Told")
 
 
 class LicencesError(ServiceError):
     """The service does not answer, or not to us.
 
     Args:
-        reason: ``unreachable``, ``busy``, ``answer``, ``not-allowed`` or ``token-…``.
+        reason: ``unreachable``, ``busy``, ``answer``, ``not-allowed``, ``token-…``, or a word of the connection's.
         after: how long it asks to wait.
         may_have_heard: whether it may have done what was asked.
     """
@@ -184,19 +182,12 @@ class AppsAndBooks:
 
     Args:
         token: as it was downloaded.
-        base_url: of the service.
-        context: how TLS is spoken; None: as this machine does.
-        timeout_s: for each step of a request.
+        base_url: where the service is.
+        now: the clock.
     """
 
-    def __init__(
-        self, token: str, *, base_url: str = BASE_URL, context: ssl.SSLContext | None = None,
-        timeout_s: float = _TIMEOUT_S,
-    ) -> None:  # fmt: skip
-        told = urlsplit(base_url)
-        self._authority, self._path = told.netloc, told.path.rstrip("/")
-        self._is_tls, self._context, self._timeout_s = told.scheme == "https", context, timeout_s
-        self._token = token
+    def __init__(self, token: str, *, base_url: str = APPLE, now: Callable[[], datetime]) -> None:
+        self._token, self._service, self._now = token, Service(f"{base_url}{_PATH}"), now
 
     def owner(self) -> Owner | None:
         """See :class:`Licences`."""
@@ -275,72 +266,49 @@ class AppsAndBooks:
                 return
         raise LicencesError("answer")
 
-    def _get(self, path: str, kind: type[_Answer]) -> _Answer:
+    def _get(self, path: str, kind: type[_Told]) -> _Told:
         return _decoded(self._request("GET", path, None), kind, may_have_heard=False)
 
     def _request(self, method: str, path: str, told: Mapping[str, Any] | None) -> bytes:
-        connection = self._connection()
-        body = None if told is None else json.dumps(told, separators=(",", ":")).encode()
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Connection": "close"}
+        body = None if told is None else msgspec.json.encode(told)
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            try:
-                connection.connect()
-            except OSError:
-                raise LicencesError("unreachable") from None
-            try:
-                connection.request(method, self._path + path, body, headers)
-                answer = connection.getresponse()
-                content = answer.read(_MOST_BYTES + 1)
-            except (OSError, http.client.HTTPException):
-                raise LicencesError("unreachable", may_have_heard=True) from None
-        finally:
-            connection.close()
-        if len(content) > _MOST_BYTES:
-            raise LicencesError("answer", may_have_heard=True)
-        _judge(answer.status, answer.getheader("Retry-After"), content)
-        return content
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if not self._is_tls:
-            return http.client.HTTPConnection(self._authority, timeout=self._timeout_s)
-        context = self._context or ssl.create_default_context()
-        return http.client.HTTPSConnection(self._authority, timeout=self._timeout_s, context=context)
+            answer = self._service.call(method, path, headers, body)
+        except NotReachedError:
+            raise LicencesError("unreachable") from None
+        except ServiceError as error:
+            raise LicencesError(error.reason, may_have_heard=True) from None
+        _judge(answer, self._now())
+        return answer.body
 
 
-def _decoded(content: bytes, kind: type[_Answer], *, may_have_heard: bool) -> _Answer:
+def _decoded(content: bytes, kind: type[_Told], *, may_have_heard: bool) -> _Told:
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, ValueError):
         raise LicencesError("answer", may_have_heard=may_have_heard) from None
 
 
-def _judge(status: int, retry_after: str | None, content: bytes) -> None:
+def _judge(answer: Answer, now: datetime) -> None:
     """Raise what an answer says; an error may come with any status, with 200 too.
 
     Source: handling-error-responses; others have measured that an invalid token is told with 200.
     """
     try:
-        error = msgspec.json.decode(content, type=_Error)
+        error = msgspec.json.decode(answer.body, type=_Error)
     except (msgspec.MsgspecError, ValueError):
         error = _Error()
-    number = error.error_number
-    if status < http.HTTPStatus.BAD_REQUEST and not number:
+    status, number = answer.status, error.error_number
+    if status < HTTPStatus.BAD_REQUEST and not number:
         return
-    if number in _TOKEN or status == http.HTTPStatus.UNAUTHORIZED:
+    if number in _TOKEN or status == HTTPStatus.UNAUTHORIZED:
         raise LicencesError(_TOKEN.get(number, "token-refused"))
-    if number in _NOT_ALLOWED or status == http.HTTPStatus.FORBIDDEN:
+    if number in _NOT_ALLOWED or status == HTTPStatus.FORBIDDEN:
         raise LicencesError("not-allowed")
-    is_fault = status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
-    if is_fault or number in _LATER or status in {http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.GONE}:
-        raise LicencesError("busy", after=_after(retry_after), may_have_heard=is_fault)
+    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_fault or number in _LATER or status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GONE}:
+        raise LicencesError("busy", after=answer.wait(now), may_have_heard=is_fault)
     named = error.error_info.serial_numbers if error.error_info is not None else []
     raise RefusedError(_REASONS.get(number, "refused"), number, frozenset(named))
-
-
-def _after(told: str | None) -> timedelta | None:
-    """Source: handling-error-responses: seconds."""
-    if told is None or not (told.isascii() and told.isdecimal()):
-        return None
-    return min(timedelta(seconds=int(told[:9])), _MOST_AFTER)

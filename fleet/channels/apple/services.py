@@ -58,6 +58,10 @@ class Answer:
             return None
 
 
+class NotReachedError(ServiceError):
+    """A service has certainly not heard what was asked: no connection to it came about."""
+
+
 class Service:
     """One service.
 
@@ -77,9 +81,15 @@ class Service:
         """Ask something, over a connection of its own: an errand has few questions, half an hour apart.
 
         Raises:
-            ServiceError: it cannot be reached, or what answers is no HTTP.
+            NotReachedError: it cannot be reached.
+            ServiceError: what answers is no HTTP, or hangs up.
         """
         connection = self._connection()
+        try:
+            connection.connect()
+        except OSError as error:
+            connection.close()
+            raise NotReachedError("unreachable") from error
         try:
             connection.request(method, f"{self._base.path}{path}", body=body, headers=dict(headers))
             answer = connection.getresponse()

@@ -52,14 +52,6 @@ def test_a_licence_is_kept_for_what_is_installed_by_us() -> None:
     assert found == Plan(licences=frozenset({456}))
 
 
-def test_a_licence_is_kept_for_what_is_there_and_required_no_more() -> None:
-    known = {"no.example.math": Progress("store:456", AppState.INSTALLED, NOW)}
-    told: dict[str, Any] = {"progress": known, "licensed": {456}, "now": NOW}
-    sources = {"no.example.math": LICENSED}
-    assert plan([], sources, installed={"no.example.math": "1"}, **told) == Plan(licences=frozenset({456}))
-    assert plan([], sources, installed={}, **told) == Plan()
-
-
 def test_a_new_package_takes_the_place_of_the_old_one() -> None:
     assert planned(PACKAGE, installed={"no.example.own": "2.0"}) == Plan()
     assert planned(PACKAGE, installed={"no.example.own": "1.9"}).installs == {"no.example.own": mark_of(PACKAGE)}

@@ -83,7 +83,7 @@ def plan(
 
     Args:
         required: the apps a tablet shall have, by id.
-        sources: where these and those that were asked for come from, by id.
+        sources: where they come from, by id.
         installed: versions of the apps that are there, by id.
         progress: of those that were asked for, by id.
         licensed: numbers in the store for which the tablet has a licence.
@@ -105,10 +105,6 @@ def plan(
             lacking[app] = NO_LICENCE
         else:
             installs[app] = mark_of(source)
-    for app in progress.keys() - set(required):  # it stays, and would not open without
-        source = sources.get(app)
-        if app in installed and source is not None and source.is_licensed and source.store_id is not None:
-            licences.add(source.store_id)
     coming = {AppState.COMING, AppState.WAITS}
     return Plan(installs, frozenset(licences), lacking, any(one.state in coming for one in progress.values()))
 

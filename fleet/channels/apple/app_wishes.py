@@ -75,7 +75,7 @@ def _plan(
 ) -> tuple[Plan, Mapping[str, Source]]:
     if not required and not known.apps_of_ours:
         return Plan(), {}
-    sources = catalogue.sources(Platform.IPADOS, sorted(required | known.apps_of_ours.keys()))
+    sources = catalogue.sources(Platform.IPADOS, sorted(required))
     found = plan(
         required, sources, installed={one["id"]: one["version"] for one in known.apps}, progress=known.apps_of_ours,
         licensed=licensed, now=now,

@@ -45,6 +45,7 @@ class Config:
         client_cert_header: in which header these proxies tell the certificate an iPad showed them, lower case; empty:
             in none (``FLEET_CLIENT_CERT_HEADER``).
         device_root_file: certificates that an iPad's own leads to, PEM, None: not asked (``FLEET_APPLE_DEVICE_ROOT``).
+        tls_root_file: the CA of our TLS certificate, PEM; None: iPads trust it by themselves (``FLEET_TLS_ROOT``).
         school_manager_url: where Apple's service for automated enrolment is (``FLEET_ASM_URL``).
         licences_url: where Apple's service for licences of apps is (``FLEET_LICENCES_URL``).
     """
@@ -64,6 +65,7 @@ class Config:
     signs_profiles: bool
     client_cert_header: str
     device_root_file: Path | None
+    tls_root_file: Path | None
     school_manager_url: str
     licences_url: str
 
@@ -198,13 +200,13 @@ def _client_cert_header(environ: Mapping[str, str]) -> str:
     return told.lower()
 
 
-def _device_root_file(environ: Mapping[str, str]) -> Path | None:
-    told = environ.get("FLEET_APPLE_DEVICE_ROOT")
+def _certificates_file(environ: Mapping[str, str], variable: str) -> Path | None:
+    told = environ.get(variable)
     if not told:
         return None
     path = Path(told).absolute()
     if not path.is_file():
-        raise ConfigError(variable="FLEET_APPLE_DEVICE_ROOT", found=told, expected="a file of certificates, PEM")
+        raise ConfigError(variable=variable, found=told, expected="a file of certificates, PEM")
     return path
 
 
@@ -244,7 +246,8 @@ def load(environ: Mapping[str, str]) -> Config:
         vault_key_file=_vault_key_file(environ),
         signs_profiles=_is_on(environ, "FLEET_SIGN_PROFILES"),
         client_cert_header=_client_cert_header(environ),
-        device_root_file=_device_root_file(environ),
+        device_root_file=_certificates_file(environ, "FLEET_APPLE_DEVICE_ROOT"),
+        tls_root_file=_certificates_file(environ, "FLEET_TLS_ROOT"),
         school_manager_url=_service_url(environ, "FLEET_ASM_URL", "https://mdmenrollment.apple.com"),
         licences_url=_service_url(environ, "FLEET_LICENCES_URL", "https://vpp.itunes.apple.com"),
     )

@@ -25,12 +25,12 @@ CLI = Principal.command_line()
 
 
 @contextmanager
-def ipad_gate(url: str, directory: Path) -> Iterator[Door]:
-    """Give a gate that takes iPads in."""
+def ipad_gate(url: str, directory: Path, **variables: str) -> Iterator[Door]:
+    """Give a gate that takes iPads in, with more variables of the environment."""
     secrets_dir = directory / "secrets"
     keeper = PushKeeper(secrets_dir, vault_key(secrets_dir / "vault.key", may_create=True))
     keeper.keep(apns.Authority().push_certificate())
-    with door(url, directory, FLEET_PUBLIC_URL="https://fleet.test") as made:
+    with door(url, directory, FLEET_PUBLIC_URL="https://fleet.test", **variables) as made:
         yield made
 
 

@@ -77,6 +77,7 @@ class Ipad(IpadSystem):
     unable: frozenset[str] = frozenset()
     udid: str = field(default_factory=lambda: f"00008103-{secrets.token_hex(8).upper()}")
     identity: Identity | None = None
+    trusted: list[bytes] = field(default_factory=list)
     mdm: Mapping[str, Any] = field(default_factory=dict)
     declarations: dict[str, dict[str, Any]] = field(default_factory=dict)
     profiles: dict[str, bytes] = field(default_factory=dict)
@@ -125,6 +126,8 @@ class Ipad(IpadSystem):
         told = plistlib.loads(content_of(profile))
         payloads = {one["PayloadType"]: one for one in told["PayloadContent"]}
         self.mdm = payloads["com.apple.mdm"]
+        roots = [one for one in told["PayloadContent"] if one["PayloadType"] == "com.apple.security.root"]
+        self.trusted = [one["PayloadContent"] for one in roots]
         self.identity = self._certificate(payloads["com.apple.security.scep"]["PayloadContent"], key)
         self.check_in(
             "Authenticate", Topic=self.mdm["Topic"], SerialNumber=self.serial, OSVersion=self.os_version,

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
@@ -111,8 +113,24 @@ def _apple_work(app: Flask, keeper: PushKeeper, vault: bytes) -> AppleWork:
         topic=keeper.topic,
         vault_key=vault,
         signs_profiles=config.signs_profiles,
+        tls_root=_tls_root(config),
         now=clock.now,
     )
+
+
+def _tls_root(config: Config) -> bytes | None:
+    """Return the CA of our TLS certificate, DER, where iPads have to be told of it.
+
+    Raises:
+        ConfigError: the file is none.
+    """
+    path = config.tls_root_file
+    if path is None:
+        return None
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(serialization.Encoding.DER)
+    except ValueError:
+        raise ConfigError(variable="FLEET_TLS_ROOT", found=str(path), expected="a certificate, PEM") from None
 
 
 def _apple(app: Flask, work: AppleWork, vault: bytes, presence: Presence) -> AppleChannel:

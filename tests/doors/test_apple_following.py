@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import segno
+from cryptography.hazmat.primitives import serialization
 
 from fleet import clock, orders
 from fleet.access import Principal
@@ -18,11 +19,13 @@ from fleet.apps.licence_rounds import Limits, Stock
 from fleet.apps.models import AppPackage
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
+from fleet.config import ConfigError
 from fleet.db import db
 from fleet.devices import life
 from fleet.devices.models import DeviceLife, Platform
 from fleet.mdm import errands
 from fleet.orders import Order, OrderKind, OrderState, Wish
+from tests import apple_messages
 from tests import factories as make
 from tests.gate import Door
 from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
@@ -106,6 +109,18 @@ def test_nobody_is_kept_in_the_set_up_by_a_profile_that_does_not_come_into_force
     due(gate, ask_at=clock.now())
     tablet.wake()
     assert tablet.done.count("DeviceConfigured") == 1
+
+
+def test_an_ipad_is_told_to_trust_a_ca_of_our_own(fresh_url: str, tmp_path: Path) -> None:
+    ca = apple_messages.self_signed(apple_messages.rsa_key(1))
+    path = tmp_path / "ca.pem"
+    path.write_bytes(ca.certificate.public_bytes(serialization.Encoding.PEM))
+    with ipad_gate(fresh_url, tmp_path, FLEET_TLS_ROOT=str(path)) as gate:
+        tablet = come(gate, ticket_code(gate))
+        assert tablet.trusted == [ca.der]
+    path.write_text("no certificate")
+    with pytest.raises(ConfigError, match="FLEET_TLS_ROOT"), ipad_gate(fresh_url, tmp_path, FLEET_TLS_ROOT=str(path)):
+        pass
 
 
 # -- what was refused --------------------------------------------------------------------------------------------------

@@ -111,6 +111,7 @@ def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> 
         ("FLEET_SIGN_PROFILES", "maybe"),
         ("FLEET_VAULT_KEY", "/no/such/file"),
         ("FLEET_APPLE_DEVICE_ROOT", "/no/such/file"),
+        ("FLEET_TLS_ROOT", "/no/such/file"),
         ("FLEET_ASM_URL", "http://mdmenrollment.apple.com"),
         ("FLEET_ASM_URL", "https://mdmenrollment.apple.com/path"),
         ("FLEET_LICENCES_URL", "http://vpp.itunes.apple.com"),

@@ -12,8 +12,8 @@ FIRST = 15  # declarative management
 WORDS = {
     Means.PROFILE: "profile",
     Means.DECLARATION: "declaration",
-    Means.COMMAND: "not yet (a command)",
-    Means.SET_UP: "not yet (set-up)",
+    Means.COMMAND: "command",
+    Means.SET_UP: "set-up",
     Means.REPORT: "the server judges",
 }
 

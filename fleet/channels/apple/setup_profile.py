@@ -7,6 +7,7 @@ Source: https://developer.apple.com/documentation/devicemanagement/profile; othe
 device-management schema.
 """
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -52,15 +53,17 @@ SKIPPED = (
 )
 
 
-def definition(address: str, *, identifier: str, organisation: str) -> dict[str, Any]:
+def definition(address: str, *, identifier: str, organisation: str, tls_root: bytes | None = None) -> dict[str, Any]:
     """Return the profile.
 
     Args:
         address: where the iPad fetches its enrolment profile.
         identifier: of this server's management, for ever the same.
         organisation: whose iPads they are, as they show it.
+        tls_root: the CA of our TLS certificate, DER, where iPads do not trust it by themselves.
     """
-    return {
+    anchors = {} if tls_root is None else {"anchor_certs": [base64.b64encode(tls_root).decode()]}
+    return anchors | {
         "profile_name": organisation,
         "url": address,
         "org_magic": identifier,

@@ -87,6 +87,7 @@ class Work:
         vault_key: seals what is secret in the database.
         now: the clock.
         signs_profiles: whether the enrolment profile is signed.
+        tls_root: the CA of our TLS certificate, DER, where iPads do not trust it by themselves.
     """
 
     def __init__(
@@ -99,13 +100,14 @@ class Work:
         vault_key: bytes,
         now: Callable[[], datetime],
         signs_profiles: bool = True,
+        tls_root: bytes | None = None,
     ) -> None:
         self._app = app
         self._authority = authority
         self._address = f"{address}{PREFIX}"
         self._files = PackageFiles(app.extensions["fleet_config"].packages_dir)
         self._topic = topic
-        self._signs_profiles = signs_profiles
+        self._signs_profiles, self._tls_root = signs_profiles, tls_root
         self._now = now
         # Reverse-DNS, and for ever the same: what an iPad has under another name it would not replace.
         host = str(urlsplit(address).hostname)
@@ -146,6 +148,7 @@ class Work:
         server = Server(
             identifier=self._identifier, organisation=organisation(), topic=topic,
             server_url=f"{self._address}mdm", check_in_url=f"{self._address}mdm",
+            root_certificate=self._tls_root,
         )  # fmt: skip
         identity = IdentityRequest(
             url=f"{self._address}scep", name="device-ca", challenge=token, common_name="%SerialNumber%",
@@ -168,7 +171,9 @@ class Work:
         Args:
             address: where they then come.
         """
-        return setup_profile.definition(address, identifier=self._identifier, organisation=organisation())
+        return setup_profile.definition(
+            address, identifier=self._identifier, organisation=organisation(), tls_root=self._tls_root
+        )
 
     def app_file(self, request: Request, token: str, name: str) -> Response:
         """Return the manifest of a package of our own, or the package."""

@@ -73,7 +73,8 @@ def _kept(needless: AbstractSet[int], required: AbstractSet[str], known: Known) 
 def _plan(
     known: Known, required: AbstractSet[str], licensed: AbstractSet[int], now: datetime
 ) -> tuple[Plan, Mapping[str, Source]]:
-    if not required and not known.apps_of_ours:
+    # Before it has told which apps there are, one that a child has brought along would be asked for and become ours.
+    if not (known.has_listed or known.apps) or not (required or known.apps_of_ours):
         return Plan(), {}
     sources = catalogue.sources(Platform.IPADOS, sorted(required))
     found = plan(

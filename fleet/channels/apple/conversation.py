@@ -166,8 +166,8 @@ class Conversation:
         self._report(client, Known.read(client.told), now)
 
     def _note_change(self, client: Client, before: Known, known: Known) -> None:
-        """Have what it shall have be worked out anew where it can do more, or less, than that takes for granted."""
-        if (known.status.capabilities, known.os_version) != (before.status.capabilities, before.os_version):
+        """Have what it shall have be worked out anew where it can do or has more, or less, than that takes for granted."""
+        if known.premises != before.premises:
             client.followed_version = None
 
     def _report(self, client: Client, known: Known, now: datetime) -> None:
@@ -279,8 +279,9 @@ class Conversation:
             return
         self._note_change(client, known, told)
         self._report(client, told, now)
-        if done.kind in {requests.CLOSE, requests.OPEN}:
-            losing.want(client, organisation(), now=now)  # it may have been found meanwhile
+        # It may have been found meanwhile. What it refused is asked for again when it is asked how it is, not at once.
+        if done.kind in {requests.CLOSE, requests.OPEN} and isinstance(message, Acknowledged):
+            losing.want(client, organisation(), now=now)
 
 
 def _note_fetched(client: Client, now: datetime) -> None:

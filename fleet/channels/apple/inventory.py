@@ -3,9 +3,10 @@
 Only what has a purpose is kept. From it our report is made, which is like that of any other tablet.
 """
 
+import contextlib
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -16,6 +17,7 @@ import msgspec
 from fleet.channels.apple import answers, app_progress, requests
 from fleet.channels.apple.answers import AppState, DeviceInformation, SecurityInformation
 from fleet.channels.apple.app_plan import Progress
+from fleet.channels.apple.declarations import Capabilities
 from fleet.channels.apple.status import Status, merged
 from fleet.checkins.receive import Report
 from fleet.mdm.models import Client, Command
@@ -38,6 +40,7 @@ class Known:
         apps_of_ours: how far those have come that it was asked to install, by id.
         lacking: apps that cannot come, and why, by id.
         has_identity: whether the certificate that it signs with is among those it lists; None where it has not told.
+        has_listed: whether it has told which apps there are, or that it does not tell.
     """
 
     information: DeviceInformation = field(default_factory=DeviceInformation)
@@ -52,16 +55,28 @@ class Known:
     apps_of_ours: Mapping[str, Progress] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
     has_identity: bool | None = None
+    has_listed: bool = False
 
     @classmethod
     def read(cls, kept: Mapping[str, Any] | None) -> "Known":
-        """Return what :meth:`written` kept; nothing where nothing was."""
-        return msgspec.convert(kept, cls) if kept else cls()
+        """Return what :meth:`written` kept; nothing where nothing was.
+
+        What another version kept and this one cannot read is as if it had not been told, so that no tablet is shut out.
+        """
+        try:
+            return msgspec.convert(kept or {}, cls)
+        except msgspec.ValidationError:
+            return cls(**dict(_readable(kept or {})))
 
     @property
     def os_version(self) -> str | None:
         """Which system it has, as it last told."""
         return self.status.os_version or self.information.os_version
+
+    @property
+    def premises(self) -> tuple[Capabilities | None, str | None, bool]:
+        """What all that it shall have is worked out from, beside the settings."""
+        return self.status.capabilities, self.os_version, self.has_listed
 
     def written(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -99,6 +114,8 @@ class Known:
         if done.kind == requests.INSTALL_APP:
             at = done.ended_at or done.queued_at
             return replace(self, apps_of_ours=app_progress.refused(self.apps_of_ours, content, done.detail, at))
+        if done.kind == requests.APPS:
+            return replace(self, has_listed=True)
         if done.kind not in _LEADING:
             return None
         refused = {**self.refused, **dict.fromkeys(content.get("keys", ()), done.detail or done.kind)}
@@ -160,6 +177,13 @@ class Known:
         )
 
 
+def _readable(kept: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what can be read of what is kept, by its name."""
+    for name in kept.keys() & set(Known.__slots__):
+        with contextlib.suppress(msgspec.ValidationError):
+            yield name, getattr(msgspec.convert({name: kept[name]}, Known), name)
+
+
 Content = Mapping[str, Any]
 
 
@@ -180,7 +204,7 @@ def _with_lesson(known: Known, content: Content, _answer: Content, _at: datetime
 def _listed(known: Known, _content: Content, answer: Content, at: datetime) -> Known:
     apps = tuple(answers.read_installed_applications(answer))
     ours = app_progress.listed(known.apps_of_ours, {one["id"] for one in apps}, at)
-    return replace(known, apps=apps, apps_of_ours=ours)
+    return replace(known, apps=apps, apps_of_ours=ours, has_listed=True)
 
 
 def _informed(known: Known, _content: Content, answer: Content, _at: datetime) -> Known:

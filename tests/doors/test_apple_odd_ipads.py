@@ -1,0 +1,120 @@
+"""iPads that do not do as expected: none is asked the same for ever, none is shut out, nothing on it is taken over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet import clock
+from fleet.apps import catalogue
+from fleet.apps.catalogue import Told
+from fleet.db import db
+from fleet.devices import life
+from fleet.devices.models import Platform
+from fleet.mdm.models import Client
+from tests.gate import Door
+from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
+
+BOOK = "no.example.book"
+
+
+@pytest.fixture
+def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
+    with ipad_gate(fresh_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def code(gate: Door) -> str:
+    return ticket_code(gate)
+
+
+def step(gate: Door, name: str) -> None:
+    with gate.database():
+        life.step(device_of(), name, by=CLI, now=clock.now())
+
+
+def offer(gate: Door, app: str, store: str) -> None:
+    with gate.database():
+        catalogue.add(app, Platform.IPADOS, Told(app, store), by=CLI, now=clock.now())
+
+
+# -- lost mode ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_ipad_that_cannot_be_closed_is_asked_again_only_after_a_wait(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    tablet.refuses.add("EnableLostMode")
+    step(gate, "lost")
+    assert tablet.wake() == ["EnableLostMode"]
+    assert tablet.wake() == []
+    due(gate, ask_at=clock.now())
+    assert tablet.wake().count("EnableLostMode") == 1
+
+
+def test_an_ipad_that_cannot_be_opened_is_asked_again_only_after_a_wait(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    step(gate, "lost")
+    tablet.wake()
+    tablet.refuses.add("DisableLostMode")
+    step(gate, "found")
+    assert tablet.wake() == ["DisableLostMode"]
+    assert tablet.wake() == []
+
+
+# -- apps --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_app_that_an_ipad_brought_with_it_is_left_as_it_is(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code, apps={BOOK: "1.0"})
+    tablet.wake()
+    assert "InstallApplication" not in tablet.done
+    assert state_of(gate)["facts"]["app_states"] == {}
+
+
+def test_an_ipad_that_does_not_list_its_apps_gets_what_is_required(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code, refuses={"InstalledApplicationList"})
+    tablet.wake()
+    assert tablet.done.count("InstallApplication") == 1
+
+
+def test_an_ipad_without_any_app_gets_what_is_required(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code, apps={})
+    tablet.wake()
+    assert tablet.done.count("InstallApplication") == 1
+
+
+# -- what was kept -----------------------------------------------------------------------------------------------------
+
+NONSENSE: list[dict[str, Any]] = [
+    {"apps_of_ours": {BOOK: {"mark": "store:1", "state": "teleported", "at": "2026-01-01T00:00:00Z"}}},
+    {"apps": "none", "tries": "many", "information": 7, "status": None, "security": [], "lacking": [], "refused": 1},
+    {"lesson": 1, "settled": 2, "applied": 3, "has_identity": "yes"},
+    {"something_new": {"of": "a later server"}},
+]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_what_another_server_kept_of_an_ipad_shuts_it_out_from_nothing(
+    gate: Door, code: str, nonsense: dict[str, Any]
+) -> None:
+    assign(gate, **{"camera.allowed": False})
+    tablet = come(gate, code)
+    tablet.wake()
+    with gate.database():
+        client = db.session.query(Client).one()
+        client.told = {**(client.told or {}), **nonsense}
+        client.ask_at = clock.now()
+    tablet.wake()
+    tablet.report(is_full=True)
+    tablet.wake()
+    assert state_of(gate)["applied"] == state_of(gate)["desired"]

@@ -17,7 +17,9 @@ from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused, SerialN
 from fleet.devices.models import Device, DeviceState, Enrolment, Platform
 from fleet.errors import FleetError
 from fleet.mdm import commands
-from fleet.mdm.models import Client, Identity, Invitation
+from fleet.mdm.models import Client, Command, CommandState, Identity, Invitation
+from fleet.orders import travelling
+from fleet.orders.models import TRAVELLING, Order, OrderKind, OrderState
 
 RENEWED_BEFORE = timedelta(days=120)
 
@@ -99,12 +101,29 @@ def arrive(thumbprint: str, arrival: Arrival, *, now: datetime) -> Enrolled | Re
 def _again(identity: Identity, arrival: Arrival, now: datetime) -> Enrolled | Refused:
     """Take in a client whose certificate is known: its first answer was lost, or its certificate was renewed."""
     device = db.session.get_one(Device, identity.device_id)
-    client = db.session.get(Client, device.id)
+    client = db.session.get(Client, device.id, with_for_update=True)  # before the state, as in a conversation
     if device.serial != arrival.serial.strip().upper() or (client is not None and client.name != arrival.name):
         raise IdentityError(reason="another tablet's")
     _follow(identity, device, now)
+    _end_wipe(identity, device.id, now)
     _begin(device.id, identity, arrival, now)
     return Enrolled(device.id, device.uid, device.state.last_sequence + 1, is_new=False)
+
+
+def _end_wipe(identity: Identity, device_id: int, now: datetime) -> None:
+    """Note that a wipe was carried out whose tablet's word was lost: it has come back by the invitation sent with it.
+
+    Else it would be wiped once more.
+    """
+    query = (
+        select(Order.uid)
+        .join(Command, Command.order_uid == Order.uid)
+        .join(Invitation, Invitation.created_at == Command.sent_at)
+        .where(Invitation.id == identity.invitation_id, Command.device_id == device_id)
+        .where(Command.state == CommandState.SENT, Order.kind == OrderKind.WIPE, Order.state.in_(TRAVELLING))
+    )
+    for uid in db.session.scalars(query).all():
+        travelling.finish(uid, device_id=device_id, state=OrderState.DONE, detail="", now=now)
 
 
 def renewal_of(identity: Identity) -> datetime:
@@ -222,7 +241,8 @@ def leave(client: Client, *, now: datetime) -> None:
 
     The caller has the turn (:func:`speaker`).
     """
-    device = db.session.get_one(Device, client.device_id, with_for_update=True)
+    # Not more of the row than it takes: who queues an order holds the tablet's state, and needs that there is the row.
+    device = db.session.get_one(Device, client.device_id, with_for_update={"key_share": True})
     life.removed(device, now=now)
     commands.drop_all(device.id, now=now)
     client.push_token = client.push_magic = client.reachable_at = None

@@ -1,4 +1,4 @@
-"""A wipe withdrawn a moment before is not sent, and one that is sent was not withdrawn before."""
+"""A wipe withdrawn a moment before is not sent, one that is sent was not withdrawn before; nobody waits in a circle."""
 
 from functools import partial
 from threading import Event, Thread
@@ -9,10 +9,12 @@ from sqlalchemy import select
 
 from fleet import orders
 from fleet.access import Principal
-from fleet.db import db, reading, transaction
-from fleet.mdm import commands
+from fleet.db import db, id_set, reading, take_turn, transaction
+from fleet.devices import states
+from fleet.devices.models import Device
+from fleet.mdm import clients, commands
 from fleet.mdm.commands import Wanted
-from fleet.mdm.models import Command, CommandState
+from fleet.mdm.models import Client, Command, CommandState
 from fleet.orders import Order, OrderKind, OrderState, Wish
 from fleet.schools import deciding
 from fleet.schools.queries import ensure_municipality
@@ -75,3 +77,25 @@ def test_of_a_wipe_withdrawn_and_handed_out_at_once_the_order_says_which_came_fi
         with own_app.app_context(), reading():
             order = db.session.get_one(Order, order_id)
             assert (order.state, order.sent_at) == (OrderState.WITHDRAWN, NOW if sent else None)
+
+
+def test_an_ipad_leaves_while_somebody_wishes_something_of_it(own_app: Flask) -> None:
+    """Whoever queues an order holds the tablet's state and needs its row; whoever leaves must not take them crosswise."""
+    for number in range(ROUNDS):
+        with own_app.app_context(), transaction():
+            device = factories.enrolled(factories.school(), channel="apple")
+            db.session.add(Client(device_id=device.id, name=f"UDID-{number}", thumbprint="f" * 64))
+            device_id = device.id
+
+        def leave(device_id: int = device_id) -> None:
+            take_turn("assignments")
+            clients.leave(db.session.get_one(Client, device_id, with_for_update=True), now=NOW)
+
+        def wish(device_id: int = device_id) -> None:
+            states.lock(id_set([device_id]))
+            sleep(0.05)  # so that who leaves comes in between
+            orders.queue([db.session.get_one(Device, device_id)], Wish(OrderKind.RESTART), by=CLI, now=NOW)
+
+        together(own_app, [leave, wish])
+        with own_app.app_context(), reading():
+            assert db.session.get_one(Device, device_id).state.key_thumbprint is None

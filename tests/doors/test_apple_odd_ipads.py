@@ -1,18 +1,21 @@
 """iPads that do not do as expected: none is asked the same for ever, none is shut out, nothing on it is taken over."""
 
+import plistlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleet import clock
+from fleet import clock, orders
+from fleet.access import Principal
 from fleet.apps import catalogue
 from fleet.apps.catalogue import Told
 from fleet.db import db
 from fleet.devices import life
 from fleet.devices.models import Platform
 from fleet.mdm.models import Client
+from fleet.orders import Order, OrderKind, OrderState, Wish
 from tests.gate import Door
 from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
 
@@ -118,3 +121,38 @@ def test_what_another_server_kept_of_an_ipad_shuts_it_out_from_nothing(
     tablet.report(is_full=True)
     tablet.wake()
     assert state_of(gate)["applied"] == state_of(gate)["desired"]
+
+
+# -- what was not heard ------------------------------------------------------------------------------------------------
+
+
+def test_an_ipad_that_came_back_after_its_last_word_was_lost_is_not_erased_once_more(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    with gate.database():
+        wish = Wish(OrderKind.WIPE, reason="Skal til en ny elev", come_back=True)
+        (order,) = orders.queue([device_of()], wish, by=CLI, now=clock.now())
+        if order.state is OrderState.ASKED:
+            orders.approve(order.id, by=Principal.job("test"), now=clock.now())
+        number = order.id
+    answer = tablet.put({"Status": "Idle"}, "application/x-apple-aspen-mdm")
+    tablet.do(plistlib.loads(answer.body)["Command"])
+    assert tablet.erased is not None
+    tablet.come_back()
+    assert "EraseDevice" not in tablet.wake()
+    with gate.database():
+        assert db.session.get_one(Order, number).state is OrderState.DONE
+
+
+def test_an_ipad_that_renews_its_certificate_is_erased_all_the_same(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    due(gate, renew_at=clock.now())
+    answer = tablet.put({"Status": "Idle"}, "application/x-apple-aspen-mdm")
+    with gate.database():
+        wish = Wish(OrderKind.WIPE, reason="Skal til en ny elev", come_back=True)
+        (order,) = orders.queue([device_of()], wish, by=CLI, now=clock.now())
+        if order.state is OrderState.ASKED:
+            orders.approve(order.id, by=Principal.job("test"), now=clock.now())
+    tablet.install(plistlib.loads(answer.body)["Command"]["Payload"])
+    assert "EraseDevice" in tablet.wake()

@@ -166,7 +166,7 @@ class Conversation:
         self._report(client, Known.read(client.told), now)
 
     def _note_change(self, client: Client, before: Known, known: Known) -> None:
-        """Have what it shall have be worked out anew where it can do or has more, or less, than that takes for granted."""
+        """Have what it shall have be worked out anew where it does not stand any more on what was known."""
         if known.premises != before.premises:
             client.followed_version = None
 

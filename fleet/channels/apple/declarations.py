@@ -84,7 +84,7 @@ class UpdateDeadline:
 
     Args:
         version: such as 18.1.
-        at: when the iPad installs it by itself; aware, in the tablet's own zone: its wall clock decides.
+        at: when the iPad installs it by itself: a date and time without a zone, as its wall clock decides.
     """
 
     version: str

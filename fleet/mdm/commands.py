@@ -1,8 +1,10 @@
 """The queue of commands: one at a time to a client, urgent ones first, else in the order they came.
 
 Invariants: "not now" holds a command until the client calls again of its own accord, so that it is not offered over and
-over in one conversation; one that was sent and never answered is sent again at the next call; an answer to a command
-that has ended, or that nobody sent, changes nothing. What a command says is the channel's business.
+over in one conversation; one that was sent and never answered is sent again at the next call, but lets others go first
+before long, and is given up in the end unless an order wishes for it: one that a client cannot answer does not keep all
+that comes after it from arriving. An answer to a command that has ended, or that nobody sent, changes nothing. What a
+command says is the channel's business.
 """
 
 import uuid
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, literal, select, update
 
 from fleet.db import db, id_set
 from fleet.devices import states
@@ -20,6 +22,8 @@ from fleet.orders import travelling
 from fleet.orders.models import TRAVELLING, Order
 
 URGENT, USUAL, CALM = 0, 5, 9
+_LETS_OTHERS_GO_AFTER, _GIVEN_UP_AFTER = 2, 5  # sends without an answer
+UNANSWERED = "unanswered"
 _REST = timedelta(seconds=30)  # after a call, before a client is rung again for what it did not take
 _ANSWERS = {
     "acknowledged": CommandState.DONE,
@@ -55,7 +59,7 @@ def queue(device_id: int, wanted: Wanted, *, now: datetime) -> Command:
     made = Command(
         uid=str(uuid.uuid4()).upper(), device_id=device_id, kind=wanted.kind,
         content=dict(wanted.content) if wanted.content is not None else None, order_uid=wanted.order_uid,
-        priority=wanted.priority, state=CommandState.QUEUED, queued_at=now,
+        priority=wanted.priority, state=CommandState.QUEUED, queued_at=now, sends=0,
     )  # fmt: skip
     db.session.add(made)
     db.session.flush()
@@ -74,12 +78,18 @@ def ensure(device_id: int, wanted: Wanted, *, now: datetime) -> None:
         queue(device_id, wanted, now=now)
 
 
-def begin_call(device_id: int) -> None:
+def begin_call(device_id: int, *, now: datetime) -> None:
     """Have everything that is open be offered anew: the client calls of its own accord, ready for work."""
+    is_in_vain = and_(Command.order_uid.is_(None), Command.sends >= _GIVEN_UP_AFTER)
     again = update(Command).where(
         Command.device_id == device_id, Command.state.in_((CommandState.HELD, CommandState.SENT))
     )
-    db.session.execute(again.values(state=CommandState.QUEUED).execution_options(synchronize_session=False))
+    again = again.values(
+        state=case((is_in_vain, CommandState.FAILED.value), else_=CommandState.QUEUED.value),
+        ended_at=case((is_in_vain, literal(now, Command.ended_at.type)), else_=None),
+        detail=case((is_in_vain, UNANSWERED), else_=None),
+    )
+    db.session.execute(again.execution_options(synchronize_session=False))
 
 
 def take_next(device_id: int, *, now: datetime) -> Command | None:
@@ -90,7 +100,8 @@ def take_next(device_id: int, *, now: datetime) -> Command | None:
     and who withdraws a moment later sees that it was. The tablet's row comes first, as when enrolling.
     """
     is_queued = and_(Command.device_id == device_id, Command.state == CommandState.QUEUED)
-    query = select(Command).where(is_queued).order_by(Command.priority, Command.id).limit(1)
+    goes_last = case((Command.sends >= _LETS_OTHERS_GO_AFTER, 1), else_=0)
+    query = select(Command).where(is_queued).order_by(goes_last, Command.priority, Command.id).limit(1)
     anew = {"populate_existing": True}
     found: Command | None = db.session.scalars(query.execution_options(**anew)).first()
     if found is None:
@@ -101,7 +112,7 @@ def take_next(device_id: int, *, now: datetime) -> Command | None:
         _drop(is_queued, Command.order_uid.is_not(None), ~lives, now=now)
     found = db.session.scalars(query.with_for_update().execution_options(**anew)).first()
     if found is not None:
-        found.state, found.sent_at = CommandState.SENT, now
+        found.state, found.sent_at, found.sends = CommandState.SENT, now, found.sends + 1
         db.session.flush()
     return found
 
@@ -120,7 +131,7 @@ def answer(device_id: int, uid: str, told: str, *, detail: str | None, now: date
     found: Command | None = db.session.scalars(query.execution_options(populate_existing=True)).first()
     if found is None or found.state not in OPEN:
         return None
-    found.state = _ANSWERS[told]
+    found.state, found.sends = _ANSWERS[told], 0
     if found.state is not CommandState.HELD:
         found.ended_at, found.detail = now, (detail or "")[:255] or None
     db.session.flush()

@@ -141,6 +141,7 @@ class Command(Base):
     state: Mapped[CommandState] = mapped_column(text_enum(CommandState))
     queued_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
+    sends: Mapped[int] = mapped_column(default=0)  # without an answer, one after the other
     ended_at: Mapped[datetime | None] = mapped_column(index=True)
     detail: Mapped[str | None] = mapped_column(String(255))
 

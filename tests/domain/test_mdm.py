@@ -350,7 +350,7 @@ def test_not_now_holds_a_command_until_the_next_call_of_the_tablet(device_id: in
     assert told(device_id, "inform", "not-now") is not None
     assert kinds(device_id) == ["declare"]
     with transaction():
-        commands.begin_call(device_id)
+        commands.begin_call(device_id, now=NOW)
     assert kinds(device_id) == ["inform", "declare"]  # the latter was never answered
 
 

@@ -2,6 +2,7 @@
 
 import plistlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fleet.mdm.models import Client
 from fleet.orders import Order, OrderKind, OrderState, Wish
 from tests.gate import Door
 from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
+from tests.ipads import Ipad
 
 BOOK = "no.example.book"
 
@@ -156,3 +158,29 @@ def test_an_ipad_that_renews_its_certificate_is_erased_all_the_same(gate: Door, 
             orders.approve(order.id, by=Principal.job("test"), now=clock.now())
     tablet.install(plistlib.loads(answer.body)["Command"]["Payload"])
     assert "EraseDevice" in tablet.wake()
+
+
+def wake_and_choke(tablet: Ipad, on: str) -> list[str]:
+    """Call, and say nothing any more once this command comes; returns which commands there were."""
+    seen: list[str] = []
+    message: dict[str, Any] = {"Status": "Idle"}
+    while (answer := tablet.put(message, "application/x-apple-aspen-mdm")).body:
+        told = plistlib.loads(answer.body)
+        seen.append(told["Command"]["RequestType"])
+        if seen[-1] == on:
+            return seen
+        message = {"CommandUUID": told["CommandUUID"], **tablet.carry_out(told["Command"])}
+    return seen
+
+
+def test_a_command_that_an_ipad_cannot_answer_keeps_nothing_else_from_it(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"camera.allowed": False, "apps.required": [BOOK]})
+    tablet = come(gate, code)
+    seen = [kind for _ in range(8) for kind in wake_and_choke(tablet, "InstalledApplicationList")]
+    assert seen.count("InstalledApplicationList") == 5
+    assert seen.count("DeclarativeManagement") == 1
+    assert state_of(gate)["applied"] == state_of(gate)["desired"]
+    assert tablet.device_name == "IPAD1"
+    due(gate, ask_at=clock.now(), reachable_at=clock.now() - timedelta(days=2))
+    assert "InstallApplication" in tablet.wake()

@@ -7,7 +7,7 @@ longer stays, as what a child has made in it would go with it.
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fleet.apps import catalogue, licences
@@ -23,6 +23,7 @@ from fleet.mdm.errands import LICENCES
 from fleet.mdm.models import Client
 
 UrlOf = Callable[[str], str]
+_LISTS_WITHIN = timedelta(days=1)
 
 
 def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: datetime) -> None:
@@ -37,7 +38,7 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
     known = Known.read(client.told)
     required = set(settings.get("apps.required") or ()) - set(settings.get("apps.blocked") or ())
     licensed = licences.assigned(client.device_id)
-    found, sources = _plan(known, required, licensed, now)
+    found, sources = _plan(known, required, licensed, now) if _is_known(client, known, now) else (Plan(), {})
     kept = found.licences | _kept(licensed - found.licences, required, known)
     is_given = licences.release(client.device_id, kept, now=now)
     if licences.want(client.device_id, found.licences, now=now) or is_given:
@@ -70,11 +71,19 @@ def _kept(needless: AbstractSet[int], required: AbstractSet[str], known: Known) 
     return {number for number in needless if number not in app_ids or app_ids[number] in here}
 
 
+def _is_known(client: Client, known: Known, now: datetime) -> bool:
+    """Whether a client has told which apps there are, or had the time to.
+
+    Before that, one that a child has brought along would be asked for and become ours.
+    """
+    has_had_time = client.reachable_at is not None and client.reachable_at <= now - _LISTS_WITHIN
+    return known.has_listed or bool(known.apps) or has_had_time
+
+
 def _plan(
     known: Known, required: AbstractSet[str], licensed: AbstractSet[int], now: datetime
 ) -> tuple[Plan, Mapping[str, Source]]:
-    # Before it has told which apps there are, one that a child has brought along would be asked for and become ours.
-    if not (known.has_listed or known.apps) or not (required or known.apps_of_ours):
+    if not required and not known.apps_of_ours:
         return Plan(), {}
     sources = catalogue.sources(Platform.IPADOS, sorted(required))
     found = plan(

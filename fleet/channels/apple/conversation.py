@@ -191,7 +191,7 @@ class Conversation:
         client = clients.speaker(thumbprint, message.enrolment.text, leaves=_is_farewell(message), now=now)
         self._following.follow(client, now)
         if isinstance(message, Idle):
-            commands.begin_call(client.device_id)
+            commands.begin_call(client.device_id, now=now)
             self._keep_time(client, now)
         else:
             self._take(client, message, now)

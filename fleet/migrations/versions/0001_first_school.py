@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:42:27.624468
+Create Date: 2026-11-29 21:59:15.870405
 """
 
 import sqlalchemy as sa
@@ -739,6 +739,7 @@ def upgrade() -> None:
     sa.Column('state', sa.Enum('queued', 'sent', 'held', 'done', 'failed', 'dropped', name='commandstate', native_enum=False, length=16), nullable=False),
     sa.Column('queued_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('sends', sa.Integer(), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('detail', sa.String(length=255), nullable=True),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_mdm_command_device_id_device')),

@@ -12,6 +12,7 @@ from fleet import clock, orders
 from fleet.access import Principal
 from fleet.apps import catalogue
 from fleet.apps.catalogue import Told
+from fleet.assignments import assigning
 from fleet.db import db
 from fleet.devices import life
 from fleet.devices.models import Platform
@@ -184,3 +185,18 @@ def test_a_command_that_an_ipad_cannot_answer_keeps_nothing_else_from_it(gate: D
     assert tablet.device_name == "IPAD1"
     due(gate, ask_at=clock.now(), reachable_at=clock.now() - timedelta(days=2))
     assert "InstallApplication" in tablet.wake()
+
+
+def test_an_app_that_nobody_requires_any_more_is_not_told_as_missing(gate: Door, code: str) -> None:
+    offer(gate, BOOK, "123456789")
+    assign(gate, **{"apps.required": [BOOK]})
+    tablet = come(gate, code, refuses={"InstallApplication"})
+    tablet.wake()
+    assert state_of(gate)["facts"]["app_states"][BOOK]["state"] == "failed"
+    with gate.database():
+        for one in assigning.listed(by=CLI, now=clock.now()):
+            assigning.withdraw(one.id, by=CLI, now=clock.now())
+    tablet.wake()
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    assert state_of(gate)["facts"]["app_states"] == {}

@@ -35,7 +35,10 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
         manifest_url: gives the address of a package's manifest, by the word in it.
         now: the instant.
     """
-    known = Known.read(client.told)
+    told = Known.read(client.told)
+    # What is required no longer is nobody's concern, however far it came; what a lesson blocks will be again.
+    ours = {app: one for app, one in told.apps_of_ours.items() if app in (settings.get("apps.required") or ())}
+    known = replace(told, apps_of_ours=ours)
     required = set(settings.get("apps.required") or ()) - set(settings.get("apps.blocked") or ())
     licensed = licences.assigned(client.device_id)
     found, sources = _plan(known, required, licensed, now) if _is_known(client, known, now) else (Plan(), {})
@@ -45,9 +48,9 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
         errands.hurry(LICENCES, now=now)
     waiting = {}
     for one in commands.open_of(client.device_id, requests.INSTALL_APP):
-        told = one.content or {}
-        if found.installs.get(told.get("app", "")) == told.get("mark"):
-            waiting[told["app"]] = one
+        asked = one.content or {}
+        if found.installs.get(asked.get("app", "")) == asked.get("mark"):
+            waiting[asked["app"]] = one
         else:
             commands.forgo(one, now=now)
     for app in sorted(found.installs.keys() - waiting.keys()):
@@ -55,8 +58,9 @@ def want(client: Client, settings: Settings, *, manifest_url: UrlOf, now: dateti
         commands.queue(client.device_id, wanted, now=now)
     if found.is_under_way:
         commands.ensure(client.device_id, Wanted(requests.OUR_APPS, priority=commands.CALM), now=now)
-    if known.lacking != found.lacking:
-        client.told = replace(known, lacking=dict(found.lacking)).written()
+    known = replace(known, lacking=dict(found.lacking))
+    if known != told:
+        client.told = known.written()
 
 
 def _kept(needless: AbstractSet[int], required: AbstractSet[str], known: Known) -> AbstractSet[int]:

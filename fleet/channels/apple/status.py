@@ -175,11 +175,12 @@ def merged(before: Status, after: Status) -> Status:
         name: new if (new := getattr(after.update, name)) is not None else getattr(before.update, name)
         for name in UpdateState.__slots__
     }
+    declarations = {**before.declarations, **after.declarations}
     return replace(
         before,
         **known,
-        declarations={**before.declarations, **after.declarations},
-        apps=tuple(app for app in apps.values() if not app.is_removed),
+        declarations=dict(list(declarations.items())[-_MAX_DECLARATIONS:]),
+        apps=tuple(app for app in apps.values() if not app.is_removed)[-MAX_APPS:],
         update=UpdateState(**update),
         missing=after.missing,
     )

@@ -200,3 +200,15 @@ def test_an_app_that_nobody_requires_any_more_is_not_told_as_missing(gate: Door,
     due(gate, ask_at=clock.now())
     tablet.wake()
     assert state_of(gate)["facts"]["app_states"] == {}
+
+
+def test_an_ipad_that_was_closed_unheard_and_is_found_is_opened_as_soon_as_it_says_so(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    step(gate, "lost")
+    wake_and_choke(tablet, "EnableLostMode")
+    tablet.lost = {"Message": "as it was told"}
+    step(gate, "found")
+    due(gate, ask_at=clock.now())
+    tablet.wake()
+    assert tablet.lost is None

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleet import orders
-from fleet.channels.apple import declarations, losing, plists, requests
+from fleet.channels.apple import declarations, plists, requests
 from fleet.channels.apple.answers import Location, read_location
 from fleet.channels.apple.commands import ReturnToService, erase, install_profile
-from fleet.channels.apple.following import Following, organisation
+from fleet.channels.apple.following import Following
 from fleet.channels.apple.inventory import Known
 from fleet.channels.apple.message_keys import Kind as SpeakerKind
 from fleet.channels.apple.message_keys import MessageError
@@ -279,9 +279,6 @@ class Conversation:
             return
         self._note_change(client, known, told)
         self._report(client, told, now)
-        # It may have been found meanwhile. What it refused is asked for again when it is asked how it is, not at once.
-        if done.kind in {requests.CLOSE, requests.OPEN} and isinstance(message, Acknowledged):
-            losing.want(client, organisation(), now=now)
 
 
 def _note_fetched(client: Client, now: datetime) -> None:

@@ -74,9 +74,9 @@ class Known:
         return self.status.os_version or self.information.os_version
 
     @property
-    def premises(self) -> tuple[Capabilities | None, str | None, bool]:
+    def premises(self) -> tuple[Capabilities | None, str | None, bool, bool]:
         """What all that it shall have is worked out from, beside the settings."""
-        return self.status.capabilities, self.os_version, self.has_listed
+        return self.status.capabilities, self.os_version, self.has_listed, bool(self.information.is_lost)
 
     def written(self) -> dict[str, Any]:
         """Return it as plain data."""

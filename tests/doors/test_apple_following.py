@@ -28,7 +28,8 @@ from fleet.orders import Order, OrderKind, OrderState, Wish
 from tests import apple_messages
 from tests import factories as make
 from tests.gate import Door
-from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
+from tests.ipad_gate import ipad_door, ticket_code
+from tests.ipad_school import CLI, assign, come, device_of, due, state_of
 
 BOOK, MATH = "no.example.book", "no.example.math"
 MINUTE = timedelta(minutes=1)
@@ -36,7 +37,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
-    with ipad_gate(fresh_url, tmp_path) as made:
+    with ipad_door(fresh_url, tmp_path) as made:
         yield made
 
 
@@ -115,11 +116,11 @@ def test_an_ipad_is_told_to_trust_a_ca_of_our_own(fresh_url: str, tmp_path: Path
     ca = apple_messages.self_signed(apple_messages.rsa_key(1))
     path = tmp_path / "ca.pem"
     path.write_bytes(ca.certificate.public_bytes(serialization.Encoding.PEM))
-    with ipad_gate(fresh_url, tmp_path, FLEET_TLS_ROOT=str(path)) as gate:
+    with ipad_door(fresh_url, tmp_path, FLEET_TLS_ROOT=str(path)) as gate:
         tablet = come(gate, ticket_code(gate))
         assert tablet.trusted == [ca.der]
     path.write_text("no certificate")
-    with pytest.raises(ConfigError, match="FLEET_TLS_ROOT"), ipad_gate(fresh_url, tmp_path, FLEET_TLS_ROOT=str(path)):
+    with pytest.raises(ConfigError, match="FLEET_TLS_ROOT"), ipad_door(fresh_url, tmp_path, FLEET_TLS_ROOT=str(path)):
         pass
 
 

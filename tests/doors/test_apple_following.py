@@ -21,7 +21,7 @@ from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
 from fleet.config import ConfigError
 from fleet.db import db
-from fleet.devices import life
+from fleet.devices import editing, life
 from fleet.devices.models import DeviceLife, Platform
 from fleet.mdm import errands
 from fleet.orders import Order, OrderKind, OrderState, Wish
@@ -63,9 +63,8 @@ def test_an_ipad_is_called_after_its_asset_tag_and_never_after_a_pupil(gate: Doo
     tablet.wake()
     assert tablet.device_name == "IPAD1"
     with gate.database():
-        device_of().asset_tag = "NB-0117"
-    due(gate, ask_at=clock.now())
-    assert set(tablet.wake()) == {"DeviceInformation", "Settings"}
+        editing.set_asset_tag(device_of(), "NB-0117", by=CLI, now=clock.now())
+    assert tablet.wake() == ["Settings"]
     assert tablet.device_name == "NB-0117"
     due(gate, ask_at=clock.now())
     assert tablet.wake() == ["DeviceInformation"]

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from fleet import audit
+from fleet import audit, outbox
 from fleet.access import Permission, Principal, require
-from fleet.db import db, take_turn
+from fleet.db import db, id_set, take_turn
+from fleet.devices import states
 from fleet.devices.models import Device
 from fleet.errors import ConflictError, InvalidError
 
@@ -34,6 +35,9 @@ def set_asset_tag(device: Device, told: str, *, by: Principal, now: datetime) ->
     device.asset_tag = tag
     audit.record(by, "devices.tag-set", subject=f"device:{device.id}", now=now, serial=device.serial)
     db.session.flush()
+    states.lock(id_set([device.id]))
+    states.raise_version([device.id])  # some are called after it
+    outbox.wake([device.id])
 
 
 def _is_taken(tag: str, device: Device) -> bool:

@@ -20,7 +20,7 @@ from fleet.mdm.models import Client, Command, CommandState
 _WAITS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=24))
 _BUSY_FOR, _UNHEARD_FOR = timedelta(minutes=5), timedelta(seconds=10)
 # Rung for that alone, a busy client says "not now" last, and from then on comes by itself as soon as it can.
-_HELD_FOR = timedelta(seconds=30)
+_HELD_FOR = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from fleet.mdm.licence_token import LicenceTokenKeeper
 from tests import apps_and_books
 from tests.apps_and_books import Asset, Service
 from tests.gate import Door
-from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
+from tests.ipad_gate import ipad_door, ticket_code
+from tests.ipad_school import CLI, assign, come, device_of, due, state_of
 from tests.ipads import Ipad
 
 pytestmark = pytest.mark.serves
@@ -31,7 +32,7 @@ Rounds = Callable[[], None]
 
 @pytest.fixture
 def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
-    with ipad_gate(fresh_url, tmp_path) as made:
+    with ipad_door(fresh_url, tmp_path) as made:
         yield made
 
 

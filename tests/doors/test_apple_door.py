@@ -24,6 +24,7 @@ from tests import factories as make
 from tests.apple_messages import IPAD, SIMULATOR, Shape
 from tests.gate import Door
 from tests.ipad_gate import ipad_door, ticket_code
+from tests.ipad_school import assign, come, due, state_of
 from tests.ipads import Ipad
 
 CLI = Principal.command_line()
@@ -41,34 +42,10 @@ def code(gate: Door) -> str:
     return ticket_code(gate)
 
 
-def ipad(gate: Door, code: str, serial: str = "IPAD1", **looks: Any) -> Ipad:
-    made = Ipad(gate.send, serial, **looks)
-    made.enrol(code)
-    return made
-
-
-def state_of(gate: Door, serial: str = "IPAD1") -> dict[str, Any]:
-    with gate.database():
-        device = db.session.query(Device).filter_by(serial=serial).one()
-        state = device.state
-        return {
-            "life": device.life, "applied": state.applied_digest, "desired": state.desired_digest,
-            "facts": state.facts, "battery": state.battery_percent, "free": state.storage_free_bytes,
-            "failures": state.failures, "id": device.id, "seen": state.last_seen_at,
-        }  # fmt: skip
-
-
-def assign(gate: Door, **settings: Any) -> None:
-    """Give all tablets a profile."""
-    with gate.database():
-        version = make.published("grunn", **settings)
-        assigning.assign(version, Place.municipality(), by=CLI, now=clock.now())
-
-
 @pytest.mark.parametrize("shape", [IPAD, SIMULATOR, Shape("sha256", has_attributes=True)])
 def test_an_ipad_comes_in_and_has_its_profile(gate: Door, code: str, shape: Shape) -> None:
     assign(gate, **{"camera.allowed": False})
-    tablet = ipad(gate, code, shape=shape)
+    tablet = come(gate, code, shape=shape)
     assert state_of(gate)["life"] is DeviceLife.ENROLLED
     assert set(tablet.wake()) == {
         "DeviceInformation",
@@ -86,7 +63,7 @@ def test_an_ipad_comes_in_and_has_its_profile(gate: Door, code: str, shape: Shap
 
 def test_a_change_is_fetched_and_what_is_gone_is_forgotten(gate: Door, code: str) -> None:
     assign(gate, **{"camera.allowed": False, "web.blocked": ["spill.example"]})
-    tablet = ipad(gate, code)
+    tablet = come(gate, code)
     tablet.wake()
     before = state_of(gate)["applied"]
     assert tablet.settings("com.apple.webcontent-filter")
@@ -103,7 +80,7 @@ def test_a_change_is_fetched_and_what_is_gone_is_forgotten(gate: Door, code: str
 
 def test_what_an_ipad_refuses_is_said(gate: Door, code: str) -> None:
     assign(gate, **{"passcode.required": True, "passcode.min_length": 6})
-    tablet = ipad(gate, code, unable=frozenset({"com.apple.configuration.passcode.settings"}))
+    tablet = come(gate, code, unable=frozenset({"com.apple.configuration.passcode.settings"}))
     tablet.wake()
     found = state_of(gate)
     assert {one["key"] for one in found["failures"]} == {"passcode.required", "passcode.min_length"}
@@ -111,7 +88,7 @@ def test_what_an_ipad_refuses_is_said(gate: Door, code: str) -> None:
 
 
 def test_not_now_is_asked_again_at_the_next_call_only(gate: Door, code: str) -> None:
-    tablet = ipad(gate, code, is_busy=True)
+    tablet = come(gate, code, is_busy=True)
     seen = tablet.wake()
     assert sorted(seen) == sorted(set(seen))
     assign(gate, **{"camera.allowed": False})
@@ -136,7 +113,7 @@ def order_state(gate: Door, order_id: int) -> OrderState:
 
 
 def test_orders_are_carried_out_before_anything_else(gate: Door, code: str) -> None:
-    tablet = ipad(gate, code)
+    tablet = come(gate, code)
     tablet.wake()
     lock = wish(gate, OrderKind.LOCK_MESSAGE, text="Lever meg på kontoret")
     restart = wish(gate, OrderKind.RESTART)
@@ -146,7 +123,7 @@ def test_orders_are_carried_out_before_anything_else(gate: Door, code: str) -> N
 
 
 def test_a_passcode_is_cleared_with_what_the_ipad_told_and_nothing_shows_it(gate: Door, code: str) -> None:
-    tablet = ipad(gate, code)
+    tablet = come(gate, code)
     tablet.wake()
     with gate.database():
         kept = db.session.query(Client).one().unlock_token
@@ -175,12 +152,12 @@ def test_a_tablet_of_another_school_is_refused_and_never_told_to_leave(gate: Doo
     with gate.database():
         make.device(make.school("Naboskolen"), serial="IPAD1", life=DeviceLife.EXPECTED)
     with ipads.refused(403):
-        ipad(gate, code)
+        come(gate, code)
 
 
 @pytest.fixture
 def tablet(gate: Door, code: str) -> Ipad:
-    made = ipad(gate, code)
+    made = come(gate, code)
     made.wake()
     return made
 
@@ -195,7 +172,7 @@ def test_who_is_not_believed_gets_400_or_403_and_never_401(gate: Door, code: str
     assert tablet.identity is not None
     body = plistlib.dumps({"UDID": tablet.udid, "Status": "Idle"})
     stranger = apple_messages.self_signed(apple_messages.rsa_key(3))
-    other = ipad(gate, code, "IPAD2")
+    other = come(gate, code, "IPAD2")
     assert other.identity is not None
 
     def signed(identity: Any, content: bytes = body) -> bytes:
@@ -284,7 +261,7 @@ def lesson(gate: Door, *, until: timedelta, **settings: Any) -> int:
 
 def test_what_ends_ends_on_the_ipad_without_us(gate: Door, code: str) -> None:
     assign(gate, **{"camera.allowed": True})
-    tablet = ipad(gate, code)
+    tablet = come(gate, code)
     tablet.wake()
     before = state_of(gate)["applied"]
     lesson(gate, until=timedelta(minutes=45), **{"camera.allowed": False, "apps.allowed": ["no.nb.lesebok"]})
@@ -299,7 +276,7 @@ def test_what_ends_ends_on_the_ipad_without_us(gate: Door, code: str) -> None:
 
 def test_what_is_ended_early_is_taken_away(gate: Door, code: str) -> None:
     assign(gate, **{"camera.allowed": True})
-    tablet = ipad(gate, code)
+    tablet = come(gate, code)
     tablet.wake()
     before = state_of(gate)["applied"]
     number = lesson(gate, until=timedelta(minutes=45), **{"camera.allowed": False})
@@ -315,20 +292,13 @@ def test_what_is_ended_early_is_taken_away(gate: Door, code: str) -> None:
 
 def test_what_an_ipad_is_handed_counts_as_fetched_before_it_says_how_that_went(gate: Door, code: str) -> None:
     assign(gate, **{"camera.allowed": True})
-    tablet = ipad(gate, code, is_busy=True)
+    tablet = come(gate, code, is_busy=True)
     lesson(gate, until=timedelta(minutes=45), **{"camera.allowed": False})
     assert "InstallProfile" in tablet.wake()
     with gate.database():
         state = db.session.query(DeviceState).filter(DeviceState.fetched_at.is_not(None)).one()
         assert state.fetched_version == state.config_version
         assert state.applied_digest != state.desired_digest
-
-
-def due(gate: Door, **columns: Any) -> None:
-    """Change what stands of the clients."""
-    with gate.database():
-        told: dict[Any, Any] = dict(columns)
-        db.session.query(Client).update(told)
 
 
 def test_a_certificate_is_renewed_in_time_and_the_former_is_worth_nothing(gate: Door, tablet: Ipad) -> None:
@@ -361,7 +331,7 @@ def test_a_tablet_tells_how_it_is_on_a_calm_timetable(gate: Door, tablet: Ipad) 
 
 def test_an_ipad_that_comes_again_gets_everything_again(gate: Door, code: str) -> None:
     assign(gate, **{"camera.allowed": False})
-    first = ipad(gate, code)
+    first = come(gate, code)
     first.wake()
     first.check_in("CheckOut", Topic=first.mdm["Topic"])
     second = Ipad(gate.send, "IPAD1", udid=first.udid)
@@ -396,7 +366,7 @@ def test_a_renewal_that_was_offered_before_an_enrolment_ended_is_worth_nothing(
 
 def test_what_comes_next_and_is_stricter_does_not_hold_before_it_begins(gate: Door, code: str) -> None:
     assign(gate, **{"camera.allowed": True})
-    tablet = ipad(gate, code)
+    tablet = come(gate, code)
     with gate.database():
         version = make.published("senere", **{"camera.allowed": False})
         later = clock.now() + timedelta(hours=1)

@@ -29,6 +29,7 @@ from tests.ipads import Ipad, RefusedError, content_of
 
 KEY = apple_messages.rsa_key(1)
 SCEP = "/apple/scep?operation=PKIOperation"
+AT_ONCE_S = 5  # on a busy machine; who has to wait for SQLite waits twice as long
 HERE, THERE = ("192.0.2.7", 1), ("198.51.100.9", 1)
 
 
@@ -69,9 +70,11 @@ def test_a_wrong_challenge_gets_no_certificate_and_leaves_nothing(gate: Door, co
 
 def test_who_asks_with_wrong_challenges_again_and_again_has_to_wait_and_others_have_not(gate: Door, code: str) -> None:
     message = scep_request(gate, random_token())
-    found = [gate.send("POST", SCEP, {}, message, client=HERE).status for _ in range(desk.WRONG_AT_ONCE + 3)]
+    found: list[int] = []
+    while 429 not in found:
+        assert len(found) < 2 * desk.WRONG_AT_ONCE
+        found.append(gate.send("POST", SCEP, {}, message, client=HERE).status)
     assert found[: desk.WRONG_AT_ONCE] == [200] * desk.WRONG_AT_ONCE
-    assert found[-1] == 429
     assert invite(gate, code, HERE) == "/enrol?refused=too-many"
     assert gate.send("GET", f"/apple/enrol/{random_token()}", {}, None, client=HERE).status == 429
     address = invite(gate, code, THERE)
@@ -88,8 +91,10 @@ def test_who_asks_with_wrong_challenges_again_and_again_has_to_wait_and_others_h
     ],
 )
 def test_who_counts_as_one_caller(gate: Door, code: str, one: str, other: str, is_same: bool) -> None:
-    for _ in range(desk.WRONG_AT_ONCE + 1):
-        invite(gate, "AAAA-AAAA", (one, 1))
+    asked = 0
+    while "too-many" not in invite(gate, "AAAA-AAAA", (one, 1)):
+        asked += 1
+        assert asked < 2 * desk.WRONG_AT_ONCE
     assert ("too-many" in invite(gate, code, (other, 1))) is is_same
 
 
@@ -105,7 +110,7 @@ def test_a_wrong_code_waits_for_nobody_who_writes(gate: Door, code: str) -> None
         db.session.query(Ticket).update({"max_enrolments": 5})
         assert invite(gate, "AAAA-AAAA") == "/enrol?refused=ticket-unknown"
         assert gate.send("POST", SCEP, {}, message).status == 200
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < AT_ONCE_S
     with gate.database():
         assert db.session.query(Invitation).count() == 0
 
@@ -130,7 +135,7 @@ def test_strangers_who_wait_keep_no_enrolled_ipad_waiting_and_there_are_only_so_
         time.sleep(0.3)
         begun = time.monotonic()
         assert tablet.wake() == []
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < AT_ONCE_S
     assert sorted(found.result(60)) == [303] * desk.QUEUE_LIMIT + [503] * 20
 
 

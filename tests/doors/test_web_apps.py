@@ -150,6 +150,7 @@ def test_other_pages_call_apps_by_name(app: Flask, world: World, admin: Visitor)
     assert shown.count(named) == 2
     assert "no.example.other" in shown
     assert named in admin.get(f"/tablets/{world.tablet.serial}/why").text
+    assert "Maling" in words_of(admin.get(f"/tablets/{world.tablet.serial}").text)
 
 
 def test_the_editor_suggests_what_is_in_the_catalogue(app: Flask, admin: Visitor) -> None:

@@ -161,7 +161,7 @@ def test_an_ipad_that_refuses_the_lessons_profile_has_nothing_of_it_and_says_wha
     of(other).ipad.unable = frozenset({FILTER})
     lesson_id = room.start()
     room.arrives(lesson_id, willing)
-    room.shows(lesson_id, State.APPLIED, State.FETCHED)
+    room.shows(lesson_id, State.APPLIED, State.FAILED)
 
     def refused() -> list[str]:
         with shared.database():

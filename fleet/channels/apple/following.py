@@ -125,7 +125,9 @@ class Following:
             return None, Outcome(is_applied=False)
         profile, carried = behind
         found = outcome(msgspec.convert(carried, list[Carried]), known.status)
-        is_whole = found.is_applied and known.lesson == client.lesson_file
+        # What was refused is judged too: the rest is in force, and what is not is told.
+        is_refused = client.lesson_file is not None and known.refused_lesson == client.lesson_file
+        is_whole = found.is_applied and (known.lesson == client.lesson_file or is_refused)
         return (profile if is_whole else known.applied), found
 
 

@@ -34,6 +34,7 @@ class Known:
         status: its status reports together.
         applied: digest of the effective profile that is in force; None where none of ours is.
         lesson: digest of the lesson's profile that was put on top last; None where it was taken away.
+        refused_lesson: digest of the lesson's profile that it refused last; None where it took the last one.
         settled: digest of what was last set by a command.
         refused: settings that commands carry and that were not carried out, and why.
         tries: how often in a row it did not do what leads to what it shall have.
@@ -49,6 +50,7 @@ class Known:
     status: Status = field(default_factory=Status)
     applied: str | None = None
     lesson: str | None = None
+    refused_lesson: str | None = None
     settled: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     tries: int = 0
@@ -95,7 +97,7 @@ class Known:
 
     def without_lesson(self) -> "Known":
         """Return it once the lesson's profile has gone by its own clock."""
-        return replace(self, lesson=None)
+        return replace(self, lesson=None, refused_lesson=None)
 
     def closed(self, *, is_lost: bool) -> "Known":
         """Return it in lost mode, or out of it."""
@@ -119,7 +121,8 @@ class Known:
         if done.kind not in _LEADING:
             return None
         refused = {**self.refused, **dict.fromkeys(content.get("keys", ()), done.detail or done.kind)}
-        return replace(self, tries=self.tries + 1, refused=refused)
+        lesson = content.get("file") if done.kind == requests.INSTALL else self.refused_lesson
+        return replace(self, tries=self.tries + 1, refused=refused, refused_lesson=lesson)
 
     def _update(self) -> dict[str, str]:
         """Return how far a new system has come; nothing where none is on its way."""
@@ -198,7 +201,7 @@ def _settled(known: Known, content: Content, answer: Content, _at: datetime) -> 
 
 def _with_lesson(known: Known, content: Content, _answer: Content, _at: datetime) -> Known:
     refused = {key: why for key, why in known.refused.items() if key not in content.get("keys", ())}
-    return replace(known, lesson=content.get("file"), refused=refused)
+    return replace(known, lesson=content.get("file"), refused=refused, refused_lesson=None)
 
 
 def _listed(known: Known, _content: Content, answer: Content, at: datetime) -> Known:

@@ -93,7 +93,7 @@ def queue(
     """
     payload = wish.payload()
     life = _bounded_life(wish.kind, devices, life)
-    _check_deadline(wish, timezone, now)
+    _check_deadline(wish, life, timezone, now)
     ids = {device.id for device in devices}
     states.lock(id_set(ids))  # so that two who wish the same at once queue it once
     standings = _standings(ids)
@@ -141,12 +141,15 @@ def _bounded_life(kind: OrderKind, devices: Sequence[Device], life: timedelta | 
     return life
 
 
-def _check_deadline(wish: Wish, timezone: tzinfo, now: datetime) -> None:
+def _check_deadline(wish: Wish, life: timedelta, timezone: tzinfo, now: datetime) -> None:
+    """Refuse a deadline that is past, or that comes when the order is given up already: nobody would keep it."""
     if wish.deadline is None:
         return
     deadline = kinds.moment(wish.deadline).replace(tzinfo=timezone)
-    if not now < deadline <= now + kinds.LONGEST_UPDATE:
-        expected = f"a time to come, at most {kinds.LONGEST_UPDATE.days} days ahead"
+    if not now < deadline <= now + life:
+        is_usual = life >= kinds.LONGEST_UPDATE
+        end = f"at most {kinds.LONGEST_UPDATE.days} days ahead" if is_usual else "before the order is given up"
+        expected = f"a time to come, {end}"
         raise InvalidError(kind="order", order_kind=wish.kind.value, field="deadline", expected=expected)
 
 

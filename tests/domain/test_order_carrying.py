@@ -68,6 +68,14 @@ def test_a_deadline_that_is_past_or_too_far_ahead_is_refused(app: Flask, after: 
     assert refusal.value.data["field"] == "deadline"
 
 
+def test_a_deadline_that_comes_when_the_order_is_given_up_already_is_refused(app: Flask) -> None:
+    with transaction():
+        device = make.enrolled(make.school(), channel="apple")
+        with pytest.raises(InvalidError) as refusal:
+            orders.queue([device], update(after=2 * DAY), life=DAY, timezone=OSLO, by=CLI, now=NOW)
+    assert refusal.value.data["field"] == "deadline"
+
+
 @pytest.mark.parametrize("after", [MINUTE, 30 * DAY])
 def test_a_deadline_is_the_schools_own_time(app: Flask, after: timedelta) -> None:
     with transaction():

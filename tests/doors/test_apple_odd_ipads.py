@@ -19,7 +19,8 @@ from fleet.devices.models import Platform
 from fleet.mdm.models import Client
 from fleet.orders import Order, OrderKind, OrderState, Wish
 from tests.gate import Door
-from tests.ipad_school import CLI, assign, come, device_of, due, ipad_gate, state_of, ticket_code
+from tests.ipad_gate import ipad_door, ticket_code
+from tests.ipad_school import CLI, assign, come, device_of, due, state_of
 from tests.ipads import Ipad
 
 BOOK = "no.example.book"
@@ -27,7 +28,7 @@ BOOK = "no.example.book"
 
 @pytest.fixture
 def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
-    with ipad_gate(fresh_url, tmp_path) as made:
+    with ipad_door(fresh_url, tmp_path) as made:
         yield made
 
 

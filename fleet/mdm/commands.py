@@ -22,7 +22,7 @@ from fleet.orders import travelling
 from fleet.orders.models import TRAVELLING, Order
 
 URGENT, USUAL, CALM = 0, 5, 9
-_LETS_OTHERS_GO_AFTER, _GIVEN_UP_AFTER = 2, 5  # sends without an answer
+_LETS_OTHERS_GO_AFTER, _GIVEN_UP_AFTER = 2, 10  # sends without an answer
 UNANSWERED = "unanswered"
 _REST = timedelta(seconds=5)  # after a call, before a client is rung again for what it did not take
 _ANSWERS = {

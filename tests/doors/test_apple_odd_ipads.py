@@ -179,8 +179,8 @@ def test_a_command_that_an_ipad_cannot_answer_keeps_nothing_else_from_it(gate: D
     offer(gate, BOOK, "123456789")
     assign(gate, **{"camera.allowed": False, "apps.required": [BOOK]})
     tablet = come(gate, code)
-    seen = [kind for _ in range(8) for kind in wake_and_choke(tablet, "InstalledApplicationList")]
-    assert seen.count("InstalledApplicationList") == 5
+    seen = [kind for _ in range(13) for kind in wake_and_choke(tablet, "InstalledApplicationList")]
+    assert seen.count("InstalledApplicationList") == 10
     assert seen.count("DeclarativeManagement") == 1
     assert state_of(gate)["applied"] == state_of(gate)["desired"]
     assert tablet.device_name == "IPAD1"

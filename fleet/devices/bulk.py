@@ -178,10 +178,11 @@ def sort_move(devices: Collection[Device], target: Target, *, by: Principal) -> 
 
 
 def _anew(ids: Collection[int]) -> Sequence[Device]:
-    """Return tablets as they are now, after having waited for others who move any."""
+    """Return tablets as they are now, after having waited for others who move any, or write to their rows."""
     _require_not_too_many(ids)
     take_turn("assignments")
     query = select(Device).where(Device.id.in_(id_set(ids))).order_by(Device.id).options(joinedload(Device.state))
+    query = query.with_for_update(key_share=True, of=Device)  # before the states' rows, as whoever writes to one tablet
     return db.session.scalars(query.execution_options(populate_existing=True)).all()
 
 

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote
 
 import structlog
 
+from fleet.allowance import Allowance
 from fleet.channels.apple import messages, scep
 from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.cms import CmsError
@@ -43,6 +44,10 @@ _PROFILE = "application/x-apple-aspen-config"
 _RETRY_S = "60"
 TOO_MANY = "too-many"  # why the page of codes is shown again, where it is no ticket's fault
 _MAX_FORM_BYTES, _MAX_SCEP_BYTES, _SHORT_BYTES = 1024, 64 * 1024, 16 * 1024
+# Of what a tablet tells beyond "here I am", for each: setting one up takes a hundred. Whoever holds its key shall take
+# neither the threads from the others nor the disk.
+SAID_AT_ONCE, _SAID_EVERY_S = 300, 2.0
+_IDENTITIES_KEPT = 50_000
 _AWAKE_FOR = timedelta(minutes=30)
 _NEVER_KEPT = {"cache-control": "no-store"}
 
@@ -81,6 +86,7 @@ class AppleChannel:
         self._now = now
         self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
         self._desk = Desk(now)
+        self._allowance = Allowance(SAID_AT_ONCE, _SAID_EVERY_S, kept=_IDENTITIES_KEPT)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
         self._limit = queue_limit
         self._waiting = 0
@@ -217,6 +223,8 @@ class AppleChannel:
         # Nobody's message is read before he is believed, nor a long one where all others would wait for it.
         thumbprint = self._work.believe(evidence, request.body)
         is_short = len(request.body) <= _SHORT_BYTES
+        if not is_short:
+            self._measure(thumbprint)
         message = (
             messages.read_result(request.body)
             if is_short
@@ -224,6 +232,8 @@ class AppleChannel:
         )
         device_id, body = await self._quiet(message, thumbprint), b""
         if device_id is None:
+            if is_short:
+                self._measure(thumbprint)
             device_id, body = await self._in_thread(self._work.result, message, thumbprint)
         if device_id is not None:
             # It is rung, so it hears of a change at once, as long as somebody has it in use.
@@ -233,10 +243,16 @@ class AppleChannel:
 
     def _check_in(self, evidence: Evidence, body: bytes) -> Told:
         thumbprint = self._work.believe(evidence, body)
+        self._measure(thumbprint)
         message = messages.read_check_in(body)
         if isinstance(message, messages.Authenticate) and is_owned_by_its_user(message.enrolment):
             return Told(403)
         return self._work.check_in(message, thumbprint)
+
+    def _measure(self, thumbprint: str) -> None:
+        """Put off a tablet that tells more than any sound one does."""
+        if not self._allowance.take(thumbprint, self._now()):
+            raise FullError
 
     async def _quiet(self, message: messages.Result, thumbprint: str) -> int | None:
         """Return whose call it is, where there is nothing to do for it."""

@@ -84,6 +84,7 @@ class SchoolManager:
         requests: method and path of all that was asked, in order.
         page: how many devices it gives at once, whatever is asked for.
         throttled: serials that take no profile for a while.
+        retry_after_s: for how long, as it says.
         outcomes: how serials take a profile, where not well.
         terms_signed: whether somebody has accepted its terms.
         busy: how many requests more it is too busy for.
@@ -97,6 +98,7 @@ class SchoolManager:
         self.requests: list[tuple[str, str]] = []
         self.page = 1000
         self.throttled: set[str] = set()
+        self.retry_after_s = 7200
         self.outcomes: dict[str, str] = {}
         self.terms_signed = True
         self.busy = 0
@@ -201,7 +203,7 @@ class SchoolManager:
                 if asked["profile_uuid"] not in self.profiles:
                     raise RefusalError(404, "NOT_FOUND")
                 outcomes = {serial: self._take(serial, asked["profile_uuid"]) for serial in asked["devices"][:1000]}
-                wait = {"retry_after_seconds": 7200} if "THROTTLED" in outcomes.values() else {}
+                wait = {"retry_after_seconds": self.retry_after_s} if "THROTTLED" in outcomes.values() else {}
                 return {"profile_uuid": asked["profile_uuid"], "devices": outcomes, **wait}
             case "DELETE", "/profile/devices":
                 return {"devices": {serial: self._take(serial, None) for serial in asked["devices"]}}

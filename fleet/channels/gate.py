@@ -41,6 +41,9 @@ MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses what 
 # Of all bodies that are being read or worked on: who sends a quarter of a mebibyte and then waits shall not, a thousand
 # times, take the machine's memory.
 MAX_HELD_BYTES = 64 * 1024 * 1024
+# What of that is left to bodies that are no longer than a form: who sends a few that are as long as may be, and slowly,
+# shall stop no poll and no page.
+KEPT_FOR_SMALL_BYTES = MAX_HELD_BYTES // 4
 _RETRY_S = "5"
 # 256 bits or more in base64, hex, or longer: invitations, files and profiles are had by whoever knows their names.
 _SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}")
@@ -203,9 +206,14 @@ class Gate:
             _log.error("no file", request_id=request_id, path=_shown(scope["path"]), **_fault(error))
             await self._send(send, channel.failed(), request_id)
             return
-        await self._begin(send, response, request_id)
-        if scope["method"] == "HEAD":
-            os.close(descriptor)
+        is_sent = False
+        try:
+            await self._begin(send, response, request_id)
+            is_sent = scope["method"] != "HEAD"
+        finally:
+            if not is_sent:
+                os.close(descriptor)
+        if not is_sent:
             await send({"type": "http.response.body", "body": b""})
             return
         await send_file(part, descriptor, send=send, gone=partial(_gone, receive), stopping=self._stopping)
@@ -278,7 +286,7 @@ class _Bodies:
 
         def take(size: int) -> None:
             nonlocal taken
-            if size > self._left:
+            if size > self._left - (KEPT_FOR_SMALL_BYTES if taken + size > MAX_STAFF_BODY_BYTES else 0):
                 raise CrowdedError
             self._left -= size
             taken += size

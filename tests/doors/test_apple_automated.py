@@ -1,8 +1,10 @@
 """iPads that Apple has sent here: taken in without a ticket where a delivery list has them, and nobody else."""
 
+import asyncio
 import base64
 import json
 import plistlib
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from fleet import audit, clock
 from fleet.access import Principal
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
+from fleet.channels.apple import desk
 from fleet.config import ConfigError
 from fleet.crypto import vault_key
 from fleet.db import db
@@ -223,3 +226,30 @@ def test_a_file_of_roots_that_is_none_stops_the_start(fresh_url: str, tmp_path: 
         door(fresh_url, tmp_path, FLEET_APPLE_DEVICE_ROOT=str(tmp_path / "root.pem")),
     ):
         pass
+
+
+def test_those_who_are_set_up_keep_no_enrolled_ipad_waiting(gate: Door, address: str) -> None:
+    body = MAKER.sign(machine_info("PAD1"))
+
+    async def ask(number: int) -> int:
+        return (await gate.call("POST", address, chunks=[body], client=(f"192.0.2.{number}", 1))).status
+
+    async def crowd() -> list[int]:
+        return await asyncio.gather(*(ask(number) for number in range(30)))
+
+    with gate.database():
+        db.session.query(Device).filter_by(serial="PAD1").update({"model": "iPad"})  # who comes waits for this
+        found = asyncio.run_coroutine_threadsafe(crowd(), gate.loop)
+        time.sleep(0.3)
+        begun = time.monotonic()
+        assert gate.send("GET", f"/apple/files/{'0' * 64}", {}, None).status == 404
+        assert time.monotonic() - begun < 2
+    assert set(found.result(60)) == {200}
+
+
+def test_who_is_not_signed_for_has_to_wait_and_who_is_not_listed_has_not(gate: Door, address: str) -> None:
+    for _ in range(desk.WRONG_AT_ONCE + 3):
+        assert post(gate, address, MAKER.sign(machine_info("UNKNOWN"))).status == 403
+    foreign = STRANGER.sign(machine_info("PAD1"))
+    found = [post(gate, address, foreign).status for _ in range(desk.WRONG_AT_ONCE + 3)]
+    assert (found[0], found[-1]) == (400, 429)

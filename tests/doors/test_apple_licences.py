@@ -179,6 +179,29 @@ def test_what_can_never_be_is_refused_and_what_is_no_answer_is_not_believed(
     assert not away.value.may_have_heard
 
 
+def test_absurd_words_of_the_service_are_passed_over_or_no_answer(client: AppsAndBooks, service: Service) -> None:
+    sound: dict[str, object] = service.counts(MAPS)
+    odd: list[dict[str, object]] = [
+        {"adamId": "x"},
+        {"adamId": "9" * 40},
+        {"totalCount": 2**40},
+        {"pricingParam": "x" * 99},
+        {"adamId": "1\0"},
+    ]
+    service.answers = [(200, {"assets": [*({**sound, **one} for one in odd), sound]}, {})]
+    assert [one.store_id for one in client.stock()] == [MAPS]
+    service.answers = [(200, {"assignments": [{"serialNumber": "A\0"}, {"serialNumber": "B"}]}, {})]
+    assert client.holders(MAPS)[0] == {"B"}
+    for event_id in ("", "x" * 65, "a\0"):
+        service.answers = [(200, {"eventId": event_id}, {})]
+        with pytest.raises(LicencesError, match="answer") as raised:
+            client.ask(part("A"))
+        assert raised.value.may_have_heard
+    service.max_assets = 0
+    with pytest.raises(LicencesError, match="answer"):
+        client.limits()
+
+
 # -- rounds -------------------------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ class World:
 
     def __init__(self, app: Flask, service: SchoolManager, folder: Path) -> None:
         self.app, self.service, self.later = app, service, timedelta(0)
+        self.each = timedelta(0)  # how long everything takes
         self.address = "https://fleet.test/apple/automated/secret"
         self.keeper = TokenKeeper(folder, vault_key(folder / "vault.key", may_create=True))
         self.listing = Listing(
@@ -46,6 +47,7 @@ class World:
         self.steward = Steward(app, [self.listing.errand], now=self.now)
 
     def now(self) -> Any:
+        self.later += self.each
         return clock.now() + self.later
 
     def profile(self) -> dict[str, Any]:
@@ -99,6 +101,28 @@ def test_every_listed_ipad_gets_the_profile_once(world: World, service: SchoolMa
     assert world.asked() == ["/devices/sync"]
     world.round(later=timedelta(days=1))
     assert world.asked()[0] == "/server/devices", "all is read again once a day"
+
+
+def test_absurd_rows_of_the_list_keep_no_other_from_its_profile(world: World, service: SchoolManager) -> None:
+    service.assign("PAD1", "PAD2", "PAD3")
+    service.devices["PAD1"] |= {"model": "iPad\0\x1b[2J" + "x" * 999, "description": None, "device_family": "iPad"}
+    service.devices["PAD2"]["op_date"] = ["never"]
+    for odd in ("BAD\0ONE", "../../etc", "<script>", "X" * 65, "", 7, None, ["PAD1"]):
+        service.devices[f"odd {odd!r}"] = {**service.devices["PAD3"], "serial_number": odd}
+    service.devices["twice"] = dict(service.devices["PAD3"])
+    assert world.round() is None
+    assert {"PAD1", "PAD2", "PAD3"} <= world.with_profile()
+    with world.app.app_context(), reading():
+        assert [one.listed.serial for one in listed.standings()] == ["PAD1", "PAD2", "PAD3"]
+        assert "\x1b" not in listed.standings()[0].listed.model
+
+
+def test_those_to_be_tried_again_at_once_wait_for_the_next_round(world: World, service: SchoolManager) -> None:
+    service.assign("PAD1")
+    service.throttled.add("PAD1")
+    service.retry_after_s, world.each = 1, timedelta(seconds=2)
+    world.round()
+    assert world.asked().count("/profile/devices") == 1
 
 
 def test_a_changed_profile_is_defined_and_given_anew(world: World, service: SchoolManager) -> None:

@@ -227,3 +227,28 @@ def test_an_enrolment_is_short(fresh_url: str, tmp_path: Path) -> None:
             tablet, body = Tablet(server), b"[" * size
             path = f"{BASE_PATH}/enrolments"
             assert problem(tablet.post(path, body)) == said
+
+
+def test_who_sends_long_bodies_slowly_stops_no_poll_and_no_page(
+    fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "MAX_HELD_BYTES", 1024 * 1024)
+    monkeypatch.setattr(gate_module, "KEPT_FOR_SMALL_BYTES", 512 * 1024)
+    path = "/apple/mdm"
+
+    async def crowd(server: Door) -> list[int]:
+        long = [Sender(server, path, []) for _ in range(12)]
+        for one in long:
+            await one.tell(b"x" * 60_000)
+            await one.tell(b"x" * 60_000)
+        poll = await server.call("PUT", path, [], chunks=[b"x" * 2_000])
+        staff = await server.call("POST", "/sign-in", _FORM, chunks=[b"x" * 6_000])
+        for one in long:
+            await one.tell(b"", more=False)
+        found = [await one.status() for one in long]
+        return [poll.status, staff.status, found.count(503)]
+
+    with door(fresh_url, tmp_path) as server:
+        poll, staff, crowded = server.wait(crowd(server))
+    assert (poll, staff) == (400, 400)  # read, and found to be nothing
+    assert crowded > 0

@@ -310,6 +310,8 @@ def test_a_location_has_its_accuracy_and_its_instant() -> None:
         ({"HorizontalAccuracy": -1.0}, Location(60.39, 5.32, None, datetime(2026, 9, 14, 8, 15, tzinfo=UTC))),
         ({"Timestamp": "2026-09-14T08:15:00"}, Location(60.39, 5.32, 65.0)),
         ({"Timestamp": "in a while"}, Location(60.39, 5.32, 65.0)),
+        ({"Timestamp": "9999-12-31T23:59:59Z"}, Location(60.39, 5.32, 65.0)),
+        ({"Timestamp": datetime(1, 1, 1, tzinfo=UTC)}, Location(60.39, 5.32, 65.0)),
         ({"Latitude": 91.0}, None),
         ({"Longitude": None}, None),
     ],

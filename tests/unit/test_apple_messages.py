@@ -83,6 +83,14 @@ MULTIPLYING = binary(
     [b"\xd1\0\1\0\2", KEY_A, *(b"\xa4" + (n + 1).to_bytes(2, "big") * 4 for n in range(2, 14)), b"\x51x"]
 )
 
+# Thirty times the same list of three thousand times the same value, in six kilobytes.
+REPEATING = binary(
+    [
+        b"\xd1\0\1\0\2", KEY_A, b"\xaf\x10\x1e" + b"\0\3" * 30,
+        b"\xaf\x11" + (3_000).to_bytes(2, "big") + b"\0\4" * 3_000, b"\x09",
+    ]
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("data", "reason"),
@@ -104,6 +112,7 @@ MULTIPLYING = binary(
         pytest.param(binary([b"\xd1\0\1\0\1", b"\x10\7"]), "key", id="a number as key"),
         pytest.param(SELF_CONTAINING, "depth", id="contains itself"),
         pytest.param(MULTIPLYING, "many", id="multiplies"),
+        pytest.param(REPEATING, "many", id="short, and very many"),
         pytest.param(body({"x": "a\0b"}, plistlib.FMT_BINARY), "text", id="NUL in a text"),
         pytest.param(body({"x": plistlib.UID(1)}, plistlib.FMT_BINARY), "type", id="an archive's reference"),
         pytest.param(b"<plist><dict></dict></plist>" + b" " * plists.MAX_BYTES, "size", id="too long"),

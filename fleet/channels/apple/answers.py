@@ -18,6 +18,7 @@ MAX_APPS = 2_000
 MAX_TEXT = 255
 _MAX_VERSION = 64
 _MAX_CERTIFICATES = 200
+_YEARS = range(2000, 2100)
 _GIGABYTE = 10**9  # Source: DeviceCapacity: base ten
 
 Answer = Mapping[str, Any]
@@ -250,11 +251,13 @@ def _text(told: Any) -> str | None:
 
 
 def _instant(told: Any) -> datetime | None:
-    """Return an instant of RFC 3339; None where it is none, or does not say its zone."""
-    if isinstance(told, datetime):
-        return told if told.tzinfo is not None else None
-    try:
-        moment = datetime.fromisoformat(told)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo is not None else None
+    """Return an instant of RFC 3339; None where it is none, does not say its zone, or is of no year of ours.
+
+    The first and the last of all instants are none in some zones, and no page could show them.
+    """
+    if not isinstance(told, datetime):
+        try:
+            told = datetime.fromisoformat(told)
+        except (TypeError, ValueError):
+            return None
+    return told if told.tzinfo is not None and told.year in _YEARS else None

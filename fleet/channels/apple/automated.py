@@ -107,16 +107,18 @@ class Automated:
     ) -> None:
         self._app, self._secret, self._roots, self._profile, self._now = app, secret, roots, profile, now
 
-    def answer(self, secret: str, request: Request) -> Response:
-        """Answer an iPad.
+    def knows(self, secret: str) -> bool:
+        """Whether somebody has come to the right address."""
+        return hmac.compare_digest(secret.encode("utf-8", "surrogatepass"), self._secret.encode())
+
+    def answer(self, request: Request) -> Response:
+        """Answer an iPad that has come to the right address.
 
         Raises:
             CmsError: what it sent is not signed.
             CertificateError: who signed is not known to be an iPad.
             PlistError, MessageError: what is signed is no word of an iPad.
         """
-        if not hmac.compare_digest(secret.encode("utf-8", "surrogatepass"), self._secret.encode()):
-            return Response(404)
         signed = cms.open_signed(_message(request))
         if self._roots is not None:
             self._roots.vouch(signed)

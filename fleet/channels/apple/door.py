@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import structlog
 
+from fleet.allowance import Allowance
 from fleet.channels.apple import messages, scep
 from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.cms import CmsError
@@ -32,6 +33,7 @@ from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
 from fleet.checkins.presence import Poll
 from fleet.devices.enrolment import EnrolmentError
+from fleet.errors import FleetError, ReasonError
 from fleet.mdm.authority import CertificateError
 from fleet.mdm.clients import IdentityError
 from fleet.mdm.idling import Call
@@ -43,6 +45,10 @@ _PROFILE = "application/x-apple-aspen-config"
 _RETRY_S = "60"
 TOO_MANY = "too-many"  # why the page of codes is shown again, where it is no ticket's fault
 _MAX_FORM_BYTES, _MAX_SCEP_BYTES, _SHORT_BYTES = 1024, 64 * 1024, 16 * 1024
+# Of what a tablet tells beyond "here I am", for each: setting one up takes a hundred. Whoever holds its key shall take
+# neither the threads from the others nor the disk.
+SAID_AT_ONCE, _SAID_EVERY_S = 300, 2.0
+_IDENTITIES_KEPT = 50_000
 _AWAKE_FOR = timedelta(minutes=30)
 _NEVER_KEPT = {"cache-control": "no-store"}
 
@@ -81,6 +87,7 @@ class AppleChannel:
         self._now = now
         self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
         self._desk = Desk(now)
+        self._allowance = Allowance(SAID_AT_ONCE, _SAID_EVERY_S, kept=_IDENTITIES_KEPT)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
         self._limit = queue_limit
         self._waiting = 0
@@ -139,7 +146,7 @@ class AppleChannel:
             case ["apps", token, "manifest.plist" | "package.ipa" as name] if _TOKEN.fullmatch(token):
                 return await self._app_file(request, token, name)
             case ["automated", secret] if request.method in {"GET", "POST"}:
-                return cast("Response", await self._in_thread(self._automated.answer, secret, request))
+                return await self._automate(request) if self._automated.knows(secret) else Response(404)
             case ["enrol", token] if request.method == "GET" and _TOKEN.fullmatch(token):
                 return await self._enrol(request, token)
             case ["files", digest] if request.method == "GET" and _DIGEST.fullmatch(digest):
@@ -182,6 +189,24 @@ class AppleChannel:
         body = await self._desk.serve(request.client, profile)
         return Response(404) if body is None else _profile(body)
 
+    async def _automate(self, request: Request) -> Response:
+        """Answer an iPad that is set up. Of those whom nobody expects there may be a whole delivery: that is not wrong.
+
+        Raises:
+            CmsError, CertificateError, PlistError, MessageError: as for :meth:`Automated.answer`.
+        """
+
+        def answer() -> Outcome[Response | FleetError | ReasonError]:
+            try:
+                return Outcome(self._automated.answer(request), is_wrong=False)
+            except (CmsError, CertificateError, PlistError, MessageError) as error:
+                return Outcome(error, is_wrong=True)
+
+        told = await self._desk.serve(request.client, answer)
+        if not isinstance(told, Response):
+            raise told
+        return told
+
     async def _scep(self, request: Request) -> Response:
         """Answer a client of RFC 8894: it compares content types letter by letter."""
         told = parse_qs(request.query)
@@ -217,6 +242,8 @@ class AppleChannel:
         # Nobody's message is read before he is believed, nor a long one where all others would wait for it.
         thumbprint = self._work.believe(evidence, request.body)
         is_short = len(request.body) <= _SHORT_BYTES
+        if not is_short:
+            self._measure(thumbprint)
         message = (
             messages.read_result(request.body)
             if is_short
@@ -224,6 +251,8 @@ class AppleChannel:
         )
         device_id, body = await self._quiet(message, thumbprint), b""
         if device_id is None:
+            if is_short:
+                self._measure(thumbprint)
             device_id, body = await self._in_thread(self._work.result, message, thumbprint)
         if device_id is not None:
             # It is rung, so it hears of a change at once, as long as somebody has it in use.
@@ -233,10 +262,16 @@ class AppleChannel:
 
     def _check_in(self, evidence: Evidence, body: bytes) -> Told:
         thumbprint = self._work.believe(evidence, body)
+        self._measure(thumbprint)
         message = messages.read_check_in(body)
         if isinstance(message, messages.Authenticate) and is_owned_by_its_user(message.enrolment):
             return Told(403)
         return self._work.check_in(message, thumbprint)
+
+    def _measure(self, thumbprint: str) -> None:
+        """Put off a tablet that tells more than any sound one does."""
+        if not self._allowance.take(thumbprint, self._now()):
+            raise FullError
 
     async def _quiet(self, message: messages.Result, thumbprint: str) -> int | None:
         """Return whose call it is, where there is nothing to do for it."""

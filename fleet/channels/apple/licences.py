@@ -8,11 +8,12 @@ Source: https://developer.apple.com/documentation/devicemanagement/app-and-book-
 management-api, managing-assets, using-paginated-endpoints, handling-error-responses.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -25,6 +26,7 @@ from fleet.errors import ReasonError
 APPLE = "https://vpp.itunes.apple.com"
 _PATH = "/mdm/v2"
 _MOST_PAGES = 5_000
+_STORE_ID, _PRICING = re.compile(r"[0-9]{1,18}"), re.compile(r"[A-Za-z0-9_-]{1,16}")
 # Source: handling-error-responses. The older numbers are said to a token or an assignment still.
 _TOKEN = {9621: "token-expired", 9625: "token-revoked", 9601: "token-refused", 9622: "token-refused",
           9722: "token-refused"}  # fmt: skip
@@ -138,8 +140,8 @@ class _Config(_Camel):
 
 
 class _Limits(_Camel):
-    max_assets: int = 25
-    max_serial_numbers: int = 100
+    max_assets: Annotated[int, msgspec.Meta(ge=1)] = 25
+    max_serial_numbers: Annotated[int, msgspec.Meta(ge=1)] = 100
 
 
 class _Service(_Camel):
@@ -169,7 +171,7 @@ class _Page(_Camel):
 
 
 class _Asked(_Camel):
-    event_id: str
+    event_id: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}$")]
 
 
 class _Status(_Camel):
@@ -209,6 +211,8 @@ class AppsAndBooks:
         found: dict[int, Stock] = {}
         for page in self._pages("/assets", {"productType": "App"}):
             for one in page.assets:
+                if not _is_sound(one):
+                    continue
                 if one.pricing_param == "STDQ" or int(one.adam_id) not in found:
                     found[int(one.adam_id)] = Stock(
                         int(one.adam_id), one.total_count, one.assigned_count, one.available_count,
@@ -221,7 +225,8 @@ class AppsAndBooks:
         serials: set[str] = set()
         versions = set()
         for page in self._pages("/assignments", {"adamId": str(store_id)}):
-            serials |= {one.serial_number for one in page.assignments if one.serial_number is not None}
+            told = (one.serial_number for one in page.assignments)
+            serials |= {one for one in told if one is not None and one.isprintable()}
             versions.add(page.version_id)
         return frozenset(serials), len(versions) == 1
 
@@ -282,6 +287,13 @@ class AppsAndBooks:
             raise LicencesError(error.reason, may_have_heard=True) from None
         _judge(answer, self._now())
         return answer.body
+
+
+def _is_sound(one: _Asset) -> bool:
+    """Whether an app is told so that it can be kept: one that is not keeps no other from being known."""
+    counts = (one.total_count, one.assigned_count, one.available_count)
+    is_known = _STORE_ID.fullmatch(str(one.adam_id)) is not None and _PRICING.fullmatch(one.pricing_param) is not None
+    return is_known and all(abs(count) < 2**31 for count in counts)
 
 
 def _decoded(content: bytes, kind: type[_Told], *, may_have_heard: bool) -> _Told:

@@ -154,5 +154,7 @@ class Listing:
                 return
             done: Assigned = service.withdraw(serials) if profile is None else service.assign(profile, serials)
             now = self._now()
+            # Never again in this round, which would have no end where each is to be tried again in a second.
+            again_at = now + max(done.after or _AGAIN, _EVERY)
             with self._app.app_context(), transaction():
-                listed.took(done.outcomes, profile, again_at=now + (done.after or _AGAIN), now=now)
+                listed.took(done.outcomes, profile, again_at=again_at, now=now)

@@ -19,7 +19,9 @@ Value = str | int | float | bool | bytes | datetime | list["Value"] | dict[str, 
 
 MAX_BYTES = 2 * 1024 * 1024  # a list of a few hundred apps with all their keys has some hundred kilobytes
 _MAX_DEPTH = 32  # a device's answers nest six deep at most
-_MAX_VALUES = 200_000  # small binary lists can name one value many times: it counts each time it is met
+# Small binary lists can name one value many times: it counts each time it is met. Short ones are read where all others
+# wait, so what is short has few.
+_MAX_VALUES, _USUAL_VALUES = 200_000, 1_000
 _INTEGERS = range(-(2**63), 2**64)  # Source: what a binary property list holds in eight bytes, signed or not
 
 
@@ -50,7 +52,7 @@ def read(body: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Value]:
         raise PlistError(reason="syntax") from error
     if not isinstance(found, dict):
         raise PlistError(reason="root")
-    return _Tree().dictionary(found, 1)
+    return _Tree(min(_MAX_VALUES, max(_USUAL_VALUES, len(body)))).dictionary(found, 1)
 
 
 def write(value: Mapping[str, "Writable"]) -> bytes:
@@ -77,8 +79,8 @@ Writable = (
 class _Tree:
     """Copies what was parsed into a plain tree, counting: a binary list may share values, or contain itself."""
 
-    def __init__(self) -> None:
-        self._left = _MAX_VALUES
+    def __init__(self, most: int = _MAX_VALUES) -> None:
+        self._left = most
 
     def dictionary(self, found: Mapping[object, object] | Mapping[str, object], depth: int) -> dict[str, Value]:
         copied: dict[str, Value] = {}

@@ -17,6 +17,7 @@ import msgspec
 
 from fleet.channels.apple.services import Answer, Service
 from fleet.channels.apple.steward import ServiceError
+from fleet.devices import delivery
 from fleet.errors import ReasonError
 from fleet.mdm.listed import Listed
 from fleet.mdm.server_token import ServerToken
@@ -26,6 +27,7 @@ AT_ONCE = 1000  # devices in one question, at most
 # Reasons that somebody can do something about; doors have words for them.
 TERMS, REFUSED, CLOCK = "terms-not-accepted", "token-refused", "clock-wrong"
 _PROTOCOL, _OK = "3", 200
+_LONGEST_UUID, _LONGEST_CURSOR = 64, 4096  # Source: cursor of FetchDeviceResponse: at most 1,000 characters
 _AGENT = "school-tablet-fleet"
 _TEXT = "application/json;charset=UTF8"
 _CURSORS = ("EXPIRED_CURSOR", "INVALID_CURSOR", "EXHAUSTED_CURSOR")
@@ -159,7 +161,7 @@ class SchoolManagerClient:
             ServiceError: the service did not do it.
         """
         found = _text(self._ask("POST", "/profile", profile).get("profile_uuid"))
-        if found is None:
+        if found is None or len(found) > _LONGEST_UUID:
             raise ServiceError("no profile made")
         return found
 
@@ -273,28 +275,32 @@ def _quoted(text: str) -> str:
 
 
 def _text(told: object) -> str | None:
-    return told if isinstance(told, str) and told else None
+    """Return a text without what cannot be printed, which no database need take; None where there is none."""
+    if not isinstance(told, str):
+        return None
+    return "".join(letter for letter in told if letter.isprintable()) or None
 
 
 def _page(told: Mapping[str, Any]) -> Page:
     cursor, devices = _text(told.get("cursor")), told.get("devices") or []
-    if cursor is None or not isinstance(devices, list):
+    if cursor is None or len(cursor) > _LONGEST_CURSOR or not isinstance(devices, list):
         raise ServiceError("no page")
     found = [_listed(one) for one in devices if isinstance(one, dict)]
     return Page([one for one in found if one is not None], cursor, told.get("more_to_follow") is True)
 
 
 def _listed(told: Mapping[str, Any]) -> Listed | None:
-    """Return what is told of a device; None for one without a serial number. Other fields are tolerated, and left."""
-    serial = (_text(told.get("serial_number")) or "").strip().upper()
-    if not 1 < len(serial) <= 64:
+    """Return what is told of a device; None for one without a sound serial. Other fields are tolerated, and left."""
+    named = told.get("serial_number")
+    serial = named.strip().upper() if isinstance(named, str) else ""
+    if not delivery.is_serial(serial):
         return None
     return Listed(
         serial=serial,
         model=(_text(told.get("model")) or "")[:120],
         description=(_text(told.get("description")) or "")[:255],
         family=(_text(told.get("device_family")) or "")[:24],
-        profile_uuid=(_text(told.get("profile_uuid")) or "")[:64] or None,
+        profile_uuid=(_text(told.get("profile_uuid")) or "")[:_LONGEST_UUID] or None,
         is_gone=told.get("op_type") == "deleted",
         changed_at=_text(told.get("op_date")) or "",
     )

@@ -5,8 +5,11 @@ certificate this machine trusts (plain HTTP is for tests' own addresses); an ans
 """
 
 import http.client
+import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -17,7 +20,8 @@ import msgspec
 
 from fleet.channels.apple.steward import ServiceError
 
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 30.0  # between two pieces
+_WHOLE_S = 120.0  # for all of an answer: who sends a byte now and then shall not hold an errand for days
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _LONGEST_WAIT = timedelta(days=1)
 
@@ -91,10 +95,12 @@ class Service:
             connection.close()
             raise NotReachedError("unreachable") from error
         try:
-            connection.request(method, f"{self._base.path}{path}", body=body, headers=dict(headers))
-            answer = connection.getresponse()
-            told = answer.read(_MAX_ANSWER_BYTES + 1)
-        except (OSError, http.client.HTTPException) as error:
+            with _within(connection.sock, _WHOLE_S):
+                connection.request(method, f"{self._base.path}{path}", body=body, headers=dict(headers))
+                with connection.getresponse() as answer:
+                    told = answer.read(_MAX_ANSWER_BYTES + 1)
+        # The last: what the service itself wants to be told again cannot be sent.
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise ServiceError("unreachable") from error
         finally:
             connection.close()
@@ -107,3 +113,28 @@ class Service:
         if self._base.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
         return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=ssl.create_default_context())
+
+
+@contextmanager
+def _within(connected: socket.socket, seconds: float) -> Iterator[None]:
+    """Hang up where something is not done within that time.
+
+    Raises:
+        TimeoutError: it was not; what was read until then may look like the end of an answer.
+    """
+    is_late = threading.Event()
+
+    def hang_up() -> None:
+        is_late.set()
+        with suppress(OSError):
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)  # not TLS's own, which whoever reads would trip over
+
+    clock = threading.Timer(seconds, hang_up)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()
+    if is_late.is_set():
+        raise TimeoutError

@@ -10,7 +10,7 @@ Source: declarative/protocol/statusreport.yaml and declarative/status of Apple's
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,8 +19,10 @@ from fleet.channels.apple.declarations import Capabilities, Carried, Kind
 from fleet.errors import InvalidError
 
 _MAX_DECLARATIONS = 200
+_MAX_MERGED = 4 * _MAX_DECLARATIONS  # as many as one report can tell: what was told longest ago is forgotten first
 _MAX_NAMES = 500
 _MAX_REASONS = 10
+_Told = TypeVar("_Told")
 _PENDING = ("softwareupdate", "pending-version", "os-version")
 
 
@@ -168,22 +170,27 @@ def merged(before: Status, after: Status) -> Status:
     """
     if after.is_full:
         return after
-    apps = {app.id: app for app in (*before.apps, *after.apps)}
+    apps = _latest({app.id: app for app in before.apps}, {app.id: app for app in after.apps}, MAX_APPS)
     pairs = {name: (getattr(before, name), getattr(after, name)) for name in _PLAIN}
     known = {name: new if new is not None else old for name, (old, new) in pairs.items()}
     update = {
         name: new if (new := getattr(after.update, name)) is not None else getattr(before.update, name)
         for name in UpdateState.__slots__
     }
-    declarations = {**before.declarations, **after.declarations}
     return replace(
         before,
         **known,
-        declarations=dict(list(declarations.items())[-_MAX_DECLARATIONS:]),
-        apps=tuple(app for app in apps.values() if not app.is_removed)[-MAX_APPS:],
+        declarations=_latest(before.declarations, after.declarations, _MAX_MERGED),
+        apps=tuple(app for app in apps.values() if not app.is_removed),
         update=UpdateState(**update),
         missing=after.missing,
     )
+
+
+def _latest(before: Mapping[str, _Told], after: Mapping[str, _Told], most: int) -> dict[str, _Told]:
+    """Return both, what was told last at the end, and of the others only as many as there is room for."""
+    both = {**{name: one for name, one in before.items() if name not in after}, **after}
+    return dict(list(both.items())[-most:])
 
 
 _PLAIN = ("os_version", "model", "is_passcode_present", "is_passcode_compliant", "capabilities")

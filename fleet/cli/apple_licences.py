@@ -41,7 +41,7 @@ def told(found: LicenceToken | None, standing: Standing | None, now: datetime) -
 def words(found: LicenceToken | None, standing: Standing | None, now: datetime) -> str:
     """Return the same in a line for people."""
     if found is None:
-        return "no token: apps are installed without licences; `scripts/fleet apple licences-token FILE` takes one"
+        return "no token: apps that need a licence wait; `scripts/fleet apple licences-token FILE` takes one"
     line = f"{found.organisation}, {found.days_left(now)} days left (until {found.expires_at:%Y-%m-%d})"
     failure = standing.failure if standing is not None else None
     if failure is None:

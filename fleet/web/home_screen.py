@@ -1,6 +1,7 @@
 """What a tablet's home screen looks like as its effective profile makes it: a drawing in boxes and words.
 
-Pure: from settings to what stands where. Which other apps a tablet's maker puts there we do not know.
+Pure: from settings, and what apps are called, to what stands where. Which other apps a tablet's maker puts there we do
+not know.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,8 +49,13 @@ class Home:
     closed: Sequence[str] = field(default_factory=tuple)
 
 
-def home(settings: Mapping[str, Any]) -> Home:
-    """Return the home screen that settings make."""
+def home(settings: Mapping[str, Any], names: Mapping[str, str]) -> Home:
+    """Return the home screen that settings make.
+
+    Args:
+        settings: of the effective profile.
+        names: what apps are called by their ids, as far as that is known.
+    """
     pages = sorted(settings.get("home_screen.pages") or (), key=lambda page: page["page"])
     told = [app for page in pages for app in page["apps"]]
     dock = list(settings.get("home_screen.dock") or ())
@@ -59,13 +65,13 @@ def home(settings: Mapping[str, Any]) -> Home:
     if allowed is not None:
         ids = [one for one in ids if one in allowed]
     links = [App(one["title"], _face(one["title"]), is_link=True) for one in settings.get("web.bookmarks") or ()]
-    apps = [*map(app, ids), *links]
+    apps = [*(app(one, names) for one in ids), *links]
     kiosk = settings.get("kiosk.app")
     return Home(
         apps=apps[:_SHOWN],
         more=max(0, len(apps) - _SHOWN),
-        dock=[app(one) for one in dock if one not in blocked],
-        kiosk=app(kiosk) if kiosk else None,
+        dock=[app(one, names) for one in dock if one not in blocked],
+        kiosk=app(kiosk, names) if kiosk else None,
         lock_text=settings.get("lock_screen.message") or "",
         wallpaper=settings.get("wallpaper.image") or "",
         only_these=allowed is not None,
@@ -73,8 +79,10 @@ def home(settings: Mapping[str, Any]) -> Home:
     )
 
 
-def app(told: str) -> App:
-    """Return an app by its id, such as ``no.school.paint``: the last part is what people know it by."""
+def app(told: str, names: Mapping[str, str]) -> App:
+    """Return an app by its id; of one that nobody has named, such as ``no.school.paint``, the last part is the name."""
+    if told in names:
+        return App(names[told], _face(names[told]))
     last = told.rstrip(".").rpartition(".")[2] or told
     name = last.replace("-", " ").replace("_", " ").strip().capitalize() or told
     return App(name, _face(name))

@@ -21,7 +21,7 @@ from fleet.devices.models import Device, DeviceLife
 from fleet.lessons import finding
 from fleet.orders import preview as previews
 from fleet.people import names
-from fleet.web import signed_in, words, words_tablets
+from fleet.web import app_names, signed_in, words, words_tablets
 from fleet.web.blueprint import web
 from fleet.web.home_screen import home
 from fleet.web.pages import show
@@ -99,7 +99,7 @@ def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> st
         failures=device.state.failures or [],
         not_here=_not_here(device, settings or {}),
         lesson=finding.of_tablet(device.id, by=by, now=now),
-        home=home(settings) if settings is not None else None,
+        home=home(settings, app_names.known()) if settings is not None else None,
         holders=holders.listed(device, by=by),
         notes=written,
         writers=names.of({one.written_by for one in written}),

@@ -11,7 +11,7 @@ from fleet import clock
 from fleet.access import Permission, Principal
 from fleet.compliance import queries as compliance
 from fleet.compliance.models import FindingKind
-from fleet.devices import bulk
+from fleet.devices import bulk, reported
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.devices.queries import SORTS, Filter
@@ -37,8 +37,8 @@ _LIVES = {
 }
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 STATES = (
-    "enrolled", "findings", "waiting", "failed", "lesson", "hour", "day", "quiet", "pending", "expected", "lost",
-    "retired",
+    "enrolled", "findings", "waiting", "failed", "apps", "unsupervised", "lesson", "hour", "day", "quiet", "pending",
+    "expected", "lost", "retired",
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ class Choice:
             has_findings=True if self.state == "findings" else None,
             is_pending=self.state == "waiting",
             is_failed=self.state == "failed",
-            within=occupied.tablets(now) if self.state == "lesson" else None,
+            within=_within(self.state, now),
             with_retired=self.state == "retired",
         )
 
@@ -110,6 +110,18 @@ class Choice:
     def sorted(self, column: str) -> str:
         """Return how the list is sorted by a column, as ``aria-sort`` has it; empty where it is not."""
         return {column: "ascending", f"-{column}": "descending"}.get(self.sort, "")
+
+
+def _within(state: str, now: datetime) -> Any:
+    """Select the tablets of a state that lessons know of, or tablets tell themselves; None for the other states."""
+    match state:
+        case "lesson":
+            return occupied.tablets(now)
+        case "apps":
+            return reported.lacking_apps()
+        case "unsupervised":
+            return reported.unsupervised()
+    return None
 
 
 @web.get("/tablets")

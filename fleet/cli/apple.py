@@ -62,7 +62,7 @@ def _lacking() -> dict[str, int]:
     }
 
 
-@group.command()
+@group.command(short_help="Show how certificates, tokens and iPads stand.")
 @json_option
 def status(*, as_json: bool) -> None:
     """Show the push certificate, the tokens, the device CA, and how many iPads follow."""
@@ -116,7 +116,7 @@ def status(*, as_json: bool) -> None:
             click.echo(f"{'':18}{lacking[name]} {line}")
 
 
-@group.command("push-request")
+@group.command("push-request", short_help="Ask for a push certificate.")
 @click.option("--email", required=True, help="Whom Apple's portal and the vendor may write to about it.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to; else it is written out.")
 def push_request(email: str, output: Path | None) -> None:
@@ -136,7 +136,7 @@ def push_request(email: str, output: Path | None) -> None:
         click.echo(f"wrote {output}: have it signed by your vendor, upload that at Apple's portal, then `push-upload`")
 
 
-@group.command("push-upload")
+@group.command("push-upload", short_help="Use a push certificate from now on.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def push_upload(file: Path) -> None:
     """Use the push certificate that Apple's portal made from now on."""
@@ -148,7 +148,7 @@ def push_upload(file: Path) -> None:
     click.echo(f"{found.topic}: good for {found.days_left(now)} days")
 
 
-@group.command("ca-rotate")
+@group.command("ca-rotate", short_help="Make a new device CA.")
 @click.option("--yes", is_flag=True, help="Do it.")
 def ca_rotate(*, yes: bool) -> None:
     """Make a new device CA; the former stays trusted until its last certificate has run out. Then restart."""

@@ -37,7 +37,7 @@ def closed(device: Device) -> Told | None:
     """Say whether a lost tablet is closed yet, or a found one open again; None where there is nothing to say."""
     is_closed = _flags(device).get("lost_mode")
     if device.life is DeviceLife.LOST and device.state.key_thumbprint is not None:
-        if _flags(device).get("supervised") is False and not is_closed:
+        if stays_open(device) and not is_closed:
             return Told(_("Cannot be closed: it is not supervised"), BAD)
         return Told(_("Closed on the tablet"), GOOD) if is_closed else Told(_("Is closed once it is reached"), WAITING)
     if is_closed and device.life is DeviceLife.ENROLLED:
@@ -51,6 +51,11 @@ def supervised(device: Device) -> Told | None:
     if is_supervised is None:
         return None
     return Told(_("Supervised"), GOOD) if is_supervised else Told(_("Not supervised"), WAITING)
+
+
+def stays_open(device: Device) -> bool:
+    """Whether a tablet that is reported lost cannot be closed: it has told that it is not supervised."""
+    return _flags(device).get("supervised") is False
 
 
 def _flags(device: Device) -> Mapping[str, Any]:

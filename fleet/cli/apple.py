@@ -12,12 +12,17 @@ from fleet.cli import apple_licences, apple_school
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json
 from fleet.config import Config
 from fleet.crypto import vault_key_of
+from fleet.devices import reported
 from fleet.mdm import authority, errands, listed, queries
 from fleet.mdm.push_certificate import PushCertificate
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.schools import queries as schools
 
 _MOST_BYTES = 64 * 1024
+_LACKING = {
+    "unsupervised": "are not supervised: `scripts/fleet devices list --unsupervised`",
+    "lacking_apps": "have not all their apps yet: `scripts/fleet devices list --lacks-app all`",
+}
 
 
 @click.group(cls=ErrorsAsLines)
@@ -49,7 +54,15 @@ def _told(found: PushCertificate | None, now: datetime) -> dict[str, Any] | None
     }
 
 
-@group.command()
+def _lacking() -> dict[str, int]:
+    """Return how many iPads in use have not all that a school needs; two statements."""
+    return {
+        "unsupervised": reported.number(reported.unsupervised()),
+        "lacking_apps": reported.number(reported.lacking_apps()),
+    }
+
+
+@group.command(short_help="Show how certificates, tokens and iPads stand.")
 @json_option
 def status(*, as_json: bool) -> None:
     """Show the push certificate, the tokens, the device CA, and how many iPads follow."""
@@ -60,6 +73,7 @@ def status(*, as_json: bool) -> None:
         listing, missing = errands.standing(listed.SCHOOL_MANAGER), listed.missing_count()
         licences, asking = apple_licences.keeper(config).current(), errands.standing(errands.LICENCES)
         figures = queries.figures(push.topic if push is not None else None)
+        lacking = _lacking()
         ca = authority.load(config.secrets_dir, _vault(config), now=now)
     told = {
         "push_certificate": _told(push, now),
@@ -75,7 +89,7 @@ def status(*, as_json: bool) -> None:
             "rotate_by": ca.rotate_by,
             "former": len(ca.former),
         },
-        "ipads": {name: getattr(figures, name) for name in figures.__slots__},
+        "ipads": {name: getattr(figures, name) for name in figures.__slots__} | lacking,
     }
     if as_json:
         show_json(told)
@@ -96,10 +110,13 @@ def status(*, as_json: bool) -> None:
         f"{figures.dead} cannot be rung, {figures.waiting} commands wait"
     )
     if push is not None and figures.other_topic:
-        click.echo(f"                  {figures.other_topic} hear nothing: they are bound to another push certificate")
+        click.echo(f"{'':18}{figures.other_topic} hear nothing: they are bound to another push certificate")
+    for name, line in _LACKING.items():
+        if lacking[name]:
+            click.echo(f"{'':18}{lacking[name]} {line}")
 
 
-@group.command("push-request")
+@group.command("push-request", short_help="Ask for a push certificate.")
 @click.option("--email", required=True, help="Whom Apple's portal and the vendor may write to about it.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to; else it is written out.")
 def push_request(email: str, output: Path | None) -> None:
@@ -119,7 +136,7 @@ def push_request(email: str, output: Path | None) -> None:
         click.echo(f"wrote {output}: have it signed by your vendor, upload that at Apple's portal, then `push-upload`")
 
 
-@group.command("push-upload")
+@group.command("push-upload", short_help="Use a push certificate from now on.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def push_upload(file: Path) -> None:
     """Use the push certificate that Apple's portal made from now on."""
@@ -131,7 +148,7 @@ def push_upload(file: Path) -> None:
     click.echo(f"{found.topic}: good for {found.days_left(now)} days")
 
 
-@group.command("ca-rotate")
+@group.command("ca-rotate", short_help="Make a new device CA.")
 @click.option("--yes", is_flag=True, help="Do it.")
 def ca_rotate(*, yes: bool) -> None:
     """Make a new device CA; the former stays trusted until its last certificate has run out. Then restart."""

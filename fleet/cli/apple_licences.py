@@ -41,7 +41,7 @@ def told(found: LicenceToken | None, standing: Standing | None, now: datetime) -
 def words(found: LicenceToken | None, standing: Standing | None, now: datetime) -> str:
     """Return the same in a line for people."""
     if found is None:
-        return "no token: apps are installed without licences; `scripts/fleet apple licences-token FILE` takes one"
+        return "no token: apps that need a licence wait; `scripts/fleet apple licences-token FILE` takes one"
     line = f"{found.organisation}, {found.days_left(now)} days left (until {found.expires_at:%Y-%m-%d})"
     failure = standing.failure if standing is not None else None
     if failure is None:
@@ -52,7 +52,7 @@ def words(found: LicenceToken | None, standing: Standing | None, now: datetime) 
     return f"{line}; Apple was asked in vain: {failure}"
 
 
-@click.command("licences-token")
+@click.command("licences-token", short_help="Use a token for Apps and Books from now on.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--yes", is_flag=True, help="Also where it is another organisation's than the present one.")
 def licences_token(file: Path, *, yes: bool) -> None:
@@ -66,7 +66,7 @@ def licences_token(file: Path, *, yes: bool) -> None:
     click.echo(f"{found.organisation}: good for {found.days_left(now)} days")
 
 
-@click.command("licences-claim")
+@click.command("licences-claim", short_help="Take licences over from another service.")
 @click.option("--yes", is_flag=True, help="Do it.")
 def licences_claim(*, yes: bool) -> None:
     """Take licences over from another service that manages them now: it should not go on doing so."""
@@ -79,7 +79,7 @@ def licences_claim(*, yes: bool) -> None:
     click.echo("Apple is told within a minute, if the server runs; `scripts/fleet apple status` says how it went")
 
 
-@click.command("licences")
+@click.command("licences", short_help="List the licences of each app.")
 @json_option
 def list_licences(*, as_json: bool) -> None:
     """List the licences of each app: bought, assigned, and how many tablets wait for one or get none."""

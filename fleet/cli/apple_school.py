@@ -57,7 +57,7 @@ def how(found: Standing | None) -> str:
     return f"read at {moment(found.done_at or found.due_at)}"
 
 
-@click.command("token-key")
+@click.command("token-key", short_help="Give the certificate for a server token.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to; else it is written out.")
 @click.option("--new", is_flag=True, help="Make a new key, in the place of the one there is.")
 def token_key(output: Path | None, *, new: bool) -> None:
@@ -71,7 +71,7 @@ def token_key(output: Path | None, *, new: bool) -> None:
         click.echo(f"wrote {output}: upload it at Apple School Manager, download the token there, then `token-upload`")
 
 
-@click.command("token-upload")
+@click.command("token-upload", short_help="Use a server token from now on.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def token_upload(file: Path) -> None:
     """Use the server token that Apple School Manager made from now on."""
@@ -84,7 +84,7 @@ def token_upload(file: Path) -> None:
     click.echo(f"server token: good for {found.days_left(now)} days")
 
 
-@click.command("sync")
+@click.command("sync", short_help="Read Apple School Manager at once.")
 def sync() -> None:
     """Have the list of Apple School Manager read at once, by a server that runs."""
     with application(writes=True) as config:
@@ -93,7 +93,7 @@ def sync() -> None:
     click.echo("asked for: within seconds, where a server runs" if has_token else "there is no server token yet")
 
 
-@click.command("devices")
+@click.command("devices", short_help="List the iPads in Apple School Manager.")
 @click.option("--missing", is_flag=True, help="Only those on no delivery list.")
 @click.option("--expect", is_flag=True, help="Expect those, as if a delivery list had them; needs --school.")
 @click.option("--school", help="Where they are expected: name or id.")

@@ -68,12 +68,17 @@ def list_apps(platform: str | None, *, as_json: bool) -> None:
     now = clock.now()
     with application(writes=False):
         required_by = named.naming(named.apps_of, now=now)
-        rows = [_shown(one, required_by) for one in catalogue.listed(Platform(platform) if platform else None)]
+        listed = catalogue.listed()
+        known = {one.app_id for one in listed}
+        rows = [_shown(one, required_by) for one in listed if platform in {None, one.platform.value}]
     if as_json:
         show_json(rows)
         return
     told = [{**row, "source": _source(row), "required by": row["required_by"]} for row in rows]
     show_table(told, ["name", "id", "platform", "source", "licensed", "required by"], as_json=False)
+    for app_id in sorted(required_by.keys() - known):
+        profiles = ", ".join(required_by[app_id])
+        click.echo(f"{app_id}: required by {profiles}, but not here: add it with `scripts/fleet apps add`")
 
 
 @group.command()

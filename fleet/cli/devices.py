@@ -13,11 +13,12 @@ from fleet.cli.devices_findings import findings, marked, place
 from fleet.cli.devices_why import why
 from fleet.cli.moments import Moment, instant
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table, text
-from fleet.devices import codes, delivery, life, queries
+from fleet.devices import codes, delivery, life, queries, reported
 from fleet.devices.models import Device, DeviceLife
 from fleet.schools import queries as schools
 
 _COLUMNS = ["serial", "asset_tag", "model", "school", "class", "life", "last_seen_at", "profile"]
+_ANY = "all"
 _LIVES = [one.value for one in DeviceLife]
 
 
@@ -43,6 +44,12 @@ def _plain(device: Device) -> dict[str, Any]:
         "profile": queries.profile_state(device.state),
         "has_findings": device.state.has_findings,
     }
+
+
+def _says(device: Device, flag: str) -> bool | None:
+    """Return what an iPad told of itself: whether it is ``supervised``, or closed (``lost_mode``)."""
+    told: bool | None = ((device.state.facts or {}).get("flags") or {}).get(flag)
+    return told
 
 
 @group.command("import")
@@ -81,12 +88,21 @@ def import_list(file: Path, *, dry_run: bool, allow_moves: bool, as_json: bool) 
 @click.option("--text", help="Serial, asset tag, model, cart, pupil or class has this.")
 @click.option("--not-seen-since", type=Moment(), help="Enrolled, and not heard from since this local time.")
 @click.option("--findings", is_flag=True, help="Only those with open findings.")
+@click.option("--unsupervised", is_flag=True, help="Only iPads in use that are not supervised.")
+@click.option(
+    "--lacks-app", metavar="ID", help="Only iPads in use that shall have this app and have it not yet; all: any app."
+)
 @json_option
 def list_devices(
     school: str | None, class_title: str | None, life_: str | None, text: str | None, not_seen_since: datetime | None,
-    *, findings: bool, as_json: bool,
+    *, findings: bool, unsupervised: bool, lacks_app: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """List tablets."""
+    if unsupervised and lacks_app is not None:
+        raise click.UsageError("--unsupervised or --lacks-app: one of them")
+    within = reported.unsupervised() if unsupervised else None
+    if lacks_app is not None:
+        within = reported.lacking_apps(None if lacks_app == _ANY else lacks_app)
     with application(writes=False) as config:
         school_id = schools.find_school(school).id if school is not None else None
         class_id = schools.find_class(class_title, school_id=school_id).id if class_title is not None else None
@@ -97,6 +113,7 @@ def list_devices(
             text=text,
             not_seen_since=instant(not_seen_since, config.timezone),
             has_findings=True if findings else None,
+            within=within,
         )
         rows = [_plain(device) for device in queries.devices(given, by=Principal.command_line())]
     show_table(rows if as_json else map(marked, rows), _COLUMNS, as_json=as_json)
@@ -114,6 +131,8 @@ def show(serial: str, *, with_names: bool, as_json: bool) -> None:
         row = _plain(device) | {
             "match_code": codes.match_code(state.key_thumbprint) if state.key_thumbprint is not None else None,
             "pupil": device.person.username if device.person is not None else None,
+            "supervised": _says(device, "supervised"),
+            "closed": _says(device, "lost_mode"),
             "battery_percent": state.battery_percent,
             "storage_free_bytes": state.storage_free_bytes,
             "clock_offset_s": state.clock_offset_s,
@@ -135,6 +154,11 @@ def show(serial: str, *, with_names: bool, as_json: bool) -> None:
     for name, value in marked(row).items():
         if not isinstance(value, dict | list) and not name.endswith("_ended"):
             click.echo(f"{name:20} {text(value) or '-'}")
+    coming = [{"app": app, **told} for app, told in sorted((row["facts"].get("app_states") or {}).items())]
+    if coming:
+        click.echo()
+        show_table(coming, ["app", "state", "reason"], as_json=False)
+        click.echo()
     show_table(row["enrolments"], ["channel", "enrolled_at", "ended_at", "reason"], as_json=False)
 
 
@@ -193,8 +217,8 @@ def lost(serial: str, message: str | None, phone: str | None) -> None:
     with application(writes=True):
         device = queries.find_device(serial, by=by)
         life.step(device, "lost", message=message, phone=phone, by=by, now=clock.now())
-        stepped = device.serial
-    click.echo(f"{stepped} is reported lost")
+        stepped, is_open = device.serial, _says(device, "supervised") is False
+    click.echo(f"{stepped} is reported lost" + ("; it cannot be closed: it is not supervised" if is_open else ""))
 
 
 @group.command()

@@ -9,7 +9,6 @@ import click
 from fleet import clock, orders
 from fleet.access import Principal
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table, text
-from fleet.cli.wording import COMMAND
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife
 from fleet.orders import Order, OrderKind, OrderState, Wish, locations
@@ -119,7 +118,7 @@ def _told(kind: str, rows: Sequence[dict[str, Any]], count: int, serial: str | N
         return f"{serial}: {kind} was waiting already"
     number = rows[0]["id"]
     if rows[0]["state"] == OrderState.ASKED.value:
-        return f"{serial}: {kind} is asked for; another person approves it with `{COMMAND} orders approve {number}`"
+        return f"{serial}: {kind} is asked for (order {number}); another person approves it on the page Orders"
     return f"{serial}: {kind} is queued (order {number})"
 
 

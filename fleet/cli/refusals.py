@@ -269,7 +269,10 @@ def _push_certificate(data: Data) -> str:
         "topic": "this certificate is of another topic, and every iPad would be lost: renew the one in use at Apple's "
         "portal with the same Apple account",
     }
-    return told.get(str(data.get("reason")), "this is no certificate that can be read")
+    return told.get(
+        str(data.get("reason")),
+        "this is no certificate that can be read: give the file (.pem) that Apple's portal made",
+    )
 
 
 def _server_token(data: Data) -> str:
@@ -279,7 +282,10 @@ def _server_token(data: Data) -> str:
         "fields": "something of this token is missing: download it again",
         "expired": "this token has run out: download a new one at Apple School Manager",
     }
-    return told.get(str(data.get("reason")), "this is no server token that can be read")
+    return told.get(
+        str(data.get("reason")),
+        "this is no server token that can be read: give the file (.p7m) from Apple School Manager",
+    )
 
 
 BY_CODE: Mapping[str, Words] = MappingProxyType(

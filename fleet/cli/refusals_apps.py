@@ -42,7 +42,10 @@ def _licence_token(data: Data) -> str:
         "organisation": f"this token is of {data.get('new')}, the present one of {data.get('current')}: "
         "say --yes if that is meant",
     }
-    return told.get(str(data.get("reason")), "this is no token for Apps and Books that can be read")
+    unreadable = (
+        "this is no token for Apps and Books that can be read: give the file (.vpptoken) from Apple School Manager"
+    )
+    return told.get(str(data.get("reason")), unreadable)
 
 
 def _bad_package(data: Data) -> str:

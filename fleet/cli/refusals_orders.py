@@ -65,7 +65,9 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
             f"order {data.get('name')} has no position, or none that is still kept: it is for two days"
         ),
         ("not-found", "order"): lambda data: f"there is no order {data.get('name')}: {see('orders list')} lists them",
-        ("not-found", "municipality"): always("there is no municipality yet to decide for: import the roster first"),
+        ("not-found", "municipality"): always(
+            "there is no municipality yet to decide for: name it on the page Kom i gang, or import a roster"
+        ),
         ("conflict", "tablet to locate"): _not_lost,
         ("invalid", "order"): _bad_order,
         ("invalid", "lost tablet"): lambda data: f"give {data.get('expected')}: --{data.get('field')}",

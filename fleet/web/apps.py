@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from fleet import clock
 from fleet.access import Permission, require
-from fleet.apps import catalogue, packages
+from fleet.apps import catalogue, licences, packages
 from fleet.apps.catalogue import Told
 from fleet.apps.models import App
 from fleet.assignments import library, named
@@ -34,6 +34,7 @@ def apps() -> str:
         "apps.html",
         rows=rows,
         required_by=required_by,
+        licences={one.store_id: one for one in licences.figures()},
         unknown={one: titles for one, titles in sorted(required_by.items()) if one not in ids},
         may_edit=by.may(Permission.EDIT_PROFILES),
     )

@@ -1,6 +1,7 @@
 """What a tablet's home screen looks like as its effective profile makes it: a drawing in boxes and words.
 
-Pure: from settings to what stands where. Which other apps a tablet's maker puts there we do not know.
+Pure: from settings, and what apps are called, to what stands where. Which other apps a tablet's maker puts there we do
+not know.
 """
 
 from collections.abc import Mapping, Sequence

@@ -24,7 +24,7 @@ from fleet.lessons import occupied
 from fleet.orders import OrderKind, Wish, kinds
 from fleet.orders import preview as previews
 from fleet.schools import finding as places_of
-from fleet.web import notices, refusals_tablets, signed_in, words_tablets
+from fleet.web import notices, refusals_tablets, signed_in, words_arrivals, words_tablets
 from fleet.web.blueprint import takes, web
 from fleet.web.pages import show
 from fleet.web.places import own_page
@@ -262,6 +262,7 @@ def _page(meant: Meant, *, faults: Mapping[str, str] | None = None) -> str:
         asks=asks,
         in_lesson=in_lesson,
         unheard={one.id for one in unheard},
+        open_still=[one.serial for one in going if words_arrivals.stays_open(one)] if meant.name == "lost" else (),
         waits=meant.name not in {*STEPS, MOVE},
         is_destructive=meant.name in words_tablets.DESTRUCTIVE,
         losing=_losing(going) if meant.name == MOVE else (),

@@ -11,7 +11,7 @@ from fleet import clock
 from fleet.access import Permission, Principal
 from fleet.compliance import queries as compliance
 from fleet.compliance.models import FindingKind
-from fleet.devices import bulk
+from fleet.devices import bulk, reported
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.devices.queries import SORTS, Filter
@@ -37,8 +37,8 @@ _LIVES = {
 }
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 STATES = (
-    "enrolled", "findings", "waiting", "failed", "lesson", "hour", "day", "quiet", "pending", "expected", "lost",
-    "retired",
+    "enrolled", "findings", "waiting", "failed", "apps", "unsupervised", "lesson", "hour", "day", "quiet", "pending",
+    "expected", "lost", "retired",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ class Choice:
     school_id: int | None = None
     class_id: int | None = None
     state: str = ""
+    app: str = ""
     platform: Platform | None = None
     sort: str = ""
     size: int = SIZES[0]
@@ -65,6 +66,7 @@ class Choice:
             school_id=whole(args.get("school")),
             class_id=whole(args.get("class")),
             state=state if state in STATES else "",
+            app=args.get("app", "").strip()[:_MAX_TEXT] if state == "apps" else "",
             platform=platforms.get(args.get("platform", "")),
             sort=sort if sort.removeprefix("-") in SORTS else "",
             size=size if size in SIZES else SIZES[0],
@@ -85,7 +87,7 @@ class Choice:
             has_findings=True if self.state == "findings" else None,
             is_pending=self.state == "waiting",
             is_failed=self.state == "failed",
-            within=occupied.tablets(now) if self.state == "lesson" else None,
+            within=_within(self, now),
             with_retired=self.state == "retired",
         )
 
@@ -93,7 +95,7 @@ class Choice:
         """Return the same choice, but for some changes, as an address tells it."""
         one = replace(self, **{"page": 1, **changes})
         values = {
-            "q": one.text, "school": one.school_id, "class": one.class_id, "state": one.state,
+            "q": one.text, "school": one.school_id, "class": one.class_id, "state": one.state, "app": one.app,
             "platform": one.platform, "sort": one.sort, "size": one.size if one.size != SIZES[0] else None,
             "page": one.page if one.page > 1 else None,
         }  # fmt: skip
@@ -110,6 +112,18 @@ class Choice:
     def sorted(self, column: str) -> str:
         """Return how the list is sorted by a column, as ``aria-sort`` has it; empty where it is not."""
         return {column: "ascending", f"-{column}": "descending"}.get(self.sort, "")
+
+
+def _within(choice: Choice, now: datetime) -> Any:
+    """Select the tablets of a state that lessons know of, or tablets tell themselves; None for the other states."""
+    match choice.state:
+        case "lesson":
+            return occupied.tablets(now)
+        case "apps":
+            return reported.lacking_apps(choice.app or None)
+        case "unsupervised":
+            return reported.unsupervised()
+    return None
 
 
 @web.get("/tablets")
@@ -186,6 +200,7 @@ def _narrowed(choice: Choice, by: Principal) -> list[str]:
         schools.visible(by).get(choice.school_id, "") if choice.school_id is not None else "",
         words.platform(choice.platform) if choice.platform is not None else "",
         words.filter_state(choice.state) if choice.state else "",
+        choice.app,
     ]
     return [one for one in told if one]
 

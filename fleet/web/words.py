@@ -58,6 +58,8 @@ def filter_state(one: str) -> str:
         "findings": _("Needs a look"),
         "waiting": _("Waiting for its profile"),
         "failed": _("Has its profile, not all settings"),
+        "apps": _("Apps not there yet"),
+        "unsupervised": _("Not supervised"),
         "lesson": _("In a lesson now"),
         "hour": _("Heard from the last hour"),
         "day": _("Heard from the last day"),

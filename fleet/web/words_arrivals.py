@@ -1,4 +1,7 @@
-"""What is on its way to a tablet, in words: apps it shall have and has not, a new system, its lost mode."""
+"""What is on its way to a tablet, in words: apps it shall have and has not, a new system, its lost mode.
+
+And whether it is supervised: what is on its way to one that is not may never hold.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,12 +35,32 @@ def _app(told: Mapping[str, Any]) -> Told:
 
 def closed(device: Device) -> Told | None:
     """Say whether a lost tablet is closed yet, or a found one open again; None where there is nothing to say."""
-    is_closed = ((device.state.facts or {}).get("flags") or {}).get("lost_mode")
+    is_closed = _flags(device).get("lost_mode")
     if device.life is DeviceLife.LOST and device.state.key_thumbprint is not None:
+        if stays_open(device) and not is_closed:
+            return Told(_("Cannot be closed: it is not supervised"), BAD)
         return Told(_("Closed on the tablet"), GOOD) if is_closed else Told(_("Is closed once it is reached"), WAITING)
     if is_closed and device.life is DeviceLife.ENROLLED:
         return Told(_("Is opened once it is reached"), WAITING)
     return None
+
+
+def supervised(device: Device) -> Told | None:
+    """Say whether a tablet is supervised; None where it has not told, as those that are no iPads."""
+    is_supervised = _flags(device).get("supervised")
+    if is_supervised is None:
+        return None
+    return Told(_("Supervised"), GOOD) if is_supervised else Told(_("Not supervised"), WAITING)
+
+
+def stays_open(device: Device) -> bool:
+    """Whether a tablet that is reported lost cannot be closed: it has told that it is not supervised."""
+    return _flags(device).get("supervised") is False
+
+
+def _flags(device: Device) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = (device.state.facts or {}).get("flags") or {}
+    return told
 
 
 def update(device: Device) -> Told | None:

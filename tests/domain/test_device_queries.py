@@ -1,13 +1,15 @@
 """Reading tablets: what is found, who sees which, and that the fleet's size costs no statements."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import Select
 
 from fleet.access import Grant, Principal, Role
 from fleet.db import db, transaction
-from fleet.devices import queries
+from fleet.devices import queries, reported
 from fleet.devices.models import Device, DeviceLife, Enrolment, Platform
 from fleet.devices.queries import Figures, Filter
 from fleet.errors import NotFoundError
@@ -252,3 +254,24 @@ def test_class_of_a_pupils_own_tablet_is_the_pupils_basic_class(fleet: dict[str,
     found = queries.devices(Filter(), by=CLI)
     titles = queries.class_titles(found, on=NOW.date())
     assert {one.serial: titles[one.id] for one in found if one.id in titles} == {"OWN": ["8A"], "STRANGER": ["8B"]}
+
+
+def test_tablets_that_are_not_supervised_or_lack_apps_are_those_in_use_that_say_so(fleet: dict[str, School]) -> None:
+    lost = factories.device(fleet["kjenn"], serial="LOST", life=DeviceLife.LOST)
+    told: dict[str, dict[str, object]] = {
+        "CLASS": {"flags": {"supervised": False}, "app_states": {"no.example.map": {"state": "no-licence"}}},
+        "OWN": {"flags": {"supervised": True}, "app_states": {"no.example.sum": {"state": "coming"}}},
+        "RASTA": {"flags": {}, "app_states": {}},
+    }
+    for serial, facts in told.items():
+        queries.find_device(serial, by=CLI).state.facts = facts
+    lost.state.facts = told["CLASS"]
+    db.session.flush()
+
+    def serials(which: Select[Any]) -> set[str]:
+        return {one.serial for one in queries.devices(Filter(within=which), by=CLI)}
+
+    assert serials(reported.unsupervised()) == {"CLASS"}
+    assert serials(reported.lacking_apps()) == {"CLASS", "OWN"}
+    assert serials(reported.lacking_apps("no.example.map")) == {"CLASS"}
+    assert reported.number(reported.lacking_apps()) == 2

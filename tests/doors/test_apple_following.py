@@ -85,6 +85,16 @@ def test_a_time_zone_is_left_to_a_clock_that_sets_itself(gate: Door, code: str) 
     assert failures(gate) == set()
 
 
+def test_an_ipad_that_refuses_to_be_set_is_not_asked_at_each_change(gate: Door, code: str) -> None:
+    tablet = come(gate, code, refuses={"Settings"})
+    assert "Settings" in tablet.wake()
+    assert failures(gate) == set()
+    assign(gate, **{"camera.allowed": False})
+    assert "Settings" not in tablet.wake()
+    due(gate, ask_at=clock.now())
+    assert "Settings" in tablet.wake()
+
+
 # -- set-up ------------------------------------------------------------------------------------------------------------
 
 

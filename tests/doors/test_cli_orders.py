@@ -140,7 +140,7 @@ def test_what_the_command_line_asks_for_another_person_approves(app: Flask) -> N
     (row,) = rows(app, "--state", "asked")
     number = str(row["id"])
     assert queued.output == (
-        f"IPAD: wipe is asked for; another person approves it with `scripts/fleet orders approve {number}`\n"
+        f"IPAD: wipe is asked for (order {number}); another person approves it on the page Orders\n"
     )
     refused = run(app, "orders", "approve", number)
     assert (refused.exit_code, "counts as one person" in refused.stderr) == (1, True)

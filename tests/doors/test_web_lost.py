@@ -150,3 +150,17 @@ def test_where_a_lost_tablet_was_is_shown_to_who_asks_and_each_look_is_noted(
     assert "59.91" not in admin.get("/orders").text
     with app.app_context():
         assert len(factories.audited(action="orders.location-seen")) == 1
+
+
+def test_one_that_is_not_supervised_is_said_to_stay_open_before_and_after(
+    app: Flask, world: World, admin: Visitor
+) -> None:
+    with app.app_context(), transaction():
+        device = db.session.get_one(Device, world.tablet.id)
+        device.state.facts = {**(device.state.facts or {}), "flags": {"supervised": False}}
+        device.state.key_thumbprint = device.state.key_thumbprint or "key-of-it"
+    warned = admin.get(f"/tablet-actions/lost?id={world.tablet.id}").text
+    assert f'<span class="named">{world.tablet.serial}</span>' in warned
+    assert do(admin, "lost", world.tablet)[0] == 303
+    page = admin.get(f"/tablets/{world.tablet.serial}", headers={"Accept-Language": "en"}).text
+    assert "Cannot be closed: it is not supervised" in page

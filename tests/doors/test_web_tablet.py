@@ -281,10 +281,11 @@ def test_home_screen_is_what_the_profile_makes_it() -> None:
             "home_screen.pages": [{"page": 2, "apps": ["no.school.game"]}, {"page": 1, "apps": ["no.school.write"]}],
             "home_screen.dock": ["no.school.mail"], "web.bookmarks": [{"title": "NRK skole", "url": "https://nrk.no"}],
             "lock_screen.message": "Eies av skolen", "camera.allowed": False,
-        }
+        },
+        {"no.school.map-view": "Kartboka"},
     )  # fmt: skip
     assert [(one.name, one.face) for one in found.apps] == [
-        ("Write", "Wr"), ("Paint", "Pa"), ("Map view", "Mv"), ("NRK skole", "Ns"),
+        ("Write", "Wr"), ("Paint", "Pa"), ("Kartboka", "Ka"), ("NRK skole", "Ns"),
     ]  # fmt: skip
     assert [one.name for one in found.dock] == ["Mail"]
     assert (found.lock_text, found.closed, found.kiosk, found.only_these) == (
@@ -296,12 +297,12 @@ def test_home_screen_is_what_the_profile_makes_it() -> None:
 
 
 def test_home_screen_of_a_locked_tablet_is_one_app_and_of_a_narrow_one_what_is_allowed() -> None:
-    locked = home({"kiosk.app": "no.school.exam"}).kiosk
+    locked = home({"kiosk.app": "no.school.exam"}, {}).kiosk
     assert locked is not None
     assert locked.name == "Exam"
-    narrow = home({"apps.allowed": ["no.school.a"], "home_screen.pages": [{"page": 1, "apps": ["no.school.b"]}]})
+    narrow = home({"apps.allowed": ["no.school.a"], "home_screen.pages": [{"page": 1, "apps": ["no.school.b"]}]}, {})
     assert ([one.name for one in narrow.apps], narrow.only_these) == (["A"], True)
-    assert home({"apps.required": [f"no.school.app{number}" for number in range(30)]}).more == 12
+    assert home({"apps.required": [f"no.school.app{number}" for number in range(30)]}, {}).more == 12
 
 
 # -- schools, classes, search ------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ def add_one_in_each_state(app: Flask, world: World) -> None:
         late = factories.device(world.school, serial="LATE1")
         factories.shall_have(late)
         factories.told(late, at=clock.now() - timedelta(hours=2), applied="0" * 64)
+        late.state.facts = {"flags": {"supervised": False}, "app_states": {"no.school.map": {"state": "coming"}}}
+        quiet.state.facts = {"flags": {"supervised": True}, "app_states": {}}
         db.session.merge(world.next_tablet).state.failures = [{"key": "camera.allowed", "reason": "rejected"}]
 
 
@@ -75,6 +77,8 @@ def add_one_in_each_state(app: Flask, world: World) -> None:
         ("q=elev+8b", {"OWN1"}), ("q=9a", {"NEXT1"}), ("q=%25", set()), ("q=nothing", set()), ("state=findings", {"OWN1"}), ("state=waiting", {"LATE1"}),
         ("state=failed", {"NEXT1"}), ("state=quiet", {"QUIET1"}), ("state=hour", {"OWN1", "NEXT1", "OTHER1"}), ("state=pending", {"WAITS1"}),
         ("state=day", {"OWN1", "NEXT1", "OTHER1", "LATE1"}), ("state=expected", {"NEW1"}), ("state=lost", {"LOST1"}), ("state=lesson", set()),
+        ("state=unsupervised", {"LATE1"}), ("state=apps", {"LATE1"}), ("state=apps&app=no.school.map", {"LATE1"}), ("state=apps&app=no.school.x", set()),
+        ("app=no.school.x", ALL),
         ("state=enrolled", {"OWN1", "NEXT1", "OTHER1", "LATE1", "QUIET1"}), ("class={own}", {"OWN1"}), ("school={other}", {"OTHER1"}),
         ("platform=linux", set()), ("state=nonsense&class=x&page=-1&size=7&sort=secret&platform=x", ALL), ("page=999", ALL), ("sort=-seen", ALL),
     ],

@@ -70,7 +70,7 @@ class Following:
         if desired.entries:
             self._aim(client, desired.entries, now, update=update, again=again)
         settings = settings_of(profile) if profile is not None else {}
-        settling.want(client, settings, now=now)
+        settling.want(client, settings, again=again, now=now)
         app_wishes.want(client, settings, manifest_url=self._manifest_url, now=now)
         losing.want(client, organisation(), now=now)
         for order in pending:

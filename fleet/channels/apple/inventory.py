@@ -36,6 +36,7 @@ class Known:
         lesson: digest of the lesson's profile that was put on top last; None where it was taken away.
         refused_lesson: digest of the lesson's profile that it refused last; None where it took the last one.
         settled: digest of what was last set by a command.
+        unsettled: digest of what it refused to have set; None where it took the last one.
         refused: settings that commands carry and that were not carried out, and why.
         tries: how often in a row it did not do what leads to what it shall have.
         apps_of_ours: how far those have come that it was asked to install, by id.
@@ -52,6 +53,7 @@ class Known:
     lesson: str | None = None
     refused_lesson: str | None = None
     settled: str | None = None
+    unsettled: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     tries: int = 0
     apps_of_ours: Mapping[str, Progress] = field(default_factory=dict)
@@ -120,9 +122,11 @@ class Known:
             return replace(self, has_listed=True)
         if done.kind not in _LEADING:
             return None
-        refused = {**self.refused, **dict.fromkeys(content.get("keys", ()), done.detail or done.kind)}
+        keys = [key for key in content.get("keys", ()) if key]
+        refused = {**self.refused, **dict.fromkeys(keys, done.detail or done.kind)}
         lesson = content.get("file") if done.kind == requests.INSTALL else self.refused_lesson
-        return replace(self, tries=self.tries + 1, refused=refused, refused_lesson=lesson)
+        unsettled = content.get("mark") if done.kind == requests.SETTINGS else self.unsettled
+        return replace(self, tries=self.tries + 1, refused=refused, refused_lesson=lesson, unsettled=unsettled)
 
     def _update(self) -> dict[str, str]:
         """Return how far a new system has come; nothing where none is on its way."""
@@ -196,7 +200,7 @@ def _settled(known: Known, content: Content, answer: Content, _at: datetime) -> 
     done = answers.read_settings(answer) or (True,) * len(keys)
     failed = {key: requests.SETTINGS for key, is_set in zip(keys, done, strict=False) if key and not is_set}
     refused = {key: why for key, why in known.refused.items() if key not in keys}
-    return replace(known, settled=content["mark"], refused=refused | failed)
+    return replace(known, settled=content["mark"], unsettled=None, refused=refused | failed)
 
 
 def _with_lesson(known: Known, content: Content, _answer: Content, _at: datetime) -> Known:

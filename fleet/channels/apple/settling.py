@@ -20,14 +20,15 @@ from profiles.digest import digest
 _KEYS: Mapping[str, str] = {"wallpaper": "wallpaper.image", "time_zone": "time_zone.name"}
 
 
-def want(client: Client, settings: Settings, *, now: datetime) -> None:
-    """Queue what has to be set on a client, where it is not set yet."""
+def want(client: Client, settings: Settings, *, again: bool = False, now: datetime) -> None:
+    """Queue what has to be set on a client, where it is not set yet; what it refused only ``again``."""
     told = wished(client.device.asset_tag or client.device.serial, settings)
     shown = images.digests([told["wallpaper"]]) if "wallpaper" in told else {}
     if not shown:
         told.pop("wallpaper", None)  # nobody has uploaded it yet; it comes when somebody does
     mark = digest([told, *shown.values()])
-    if Known.read(client.told).settled != mark:
+    known = Known.read(client.told)
+    if known.settled != mark and (again or known.unsettled != mark):
         keys = [_KEYS.get(word, "") for word in told]  # in the order of the command's items
         wanted = Wanted(requests.SETTINGS, {**told, "keys": keys, "mark": mark}, priority=commands.CALM)
         commands.ensure(client.device_id, wanted, now=now)

@@ -33,6 +33,13 @@ SCHOOLS = (
     DemoSchool("Solheim skole", ("6B", "7A"), 18),
     DemoSchool("Luhr skole", ("4A",), 18),
 )
+APPS = (  # ids, what people call them, and their numbers in the App Store; what comes with an iPad has none here
+    ("com.apple.Pages", "Pages", "361309726"),
+    ("com.apple.Numbers", "Numbers", "361304891"),
+    ("com.apple.iBooks", "Bøker", "364709193"),
+    ("com.apple.calculator", "Kalkulator", ""),
+    ("org.geogebra.ios.GraphingCalculator", "GeoGebra grafkalkulator", "1146717204"),
+)
 CART_SCHOOL = SCHOOLS[3]
 CART = "Vogn 1"
 MUNICIPALITY = "Demo kommune"

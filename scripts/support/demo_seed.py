@@ -15,12 +15,13 @@ from sqlalchemy import func, select
 
 from agent_protocol.store import write_whole
 from fleet.access import Principal, Role
+from fleet.apps import catalogue as app_catalogue
 from fleet.assignments import assigning, publishing
 from fleet.assignments.assigning import Place
 from fleet.config import Config
 from fleet.db import db, reading, transaction
 from fleet.devices import delivery, tickets
-from fleet.devices.models import Device, DeviceLife
+from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.lessons import plans, sets, sharing
 from fleet.people import accounts, passwords
 from fleet.reports.models import DayFigures
@@ -79,6 +80,7 @@ def fill(app: Flask, path: Path, now: datetime) -> Notes:
         apply.import_file(roster, max_removed_percent=None, by=_BY, now=now)
         delivery.import_list(list_, by=_BY, now=now)
         _profiles(now)
+        _apps(now)
         _tickets(notes, now)
         _accounts(notes, now)
         _bells(now)
@@ -100,6 +102,13 @@ def _profiles(now: datetime) -> None:
     cart = select(Device).where(Device.cart == demo_data.CART)
     for device in db.session.scalars(cart).all():
         give("delt-vogn", Place.device(device), now)
+
+
+def _apps(now: datetime) -> None:
+    """Name the apps that the ready-made profiles name, so that pages call them as people do."""
+    for app_id, name, store in demo_data.APPS:
+        told = app_catalogue.Told(name, store, is_licensed=bool(store))
+        app_catalogue.add(app_id, Platform.IPADOS, told, by=_BY, now=now)
 
 
 def give(profile: str, place: Place, now: datetime) -> None:

@@ -113,6 +113,7 @@ SHOTS = (
     Shot("profiles", IT, "/profiles", DESK),
     Shot("profile-edit", IT, "/profiles/ungdomsskole/edit", DESK),
     Shot("effect", IT, "/profiles/ungdomsskole/edit", DESK, steps=change_and_look),
+    Shot("apps", IT, "/apps", DESK),
     Shot("assignments", IT, "/assignments?school=1", DESK),
     Shot("imports", IT, "/imports", DESK),
     Shot("people", IT, "/people", DESK),

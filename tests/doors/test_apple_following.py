@@ -1,6 +1,7 @@
 """What an iPad shall have is brought to it, and tried again where it was refused: name, apps, lessons, lost mode."""
 
 import io
+import plistlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -154,6 +155,21 @@ def test_a_lesson_that_was_refused_is_told_and_tried_again(gate: Door, code: str
     assert "InstallProfile" in tablet.wake()
     assert failures(gate) == set()
     assert state_of(gate)["applied"] == state_of(gate)["desired"]
+
+
+def test_what_changes_while_an_ipad_is_being_told_is_told_too(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.wake()
+    assign(gate, "en", **{"camera.allowed": False})
+    told = plistlib.loads(tablet.put({"Status": "Idle"}, None).body)
+    assert told["Command"]["RequestType"] == "DeclarativeManagement"
+    assign(gate, "to", **{"screenshots.allowed": False})
+    done = tablet.carry_out(told["Command"])
+    following = tablet.put({"CommandUUID": told["CommandUUID"], **done}, None)
+    assert plistlib.loads(following.body)["Command"]["RequestType"] == "DeclarativeManagement"
+    tablet.wake()
+    assert state_of(gate)["applied"] == state_of(gate)["desired"]
+    assert tablet.settings("com.apple.applicationaccess")["allowScreenShot"] is False
 
 
 def test_a_command_that_could_not_be_read_is_not_sent_for_ever(gate: Door, code: str) -> None:

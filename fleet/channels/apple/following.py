@@ -108,7 +108,8 @@ class Following:
             commands.ensure(client.device_id, Wanted(requests.INSTALL, told), now=now)
         is_lacking = again and not self.outcome(client, known)[1].is_applied
         if declaring.tell(client, of.token, now=now) or is_lacking:
-            commands.ensure(client.device_id, Wanted(requests.DECLARE), now=now)
+            # Named by what it tells of: one that was sent and not answered yet tells of something else.
+            commands.ensure(client.device_id, Wanted(requests.DECLARE, {"token": of.token}), now=now)
         if wanted is None and client.lesson_ends_at is not None:
             commands.drop(client.device_id, requests.INSTALL, now=now)
             if client.lesson_ends_at > now:

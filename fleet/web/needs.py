@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol
 
 from flask import current_app, url_for
 from flask_babel import ngettext
@@ -33,7 +33,6 @@ from fleet.web.formats import day
 from fleet.web.signed_in import timezone
 from fleet.web.texts import translated as _
 
-_Keeper = TypeVar("_Keeper")
 _PRESSING_DAYS = 14
 LINES = 4  # of a card; the rest is behind its link
 
@@ -177,41 +176,97 @@ def _expiring(names: Mapping[int, str], by: Principal, now: datetime) -> Need | 
 
 def _certificate(by: Principal, now: datetime) -> Need | None:
     """Warn long before the push certificate of iPads runs out: one renewal that is missed orphans them all."""
-    keeper = _kept(PushKeeper, "fleet_push_keeper") if by.may(Permission.EDIT_MUNICIPALITY) else None
-    found = keeper.current() if keeper is not None else None
-    step = found.warning_step(now) if found is not None else None
-    if found is None or step is None:
-        return None
-    left = found.days_left(now)
-    title = ngettext("day until iPads hear nothing any more", "days until iPads hear nothing any more", left)
-    ends_on = day(found.expires_at.astimezone(timezone()).date())
-    why = _(
-        "Their push certificate ends %(day)s. Renew it with the same Apple account: scripts/fleet apple.", day=ends_on
-    )
-    return Need(
-        "certificate", words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
-        title if step else _("iPads hear nothing any more"), why, [], None, "",
-    )  # fmt: skip
+
+    def words_of(left: int, ends_on: str) -> _Ending:
+        return _Ending(
+            ngettext("day until iPads hear nothing any more", "days until iPads hear nothing any more", left),
+            _("iPads hear nothing any more"),
+            _(
+                "Their push certificate ends %(day)s. Renew it with the same Apple account: scripts/fleet apple.",
+                day=ends_on,
+            ),
+        )
+
+    return _ending("certificate", _kept(PushKeeper, "fleet_push_keeper", by), words_of, now)
 
 
 def _token(by: Principal, now: datetime) -> Need | None:
     """Warn before the server token runs out: from then on Apple tells nothing of new iPads, and takes no orders."""
-    keeper = _kept(TokenKeeper, "fleet_token_keeper") if by.may(Permission.EDIT_MUNICIPALITY) else None
+
+    def words_of(left: int, ends_on: str) -> _Ending:
+        return _Ending(
+            ngettext("day until new iPads are not known any more", "days until new iPads are not known any more", left),
+            _("New iPads are not known any more"),
+            _(
+                "The server token ends %(day)s. Download a new one in Apple School Manager: scripts/fleet apple.",
+                day=ends_on,
+            ),
+        )
+
+    return _ending("token", _kept(TokenKeeper, "fleet_token_keeper", by), words_of, now)
+
+
+def _licence_token(by: Principal, now: datetime) -> Need | None:
+    """Warn before the token for Apps and Books runs out: from then on no tablet gets a licence, or gives one back."""
+
+    def words_of(left: int, ends_on: str) -> _Ending:
+        return _Ending(
+            ngettext("day until iPads get no licences any more", "days until iPads get no licences any more", left),
+            _("iPads get no licences any more"),
+            _(
+                "The token for Apps and Books ends %(day)s. Download a new one in Apple School Manager: "
+                "scripts/fleet apple.",
+                day=ends_on,
+            ),
+        )
+
+    return _ending("licences", _kept(LicenceTokenKeeper, "fleet_licence_keeper", by), words_of, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What is said of something that runs out: with the days left, once it has, and what to do."""
+
+    soon: str
+    over: str
+    why: str
+
+
+class _RunsOut(Protocol):
+    """What the maker gives for a year."""
+
+    @property
+    def expires_at(self) -> datetime: ...
+
+    def days_left(self, now: datetime) -> int: ...
+
+    def warning_step(self, now: datetime) -> int | None: ...
+
+
+class _Keeper(Protocol):
+    """What keeps that."""
+
+    def current(self) -> _RunsOut | None: ...
+
+
+def _ending(name: str, keeper: _Keeper | None, words_of: Callable[[int, str], _Ending], now: datetime) -> Need | None:
+    """Warn of what runs out; None where nothing is kept, or there is time.
+
+    Args:
+        name: of the card.
+        keeper: has it; None where there is none, or the reader can do nothing about it.
+        words_of: says it, by the days left and the day it ends.
+        now: the instant.
+    """
     found = keeper.current() if keeper is not None else None
     step = found.warning_step(now) if found is not None else None
     if found is None or step is None:
         return None
     left = found.days_left(now)
-    title = ngettext(
-        "day until new iPads are not known any more", "days until new iPads are not known any more", left
-    )  # fmt: skip
-    ends_on = day(found.expires_at.astimezone(timezone()).date())
-    why = _(
-        "The server token ends %(day)s. Download a new one in Apple School Manager: scripts/fleet apple.", day=ends_on
-    )
+    told = words_of(left, day(found.expires_at.astimezone(timezone()).date()))
     return Need(
-        "token", words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
-        title if step else _("New iPads are not known any more"), why, [], None, "",
+        name, words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
+        told.soon if step else told.over, told.why, [], None, "",
     )  # fmt: skip
 
 
@@ -243,28 +298,10 @@ def _unlisted(by: Principal) -> Need | None:
     )  # fmt: skip
 
 
-def _licence_token(by: Principal, now: datetime) -> Need | None:
-    """Warn before the token for Apps and Books runs out: from then on no tablet gets a licence, or gives one back."""
-    keeper = _kept(LicenceTokenKeeper, "fleet_licence_keeper") if by.may(Permission.EDIT_MUNICIPALITY) else None
-    found = keeper.current() if keeper is not None else None
-    step = found.warning_step(now) if found is not None else None
-    if found is None or step is None:
+def _kept(kind: Callable[[Path, bytes], _Keeper], name: str, by: Principal) -> _Keeper | None:
+    """Return what keeps a secret, made once; None where ``by`` does not run the server, or it never had one to seal."""
+    if not by.may(Permission.EDIT_MUNICIPALITY):
         return None
-    left = found.days_left(now)
-    title = ngettext("day until iPads get no licences any more", "days until iPads get no licences any more", left)
-    ends_on = day(found.expires_at.astimezone(timezone()).date())
-    why = _(
-        "The token for Apps and Books ends %(day)s. Download a new one in Apple School Manager: scripts/fleet apple.",
-        day=ends_on,
-    )
-    return Need(
-        "licences", words.BAD if left < _PRESSING_DAYS else words.WAITING, "clock", left if step else None,
-        title if step else _("iPads get no licences any more"), why, [], None, "",
-    )  # fmt: skip
-
-
-def _kept(kind: Callable[[Path, bytes], _Keeper], name: str) -> _Keeper | None:
-    """Return what keeps a secret, made once; None where this server never had one to seal."""
     known: _Keeper | None = current_app.extensions.get(name)
     config: Config = current_app.extensions["fleet_config"]
     if known is None and (config.vault_key_file or config.secrets_dir / "vault.key").exists():

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 
-from fleet import outbox
 from fleet.apps.licence_models import AppLicence, AppStock, LicenceState
 from fleet.apps.licences import is_gone
 from fleet.db import among, among_texts, db, id_set, insert_all_new, read_again
@@ -225,5 +224,4 @@ def _set(which: ColumnElement[bool], **values: object) -> None:
 def _tell(tablets: Collection[int]) -> None:
     read_again(AppLicence)
     if tablets:
-        states.raise_version(tablets)
-        outbox.wake(tablets)
+        states.have_fetched(tablets)

@@ -11,7 +11,7 @@ from fleet.errors import InvalidError
 
 MAX_BYTES = 4 * 2**20
 MAX_SIDE = 8_192  # twice the longest side of any tablet: what is far larger fills its memory when it is drawn
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _IHDR = struct.Struct(">I4sII")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 … SOF15 without tables and what is reserved
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
@@ -44,7 +44,7 @@ def read(content: bytes) -> Picture:
     """
     if len(content) > MAX_BYTES:
         raise ImageError(reason="bytes", most=MAX_BYTES)
-    if content.startswith(_PNG):
+    if content.startswith(PNG):
         found = Picture("image/png", *_png_size(content))
     elif content.startswith(b"\xff\xd8\xff"):
         found = Picture("image/jpeg", *_jpeg_size(content))
@@ -59,9 +59,9 @@ def read(content: bytes) -> Picture:
 
 def _png_size(content: bytes) -> tuple[int, int]:
     """Return width and height, of the header that comes first."""
-    if len(content) < len(_PNG) + _IHDR.size:
+    if len(content) < len(PNG) + _IHDR.size:
         raise ImageError(reason="damaged")
-    length, name, width, height = _IHDR.unpack_from(content, len(_PNG))
+    length, name, width, height = _IHDR.unpack_from(content, len(PNG))
     if (length, name) != (13, b"IHDR"):
         raise ImageError(reason="damaged")
     return width, height

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
-from fleet import outbox
 from fleet.access import Principal
 from fleet.apps import catalogue, images
 from fleet.apps.models import App, Image
@@ -127,8 +126,7 @@ def _tell(platform: Platform | None, of: Callable[[Settings], Collection[str]], 
     device_ids = _naming_now(platform, of, names)
     if device_ids:
         states.lock(id_set(device_ids))
-        states.raise_version(device_ids)
-        outbox.wake(device_ids)
+        states.have_fetched(device_ids)
 
 
 def _follow_apps(ids: frozenset[int], _now: datetime) -> None:

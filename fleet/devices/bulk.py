@@ -232,7 +232,7 @@ def step(
     db.session.flush()
     hearing = [device_id for device_id in moved if stays_in_reach(name, channels.get(device_id))]
     if hearing:
-        losing.have_fetched(hearing)
+        states.have_fetched(hearing)
     return found
 
 

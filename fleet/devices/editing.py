@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from fleet import audit, outbox
+from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import db, id_set, take_turn
 from fleet.devices import states
@@ -36,8 +36,7 @@ def set_asset_tag(device: Device, told: str, *, by: Principal, now: datetime) ->
     audit.record(by, "devices.tag-set", subject=f"device:{device.id}", now=now, serial=device.serial)
     db.session.flush()
     states.lock(id_set([device.id]))
-    states.raise_version([device.id])  # some are called after it
-    outbox.wake([device.id])
+    states.have_fetched([device.id])  # some are called after it
 
 
 def _is_taken(tag: str, device: Device) -> bool:

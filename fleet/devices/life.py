@@ -95,7 +95,7 @@ def step(
     if stays_in_reach(name, channel):
         db.session.flush()
         states.lock(id_set([device.id]))
-        losing.have_fetched([device.id])
+        states.have_fetched([device.id])
 
 
 def revoke_key(device: Device, *, by: Principal, now: datetime) -> None:

@@ -4,10 +4,7 @@ Not here: the steps themselves (``life``), and how a channel closes a tablet and
 """
 
 import re
-from collections.abc import Collection
 
-from fleet import outbox
-from fleet.devices import states
 from fleet.errors import InvalidError
 
 # Channels on which a lost tablet keeps its enrolment: they can close it, tell where it is, and open it again,
@@ -32,9 +29,3 @@ def require_sound(message: str | None, phone: str | None) -> None:
     if phone is not None and not (len(phone) <= MAX_PHONE and _PHONE.fullmatch(phone)):
         expected = f"a telephone number such as +47 22 33 44 55, at most {MAX_PHONE} characters"
         raise InvalidError(kind="lost tablet", field="phone", expected=expected)
-
-
-def have_fetched(device_ids: Collection[int]) -> None:
-    """Have tablets fetch at once that they are lost, or found; the caller holds their rows."""
-    states.raise_version(device_ids)
-    outbox.wake(device_ids)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm.util import identity_key
 
+from fleet import outbox
 from fleet.db import db, id_set
 from fleet.devices.models import DeviceState
 
@@ -38,3 +39,9 @@ def raise_version(device_ids: Collection[int]) -> None:
         known = db.session.identity_map.get(identity_key(DeviceState, device_id))
         if known is not None:
             db.session.expire(known, ["config_version"])
+
+
+def have_fetched(device_ids: Collection[int]) -> None:
+    """Have tablets fetch their configuration anew, at once where they wait; the caller holds their rows."""
+    raise_version(device_ids)
+    outbox.wake(device_ids)

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Integer, Select, bindparam, cast, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fleet import audit, outbox
+from fleet import audit
 from fleet.access import Permission, Principal
 from fleet.db import among, db, id_set, read_again
 from fleet.devices import states
@@ -115,7 +115,7 @@ def queue(
     }  # fmt: skip
     fresh = _insert(ids, columns)
     if not needs_another:
-        _tell(ids)
+        states.have_fetched(ids)
     _record_new(fresh, standings, by=by, now=now)
     return fresh
 
@@ -260,7 +260,7 @@ def recall(within: str, device_ids: Collection[int], *, now: datetime) -> None:
     told = frozenset(db.session.scalars(closing.execution_options(synchronize_session=False)))
     read_again(Order)
     if told:
-        _tell(told)
+        states.have_fetched(told)
 
 
 def have_taken_back(device_ids: Collection[int], first_id: int, *, by: Principal, now: datetime) -> None:
@@ -268,13 +268,7 @@ def have_taken_back(device_ids: Collection[int], first_id: int, *, by: Principal
     read_again(Order)
     if device_ids:
         audit.record(by, "orders.withdrawn", subject=f"order:{first_id}", now=now, count=len(device_ids))
-        _tell(device_ids)
-
-
-def _tell(device_ids: Collection[int]) -> None:
-    """Have tablets fetch anew, at once where they wait; the caller holds their rows."""
-    states.raise_version(device_ids)
-    outbox.wake(device_ids)
+        states.have_fetched(device_ids)
 
 
 # -- one order ---------------------------------------------------------------------------------------------------------
@@ -331,7 +325,7 @@ def approve(order_id: int, *, by: Principal, now: datetime) -> Order:
     order.answered_by = by.name
     order.queued_at, order.expires_at = now, now + (order.expires_at - order.queued_at)
     _record(order, "orders.approved", by=by, now=now)
-    _tell([order.device_id])
+    states.have_fetched([order.device_id])
     return order
 
 
@@ -362,7 +356,7 @@ def withdraw(order_id: int, *, by: Principal, now: datetime) -> Order:
     order.ended_at = now
     _record(order, "orders.withdrawn", by=by, now=now)
     if travelled:
-        _tell([order.device_id])
+        states.have_fetched([order.device_id])
     return order
 
 

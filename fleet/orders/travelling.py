@@ -13,7 +13,6 @@ from sqlalchemy import and_, delete, exists, or_, select, update
 from fleet.db import among, db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, Enrolment
-from fleet.devices.states import raise_version as raise_version  # so that areas above need not know states
 from fleet.errors import NotFoundError
 from fleet.orders import locations
 from fleet.orders.kinds import CARRIES
@@ -69,7 +68,7 @@ def finish(
     place = locations.read(result) if order.kind is OrderKind.LOCATE and state is OrderState.DONE else None
     order.result = locations.written(place) if place is not None else None
     db.session.flush()
-    raise_version([device_id])
+    states.raise_version([device_id])
 
 
 def _follow_devices(ids: frozenset[int], now: datetime) -> None:
@@ -110,7 +109,7 @@ def expire(now: datetime) -> int:
     closing = update(Order).where(*is_over, among(Order.device_id, device_ids))
     closing = closing.values(state=OrderState.EXPIRED, ended_at=now).execution_options(synchronize_session=False)
     result = db.session.execute(closing)
-    raise_version(device_ids)
+    states.raise_version(device_ids)
     db.session.expire_all()
     return int(result.rowcount)  # type: ignore[attr-defined]
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from fleet import orders
-from fleet.apps import images
+from fleet.apps import images, picture
 from fleet.assignments import bodies
 from fleet.channels.apple import aims, app_wishes, declarations, losing, requests, settling, updating
 from fleet.channels.apple.declarations import Carried, UpdateDeadline
@@ -26,7 +26,6 @@ from fleet.mdm.models import Client
 from fleet.schools import queries as schools
 from profiles.digest import digest_of
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _NAMELESS = "Skolens nettbrett"  # until somebody has written what the municipality is called
 
 
@@ -140,7 +139,7 @@ def _icons(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, bytes]:
     """Return the pictures that web shortcuts show, now and next. Source: com.apple.webClip.managed, Icon: PNG."""
     clips = [clip for one in entries[:2] for clip in settings_of(one["profile"]).get("web.bookmarks") or ()]
     found = images.bodies({clip["icon"] for clip in clips if clip.get("icon")})
-    return {name: body for name, body in found.items() if body.startswith(_PNG)}
+    return {name: body for name, body in found.items() if body.startswith(picture.PNG)}
 
 
 def organisation() -> str:

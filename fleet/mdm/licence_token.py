@@ -19,9 +19,9 @@ import msgspec
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.crypto import open_sealed, seal, write_secret
 from fleet.errors import InvalidError, NotFoundError
 from fleet.mdm import running_out
+from fleet.mdm.sealed_file import SealedFile
 
 _PURPOSE = "licence-token"
 _MAX_UPLOAD_BYTES = 16 * 1024  # a token has about half a kilobyte
@@ -106,7 +106,8 @@ class LicenceTokenKeeper:
     """
 
     def __init__(self, secrets_dir: Path, vault_key: bytes) -> None:
-        self._path = secrets_dir / "licence-token.sealed"
+        path = secrets_dir / "licence-token.sealed"
+        self._token = SealedFile(path, vault_key, purpose=_PURPOSE, read=_kept)
         self._vault_key = vault_key
 
     @property
@@ -116,12 +117,7 @@ class LicenceTokenKeeper:
 
     def current(self) -> LicenceToken | None:
         """Return the token, also one that has run out; None where none was uploaded."""
-        try:
-            sealed = self._path.read_bytes()
-        except FileNotFoundError:
-            return None
-        kept = msgspec.json.decode(open_sealed(self._vault_key, sealed, purpose=_PURPOSE), type=_Kept)
-        return read(kept.raw.encode(), now=_LONG_AGO, claims=kept.claims)
+        return self._token.current()
 
     def take(self, uploaded: bytes, *, other_organisation: bool, by: Principal, now: datetime) -> LicenceToken:
         """Use a token that was downloaded from now on, in the place of the present one.
@@ -167,4 +163,9 @@ class LicenceTokenKeeper:
             self._keep(present.raw, claims=False)
 
     def _keep(self, raw: str, *, claims: bool) -> None:
-        write_secret(self._path, seal(self._vault_key, msgspec.json.encode(_Kept(raw, claims)), purpose=_PURPOSE))
+        self._token.keep(msgspec.json.encode(_Kept(raw, claims)))
+
+
+def _kept(told: bytes) -> LicenceToken:
+    kept = msgspec.json.decode(told, type=_Kept)
+    return read(kept.raw.encode(), now=_LONG_AGO, claims=kept.claims)

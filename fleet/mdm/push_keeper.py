@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.crypto import open_sealed, seal, write_secret
 from fleet.mdm import push_certificate
 from fleet.mdm.push_certificate import PushCertificate
+from fleet.mdm.sealed_file import SealedFile
 
 _PURPOSE, _ASKED = "push-certificate", "push-request"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # what stands here was judged when it came
@@ -29,24 +29,16 @@ class PushKeeper:
     """
 
     def __init__(self, secrets_dir: Path, vault_key: bytes) -> None:
-        self._path = secrets_dir / "push-certificate.sealed"
-        self._asked = secrets_dir / "push-request.sealed"
-        self._vault_key = vault_key
-        self._read: tuple[int, PushCertificate] | None = None
+        present, asked = secrets_dir / "push-certificate.sealed", secrets_dir / "push-request.sealed"
+        self._present = SealedFile(present, vault_key, purpose=_PURPOSE, read=_certificate)
+        self._asked = SealedFile(asked, vault_key, purpose=_ASKED, read=_key)
 
     def current(self) -> PushCertificate | None:
         """Return the certificate, also one that has run out; None where none was uploaded.
 
         Another process may have replaced it meanwhile.
         """
-        try:
-            changed_at = self._path.stat().st_mtime_ns
-        except FileNotFoundError:
-            return None
-        if self._read is None or self._read[0] != changed_at:
-            pem = open_sealed(self._vault_key, self._path.read_bytes(), purpose=_PURPOSE)
-            self._read = (changed_at, push_certificate.read(pem, [_key(pem)], now=_LONG_AGO))
-        return self._read[1]
+        return self._present.current()
 
     def topic(self) -> str | None:
         """Return its topic, None where there is none."""
@@ -64,7 +56,7 @@ class PushKeeper:
             ValueError: one of them does not fit into a certificate.
         """
         made = push_certificate.make_request(email=email, organisation=organisation)
-        write_secret(self._asked, seal(self._vault_key, _pem(made.key), purpose=_ASKED))
+        self._asked.keep(_pem(made.key))
         return made.csr_pem
 
     def take(self, uploaded: bytes, *, by: Principal, now: datetime) -> PushCertificate:
@@ -82,12 +74,12 @@ class PushKeeper:
         require(by, Permission.EDIT_MUNICIPALITY)
         present = self.current()
         keys = [present.key] if present is not None else []
-        if self._asked.exists():
-            waiting = open_sealed(self._vault_key, self._asked.read_bytes(), purpose=_ASKED)
-            keys.append(_key(waiting))
+        waiting = self._asked.current()
+        if waiting is not None:
+            keys.append(waiting)
         new = push_certificate.read(uploaded, keys, now=now)
         self.keep(new)
-        self._asked.unlink(missing_ok=True)
+        self._asked.forget()
         audit.record(
             by, "mdm.push-certificate-set", subject="push-certificate", now=now, name=new.topic,
             ends_at=new.expires_at.isoformat(),
@@ -103,13 +95,17 @@ class PushKeeper:
         present = self.current()
         if present is not None:
             push_certificate.check_renewal(present, new)
-        write_secret(self._path, seal(self._vault_key, _pem(new.key) + new.pem, purpose=_PURPOSE))
+        self._present.keep(_pem(new.key) + new.pem)
 
 
 def _pem(key: rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _certificate(pem: bytes) -> PushCertificate:
+    return push_certificate.read(pem, [_key(pem)], now=_LONG_AGO)
 
 
 def _key(pem: bytes) -> rsa.RSAPrivateKey:

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.crypto import open_sealed, seal, write_secret
 from fleet.mdm import server_token
+from fleet.mdm.sealed_file import SealedFile
 from fleet.mdm.server_token import ServerToken, TokenKey
 
 _PURPOSE, _KEY_PURPOSE = "server-token", "server-token-key"
@@ -26,24 +26,16 @@ class TokenKeeper:
     """
 
     def __init__(self, secrets_dir: Path, vault_key: bytes) -> None:
-        self._path = secrets_dir / "server-token.sealed"
-        self._key_path = secrets_dir / "server-token-key.sealed"
-        self._vault_key = vault_key
-        self._read: tuple[int, ServerToken] | None = None
+        token, key = secrets_dir / "server-token.sealed", secrets_dir / "server-token-key.sealed"
+        self._token = SealedFile(token, vault_key, purpose=_PURPOSE, read=server_token.load)
+        self._key = SealedFile(key, vault_key, purpose=_KEY_PURPOSE, read=_token_key)
 
     def current(self) -> ServerToken | None:
         """Return the token, also one that has run out; None where none was uploaded.
 
         Another process may have replaced it meanwhile.
         """
-        try:
-            changed_at = self._path.stat().st_mtime_ns
-        except FileNotFoundError:
-            return None
-        if self._read is None or self._read[0] != changed_at:
-            told = open_sealed(self._vault_key, self._path.read_bytes(), purpose=_PURPOSE)
-            self._read = (changed_at, server_token.load(told))
-        return self._read[1]
+        return self._token.current()
 
     def certificate(self, *, renew: bool = False, now: datetime) -> bytes:
         """Return the certificate to upload, PEM: of the key there is, made where there is none.
@@ -53,10 +45,10 @@ class TokenKeeper:
                 read any more then; the one in use stays.
             now: the instant.
         """
-        found = None if renew else self._key()
+        found = None if renew else self._key.current()
         if found is None:
             found = server_token.make_key(now=now)
-            write_secret(self._key_path, seal(self._vault_key, _pem(found), purpose=_KEY_PURPOSE))
+            self._key.keep(_pem(found))
         return found.pem
 
     def take(self, uploaded: bytes, *, by: Principal, now: datetime) -> ServerToken:
@@ -72,21 +64,19 @@ class TokenKeeper:
             ServerTokenError: it is of another key, incomplete, has run out, or is none.
         """
         require(by, Permission.EDIT_MUNICIPALITY)
-        new = server_token.read(uploaded, self._key(), now=now)
-        write_secret(self._path, seal(self._vault_key, msgspec.json.encode(new), purpose=_PURPOSE))
+        new = server_token.read(uploaded, self._key.current(), now=now)
+        self._token.keep(msgspec.json.encode(new))
         audit.record(
             by, "mdm.server-token-set", subject="server-token", now=now, ends_at=new.expires_at.isoformat()
         )  # fmt: skip
         return new
 
-    def _key(self) -> TokenKey | None:
-        if not self._key_path.exists():
-            return None
-        pem = open_sealed(self._vault_key, self._key_path.read_bytes(), purpose=_KEY_PURPOSE)
-        key = serialization.load_pem_private_key(pem, None)
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise TypeError("the server token's key is no RSA key")
-        return TokenKey(key, x509.load_pem_x509_certificate(pem))
+
+def _token_key(pem: bytes) -> TokenKey:
+    key = serialization.load_pem_private_key(pem, None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise TypeError("the server token's key is no RSA key")
+    return TokenKey(key, x509.load_pem_x509_certificate(pem))
 
 
 def _pem(key: TokenKey) -> bytes:

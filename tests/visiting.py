@@ -61,6 +61,13 @@ class Visitor:
         return self.post("/sign-in", username=username, password=password, **form)
 
 
+def visit(app: Flask, username: str) -> Visitor:
+    """Return a visitor who has signed in."""
+    visitor = Visitor(app)
+    assert visitor.sign_in(username).status_code == 303
+    return visitor
+
+
 @dataclass(frozen=True)
 class World:
     """Two schools: the first with two classes, a tablet in each, the second with one class and one tablet."""

@@ -13,7 +13,7 @@ from fleet.devices.models import Device
 from fleet.web.formats import NOTHING
 from tests import factories, visiting
 from tests.doors.test_web_pages import words
-from tests.visiting import Visitor, World
+from tests.visiting import World, visit
 
 
 @pytest.fixture
@@ -25,12 +25,6 @@ def world(app: Flask) -> World:
         visiting.finding(db.session.merge(made.next_tablet), FindingKind.OS_OUTDATED)
         visiting.finding(db.session.merge(made.other_tablet), FindingKind.SILENT)
     return made
-
-
-def visit(app: Flask, username: str) -> Visitor:
-    visitor = Visitor(app)
-    assert visitor.sign_in(username).status_code == 303
-    return visitor
 
 
 def rows(page: str) -> list[str]:

@@ -12,7 +12,7 @@ from fleet.db import db, transaction
 from fleet.devices import codes, sheet
 from tests import factories, visiting
 from tests.doors.test_web_pages import words
-from tests.visiting import Visitor, World
+from tests.visiting import Visitor, World, visit
 
 STATIC = Path(fleet.web.__file__).parent / "static"
 CODES = {
@@ -25,12 +25,6 @@ CODES = {
 @pytest.fixture
 def world(app: Flask) -> World:
     return visiting.build(app)
-
-
-def visit(app: Flask, username: str) -> Visitor:
-    visitor = Visitor(app)
-    assert visitor.sign_in(username).status_code == 303
-    return visitor
 
 
 @pytest.mark.parametrize("code", ["ticket-unknown", "ticket-expired", "ticket-exhausted", "ticket-revoked", "too-many"])

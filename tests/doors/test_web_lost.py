@@ -14,7 +14,7 @@ from fleet.orders import Order, OrderKind, OrderState, Wish
 from fleet.schools import deciding
 from fleet.schools.queries import ensure_municipality
 from tests import factories, visiting
-from tests.visiting import Visitor, World
+from tests.visiting import Visitor, World, visit
 
 OSLO = ZoneInfo("Europe/Oslo")
 REASON = "lå igjen på bussen"
@@ -29,12 +29,6 @@ def world(app: Flask) -> World:
         ensure_municipality("Kjenn")
         deciding.set_second_person(needed=False, by=Principal.command_line(), now=clock.now())
     return made
-
-
-def visit(app: Flask, username: str) -> Visitor:
-    visitor = Visitor(app)
-    assert visitor.sign_in(username).status_code == 303
-    return visitor
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from fleet.schools import queries
 from fleet.schools.models import ClassKind, School, SchoolClass
 from tests import visiting
 from tests.doors.test_web_pages import words
-from tests.visiting import Visitor, World
+from tests.visiting import Visitor, World, visit
 
 CLI = Principal.command_line()
 NEW = "/schools/new"
@@ -18,12 +18,6 @@ NEW = "/schools/new"
 @pytest.fixture
 def world(app: Flask) -> World:
     return visiting.build(app)
-
-
-def visit(app: Flask, username: str) -> Visitor:
-    visitor = Visitor(app)
-    assert visitor.sign_in(username).status_code == 303
-    return visitor
 
 
 @pytest.fixture

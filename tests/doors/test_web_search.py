@@ -9,18 +9,12 @@ from fleet.assignments.assigning import Place
 from fleet.db import db, transaction
 from tests import factories, visiting
 from tests.doors.test_web_pages import visiting_text
-from tests.visiting import Visitor, World
+from tests.visiting import World, visit
 
 
 @pytest.fixture
 def world(app: Flask) -> World:
     return visiting.build(app)
-
-
-def visit(app: Flask, username: str) -> Visitor:
-    visitor = Visitor(app)
-    assert visitor.sign_in(username).status_code == 303
-    return visitor
 
 
 def pupils(world: World, count: int) -> None:

@@ -17,7 +17,7 @@ from fleet.devices.models import Device, DeviceHolder, DeviceNote, DeviceState, 
 from fleet.web.home_screen import home
 from tests import factories, visiting
 from tests.doors.test_web_pages import words
-from tests.visiting import Visitor, World
+from tests.visiting import Visitor, World, visit
 
 KEY = "passcode.min_length"
 
@@ -28,12 +28,6 @@ def world(app: Flask) -> World:
     with app.app_context(), transaction():
         db.session.add(Enrolment(device_id=made.tablet.id, channel="native", enrolled_at=clock.now()))
     return made
-
-
-def visit(app: Flask, username: str) -> Visitor:
-    visitor = Visitor(app)
-    assert visitor.sign_in(username).status_code == 303
-    return visitor
 
 
 @pytest.fixture

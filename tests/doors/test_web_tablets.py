@@ -19,7 +19,7 @@ from fleet.web import tablets as tablets_page
 from tests import factories, visiting
 from tests.doors.test_web_pages import words
 from tests.lessons import OSLO
-from tests.visiting import Visitor, World
+from tests.visiting import Visitor, World, visit
 
 REASON = "Nettbrettet er solgt videre"
 TOO_LATE = "Det er for sent å angre dette, eller det er alt angret."
@@ -33,12 +33,6 @@ def world(app: Flask) -> World:
         for one, channel in ((made.tablet, "apple"), (made.next_tablet, "native"), (made.other_tablet, "apple")):
             db.session.add(Enrolment(device_id=one.id, channel=channel, enrolled_at=clock.now() - timedelta(days=1)))
     return made
-
-
-def visit(app: Flask, username: str) -> Visitor:
-    visitor = Visitor(app)
-    assert visitor.sign_in(username).status_code == 303
-    return visitor
 
 
 @pytest.fixture

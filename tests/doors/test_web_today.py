@@ -32,7 +32,7 @@ from tests import apns, apps_and_books, factories, visiting
 from tests.doors.test_web_pages import words
 from tests.lessons import OSLO
 from tests.school_manager import token_file
-from tests.visiting import Visitor, World
+from tests.visiting import World, visit
 
 CLI = Principal.command_line()
 OTHER_ADMIN = Principal("account", "4711", grants=(Grant(Role.MUNICIPAL_ADMIN, None),))
@@ -47,12 +47,6 @@ def world(app: Flask) -> World:
         db.session.flush()
         first_run.end(by=CLI, now=clock.now())
     return made
-
-
-def visit(app: Flask, username: str) -> Visitor:
-    visitor = Visitor(app)
-    assert visitor.sign_in(username).status_code == 303
-    return visitor
 
 
 def trouble(app: Flask, world: World, *, times: int = 1) -> dict[str, str]:

@@ -9,7 +9,7 @@ import click
 from fleet import clock
 from fleet.access import Principal
 from fleet.cli import apple_licences, apple_school
-from fleet.cli.output import ErrorsAsLines, application, json_option, show_json
+from fleet.cli.output import ErrorsAsLines, application, give, json_option, show_json
 from fleet.config import Config
 from fleet.crypto import vault_key_of
 from fleet.devices import reported
@@ -129,11 +129,7 @@ def push_request(email: str, output: Path | None) -> None:
         request = keeper.ask(email=email, organisation=name)
     except ValueError:
         raise click.UsageError("--email and the municipality's name have at most 64 characters") from None
-    if output is None:
-        click.echo(request.decode(), nl=False)
-    else:
-        output.write_bytes(request)
-        click.echo(f"wrote {output}: have it signed by your vendor, upload that at Apple's portal, then `push-upload`")
+    give(request, output, then="have it signed by your vendor, upload that at Apple's portal, then `push-upload`")
 
 
 @group.command("push-upload", short_help="Use a push certificate from now on.")

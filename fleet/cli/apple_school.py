@@ -9,7 +9,7 @@ import click
 from fleet import clock
 from fleet.access import Principal
 from fleet.cli.local_time import moment
-from fleet.cli.output import application, json_option, show_json, show_table
+from fleet.cli.output import application, give, json_option, show_json, show_table
 from fleet.config import Config
 from fleet.crypto import vault_key_of
 from fleet.devices import expecting
@@ -64,11 +64,7 @@ def token_key(output: Path | None, *, new: bool) -> None:
     """Give the certificate that Apple School Manager asks for; its key stays here, sealed."""
     with application(writes=False) as config:
         pem = keeper(config).certificate(renew=new, now=clock.now())
-    if output is None:
-        click.echo(pem.decode(), nl=False)
-    else:
-        output.write_bytes(pem)
-        click.echo(f"wrote {output}: upload it at Apple School Manager, download the token there, then `token-upload`")
+    give(pem, output, then="upload it at Apple School Manager, download the token there, then `token-upload`")
 
 
 @click.command("token-upload", short_help="Use a server token from now on.")

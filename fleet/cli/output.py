@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -178,3 +179,12 @@ def text(value: Any) -> str:
     if isinstance(value, datetime):
         return moment(value)
     return "" if value is None else printable(str(value))
+
+
+def give(content: bytes, output: Path | None, *, then: str) -> None:
+    """Write a text to a file and say what to do with it next; where no file is named, write it out as it is."""
+    if output is None:
+        click.echo(content.decode(), nl=False)
+    else:
+        output.write_bytes(content)
+        click.echo(f"wrote {output}: {then}")

@@ -71,8 +71,9 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     vault = vault_key_of(config.secrets_dir, config.vault_key_file)
     keeper = PushKeeper(config.secrets_dir, vault)
     work = _apple_work(app, keeper, vault)
-    apple, ringer = _apple(app, work, vault, presence), Ringer(app, keeper, now=clock.now)
-    steward = Steward(app, [_listing(app, work, vault).errand, _licences(app, vault)], now=clock.now)
+    secret = automated.secret(config.secrets_dir, vault)
+    apple, ringer = _apple(app, work, secret, presence), Ringer(app, keeper, now=clock.now)
+    steward = Steward(app, [_listing(app, work, vault, secret).errand, _licences(app, vault)], now=clock.now)
 
     def start() -> Callable[[], None]:
         ringer.start()
@@ -133,14 +134,14 @@ def _tls_root(config: Config) -> bytes | None:
         raise ConfigError(variable="FLEET_TLS_ROOT", found=str(path), expected="a certificate, PEM") from None
 
 
-def _apple(app: Flask, work: AppleWork, vault: bytes, presence: Presence) -> AppleChannel:
+def _apple(app: Flask, work: AppleWork, secret: str, presence: Presence) -> AppleChannel:
     """Make the channel of iPads.
 
     Raises:
         ConfigError: the file of certificates that iPads' lead to is none.
     """
     config: Config = app.extensions["fleet_config"]
-    roots, secret = None, automated.secret(config.secrets_dir, vault)
+    roots = None
     if config.device_root_file is not None:
         try:
             roots = DeviceRoots(config.device_root_file.read_bytes())
@@ -154,10 +155,10 @@ def _apple(app: Flask, work: AppleWork, vault: bytes, presence: Presence) -> App
     )
 
 
-def _listing(app: Flask, work: AppleWork, vault: bytes) -> Listing:
+def _listing(app: Flask, work: AppleWork, vault: bytes, secret: str) -> Listing:
     """Make the errand with Apple School Manager. Without a server token it does nothing."""
     config: Config = app.extensions["fleet_config"]
-    address = f"{config.public_url}{PREFIX}automated/{automated.secret(config.secrets_dir, vault)}"
+    address = f"{config.public_url}{PREFIX}automated/{secret}"
     return Listing(
         app,
         TokenKeeper(config.secrets_dir, vault),

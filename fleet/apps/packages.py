@@ -15,8 +15,8 @@ from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.apps import catalogue, ipa
 from fleet.apps.catalogue import Told
+from fleet.apps.facts import Facts
 from fleet.apps.files import PackageFiles
-from fleet.apps.ipa import Facts
 from fleet.apps.models import App, AppPackage
 from fleet.crypto import random_token
 from fleet.db import changed, db, take_turn

@@ -11,7 +11,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete, select
 
@@ -72,6 +71,7 @@ class AndroidPackage:
     """A package of our own as Android tablets get it.
 
     Args:
+        name: what the app is called.
         token: the word in its address.
         version: as people know it.
         version_code: which version it is, a number that grows with each.
@@ -82,6 +82,7 @@ class AndroidPackage:
         certificate: SHA-256 of its signer's certificate, lower-case hex.
     """
 
+    name: str
     token: str
     version: str
     version_code: int
@@ -252,7 +253,7 @@ def android_packages(app_ids: Collection[str]) -> Mapping[str, Sequence[AndroidP
     if not app_ids:
         return {}
     query = (
-        select(App.app_id, AppPackage.token, AppPackage.version, AppPackage.build, AppPackage.digest,
+        select(App.app_id, App.name, AppPackage.token, AppPackage.version, AppPackage.build, AppPackage.digest,
                AppPackage.size_bytes, AppPackage.cpu, AppPackage.kind, AppPackage.certificate)
         .join(AppPackage, (AppPackage.app_pk == App.id) & AppPackage.is_current)
         .where(App.platform == Platform.ANDROID, among_texts(App.app_id, app_ids))
@@ -261,21 +262,22 @@ def android_packages(app_ids: Collection[str]) -> Mapping[str, Sequence[AndroidP
     found: dict[str, list[AndroidPackage]] = {}
     for row in db.session.execute(query):
         made = AndroidPackage(
-            row.token, row.version, int(row.build), row.digest, row.size_bytes, row.cpu, row.kind, row.certificate
-        )
+            row.name, row.token, row.version, int(row.build), row.digest, row.size_bytes, row.cpu, row.kind,
+            row.certificate,
+        )  # fmt: skip
         found.setdefault(row.app_id, []).append(made)
     return found
 
 
-def for_cpu(packages: Sequence[AndroidPackage], cpu: str) -> AndroidPackage | None:
+def for_cpu(packages: Sequence[AndroidPackage], cpu: str | None) -> AndroidPackage | None:
     """Return the package of an app that a tablet gets, None where none suits it. Pure.
 
     Args:
         packages: of one app.
-        cpu: the tablet's kind of processor, as Android names it (``arm64-v8a``); empty where it is not known.
+        cpu: the tablet's kind of processor, as Android names it (``arm64-v8a``); None or empty where it is not known.
     """
     by_cpu = {one.cpu: one for one in packages}
-    for suits in (cpu, "", _ALSO_RUNS.get(cpu)):
+    for suits in (cpu, "", _ALSO_RUNS.get(cpu or "")):
         if suits is not None and suits in by_cpu:
             return by_cpu[suits]
     return None
@@ -315,18 +317,3 @@ def _sound_name(told: str) -> str:
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise AppError(reason="name", found=name[:MAX_NAME])
     return name
-
-
-def android_packages(app_ids: Collection[str]) -> Mapping[str, Sequence[Any]]:
-    """Return the current packages of Android apps by id."""
-    return {}
-
-
-def for_cpu(packages: Sequence[Any], cpu: str | None) -> Any:
-    """Return the package for a CPU."""
-    return packages[0] if packages else None
-
-
-def known_android() -> frozenset[str]:
-    """Return the ids of all Android apps in the catalogue; one statement."""
-    return frozenset(db.session.scalars(select(App.app_id).where(App.platform == Platform.ANDROID)))

@@ -143,7 +143,7 @@ def test_nothing_is_kept_of_what_is_refused(files: PackageFiles, taken: Any) -> 
     assert db.session.query(App).count() == 0
 
 
-ANY = AndroidPackage("t", "1", 1, "d", 1, "", "apk")
+ANY = AndroidPackage("Tavla", "t", "1", 1, "d", 1, "", "apk")
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,11 @@ ANY = AndroidPackage("t", "1", 1, "d", 1, "", "apk")
         (["", "arm64-v8a", "armeabi-v7a"], "arm64-v8a", "arm64-v8a"), (["", "armeabi-v7a"], "arm64-v8a", ""),
         (["armeabi-v7a", "x86"], "arm64-v8a", "armeabi-v7a"), (["armeabi-v7a", "x86"], "x86_64", "x86"),
         (["arm64-v8a"], "armeabi-v7a", None), (["arm64-v8a"], "x86_64", None), (["", "x86"], "mips", ""),
-        (["arm64-v8a"], "", None), (["arm64-v8a", ""], "", ""), ([], "arm64-v8a", None),
+        (["arm64-v8a"], "", None), ([""], None, ""), (["arm64-v8a", ""], "", ""), ([], "arm64-v8a", None),
     ],
 )  # fmt: skip
-def test_a_tablet_gets_the_package_that_suits_its_processor(there: list[str], tablet: str, gets: str | None) -> None:
+def test_a_tablet_gets_the_package_that_suits_its_processor(
+    there: list[str], tablet: str | None, gets: str | None
+) -> None:
     found = catalogue.for_cpu([replace(ANY, cpu=one) for one in there], tablet)
     assert (found.cpu if found is not None else None) == gets

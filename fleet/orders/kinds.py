@@ -18,6 +18,7 @@ from fleet.orders.models import MAX_REASON, OrderKind
 from profiles.kinds import APP
 
 MAX_TEXT, MAX_URL, MIN_REASON = 500, 2_000, 10
+REASON = f"a reason of {MIN_REASON} to {MAX_REASON} printable characters"
 
 # Those that a teacher may wish of the tablets in a lesson: over in a moment, and nobody has to go and turn one on.
 IN_LESSONS = frozenset(
@@ -137,7 +138,8 @@ def _is_app(told: str) -> bool:
     return True
 
 
-def _is_reason(told: str) -> bool:
+def is_reason(told: str) -> bool:
+    """Whether a text says why, as what is privileged asks for it."""
     return len(told.strip()) >= MIN_REASON and len(told) <= MAX_REASON and told.replace("\n", "").isprintable()
 
 
@@ -192,7 +194,7 @@ _CONTENT: Mapping[str, _Content] = MappingProxyType(
         "deadline": _Content(
             frozenset({OrderKind.UPDATE_SYSTEM}), _is_moment, "a local date and time such as 2026-12-01T08:00"
         ),
-        "reason": _Content(PRIVILEGED, _is_reason, f"a reason of {MIN_REASON} to {MAX_REASON} printable characters"),
+        "reason": _Content(PRIVILEGED, is_reason, REASON),
     }
 )
 

@@ -5,12 +5,14 @@ Our answers have to please a strict reader (:mod:`tests.headwind_reader`); this 
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 SECRET = "changeme-C3z9vi54"  # what the agent is built with where nobody says otherwise; so it is public
 _DATA = b'"data":'
+_SPACE = re.compile(r"[ \t\n\x0b\f\r]")  # Source: java.util.regex.Pattern: \s without flags
 
 _BOOLEANS = {
     "wifi", "bluetooth", "gps", "mobileData", "usbStorage", "disableScreenshots", "lockVolume", "manageVolume",
@@ -80,7 +82,7 @@ def is_signed(body: bytes, signature: str | None) -> bool:
     if signature is None or place < 0:
         return False
     data = body[place + len(_DATA) : -1].decode()
-    return _sha1(SECRET + "".join(data.split())) == signature.upper()
+    return _sha1(SECRET + _SPACE.sub("", data)) == signature.upper()
 
 
 def envelope(body: bytes) -> dict[str, Any]:

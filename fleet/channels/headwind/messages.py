@@ -89,15 +89,13 @@ def read_info(body: bytes) -> Info:
     told = _object(body)
     apps = _apps(told.get("applications"))
     permissions = told.get("permissions")
-    has_permissions = isinstance(permissions, list) and bool(permissions)
     own = next((one for one in _listed(told.get("applications"), _MOST_APPS) if one.get("pkg") == AGENT_APP), {})
-    battery = told.get("batteryLevel")
     return Info(
         model=_text(told.get("model"), 120),
         os_version=_text(told.get("androidVersion"), 20),
-        battery_percent=battery if _is_whole(battery) and 0 <= battery <= 100 else None,
+        battery_percent=_percent(told.get("batteryLevel")),
         is_owner=_flag(told.get("mdmMode")),
-        is_admin=permissions[0] == 1 if has_permissions else None,
+        is_admin=permissions[0] == 1 if isinstance(permissions, list) and permissions else None,
         profile=_profile(own.get("name")),
         agent_version=apps.get(AGENT_APP),
         apps={app: version for app, version in apps.items() if app != AGENT_APP},
@@ -175,5 +173,6 @@ def _flag(told: object) -> bool | None:
     return told if isinstance(told, bool) else None
 
 
-def _is_whole(told: object) -> bool:
-    return isinstance(told, int) and not isinstance(told, bool)
+def _percent(told: object) -> int | None:
+    is_one = isinstance(told, int) and not isinstance(told, bool) and 0 <= told <= 100
+    return told if is_one and isinstance(told, int) else None

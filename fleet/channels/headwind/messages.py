@@ -21,11 +21,12 @@ _MOST_APPS, _MOST_LOGS = 3_000, 500
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+")
 _PROFILE = re.compile(r"[0-9a-f]{64}")
 COMPLETED = "Update flow completed"
+DOWNLOAD, INSTALL = "download", "install"
 RESET_FAILED = "Failed to reset password"
 _INSTALL = (
-    (re.compile(r"(?P<app>\S+) Install failed: (?P<why>.*)", re.DOTALL), "install"),
-    (re.compile(r"Failed to install app (?P<app>\S+?):? (?P<why>.*)", re.DOTALL), "install"),
-    (re.compile(r"Failed to download app (?P<app>\S+?): (?P<why>.*)", re.DOTALL), "download"),
+    (re.compile(r"(?P<app>\S+) Install failed: (?P<why>.*)", re.DOTALL), INSTALL),
+    (re.compile(r"Failed to install app (?P<app>\S+?):? (?P<why>.*)", re.DOTALL), INSTALL),
+    (re.compile(r"Failed to download app (?P<app>\S+?): (?P<why>.*)", re.DOTALL), DOWNLOAD),
 )
 # What the agent is asked to log: by what a message has in it, whichever case. Source: db/LogConfigTable.
 LOGGED = (COMPLETED, RESET_FAILED, "Install failed", "Failed to install app", "Failed to download app")
@@ -72,7 +73,7 @@ class Logged:
     Args:
         is_completed: an update came to its end: restrictions and locked packages are in force.
         has_failed_reset: the passcode could not be changed.
-        failures: apps that could not be installed, and whether that was ``download`` or ``install``.
+        failures: apps that could not be installed, and at what that failed: :data:`DOWNLOAD` or :data:`INSTALL`.
     """
 
     is_completed: bool = False

@@ -4,7 +4,7 @@ Nothing is written here; what is handed out is noted by :func:`fleet.android.ser
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,13 +108,13 @@ class Planner:
         if not one.is_open or one.life is DeviceLife.PENDING:
             return self._closed(ask, around)
         waiting = around.waiting.get(one.device_id, ())
-        notice = _notice(one, waiting, now)
+        notice, put_off = _notice(one, waiting, now), _put_off(one, now)
         kinds = {order.kind for order in waiting}
         made = server_config.server_config(
             Wish(
                 settings=around.settings.get(one.profile or "", {}),
                 profile=one.profile,
-                packages=self._packages(around, ask.cpu or one.client.cpu),
+                packages=self._packages(around, ask.cpu or one.client.cpu, but=put_off),
                 known=around.known,
                 hidden=_hidden(one),
                 password=admin_password(self._secret, one.serial),
@@ -130,7 +130,8 @@ class Planner:
                 organisation=around.organisation,
             )
         )
-        until = min((at for at in (one.switch_at, notice[1] if notice else None) if at is not None), default=None)
+        ends = [one.switch_at, *put_off.values(), notice[1] if notice is not None else None]
+        until = min((at for at in ends if at is not None), default=None)
         data = msgspec.json.encode(made.data)
         queued = [order for order in waiting if order.state is OrderState.QUEUED]
         served = Served(
@@ -160,10 +161,10 @@ class Planner:
         token = tokens.token(self._secret, one.client.seed, one.client.generation)
         return f"{self._public_url}/{addresses.tablet_project(token)}"
 
-    def _packages(self, around: _Around, cpu: str | None) -> dict[str, Package]:
+    def _packages(self, around: _Around, cpu: str | None, *, but: Collection[str]) -> dict[str, Package]:
         found = {}
         for app, packages in around.packages.items():
-            chosen = catalogue.for_cpu(packages, cpu)
+            chosen = catalogue.for_cpu(packages, cpu) if app not in but else None
             if chosen is not None:
                 name = addresses.file_name(app, chosen.digest, chosen.kind)
                 url = addresses.package_url(self._public_url, chosen.token, name)
@@ -182,6 +183,12 @@ def _read(digests: Any) -> dict[str, Mapping[str, Any]]:
 def _hidden(one: Standing) -> frozenset[str]:
     """Return the packages that may be hidden on a tablet now: what it was given may be in force, or not yet."""
     return frozenset((*(one.client.hidden or ()), *(one.client.served_hidden or ())))
+
+
+def _put_off(one: Standing, now: datetime) -> dict[str, datetime]:
+    """Return the apps that a tablet is not given for now, and until when."""
+    told = {app: datetime.fromisoformat(until) for app, until in (one.client.put_off or {}).items()}
+    return {app: until for app, until in told.items() if until > now}
 
 
 def _notice(one: Standing, waiting: Sequence[Order], now: datetime) -> tuple[str, datetime] | None:

@@ -5,7 +5,7 @@ Translation only: messages of the agent on one side, our areas on the other.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flask import Flask
 
@@ -13,11 +13,11 @@ from fleet import orders
 from fleet.android import enrolling, serving, tokens
 from fleet.android.enrolling import Arrival
 from fleet.android.models import AgentClient
-from fleet.android.serving import Standing
+from fleet.android.serving import Served, Standing
 from fleet.apps import images, packages
 from fleet.apps.files import PackageFiles
 from fleet.channels import package_files
-from fleet.channels.headwind import confirming
+from fleet.channels.headwind import confirming, messages
 from fleet.channels.headwind.confirming import Confirmed
 from fleet.channels.headwind.known import Known
 from fleet.channels.headwind.messages import Info, Logged
@@ -30,6 +30,7 @@ from fleet.devices.enrolment import EnrolmentError, Refused, good_ticket
 from fleet.devices.models import DeviceLife
 
 _PACKAGE = "application/vnd.android.package-archive"
+_PUT_OFF_FOR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Work:
                 with transaction():
                     for digest, one in sorted(first.items(), key=lambda item: item[1].device_id):
                         tokens.use(one.device_id, digest, now=now)
-                    serving.note([replace(one, is_fetched=False) for one in right], now=now)
+                    _note([replace(one, is_fetched=False) for one in right], now)
         return [_look(found.get(digest), planned, news) for digest in digests]
 
     def configs(self, batch: Sequence[ConfigItem]) -> list[bytes | None]:
@@ -158,11 +159,7 @@ class Work:
             new = [one.served for one in planned.values() if _is_to_note(one)]
             if new:
                 with transaction():
-                    noted = serving.note(new, now=now)
-                    if noted.versions:
-                        polls.note_fetched(noted.versions, now=now)
-                    if noted.orders:
-                        orders.mark_sent(noted.orders, now=now)
+                    _note(new, now)
         return [planned[found[one.digest].device_id].data if one.digest in found else None for one in batch]
 
     def _planned(self, asks: Sequence[Ask], now: datetime) -> dict[int, Planned]:
@@ -200,6 +197,7 @@ class Work:
                     continue  # what it tells once its enrolment has ended is nobody's business
                 known = _known(client, words)
                 client.told = known.written()
+                _put_off(client, words, now)
                 ended += [(device_id, uid) for uid in _in_force(client, known)]
                 if any(one.logged is not None and one.logged.has_failed_reset for one in words):
                     unset.append(device_id)
@@ -231,6 +229,15 @@ class Work:
         """Return a picture and what kind it is of, by the SHA-256 of its bytes."""
         with self._app.app_context(), reading():
             return images.by_digest(digest)
+
+
+def _note(served: Sequence[Served], now: datetime) -> None:
+    """Note what tablets are handed, or have already: clients' rows first, then tablets' states, then orders."""
+    noted = serving.note(served, now=now)
+    if noted.versions:
+        polls.note_fetched(noted.versions, now=now)
+    if noted.orders:
+        orders.mark_sent(noted.orders, now=now)
 
 
 def _look(one: Standing | None, planned: Mapping[int, Planned], news: Collection[int]) -> Look | None:
@@ -269,6 +276,24 @@ def _known(client: AgentClient, words: Sequence[Told]) -> Known:
         if one.logged is not None:
             known = known.with_log(one.logged, client.served_profile)
     return known
+
+
+def _put_off(client: AgentClient, words: Sequence[Told], now: datetime) -> None:
+    """Do without the apps that a tablet could not fetch, for a while.
+
+    Its agent stops where a fetch fails, with its restrictions lifted; it is called again, and gets them.
+    """
+    failed = {
+        app
+        for one in words
+        if one.logged is not None
+        for app, why in one.logged.failures.items()
+        if why == messages.DOWNLOAD
+    }
+    if failed:
+        until = (now + _PUT_OFF_FOR).isoformat()
+        client.put_off = {**(client.put_off or {}), **dict.fromkeys(failed, until)}
+        client.served_version = None  # it is looked at anew
 
 
 def _in_force(client: AgentClient, known: Known) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 00:39:16.186118
+Create Date: 2026-11-30 00:43:11.166878
 """
 
 import sqlalchemy as sa
@@ -486,6 +486,7 @@ def upgrade() -> None:
     sa.Column('served_hidden', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('served_orders', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('hidden', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('put_off', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('notice', sa.String(length=500), nullable=True),
     sa.Column('notice_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('wiped_at', sa.DateTime(timezone=True), nullable=True),

@@ -44,9 +44,9 @@ def code(server: Server) -> str:
     return str(told["code"])
 
 
-def give(server: Server, folder: Path, name: str, *how: str, **areas: dict[str, Any]) -> None:
+def give(server: Server, folder: Path, name: str, **areas: dict[str, Any]) -> None:
     publish(server, folder, name, **areas)
-    server.fleet("assignments", "create", name, "--class", "8B", *how)
+    server.fleet("assignments", "create", name, "--class", "8B")
 
 
 def blocked(agent: HeadwindAgent) -> str:
@@ -71,9 +71,10 @@ def test_a_tablet_enrols_follows_its_class_and_ends_an_assignment_once_it_can_as
     assert "videos.example" in blocked(agent)
     assert shown(server, SERIAL)["profile"] == "applied"
 
+    publish(server, tmp_path, "time", web={"allowed": ["nb.no"]})
     for is_alive in (True, False):
         until = (datetime.now(UTC) + timedelta(seconds=14)).replace(microsecond=0)
-        give(server, tmp_path, "time", "--until", until.isoformat(), web={"allowed": ["nb.no"]})
+        server.fleet("assignments", "create", "time", "--class", "8B", "--until", until.isoformat())
         agent.poll()
         assert blocked(agent).startswith('["*"')
         assert shown(server, SERIAL)["profile"] == "applied"

@@ -27,7 +27,7 @@ from tests.headwind_gate import Raw
 
 CLI = Principal.command_line()
 REASON = "Mistet på tur i skogen"
-COMPLETED = "Update flow completed"
+FETCHED, COMPLETED = "Configuration updated", "Update flow completed"
 
 
 @pytest.fixture
@@ -301,6 +301,34 @@ def test_an_info_says_which_profile_is_in_force_by_the_name_of_the_agent_in_the_
     tablet.configuration()
     tablet.tell(former)  # the update failed: what is in force is what it had
     assert state(gate)["applied"] == first != state(gate)["desired"]
+
+
+def test_a_configuration_that_never_arrived_is_not_in_force_and_is_told_again(gate: Door, code: str) -> None:
+    assign(gate)
+    tablet = come(gate, code)
+    tablet.configuration()
+    tablet.log(FETCHED, COMPLETED)
+    first = state(gate)["applied"]
+    assign(gate, "mer", web__blocked=["spill.example"])
+    tablet.configuration()  # the answer is lost
+    tablet.log("Failed to update config: network error")
+    tablet.log(COMPLETED)  # of what it had
+    assert state(gate)["applied"] == first != state(gate)["desired"]
+    assert tablet.has_news()
+    tablet.configuration()
+    tablet.log("Failed to update config: network error", FETCHED, COMPLETED)
+    assert state(gate)["applied"] == state(gate)["desired"]
+
+
+def test_an_app_that_a_tablet_could_not_fetch_is_left_out_for_a_while(gate: Door, code: str) -> None:
+    assign(gate)
+    tablet = come(gate, code)
+    tablet.configuration()
+    tablet.log("Failed to download app no.example.bok: timeout")
+    with gate.database():
+        client = db.session.query(AgentClient).one()
+        assert set(client.put_off or {}) == {"no.example.bok"}
+        assert device_of().state.facts["app_states"] == {"no.example.bok": {"state": "failed", "reason": "download"}}
 
 
 def test_telephone_sim_and_place_are_kept_nowhere(gate: Door, code: str) -> None:

@@ -275,6 +275,8 @@ def _known(client: AgentClient, words: Sequence[Told]) -> Known:
             known = known.with_info(one.info, (*(client.hidden or ()), *(client.served_hidden or ())))
         if one.logged is not None:
             known = known.with_log(one.logged, client.served_profile)
+            if one.logged.is_fetched is False:  # what it was last given never came there
+                client.served_version = client.served_digest = None
     return known
 
 

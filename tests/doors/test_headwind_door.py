@@ -349,6 +349,8 @@ def test_telephone_sim_and_place_are_kept_nowhere(gate: Door, code: str) -> None
         told = json.dumps([db.session.query(AgentClient).one().told, device_of().state.facts])
     assert not any(one in told for one in (*secret.values(), "59.91", "10.75"))
     assert state(gate)["facts"]["model"] == "SM-T500"
+    with gate.database():
+        assert device_of().model == "SM-T500"
     assert state(gate)["facts"]["flags"]["device_owner"] is True
     assert state(gate)["battery"] == 77
 

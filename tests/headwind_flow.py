@@ -213,6 +213,11 @@ class UpdateFlow(AndroidSystem, ABC):
             self.log(2, f"Failed to download app {package}: {error}")
             self._fails(package)
             return
+        if package in self.unpackable:
+            self.failed.add(name)
+            self.log(2, f"Failed to install app {package}: {self.unpackable[package]}")
+            self._fails(package)
+            return
         why_not = self.install(one, content)
         if why_not is not None:
             self.failed.add(name)

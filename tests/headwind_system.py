@@ -24,6 +24,7 @@ def _as_delivered() -> dict[str, Package]:
         CHROME: Package("131.0.6778.39", 677803933),
         "com.android.settings": Package("14", 34),
         "com.sec.android.app.camera": Package("13.1.02.6", 1310206),
+        "com.google.android.youtube": Package("19.47.53", 1551764922),
     }
 
 
@@ -39,6 +40,7 @@ class AndroidSystem:
         is_owner: whether the agent owns the device: without, nothing is enforced.
         packages: what is installed, hidden or not.
         uninstallable: packages whose installation fails, and why.
+        unpackable: packages that cannot even be given to the installer, and why.
         sim: what its SIM says of itself, as the agent tells it.
         location: where it was last, as the agent tells it.
 
@@ -61,6 +63,7 @@ class AndroidSystem:
     is_owner: bool = True
     packages: dict[str, Package] = field(default_factory=_as_delivered)
     uninstallable: dict[str, str] = field(default_factory=dict)
+    unpackable: dict[str, str] = field(default_factory=dict)
     sim: Mapping[str, str] = field(default_factory=lambda: {"imei": "356938035643809", "phone": "+4799999999"})
     location: Mapping[str, float] | None = field(default_factory=lambda: {"ts": 1, "lat": 59.91, "lon": 10.75})
     hidden: set[str] = field(default_factory=set)

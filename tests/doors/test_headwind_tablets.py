@@ -80,7 +80,7 @@ def withdraw(gate: Door, name: str) -> None:
     """Take a profile back."""
     with gate.database():
         listed = assigning.listed(by=CLI, now=clock.now())
-        (found,) = [one.id for one in listed if one.version.profile.name == name]
+        (found,) = [one.id for one in listed if one.profile_version.profile.name == name]
         assigning.withdraw(found, by=CLI, now=clock.now())
 
 
@@ -143,6 +143,7 @@ def test_an_app_is_fetched_once_hidden_and_shown_again_without_being_fetched_ane
     assert BOARD in agent.hidden
     agent.start_again()
     assert in_force(gate)
+    agent.in_front = False
     withdraw(gate, "uten")
     agent.poll()
     assert agent.found(BOARD) == Package("1.7", 7)
@@ -162,14 +163,14 @@ def test_an_app_that_cannot_be_installed_leaves_no_tablet_without_its_restrictio
     assign(gate, "tavle", apps__required=[BOARD])
     agent.poll()
     assert agent.failed == {name}
-    agent.start_again()
     assign(gate, "mer", web__blocked=["spill.example"])
-    agent.update()
+    for _again in range(3):
+        agent.update()
     assert agent.stopped_by == []
     assert agent.restrictions
     assert in_force(gate)
     with gate.database():
-        facts = device_of(SERIAL).state.facts
+        facts = device_of(SERIAL).state.facts or {}
     assert facts["app_states"][BOARD] == {"state": "failed", "reason": "install"}
 
     agent.uninstallable.clear()
@@ -187,7 +188,24 @@ def test_one_that_remembers_an_installation_in_vain_of_which_we_know_nothing_is_
     agent.poll()
     assert (agent.stopped_by, agent.restrictions) == ([BOARD], set())
     assert not in_force(gate)
+    agent.report()  # what it has cached is not in force
+    assert not in_force(gate)
     agent.poll()
+    assert agent.stopped_by == [BOARD]
+    assert agent.restrictions
+    assert in_force(gate)
+
+
+def test_a_package_that_cannot_even_be_given_to_the_installer_leaves_no_tablet_without_its_restrictions_for_long(
+    gate: Door, agent: HeadwindAgent, upload: Publish
+) -> None:
+    upload(7)
+    agent.unpackable[BOARD] = "No space left on device"
+    assign(gate, "tavle", apps__required=[BOARD])
+    agent.poll()
+    assert (agent.stopped_by, agent.restrictions) == ([BOARD], set())
+    for _again in range(2):
+        agent.update()
     assert agent.stopped_by == [BOARD]
     assert agent.restrictions
     assert in_force(gate)

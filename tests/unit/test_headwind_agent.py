@@ -284,6 +284,18 @@ def test_what_was_installed_in_vain_is_not_fetched_again_and_stops_every_later_u
     assert agent.found(READER) == Package("2.0")
 
 
+def test_what_cannot_be_given_to_the_installer_stops_the_update_at_once(agent: HeadwindAgent, server: Scripted) -> None:
+    agent.in_front = False
+    agent.unpackable[READER] = "no space"
+    server.config, server.rules = config(applications=[app()]), [ALL_LOGS]
+    agent.update()
+    assert f"Failed to install app {READER}: no space" in server.messages()
+    assert (agent.stopped_by, agent.restrictions) == ([READER], set())
+    agent.update()
+    assert f"Skip download due to previous install failure: {READER}" in server.messages()
+    assert agent.stopped_by == [READER, READER]
+
+
 @pytest.mark.parametrize(
     ("listed", "there", "comes"),
     [

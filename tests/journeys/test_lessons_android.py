@@ -138,8 +138,13 @@ def test_a_tablet_restarted_in_the_lesson_goes_on_with_it_and_is_at_its_base_aft
     arrived_at = [one.switched_at for one in room.tablets]
     for one in room.tablets:
         one.off()
+        of(one).agent.asked.clear()
         one.on()
-    room.await_present(since=max(arrived_at))
+
+    def wait_again() -> bool:
+        return all(any("/polling/" in target for _, target in list(of(one).agent.asked)) for one in room.tablets)
+
+    eventually(wait_again, within_s=shared.within_s, why="tablets that wait")
     assert [(hosts(one), one.switched_at) for one in room.tablets] == [([room.gives], at) for at in arrived_at]
     room.ends(lesson_id)
     room.has_receipt(lesson_id)
@@ -189,7 +194,7 @@ def test_a_lesson_leaves_only_its_apps_to_be_seen_and_all_of_them_after_it(share
     lesson_id = int(told(shared.server, *command)["id"])
     eventually(lambda: agent.hidden > before, within_s=shared.within_s, why="what is not of the lesson")
     assert agent.found(CHROME) is not None
-    assert agent.found("com.sec.android.app.camera") is None
+    assert agent.found("com.google.android.youtube") is None
     room.shows(lesson_id, State.APPLIED)
     assert shared.server.fleet("lessons", "end", str(lesson_id))
     room.shows(lesson_id, State.BACK)

@@ -84,4 +84,6 @@ class Raw:
 
     def confirm(self, what: str, **changes: Any) -> Response:
         """Say that it is about to do what it was ordered: public (wipe), reboot or password."""
-        return self.call("POST", f"plugins/devicereset/{what}/{self.number}", {"deviceId": self.number, **changes})
+        kind = "" if what == "public" else f"{what}/"
+        told = {"deviceId": self.number, **changes}
+        return self.call("POST", f"plugins/devicereset/public/{kind}{self.number}", told)

@@ -183,7 +183,7 @@ class HeadwindChannel:
                 return await self._take(Told(digest, logged=messages.read_log(request.body)))
             case "POST", ["plugins", "devicereset", "public", _number]:
                 return await self._confirm(request, digest, WIPE)
-            case "POST", ["plugins", "devicereset", "reboot" | "password" as what, _number]:
+            case "POST", ["plugins", "devicereset", "public", "reboot" | "password" as what, _number]:
                 return await self._confirm(request, digest, RESTART if what == RESTART else PASSCODE)
         return wire.refused(404, "error.notfound")
 

@@ -22,11 +22,14 @@ _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+")
 _PROFILE = re.compile(r"[0-9a-f]{64}")
 FETCHED, NOT_FETCHED, COMPLETED = "Configuration updated", "Failed to update config", "Update flow completed"
 DOWNLOAD, INSTALL = "download", "install"
+REMEMBERED = "Skip download due to previous install failure"
 RESET_FAILED = "Failed to reset password"
-_INSTALL = (
-    (re.compile(r"(?P<app>\S+) Install failed: (?P<why>.*)", re.DOTALL), INSTALL),
-    (re.compile(r"Failed to install app (?P<app>\S+?):? (?P<why>.*)", re.DOTALL), INSTALL),
-    (re.compile(r"Failed to download app (?P<app>\S+?): (?P<why>.*)", re.DOTALL), DOWNLOAD),
+# How the log says that an app could not be had, what that is, and whether the update stopped at it.
+_FAILURES = (
+    (re.compile(r"(?P<app>\S+) Install failed: "), INSTALL, False),
+    (re.compile(r"Failed to install app (?P<app>\S+?):? "), INSTALL, True),
+    (re.compile(rf"{REMEMBERED}: (?P<app>\S+)"), INSTALL, True),
+    (re.compile(r"Failed to download app (?P<app>\S+?): "), DOWNLOAD, True),
 )
 # What the agent is asked to log: by what a message has in it, whichever case. Source: db/LogConfigTable.
 LOGGED = (
@@ -37,6 +40,7 @@ LOGGED = (
     "Install failed",
     "Failed to install app",
     "Failed to download app",
+    REMEMBERED,
 )
 _VERBOSE = 5
 
@@ -82,6 +86,8 @@ class Logged:
         is_completed: an update came to its end: restrictions and locked packages are in force, of what was cached.
         was_fetched: whether before that end a new configuration had come; None where this part does not say.
         is_fetched: the same at the end of this part.
+        is_stopped: whether an update stopped at an app, so that less is in force than was fetched; None where this part
+            does not say.
         has_failed_reset: the passcode could not be changed.
         failures: apps that could not be installed, and at what that failed: :data:`DOWNLOAD` or :data:`INSTALL`.
     """
@@ -89,6 +95,7 @@ class Logged:
     is_completed: bool = False
     was_fetched: bool | None = None
     is_fetched: bool | None = None
+    is_stopped: bool | None = None
     has_failed_reset: bool = False
     failures: Mapping[str, str] = field(default_factory=dict)
 
@@ -129,25 +136,33 @@ def read_log(body: bytes) -> Logged:
     if not isinstance(told, list):
         raise UnreadableError(reason="list")
     words = [text for one in _listed(told, _MOST_LOGS) if (text := _text(one.get("message"), 2_000)) is not None]
-    failures = {}
-    for text in words:
-        for pattern, kind in _INSTALL:
-            found = pattern.match(text)
-            if found is not None and _PACKAGE.fullmatch(found["app"]):
-                failures[found["app"]] = kind
-    is_completed, was_fetched, is_fetched = False, None, None
+    failures: dict[str, str] = {}
+    is_completed, was_fetched, is_fetched, is_stopped = False, None, None, None
     for text in words:
         if text.startswith((FETCHED, NOT_FETCHED)):
-            is_fetched = text.startswith(FETCHED)
+            is_fetched, is_completed = text.startswith(FETCHED), False  # another update, which is not at its end
         elif text.startswith(COMPLETED):
-            is_completed, was_fetched = True, is_fetched
+            is_completed, was_fetched, is_stopped = True, is_fetched, False
+        elif (failure := _failure(text)) is not None:
+            app, kind, stops = failure
+            failures[app] = kind
+            is_stopped = stops or is_stopped
     return Logged(
         is_completed=is_completed,
         was_fetched=was_fetched,
         is_fetched=is_fetched,
+        is_stopped=is_stopped,
         has_failed_reset=any(one.startswith(RESET_FAILED) for one in words),
         failures=failures,
     )
+
+
+def _failure(text: str) -> tuple[str, str, bool] | None:
+    for pattern, kind, stops in _FAILURES:
+        found = pattern.match(text)
+        if found is not None and _PACKAGE.fullmatch(found["app"]):
+            return found["app"], kind, stops
+    return None
 
 
 def log_rules() -> list[dict[str, Any]]:

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 
 from fleet.android import serving, tokens
 from fleet.android.models import AgentClient
+from fleet.apps import catalogue
 from fleet.channels.headwind import confirming, messages
 from fleet.channels.headwind.known import Known
 from fleet.channels.headwind.messages import Info, Logged
 from fleet.checkins import receive as checkins
 from fleet.checkins.receive import Report
 
-_PUT_OFF_FOR = timedelta(hours=1)
+_PUT_OFF_FOR = {messages.DOWNLOAD: timedelta(hours=1), messages.INSTALL: timedelta(days=7)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +94,22 @@ def _known(client: AgentClient, known: Known, words: Sequence[Told]) -> Known:
 
 
 def _put_off(client: AgentClient, words: Sequence[Told], now: datetime) -> None:
-    """Do without the apps that a tablet could not fetch, for a while.
+    """Do without the apps that a tablet could not fetch or install, for a while; one statement where there are any.
 
-    Its agent stops where a fetch fails, with its restrictions lifted; it is called again, and gets them.
+    Its agent stops where a fetch fails, with its restrictions lifted; it is called again, and gets them. It remembers
+    the file of an installation that failed, never fetches that again, and would stop at it each time.
     """
-    failed = {
-        app
-        for one in words
-        if one.logged is not None
-        for app, why in one.logged.failures.items()
-        if why == messages.DOWNLOAD
-    }
-    if failed:
-        until = (now + _PUT_OFF_FOR).isoformat()
-        client.put_off = {**(client.put_off or {}), **dict.fromkeys(failed, until)}
-        client.served_version = None  # it is looked at anew
+    failed = {app: why for one in words if one.logged is not None for app, why in one.logged.failures.items()}
+    if not failed:
+        return
+    found = catalogue.android_packages([app for app, why in failed.items() if why == messages.INSTALL])
+    put_off = dict(client.put_off or {})
+    for app, why in failed.items():
+        package = catalogue.for_cpu(found.get(app, ()), client.cpu)
+        until = (now + _PUT_OFF_FOR[why]).isoformat()
+        put_off[app] = {"until": until, "digest": package.digest if package is not None else None}
+    client.put_off = put_off
+    client.served_version = None  # it is looked at anew
 
 
 def _in_force(client: AgentClient, known: Known) -> Sequence[str]:

@@ -81,6 +81,15 @@ def test_hours_for_updates_win_over_a_deferral() -> None:
     assert unmet(settings, HEADWIND) == [Unmet("os_update.deferral_days", "window-instead")]
 
 
+@pytest.mark.parametrize(
+    ("uploaded", "is_told"), [(None, False), ({"no.example.app"}, False), (set(), True), ({"no.example.other"}, True)]
+)
+def test_an_app_that_nobody_has_uploaded_is_told(uploaded: set[str] | None, is_told: bool) -> None:
+    settings = {"apps.required": ["com.apple.Pages", "no.example.app"]}
+    found = unmet(settings, HEADWIND, uploaded=uploaded)
+    assert found == ([Unmet("apps.required", "no-package")] if is_told else [])
+
+
 def test_an_older_android_lacks_what_came_later() -> None:
     assert unmet({"clock.automatic": True}, HEADWIND, "8.1.0") == [Unmet("clock.automatic", "newer-system")]
     assert unmet({"clock.automatic": True}, HEADWIND, "13") == []

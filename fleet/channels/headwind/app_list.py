@@ -61,15 +61,17 @@ def file(version: str, version_code: int, url: str) -> dict[str, Any]:
     return named | ({"code": code} if 0 < code <= _HIGHEST_CODE else {})
 
 
-def mark(profile: str | None) -> list[dict[str, Any]]:
+def mark(profile: str | None, newest: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Return the agent itself, whose name says what is in force: the tablet tells it back.
 
     Args:
         profile: names the effective profile; None where there is none, and then nothing is said.
+        newest: what :func:`file` returns of the agent's own package, so that it follows; None where there is none.
     """
     if profile is None:
         return []
-    return [{"type": "app", "name": f"{MARK}{profile}", "pkg": AGENT_APP, "version": ANY_VERSION, "showIcon": False}]
+    version = newest if newest is not None else {"version": ANY_VERSION}
+    return [{"type": "app", "name": f"{MARK}{profile}", "pkg": AGENT_APP, "showIcon": False, **version}]
 
 
 def applications(made_of: Listing) -> list[dict[str, Any]]:

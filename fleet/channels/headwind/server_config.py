@@ -73,7 +73,7 @@ class Wish:
     Args:
         settings: effective settings.
         profile: SHA-256 that names them; None where the tablet has none.
-        packages: of apps that the settings name, by the apps' ids.
+        packages: of apps that the settings name and of the agent itself, by the apps' ids.
         known: package names that the catalogue has for Android.
         hidden: packages that may be hidden on the tablet now, by what it was given last.
         password: with which its agent's own pages open.
@@ -180,7 +180,7 @@ def server_config(wish: Wish) -> Made:
     )
     data |= {
         **_renamed(wish.number, wish.serial),
-        "applications": [*app_list.mark(wish.profile), *app_list.applications(listing)],
+        "applications": [*app_list.mark(wish.profile, _agent(wish)), *app_list.applications(listing)],
         "applicationSettings": [
             _setting(AGENT_APP, "proxy", android.proxy(settings) or NO_PROXY),
             *_locks(closed),
@@ -188,6 +188,12 @@ def server_config(wish: Wish) -> Made:
         ],
     }
     return Made(data, closed.locked, is_settling=any(app in wish.hidden for app in required))
+
+
+def _agent(wish: Wish) -> dict[str, Any] | None:
+    """Return what the agent shall become itself, where the catalogue has it."""
+    found = wish.packages.get(AGENT_APP)
+    return app_list.file(found.version, found.version_code, found.url) if found is not None else None
 
 
 def closed_config(closed: Closed) -> Made:

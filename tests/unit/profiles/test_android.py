@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from profiles import android, chrome_lists
 from profiles.key import HEADWIND
@@ -172,3 +174,25 @@ def test_chrome_opens_and_closes_what_the_lists_say(
 ) -> None:
     assert [url for url in open_ if not opens(settings, url)] == []
     assert [url for url in closed if opens(settings, url)] == []
+
+
+HOSTS = st.sampled_from(["a.no", "www.a.no", "b.a.no", "c.b.a.no", "d.no"])
+PATHS = st.sampled_from(["", "/x", "/x/y", "/z"])
+TOLD = st.builds("{}{}{}".format, st.sampled_from(["", "*."]), HOSTS, PATHS)
+
+
+def fits(told: str, host: str, path: str) -> bool:
+    """Judge whether an entry of ours means an address."""
+    name, cut, start = told.removeprefix("*.").partition("/")
+    below = told.startswith("*.") and host.endswith(f".{name}")
+    return (host in {name, f"www.{name}"} or below) and path.startswith(cut + start)
+
+
+@given(st.lists(TOLD, max_size=4), st.lists(TOLD, max_size=4), HOSTS, PATHS)
+def test_chrome_opens_what_is_allowed_and_never_what_is_blocked(
+    blocked: list[str], allowed: list[str], host: str, path: str
+) -> None:
+    is_blocked = any(fits(one, host, path) for one in blocked)
+    is_allowed = any(fits(one, host, path) for one in allowed)
+    assert opens({"web.blocked": blocked}, host + path) == (not is_blocked)
+    assert opens({"web.blocked": blocked, "web.allowed": allowed}, host + path) == (is_allowed and not is_blocked)

@@ -20,6 +20,7 @@ class Member:
     """A tablet that a lesson of a class means; ``person_id`` is None where it stands in the class for whoever comes.
 
     ``pupil`` is that person's name; ``channel`` is how the tablet speaks to us, None where it does not now.
+    ``due_at`` is when it was told to ask next, ``waits`` whether it is held until then.
     """
 
     device_id: int
@@ -28,6 +29,8 @@ class Member:
     pupil: str | None
     presence: Presence
     channel: str | None = None
+    due_at: datetime | None = None
+    waits: bool = False
 
 
 def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = None) -> list[Member]:
@@ -49,6 +52,8 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
             Person.family_name,
             DevicePresence.polled_at,
             DevicePresence.is_at_school,
+            DevicePresence.due_at,
+            DevicePresence.waits,
             Enrolment.channel,
         )
         .outerjoin(Person, Person.id == Device.person_id)
@@ -63,7 +68,7 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
         Member(
             row.id, row.serial, row.person_id,
             f"{row.given_name} {row.family_name}" if row.given_name is not None else None,
-            Presence(row.polled_at, row.is_at_school), row.channel,
+            Presence(row.polled_at, row.is_at_school), row.channel, row.due_at, bool(row.waits),
         )
         for row in db.session.execute(query)
     ]  # fmt: skip

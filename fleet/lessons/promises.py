@@ -108,5 +108,5 @@ def less(settings: Mapping[str, Any], channel: str, count: int = 1) -> Less | No
 
 def shortfalls(settings: Mapping[str, Any], channels: Iterable[str | None]) -> list[Less]:
     """Return the same of a class's tablets, told by their channels: each channel that has less, by its name."""
-    counts = sorted(Counter(one for one in channels if one is not None).items())
+    counts = sorted(Counter(one for one in channels if one is not None and one in ENDS).items())
     return [found for channel, count in counts if (found := less(settings, channel, count)) is not None]

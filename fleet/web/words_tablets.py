@@ -305,4 +305,4 @@ def states() -> Sequence[tuple[str, str]]:
 
 def channel(told: str) -> str:
     """Name a way in which tablets talk to us; one that we have not is called as it was told."""
-    return {"native": _("our own agent"), "apple": _("Apple"), "headwind": _("Headwind")}.get(told, told)
+    return {"native": _("our own agent"), "apple": _("Apple"), "headwind": _("Android (Headwind)")}.get(told, told)

@@ -66,6 +66,11 @@ class Less:
     instead: Mapping[str, Instead]
     missing: Sequence[str]
 
+    @property
+    def is_much(self) -> bool:
+        """Whether something can be used that the set closes; in Chrome alone, with no other browser, nothing can."""
+        return bool(self.missing) or Instead.HIDES_OTHERS in self.instead.values()
+
 
 def needs_network(channel: str | None) -> bool:
     """Whether a tablet ends a lesson only with a network; one that speaks on no channel has none to end."""
@@ -77,20 +82,27 @@ def needing(channels: Iterable[str | None]) -> int:
     return sum(map(needs_network, channels))
 
 
-def away_since(
-    channel: str | None, polled_at: datetime | None, due_at: datetime | None, now: datetime
-) -> datetime | None:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is known of a tablet's last words: when it last asked, was to ask again, and last reported."""
+
+    polled_at: datetime | None
+    due_at: datetime | None
+    reported_at: datetime | None
+
+
+def away_since(channel: str | None, heard: Heard, now: datetime) -> datetime | None:
     """Return since when a tablet that ends lessons only with a network is out of contact; None where it is not.
 
     Args:
         channel: how it speaks to us.
-        polled_at: when it last asked; it has been heard of since then no more.
-        due_at: when it was to ask again.
+        heard: its last words.
         now: the instant.
     """
-    if polled_at is None or due_at is None or not needs_network(channel):
+    if not needs_network(channel) or heard.polled_at is None or heard.due_at is None:
         return None
-    return polled_at if now - due_at > AWAY_AFTER else None
+    reported_at = heard.reported_at or heard.polled_at
+    return max(heard.polled_at, reported_at) if now - max(heard.due_at, reported_at) > AWAY_AFTER else None
 
 
 def less(settings: Mapping[str, Any], channel: str, count: int = 1) -> Less | None:

@@ -188,6 +188,7 @@ def _row(found: Any, lesson: Lesson, others: Mapping[int, Other], now: datetime)
     person: Person | None = found.Person
     state, since = _state(one, lesson, now)
     has_it = state in {State.FETCHED, State.APPLIED, State.FAILED, State.STRAGGLER}
+    heard = promises.Heard(found.polled_at, found.due_at, found.last_seen_at)
     return Row(
         device_id=one.device_id,
         serial=found.Device.serial,
@@ -201,7 +202,7 @@ def _row(found: Any, lesson: Lesson, others: Mapping[int, Other], now: datetime)
         failures=one.failures or (),
         forecast_percent=one.forecast_percent,
         channel=found.channel,
-        away_since=promises.away_since(found.channel, found.polled_at, found.due_at, now) if has_it else None,
+        away_since=promises.away_since(found.channel, heard, now) if has_it else None,
     )
 
 

@@ -21,11 +21,12 @@ from fleet.lessons import contents, endings, finding, life, promises, sets, view
 from fleet.lessons.endings import Endings
 from fleet.lessons.forecast import FORECAST_S
 from fleet.lessons.models import LessonSet, Part, SetKind
+from fleet.lessons.promises import Less
 from fleet.lessons.sets import Offer
 from fleet.lessons.views import Candidate, Preview
 from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
-from fleet.web import faces, lesson_slider, refusals_lessons, sent, signed_in, words_lessons
+from fleet.web import faces, lesson_slider, refusals_lessons, sent, signed_in
 from fleet.web.blueprint import web
 from fleet.web.pages import show
 from fleet.web.values import instant_of, whole
@@ -208,21 +209,16 @@ def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str | R
     )
 
 
-def _less(offers: Sequence[Offer], preview: Preview) -> dict[int, list[str]]:
-    """Say of each set, by its number, what kinds of the class's tablets have less of it; one statement."""
+def _less(offers: Sequence[Offer], preview: Preview) -> dict[int, list[Less]]:
+    """Return by the sets' numbers what kinds of the class's tablets have less of them; one statement."""
     settings = sets.settings_of([one.set for one in offers]) if preview.channels else {}
-    return {set_id: _shortfalls(told, preview) for set_id, told in settings.items()}
+    return {set_id: promises.shortfalls(told, preview.channels) for set_id, told in settings.items()}
 
 
-def _quick_less(preview: Preview) -> dict[str, list[str]]:
-    """Say the same of each kind of quick set, whatever its words will be."""
-    return {
-        kind.value: _shortfalls(contents.quick_settings(kind, dict(told)), preview) for kind, told in _TYPICAL.items()
-    }
-
-
-def _shortfalls(settings: Mapping[str, Any], preview: Preview) -> list[str]:
-    return [words_lessons.less(one) for one in promises.shortfalls(settings, preview.channels)]
+def _quick_less(preview: Preview) -> dict[str, list[Less]]:
+    """Return the same by kinds of quick sets, whatever their words will be."""
+    made = {kind.value: contents.quick_settings(kind, dict(told)) for kind, told in _TYPICAL.items()}
+    return {kind: promises.shortfalls(told, preview.channels) for kind, told in made.items()}
 
 
 def _of(part: Part, candidates: Sequence[Candidate]) -> list[Candidate]:

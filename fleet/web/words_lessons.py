@@ -19,6 +19,7 @@ from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failures, setting
 from profiles.key import APPLE, HEADWIND, NATIVE
 
 _NAMED = 3
+_SETTINGS = 8
 _LIKELY = 50  # percent, from which a tablet is said to be ready
 _SAME_DAY = timedelta(hours=12)  # an hour without a date is understood for so long
 
@@ -236,25 +237,35 @@ def pupils(ones: Sequence[Candidate]) -> str:
     return first_of([_pupil(one) for one in ones])
 
 
-def first_of(names: Sequence[str]) -> str:
+def first_of(names: Sequence[str], most: int = _NAMED) -> str:
     """Tell the first of some names, and how many more there are."""
-    told = ", ".join(names[:_NAMED])
-    more = len(names) - _NAMED
+    told = ", ".join(names[:most])
+    more = len(names) - most
     return _("%(names)s and %(number)s more", names=told, number=more) if more > 0 else told
+
+
+def _so_many(one: Less) -> str:
+    told = {
+        APPLE: ngettext("%(num)d iPad", "%(num)d iPads", one.count),
+        HEADWIND: ngettext("%(num)d Android tablet", "%(num)d Android tablets", one.count),
+        NATIVE: ngettext("%(num)d Linux tablet", "%(num)d Linux tablets", one.count),
+    }
+    return str(told[one.channel])
 
 
 def less(one: Less) -> str:
     """Say what so many tablets of one kind have less of a lesson than its set says."""
-    number = one.count
-    tablets = {
-        APPLE: ngettext("%(num)d iPad", "%(num)d iPads", number),
-        HEADWIND: ngettext("%(num)d Android tablet", "%(num)d Android tablets", number),
-        NATIVE: ngettext("%(num)d Linux tablet", "%(num)d Linux tablets", number),
-    }
     told = [_instead(how) for how in one.instead.values()]
     if one.missing:
-        told.append(_("not in force: %(names)s", names=first_of([setting_name(name) for name in one.missing])))
-    return f"{tablets[one.channel]}: {'; '.join(told)}"
+        told.append(
+            _("not in force: %(names)s", names=first_of([setting_name(name) for name in one.missing], _SETTINGS))
+        )
+    return f"{_so_many(one)}: {'; '.join(told)}"
+
+
+def less_short(one: Less) -> str:
+    """Say that they have less."""
+    return _("%(tablets)s: not all of it", tablets=_so_many(one))
 
 
 def lacking(one: Less | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from fleet.lessons import promises
 from fleet.lessons.contents import quick_settings
 from fleet.lessons.models import SetKind
-from fleet.lessons.promises import Instead, Less
+from fleet.lessons.promises import Heard, Instead, Less
 from fleet.orders import kinds
 from profiles.key import APPLE, HEADWIND, NATIVE
 from tests.conftest import NOW
@@ -39,12 +39,19 @@ def test_only_who_needs_the_network_is_away_and_only_after_a_while(
     channel: str | None, overdue: timedelta, *, is_away: bool
 ) -> None:
     due_at = NOW - overdue
-    found = promises.away_since(channel, due_at - MINUTE, due_at, NOW)
+    found = promises.away_since(channel, Heard(due_at - MINUTE, due_at, None), NOW)
     assert found == (due_at - MINUTE if is_away else None)
 
 
+def test_a_report_is_contact_too() -> None:
+    asked = (NOW - 20 * MINUTE, NOW - 19 * MINUTE)
+    assert promises.away_since(HEADWIND, Heard(*asked, NOW - 5 * MINUTE), NOW) == NOW - 5 * MINUTE
+    assert promises.away_since(HEADWIND, Heard(*asked, NOW - MINUTE), NOW) is None
+    assert promises.away_since(HEADWIND, Heard(*asked, NOW - 30 * MINUTE), NOW) == NOW - 20 * MINUTE
+
+
 def test_who_never_asked_has_nothing_to_keep() -> None:
-    assert promises.away_since(HEADWIND, None, None, NOW) is None
+    assert promises.away_since(HEADWIND, Heard(None, None, NOW - 20 * MINUTE), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,9 @@ def test_who_never_asked_has_nothing_to_keep() -> None:
 def test_what_a_tablet_does_instead_is_told_and_what_it_does_not_have(
     kind: SetKind, told: dict[str, Any], channel: str, instead: dict[str, Instead], missing: list[str]
 ) -> None:
-    assert promises.less(quick_settings(kind, told), channel, 4) == Less(channel, 4, instead, missing)
+    found = Less(channel, 4, instead, missing)
+    assert promises.less(quick_settings(kind, told), channel, 4) == found
+    assert found.is_much == (kind is not SetKind.WEB)
 
 
 @pytest.mark.parametrize("channel", [NATIVE, APPLE, HEADWIND])

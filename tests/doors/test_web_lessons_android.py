@@ -1,17 +1,17 @@
 """Android tablets on the pages of lessons: what is said before, meanwhile and after of the end, and of what is less."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from flask import Flask
 
 from fleet.db import transaction
-from fleet.lessons import sharing
+from fleet.lessons import plans, sharing, timetable
 from fleet.lessons.models import SetKind
 from tests import factories, lessons, teaching
 from tests.conftest import NOW
 from tests.doors.test_web_lessons import MOST_STATEMENTS, start_page
-from tests.lessons import MINUTE, UNTIL
+from tests.lessons import MINUTE, OSLO, UNTIL
 from tests.teaching import Teaching, words
 from tests.visiting import Visitor
 
@@ -121,3 +121,16 @@ def test_the_receipt_says_who_keeps_the_lesson_until_it_has_a_network(school: Te
     assert BY_CLOCK not in page
     school.at(NOW + timedelta(days=1))
     assert "uten kontakt siden 14. sep. 2026 10:15; beholder økten" in words(school.visitor().get(address).text)
+
+
+def test_of_a_planned_lesson_it_is_said_too(school: Teaching, kari: Visitor) -> None:
+    with school.app.app_context(), transaction():
+        now = NOW - 5 * MINUTE
+        plans.plan(
+            *school.rows(school.own, school.web), on=NOW.date(), starts_at=time(10, 20), ends_at=time(11, 0), holder_id=None,
+            by=school.principal("kari"), now=now, timezone=OSLO,
+        )  # fmt: skip
+        timetable.begin_due(now=NOW, timezone=OSLO)
+        lesson_id = school.lesson().id
+    page = words(kari.get(f"/lessons/{lesson_id}").text)
+    assert "3 Android-nettbrett må ha nett når økten slutter" in page

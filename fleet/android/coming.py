@@ -28,6 +28,20 @@ def agent(public_url: str) -> Agent | None:
     return Agent(package.version, addresses.package_url(public_url, package.token, name), package.digest)
 
 
+def printed(code: str, public_url: str) -> str | None:
+    """Return what a printed code says: nothing of a network, as paper gets about; None where there is no agent yet.
+
+    Args:
+        code: the ticket's.
+        public_url: of the server, without a slash at the end.
+
+    Raises:
+        TicketCodeError: none can have this code.
+    """
+    found = agent(public_url)
+    return provisioning.text(provisioning.extras(found, public_url, code)) if found is not None else None
+
+
 def may_see_networks(by: Principal) -> bool:
     """Whether one may see the networks' passwords: who writes profiles has told them."""
     return by.may(Permission.EDIT_PROFILES)

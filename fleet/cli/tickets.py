@@ -8,6 +8,7 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.android import coming
 from fleet.cli.moments import Moment, instant
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.devices import codes, sheet, tickets
@@ -58,7 +59,8 @@ def create(
             "qr": sheet.payload(config.public_url, code),
         }
         if pdf is not None:
-            content = sheet.make(ticket, code, public_url=config.public_url, timezone=config.timezone)
+            url, android = config.public_url, coming.printed(code, config.public_url)
+            content = sheet.make(ticket, code, public_url=url, timezone=config.timezone, android=android)
             _write_for_owner(pdf, content, over=force)
     if config.is_local_only:
         told = f"{config.public_url} leads to this machine only; start the server with FLEET_PUBLIC_URL for others"

@@ -66,7 +66,8 @@ _CLIENT = (
     AgentClient.key_thumbprint, AgentClient.seed, AgentClient.generation, AgentClient.seen_at, AgentClient.number,
     AgentClient.cpu, AgentClient.served_version, AgentClient.served_profile, AgentClient.served_digest,
     AgentClient.served_until, AgentClient.served_hidden, AgentClient.hidden, AgentClient.notice,
-    AgentClient.notice_until, AgentClient.wiped_at, AgentClient.token_digest, AgentClient.former_digest,
+    AgentClient.notice_until, AgentClient.put_off, AgentClient.wiped_at, AgentClient.token_digest,
+    AgentClient.former_digest,
 )  # fmt: skip
 
 
@@ -185,8 +186,8 @@ def note(served: Sequence[Served], *, now: datetime) -> Noted:
             client.served_hidden, client.served_orders = sorted(one.hidden), sorted(one.ending)
             client.notice, client.notice_until = one.notice or (None, None)
             sent += one.sent
-            if one.standing.is_open:
-                fetched[device_id] = one.standing.config_version
+        if one.standing.is_open:
+            fetched[device_id] = one.standing.config_version
     db.session.flush()
     return Noted(fetched, sent)
 

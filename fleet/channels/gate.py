@@ -45,8 +45,9 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 # shall stop no poll and no page.
 KEPT_FOR_SMALL_BYTES = MAX_HELD_BYTES // 4
 _RETRY_S = "5"
-# 256 bits or more in base64, hex, or longer: invitations, files and profiles are had by whoever knows their names.
-_SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}")
+# 256 bits or more in base64, hex, or longer: invitations, files and profiles are had by whoever knows their names. And
+# where Android tablets speak: under a ticket's code, or a word of their own.
+_SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}|(?<=/)hw-[et][A-Za-z0-9]+")
 # In the state that the server keeps for the application (ASGI lifespan): what to call when it stops, before it waits
 # for the requests that are open.
 STOPPING = "fleet.stopping"

@@ -56,8 +56,8 @@ LONGEST_UPDATE = timedelta(days=30)
 # RestartDevice, ShutDownDevice, DeviceInformation, EraseDevice, DeviceLocation, PlayLostModeSound (both in lost mode
 # only) and ClearPasscode of https://developer.apple.com/documentation/devicemanagement/commands-and-queries, and
 # https://developer.apple.com/documentation/devicemanagement/softwareupdateenforcementspecific; no command shows a
-# message or opens something. headwind: lock, reboot, factoryReset and a new configuration; its pushes, which could open
-# an app, are never acknowledged, and it has no lost mode.
+# message or opens something. headwind: lock, reboot, factoryReset, passwordReset and a new configuration; its pushes,
+# which could open an app, are never acknowledged, and it has no lost mode.
 CARRIES: Mapping[tuple[str, DeviceLife], frozenset[OrderKind]] = MappingProxyType(
     {
         ("native", DeviceLife.ENROLLED): IN_LESSONS,
@@ -74,7 +74,13 @@ CARRIES: Mapping[tuple[str, DeviceLife], frozenset[OrderKind]] = MappingProxyTyp
         ),
         ("apple", DeviceLife.LOST): frozenset({OrderKind.LOCATE, OrderKind.RING, OrderKind.WIPE}),
         ("headwind", DeviceLife.ENROLLED): frozenset(
-            {OrderKind.LOCK_MESSAGE, OrderKind.RESTART, OrderKind.REPORT_NOW, OrderKind.WIPE}
+            {
+                OrderKind.LOCK_MESSAGE,
+                OrderKind.RESTART,
+                OrderKind.REPORT_NOW,
+                OrderKind.WIPE,
+                OrderKind.CLEAR_PASSCODE,
+            }
         ),
     }
 )

@@ -21,11 +21,12 @@ _MOST_APPS, _MOST_LOGS = 3_000, 500
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+")
 _PROFILE = re.compile(r"[0-9a-f]{64}")
 COMPLETED = "Update flow completed"
+DOWNLOAD, INSTALL = "download", "install"
 RESET_FAILED = "Failed to reset password"
 _INSTALL = (
-    (re.compile(r"(?P<app>\S+) Install failed: (?P<why>.*)", re.DOTALL), "install"),
-    (re.compile(r"Failed to install app (?P<app>\S+?):? (?P<why>.*)", re.DOTALL), "install"),
-    (re.compile(r"Failed to download app (?P<app>\S+?): (?P<why>.*)", re.DOTALL), "download"),
+    (re.compile(r"(?P<app>\S+) Install failed: (?P<why>.*)", re.DOTALL), INSTALL),
+    (re.compile(r"Failed to install app (?P<app>\S+?):? (?P<why>.*)", re.DOTALL), INSTALL),
+    (re.compile(r"Failed to download app (?P<app>\S+?): (?P<why>.*)", re.DOTALL), DOWNLOAD),
 )
 # What the agent is asked to log: by what a message has in it, whichever case. Source: db/LogConfigTable.
 LOGGED = (COMPLETED, RESET_FAILED, "Install failed", "Failed to install app", "Failed to download app")
@@ -72,7 +73,7 @@ class Logged:
     Args:
         is_completed: an update came to its end: restrictions and locked packages are in force.
         has_failed_reset: the passcode could not be changed.
-        failures: apps that could not be installed, and whether that was ``download`` or ``install``.
+        failures: apps that could not be installed, and at what that failed: :data:`DOWNLOAD` or :data:`INSTALL`.
     """
 
     is_completed: bool = False
@@ -89,15 +90,13 @@ def read_info(body: bytes) -> Info:
     told = _object(body)
     apps = _apps(told.get("applications"))
     permissions = told.get("permissions")
-    has_permissions = isinstance(permissions, list) and bool(permissions)
     own = next((one for one in _listed(told.get("applications"), _MOST_APPS) if one.get("pkg") == AGENT_APP), {})
-    battery = told.get("batteryLevel")
     return Info(
         model=_text(told.get("model"), 120),
         os_version=_text(told.get("androidVersion"), 20),
-        battery_percent=battery if _is_whole(battery) and 0 <= battery <= 100 else None,
+        battery_percent=_percent(told.get("batteryLevel")),
         is_owner=_flag(told.get("mdmMode")),
-        is_admin=permissions[0] == 1 if has_permissions else None,
+        is_admin=permissions[0] == 1 if isinstance(permissions, list) and permissions else None,
         profile=_profile(own.get("name")),
         agent_version=apps.get(AGENT_APP),
         apps={app: version for app, version in apps.items() if app != AGENT_APP},
@@ -175,5 +174,6 @@ def _flag(told: object) -> bool | None:
     return told if isinstance(told, bool) else None
 
 
-def _is_whole(told: object) -> bool:
-    return isinstance(told, int) and not isinstance(told, bool)
+def _percent(told: object) -> int | None:
+    is_one = isinstance(told, int) and not isinstance(told, bool) and 0 <= told <= 100
+    return told if is_one and isinstance(told, int) else None

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select
@@ -19,11 +20,14 @@ from fleet.devices.search import is_pupil
 from fleet.errors import NotFoundError
 from fleet.schools.models import Membership, School, SchoolClass
 from profiles import layering
-from profiles.key import APPLE
+from profiles.key import APPLE, HEADWIND
 from profiles.layering import Effective
 from profiles.unmet import Unmet
 from profiles.unmet import unmet as not_met
 from profiles.vocabulary import VOCABULARY
+
+# How a tablet of a kind speaks to us where it speaks in one way only.
+_ONLY_CHANNEL: Mapping[Platform, str] = MappingProxyType({Platform.IPADOS: APPLE, Platform.ANDROID: HEADWIND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def unmet(device: Device, settings: Mapping[str, Any]) -> dict[str, list[Unmet]]
     What it told of itself counts. One that was never in use is judged where its kind speaks in one way only.
     """
     query = select(Enrolment.channel).where(Enrolment.device_id == device.id).order_by(Enrolment.id.desc()).limit(1)
-    channel = db.session.scalar(query) or (APPLE if device.platform is Platform.IPADOS else None)
+    channel = db.session.scalar(query) or _ONLY_CHANNEL.get(device.platform)
     if channel is None:
         return {}
     facts = device.state.facts or {}

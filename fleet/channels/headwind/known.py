@@ -25,12 +25,15 @@ class Known:
         apps: versions of installed apps of its configuration, by package name.
         failures: apps that could not be installed, and at what that failed.
         applied: the effective profile in force; None where none that we know.
+        is_fetched: whether its last update began with a configuration that it had just fetched, and not with a cached
+            one.
     """
 
     info: Info = field(default_factory=Info)
     apps: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     applied: str | None = None
+    is_fetched: bool = True
 
     @classmethod
     def read(cls, kept: Mapping[str, Any] | None) -> "Known":
@@ -65,7 +68,10 @@ class Known:
             served: the effective profile that it was last given.
         """
         failures = {**self.failures, **logged.failures}
-        return replace(self, failures=failures, applied=served if logged.is_completed else self.applied)
+        is_new = self.is_fetched if logged.was_fetched is None else logged.was_fetched
+        applied = served if logged.is_completed and is_new else self.applied
+        is_fetched = self.is_fetched if logged.is_fetched is None else logged.is_fetched
+        return replace(self, failures=failures, applied=applied, is_fetched=is_fetched)
 
     def report(self, device_id: int, key: str, sequence: int) -> Report:
         """Return it as our report.

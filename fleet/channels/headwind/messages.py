@@ -20,7 +20,7 @@ MARK = "fleet:"  # begins what we call the agent itself in a configuration; what
 _MOST_APPS, _MOST_LOGS = 3_000, 500
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+")
 _PROFILE = re.compile(r"[0-9a-f]{64}")
-COMPLETED = "Update flow completed"
+FETCHED, NOT_FETCHED, COMPLETED = "Configuration updated", "Failed to update config", "Update flow completed"
 DOWNLOAD, INSTALL = "download", "install"
 RESET_FAILED = "Failed to reset password"
 _INSTALL = (
@@ -29,7 +29,15 @@ _INSTALL = (
     (re.compile(r"Failed to download app (?P<app>\S+?): (?P<why>.*)", re.DOTALL), DOWNLOAD),
 )
 # What the agent is asked to log: by what a message has in it, whichever case. Source: db/LogConfigTable.
-LOGGED = (COMPLETED, RESET_FAILED, "Install failed", "Failed to install app", "Failed to download app")
+LOGGED = (
+    FETCHED,
+    NOT_FETCHED,
+    COMPLETED,
+    RESET_FAILED,
+    "Install failed",
+    "Failed to install app",
+    "Failed to download app",
+)
 _VERBOSE = 5
 
 
@@ -71,12 +79,16 @@ class Logged:
     """What a tablet's log says that counts.
 
     Args:
-        is_completed: an update came to its end: restrictions and locked packages are in force.
+        is_completed: an update came to its end: restrictions and locked packages are in force, of what was cached.
+        was_fetched: whether before that end a new configuration had come; None where this part does not say.
+        is_fetched: the same at the end of this part.
         has_failed_reset: the passcode could not be changed.
         failures: apps that could not be installed, and at what that failed: :data:`DOWNLOAD` or :data:`INSTALL`.
     """
 
     is_completed: bool = False
+    was_fetched: bool | None = None
+    is_fetched: bool | None = None
     has_failed_reset: bool = False
     failures: Mapping[str, str] = field(default_factory=dict)
 
@@ -123,9 +135,17 @@ def read_log(body: bytes) -> Logged:
             found = pattern.match(text)
             if found is not None and _PACKAGE.fullmatch(found["app"]):
                 failures[found["app"]] = kind
+    is_completed, was_fetched, is_fetched = False, None, None
+    for text in words:
+        if text.startswith((FETCHED, NOT_FETCHED)):
+            is_fetched = text.startswith(FETCHED)
+        elif text.startswith(COMPLETED):
+            is_completed, was_fetched = True, is_fetched
     return Logged(
-        is_completed=any(COMPLETED in one for one in words),
-        has_failed_reset=any(RESET_FAILED in one for one in words),
+        is_completed=is_completed,
+        was_fetched=was_fetched,
+        is_fetched=is_fetched,
+        has_failed_reset=any(one.startswith(RESET_FAILED) for one in words),
         failures=failures,
     )
 

@@ -16,6 +16,7 @@ from fleet.android import addresses, tokens
 from fleet.android.admin_password import admin_password
 from fleet.android.serving import Served, Standing
 from fleet.apps import catalogue, images
+from fleet.apps.catalogue import AndroidPackage
 from fleet.assignments import bodies
 from fleet.assignments.kept import Kept
 from fleet.channels.headwind import server_config
@@ -63,7 +64,7 @@ class _Around:
 
     settings: Mapping[str, Mapping[str, Any]]
     waiting: Mapping[int, Sequence[Order]]
-    packages: Mapping[str, Sequence[Any]]
+    packages: Mapping[str, Sequence[AndroidPackage]]
     known: frozenset[str]
     images: Mapping[str, str]
     organisation: str
@@ -97,7 +98,7 @@ class Planner:
         return _Around(
             settings=settings,
             waiting=waiting,
-            packages=catalogue.android_packages(sorted(required)),
+            packages=catalogue.android_packages(sorted({*required, addresses.AGENT_APP})),
             known=catalogue.known_android(),
             images=images.digests({one for one in shown if one}),
             organisation=owner.name if owner is not None else _NAMELESS,

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 00:43:11.166878
+Create Date: 2026-11-30 00:53:48.237263
 """
 
 import sqlalchemy as sa
@@ -26,6 +26,8 @@ def upgrade() -> None:
     sa.Column('is_licensed', sa.Boolean(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('icon', sa.LargeBinary(), nullable=True),
+    sa.Column('icon_digest', sa.String(length=64), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_app')),
     sa.UniqueConstraint('platform', 'app_id', name=op.f('uq_app_platform_app_id'))
     )
@@ -231,6 +233,9 @@ def upgrade() -> None:
     sa.Column('app_pk', sa.Integer(), nullable=False),
     sa.Column('version', sa.String(length=64), nullable=False),
     sa.Column('build', sa.String(length=64), nullable=False),
+    sa.Column('kind', sa.String(length=8), nullable=False),
+    sa.Column('cpu', sa.String(length=16), nullable=False),
+    sa.Column('certificate', sa.String(length=64), nullable=True),
     sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('size_bytes', sa.BigInteger(), nullable=False),
     sa.Column('file_name', sa.String(length=120), nullable=False),
@@ -247,7 +252,7 @@ def upgrade() -> None:
     with op.batch_alter_table('app_package', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_app_package_app_pk'), ['app_pk'], unique=False)
         batch_op.create_index(batch_op.f('ix_app_package_digest'), ['digest'], unique=False)
-        batch_op.create_index('uq_app_package_current', ['app_pk'], unique=True, sqlite_where=sa.text('is_current'), postgresql_where=sa.text('is_current'))
+        batch_op.create_index('uq_app_package_current', ['app_pk', 'cpu'], unique=True, sqlite_where=sa.text('is_current'), postgresql_where=sa.text('is_current'))
 
     op.create_table('arrival_record',
     sa.Column('school_id', sa.Integer(), autoincrement=False, nullable=False),

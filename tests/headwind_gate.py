@@ -79,7 +79,9 @@ class Raw:
 
     def log(self, *texts: str) -> Response:
         """Upload a part of its log."""
-        told: list[dict[str, Any]] = [{"timestamp": 1, "logLevel": 5, "packageId": addresses.AGENT_APP, "message": text} for text in texts]
+        told: list[dict[str, Any]] = [
+            {"timestamp": 1, "logLevel": 5, "packageId": addresses.AGENT_APP, "message": text} for text in texts
+        ]
         return self.call("POST", f"plugins/devicelog/log/list/{self.number}", told)
 
     def confirm(self, what: str, **changes: Any) -> Response:

@@ -7,25 +7,31 @@ from fleet.access import Permission, Principal
 from fleet.android import addresses, provisioning
 from fleet.android.provisioning import Agent, Network
 from fleet.apps import catalogue
+from fleet.apps.facts import APK
 from fleet.assignments import materialise
 from fleet.assignments.materialise import Applicable
 from fleet.assignments.models import Scope
-from fleet.devices.models import Platform, Ticket
+from fleet.devices.models import Ticket
 from profiles import layering
+
+_USUAL_CPU = "arm64-v8a"  # of tablets that schools buy
 
 
 def agent(public_url: str) -> Agent | None:
-    """Return the agent's package as tablets fetch it; None where nobody has brought it. One statement.
+    """Return the agent's package as new tablets fetch it; None where nobody has brought it. One statement.
+
+    What a new tablet runs on nobody knows, so it gets what most run on. An .xapk no tablet's set-up can install.
 
     Args:
         public_url: of the server, without a slash at the end.
     """
-    source = catalogue.sources(Platform.ANDROID, [addresses.AGENT_APP]).get(addresses.AGENT_APP)
-    package = source.package if source is not None else None
+    found = catalogue.android_packages([addresses.AGENT_APP]).get(addresses.AGENT_APP, ())
+    package = catalogue.for_cpu([one for one in found if one.kind == APK], _USUAL_CPU)
     if package is None:
         return None
-    name = addresses.file_name(addresses.AGENT_APP, package.digest, "apk")
-    return Agent(package.version, addresses.package_url(public_url, package.token, name), package.digest)
+    name = addresses.file_name(addresses.AGENT_APP, package.digest, package.kind)
+    url = addresses.package_url(public_url, package.token, name)
+    return Agent(package.version, url, package.digest, package.certificate)
 
 
 def printed(code: str, public_url: str) -> str | None:

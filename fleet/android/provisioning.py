@@ -33,11 +33,13 @@ class Agent:
         version: as people know it.
         url: where it is.
         digest: SHA-256 of the file, lower-case hex.
+        signer: SHA-256 of its signer's certificate, lower-case hex; None where it is not known.
     """
 
     version: str
     url: str
     digest: str
+    signer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,14 +61,16 @@ def status(*, as_json: bool) -> None:
         in_the_way = _in_the_way(config)
     old = found.older_than(agent.version) if agent is not None else 0
     if as_json:
-        package = {"version": agent.version, "digest": agent.digest, "url": agent.url} if agent is not None else None
+        names = ("version", "digest", "signer", "url")
+        package = {name: getattr(agent, name) for name in names} if agent is not None else None
         shown = {name: getattr(found, name) for name in found.__slots__}
         show_json({"package": package, "obstacles": in_the_way, "tablets": {**shown, "old_agent": old}})
         return
     if agent is None:
         click.echo("package  none: download the agent from h-mdm.com, then `scripts/fleet apps upload hmdm-….apk`")
     else:
-        click.echo(f"package  {agent.version}, checksum {provisioning.checksum(agent.digest)}")
+        click.echo(f"package  {agent.version}, SHA-256 {agent.digest}")
+        click.echo(f"signer   {agent.signer or 'not known'}")
     for one in in_the_way:
         click.echo(f"address  {one}")
     for line in _told(found, old):

@@ -14,7 +14,7 @@ from fleet.devices import tickets
 from fleet.devices.models import Ticket
 from fleet.schools.models import School, SchoolClass
 from tests import factories as make
-from tests.android import DIGEST, agent_package
+from tests.android import DIGEST, SIGNER, agent_package
 from tests.conftest import NOW
 
 CLI = Principal.command_line()
@@ -42,7 +42,26 @@ def test_the_agents_package_is_the_one_that_is_in_use(app: Flask) -> None:
     with transaction():
         agent_package()
     url = f"{URL}/hw-files/agent-token/com.hmdm.launcher-{DIGEST[:16]}.apk"
-    assert coming.agent(URL) == Agent("6.36", url, DIGEST)
+    assert coming.agent(URL) == Agent("6.36", url, DIGEST, SIGNER)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "kind", "token"),
+    [
+        (("", "arm64-v8a"), "apk", "agent-token1"),
+        (("", "x86_64"), "apk", "agent-token"),
+        (("armeabi-v7a", "x86_64"), "apk", "agent-token"),
+        (("x86_64",), "apk", None),
+        (("",), "xapk", None),
+    ],
+)
+def test_a_new_tablet_gets_the_package_for_usual_tablets_and_never_an_xapk(
+    app: Flask, cpus: tuple[str, ...], kind: str, token: str | None
+) -> None:
+    with transaction():
+        agent_package(kind=kind, cpus=cpus)
+    found = coming.agent(URL)
+    assert (found.url.split("/")[-2] if found is not None else None) == token
 
 
 def test_networks_are_those_of_every_tablet_at_the_place_as_its_profiles_stand(school: School) -> None:

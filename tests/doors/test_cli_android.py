@@ -19,7 +19,7 @@ from fleet.db import db, transaction
 from fleet.devices import codes, queries, tickets
 from fleet.devices.models import Device
 from tests import factories as make
-from tests.android import DIGEST, agent_package
+from tests.android import DIGEST, SIGNER, agent_package
 from tests.doors.fleet_command import run
 
 CLI = Principal.command_line()
@@ -148,13 +148,14 @@ def test_status_counts_who_has_an_old_agent_or_one_that_owns_nothing(app: Flask,
     come(app, code, "PAAVEI1", is_seen=False)
     told = json.loads(run(app, "android", "status", "--json").output)
     assert told["package"]["version"] == "6.36"
-    assert told["package"]["digest"] == DIGEST
+    assert (told["package"]["digest"], told["package"]["signer"]) == (DIGEST, SIGNER)
     assert told["tablets"] == {
         "agents": 4, "coming": 1, "moving": 0, "not_owner": 1, "behind": 4, "old_agent": 2,
         "versions": {"": 1, "6.9": 1, "6.30": 1, "6.36": 1},
     }  # fmt: skip
     said = run(app, "android", "status").output
-    assert "package  6.36, checksum " + provisioning.checksum(DIGEST) in said
+    assert f"package  6.36, SHA-256 {DIGEST}" in said
+    assert f"signer   {SIGNER}" in said
     assert f"address  {URL} has no TLS" in said
     for words in ("4 enrolled", "2 have an older agent", "1 have an agent that does not own", "1 are still coming in"):
         assert words in said

@@ -25,6 +25,7 @@ from fleet.web import (
     words_profiles,
     words_tablets,
 )
+from fleet.web import app_uploads as _app_uploads
 from fleet.web import apps as _apps
 from fleet.web import assignments as _assignments
 from fleet.web import audit as _audit
@@ -81,7 +82,7 @@ SCREENS = (
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _people, _person, _jobs, _audit,
     _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,
-    _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _images,
+    _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
 
 

@@ -1,0 +1,51 @@
+"""Android tablets' door against pupils who have their tablet's word or a ticket's code, and strangers who have none."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.android.models import AgentClient
+from fleet.db import db
+from tests.doors.test_headwind_door import come, device_of
+from tests.gate import Door, door, ticket
+
+STRANGE = ["%00", "BRETT1%00", "A%0AB", "%E2%80%AE1TTERB", "%ED%A0%80"]
+
+
+@pytest.fixture
+def gate(fresh_url: str, tmp_path: Path) -> Iterator[Door]:
+    with door(fresh_url, tmp_path, FLEET_PUBLIC_URL="https://fleet.test") as made:
+        yield made
+
+
+@pytest.fixture
+def code(gate: Door) -> str:
+    return ticket(gate)
+
+
+def client(gate: Door) -> dict[str, Any]:
+    with gate.database():
+        found = db.session.get_one(AgentClient, device_of().id)
+        return {"number": found.number, "told": found.told or {}, "put_off": found.put_off or {}}
+
+
+@pytest.mark.parametrize("number", STRANGE)
+def test_a_tablet_that_calls_itself_something_unreadable_gets_what_is_its_own_and_nobody_else_waits(
+    gate: Door, code: str, number: str
+) -> None:
+    tablet = come(gate, code)
+    answer = gate.send("GET", f"/{tablet.project}/rest/public/sync/configuration/{number}", {}, None)
+    assert (answer.status, json.loads(answer.body)["status"]) == (200, "OK")
+    assert client(gate)["number"].isprintable()
+
+
+@pytest.mark.parametrize("number", STRANGE)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_number_that_is_no_serial_takes_no_tablet_in(gate: Door, code: str, method: str, number: str) -> None:
+    answer = gate.send(method, f"/hw-e{code.lower()}/rest/public/sync/configuration/{number}", {}, b"{}")
+    assert answer.status in {400, 403, 404}
+    with gate.database():
+        assert db.session.query(AgentClient).count() == 0

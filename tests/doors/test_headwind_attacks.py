@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fleet.android.models import AgentClient
+from fleet.channels.headwind.known import MOST_FAILURES
 from fleet.db import db
 from tests.doors.test_headwind_door import come, device_of
 from tests.gate import Door, door, ticket
@@ -49,3 +50,16 @@ def test_a_number_that_is_no_serial_takes_no_tablet_in(gate: Door, code: str, me
     assert answer.status in {400, 403, 404}
     with gate.database():
         assert db.session.query(AgentClient).count() == 0
+
+
+def test_a_tablet_that_names_ever_more_apps_it_could_not_have_fills_neither_disk_nor_time(
+    gate: Door, code: str
+) -> None:
+    tablet = come(gate, code)
+    for part in range(4):
+        words = [f"Failed to download app no.example.x{part}_{number}: x" for number in range(500)]
+        assert tablet.log(*words, f"Failed to download app a.{'b' * 1_000}: x").status == 200
+    kept = client(gate)
+    assert len(kept["put_off"]) == MOST_FAILURES == len(kept["told"]["failures"])
+    assert "no.example.x3_499" in kept["put_off"]
+    assert max(map(len, kept["put_off"])) < 200

@@ -11,7 +11,7 @@ from fleet.android import serving, tokens
 from fleet.android.models import AgentClient
 from fleet.apps import catalogue
 from fleet.channels.headwind import confirming, messages
-from fleet.channels.headwind.known import Known
+from fleet.channels.headwind.known import Known, newest
 from fleet.channels.headwind.messages import Info, Logged
 from fleet.checkins import receive as checkins
 from fleet.checkins.receive import Report
@@ -103,12 +103,12 @@ def _put_off(client: AgentClient, words: Sequence[Told], now: datetime) -> None:
     if not failed:
         return
     found = catalogue.android_packages([app for app, why in failed.items() if why == messages.INSTALL])
-    put_off = dict(client.put_off or {})
+    put_off = {}
     for app, why in failed.items():
         package = catalogue.for_cpu(found.get(app, ()), client.cpu)
         until = (now + _PUT_OFF_FOR[why]).isoformat()
         put_off[app] = {"until": until, "digest": package.digest if package is not None else None}
-    client.put_off = put_off
+    client.put_off = newest(client.put_off or {}, put_off)
     client.served_version = None  # it is looked at anew
 
 

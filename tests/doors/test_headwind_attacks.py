@@ -1,5 +1,6 @@
 """Android tablets' door against pupils who have their tablet's word or a ticket's code, and strangers who have none."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 
 from fleet.android.models import AgentClient
 from fleet.channels.headwind.known import MOST_FAILURES
-from fleet.db import db
+from fleet.db import db, take_turn
 from tests.doors.test_headwind_door import come, device_of
 from tests.gate import Door, door, ticket
+from tests.headwind_gate import Raw
 
 STRANGE = ["%00", "BRETT1%00", "A%0AB", "%E2%80%AE1TTERB", "%ED%A0%80"]
 
@@ -52,6 +54,24 @@ def test_a_number_that_is_no_serial_takes_no_tablet_in(gate: Door, code: str, me
         assert db.session.query(AgentClient).count() == 0
 
 
+def test_a_stranger_has_nobody_wait_and_nothing_written(gate: Door, code: str) -> None:
+    """What a token that nobody has says is told apart by reading: here somebody else is writing all the while."""
+    ours, stranger = come(gate, code), Raw(gate, project=f"hw-t{'a' * 48}")
+    with gate.database():
+        take_turn("assignments")
+        answers = [stranger.tell(), stranger.log("Update flow completed"), stranger.confirm("public"),
+                   stranger.confirm("reboot"), stranger.poll(), stranger.ask()]  # fmt: skip
+    assert [one.status for one in answers] == [404] * 6
+    assert ours.tell().status == 200
+
+
+def test_what_a_stranger_tells_is_not_counted_against_anybody(gate: Door, code: str) -> None:
+    ours = come(gate, code)
+    for number in range(400):
+        assert Raw(gate, project=f"hw-t{number:048x}").tell().status == 404
+    assert ours.tell().status == 200
+
+
 def test_a_tablet_that_names_ever_more_apps_it_could_not_have_fills_neither_disk_nor_time(
     gate: Door, code: str
 ) -> None:
@@ -63,3 +83,13 @@ def test_a_tablet_that_names_ever_more_apps_it_could_not_have_fills_neither_disk
     assert len(kept["put_off"]) == MOST_FAILURES == len(kept["told"]["failures"])
     assert "no.example.x3_499" in kept["put_off"]
     assert max(map(len, kept["put_off"])) < 200
+
+
+def test_a_tablet_that_asks_very_often_at_once_is_worked_for_once(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    path = f"/{tablet.project}/rest/public/sync/configuration/BRETT1"
+
+    async def together() -> list[int]:
+        return [one.status for one in await asyncio.gather(*(gate.call("GET", path) for _ in range(300)))]
+
+    assert gate.wait(together()) == [200] * 300

@@ -142,8 +142,13 @@ class Work:
             if any(_may_come_back(one) for one in found.values()):
                 found = self._come_back(found, now)
             with reading():
-                asks = [Ask(found[one.digest], one.number, one.cpu) for one in batch if one.digest in found]
-                planned = self._planned(asks, now)
+                # Once for each tablet, however often it asks at the same moment.
+                asks = {
+                    found[one.digest].device_id: Ask(found[one.digest], one.number, one.cpu)
+                    for one in batch
+                    if one.digest in found
+                }
+                planned = self._planned(list(asks.values()), now)
             new = [one.served for one in planned.values() if _is_to_note(one)]
             if new:
                 with transaction():

@@ -253,7 +253,9 @@ def among(column: ColumnElement[int] | InstrumentedAttribute[int], ids: Iterable
     return column.in_(id_set(ids))
 
 
-def among_texts(column: ColumnElement[str] | InstrumentedAttribute[str], texts: Iterable[str]) -> ColumnElement[bool]:
+def among_texts(
+    column: ColumnElement[str] | InstrumentedAttribute[str] | InstrumentedAttribute[str | None], texts: Iterable[str]
+) -> ColumnElement[bool]:
     """Whether ``column`` is one of ``texts``: one parameter however many they are."""
     told = sorted(texts)
     if db.session.get_bind().dialect.name == "postgresql":

@@ -5,8 +5,9 @@ call. So somebody looks, several times a second there and every few seconds here
 in vain; one statement for all, none where nobody waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from flask import Flask
 from sqlalchemy import make_url
@@ -27,22 +28,29 @@ _WRITE_S = 2.0
 _RANGES_FRESH_FOR = timedelta(seconds=30)
 
 
-def start(app: Flask, waiting: Waiting, presence: Presence) -> Callable[[], None]:
-    """Begin to ring the tablets of a channel, and to write down who is present; returns what stops it."""
+def start(app: Flask, channels: Sequence[Waiting], presence: Presence) -> Callable[[], None]:
+    """Begin to ring the tablets that wait, and to write down who is present; returns what stops it.
+
+    Args:
+        app: the application.
+        channels: who waits on each channel.
+        presence: where polls are noted.
+    """
     config: Config = app.extensions["fleet_config"]
     every_s = _LOOK_SQLITE_S if config.is_sqlite else _LOOK_POSTGRESQL_S
     parts: list[Repeating | outbox.Listener] = [
-        Repeating(app, lambda: _look(waiting), every_s=every_s, name="looking"),
+        *(Repeating(app, partial(_look, one), every_s=every_s, name="looking") for one in channels),
         Repeating(app, _Writing(presence, config), every_s=_WRITE_S, name="presence"),
     ]
     if not config.is_sqlite:
         parts.append(outbox.Listener(make_url(config.database_url)))
-    take_back = outbox.add_ring(waiting.ring)
+    rings = [outbox.add_ring(one.ring) for one in channels]
     for part in parts:
         part.start()
 
     def stop() -> None:
-        take_back()
+        for take_back in rings:
+            take_back()
         for part in parts:
             part.stop()
 

@@ -14,10 +14,12 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from fleet import clock, outbox
+from fleet.android import admin_password
 from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
+from fleet.apps.files import PackageFiles
 from fleet.channels.apple import licence_errand
 from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.device_roots import DeviceRoots
@@ -31,11 +33,14 @@ from fleet.channels.apple.steward import Errand, Steward
 from fleet.channels.apple.work import PREFIX
 from fleet.channels.apple.work import Work as AppleWork
 from fleet.channels.gate import Gate
+from fleet.channels.headwind.door import HeadwindChannel
+from fleet.channels.headwind.work import Work as HeadwindWork
 from fleet.channels.native import authority
 from fleet.channels.native.door import NativeChannel
 from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.channels.presence import Presence
+from fleet.channels.spooling import Spooling
 from fleet.config import Config, ConfigError
 from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, transaction, upgrade
@@ -46,6 +51,7 @@ from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
 from fleet.people import passwords
+from fleet.web import app_uploads
 from fleet.web.security import most_body_bytes
 
 _STAFF_THREADS = 10
@@ -72,6 +78,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     keeper = PushKeeper(config.secrets_dir, vault)
     work = _apple_work(app, keeper, vault)
     secret = automated.secret(config.secrets_dir, vault)
+    headwind = _headwind(app, presence)
     apple, ringer = _apple(app, work, secret, presence), Ringer(app, keeper, now=clock.now)
     steward = Steward(app, [_listing(app, work, vault, secret).errand, _licences(app, vault)], now=clock.now)
 
@@ -79,7 +86,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         ringer.start()
         steward.start()
         stops = [
-            immediacy.start(app, native.waiting, presence),
+            immediacy.start(app, [native.waiting, headwind.waiting], presence),
             outbox.add_ring(ringer.ring),
             ringer.stop,
             steward.stop,
@@ -95,13 +102,25 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         return end
 
     return Gate(
-        [native, apple],
+        [native, apple, headwind],
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
-        probes={"/healthz": alive, "/readyz": Readiness(app, is_full=lambda: native.is_full or apple.is_full)},
+        probes={
+            "/healthz": alive,
+            "/readyz": Readiness(app, is_full=lambda: any(one.is_full for one in (native, apple, headwind))),
+        },
         on_start=start,
         now=clock.now,
         most_staff_bytes=partial(most_body_bytes, app),
+        spooling=Spooling(PackageFiles(config.packages_dir), partial(app_uploads.may_send, app)),
     )
+
+
+def _headwind(app: Flask, presence: Presence) -> HeadwindChannel:
+    """Make the channel of Android tablets."""
+    config: Config = app.extensions["fleet_config"]
+    work = HeadwindWork(app, admin_password.secret(config.secrets_dir), now=clock.now)
+    dice = random.Random()  # noqa: S311 (spreads tablets in time, guards nothing)
+    return HeadwindChannel(work, presence=presence, now=clock.now, dice=dice, queue_limit=config.queue_limit)
 
 
 def _apple_work(app: Flask, keeper: PushKeeper, vault: bytes) -> AppleWork:

@@ -23,6 +23,9 @@ from fleet.errors import ConflictError, InvalidError, NotFoundError
 from profiles.kinds import APP
 
 MAX_NAME = 120
+# What runs on processors with twice the bits, too.
+# Source: https://developer.android.com/ndk/guides/abis (automatic extraction of native code at install time).
+_ALSO_RUNS = {"arm64-v8a": "armeabi-v7a", "x86_64": "x86"}
 _MOST_STORE_ID = 10**12  # numbers have ten digits today
 # An app's page in the store names its number last. Source: any address that the App Store's Share gives out.
 _STORE_LINK = re.compile(r"https://(?:apps|itunes)\.apple\.com/[^\s?#]*/id([0-9]{1,12})(?:[?#]\S*)?")
@@ -61,6 +64,33 @@ class Source:
     store_id: int | None
     is_licensed: bool
     package: PackageSource | None
+
+
+@dataclass(frozen=True, slots=True)
+class AndroidPackage:
+    """A package of our own as Android tablets get it.
+
+    Args:
+        name: what the app is called.
+        token: the word in its address.
+        version: as people know it.
+        version_code: which version it is, a number that grows with each.
+        digest: SHA-256 of the file, lower-case hex.
+        size_bytes: how long it is.
+        cpu: the one kind of processor that it is for; empty: any.
+        kind: ``apk`` or ``xapk``.
+        certificate: SHA-256 of its signer's certificate, lower-case hex.
+    """
+
+    name: str
+    token: str
+    version: str
+    version_code: int
+    digest: str
+    size_bytes: int
+    cpu: str
+    kind: str
+    certificate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +243,49 @@ def sources(platform: Platform, app_ids: Collection[str]) -> Mapping[str, Source
         )
         for row in db.session.execute(query)
     }  # fmt: skip
+
+
+def android_packages(app_ids: Collection[str]) -> Mapping[str, Sequence[AndroidPackage]]:
+    """Return the packages that Android tablets get apps from, by the app's id; none for apps that have none.
+
+    At most one statement.
+    """
+    if not app_ids:
+        return {}
+    query = (
+        select(App.app_id, App.name, AppPackage.token, AppPackage.version, AppPackage.build, AppPackage.digest,
+               AppPackage.size_bytes, AppPackage.cpu, AppPackage.kind, AppPackage.certificate)
+        .join(AppPackage, (AppPackage.app_pk == App.id) & AppPackage.is_current)
+        .where(App.platform == Platform.ANDROID, among_texts(App.app_id, app_ids))
+        .order_by(AppPackage.cpu)
+    )  # fmt: skip
+    found: dict[str, list[AndroidPackage]] = {}
+    for row in db.session.execute(query):
+        made = AndroidPackage(
+            row.name, row.token, row.version, int(row.build), row.digest, row.size_bytes, row.cpu, row.kind,
+            row.certificate,
+        )  # fmt: skip
+        found.setdefault(row.app_id, []).append(made)
+    return found
+
+
+def for_cpu(packages: Sequence[AndroidPackage], cpu: str | None) -> AndroidPackage | None:
+    """Return the package of an app that a tablet gets, None where none suits it. Pure.
+
+    Args:
+        packages: of one app.
+        cpu: the tablet's kind of processor, as Android names it (``arm64-v8a``); None or empty where it is not known.
+    """
+    by_cpu = {one.cpu: one for one in packages}
+    for suits in (cpu, "", _ALSO_RUNS.get(cpu or "")):
+        if suits is not None and suits in by_cpu:
+            return by_cpu[suits]
+    return None
+
+
+def known_android() -> frozenset[str]:
+    """Return the ids of all apps for Android that are in the catalogue; one statement."""
+    return frozenset(db.session.scalars(select(App.app_id).where(App.platform == Platform.ANDROID)))
 
 
 def names(platform: Platform | None, app_ids: Collection[str]) -> Mapping[str, str]:

@@ -118,6 +118,12 @@ def digests(names: Collection[str]) -> Mapping[str, str]:
     return {row.name: row.digest for row in db.session.execute(query)}
 
 
+def by_digest(digest: str) -> tuple[str, bytes] | None:
+    """Return of which kind an image is and its bytes, by their SHA-256; None where there is none. One statement."""
+    row = db.session.execute(select(Image.media_type, Image.content).where(Image.digest == digest).limit(1)).first()
+    return (row.media_type, row.content) if row is not None else None
+
+
 def _fill(image: Image, content: bytes, now: datetime) -> None:
     found = picture.read(content)
     image.media_type, image.width, image.height = found.media_type, found.width, found.height

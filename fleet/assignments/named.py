@@ -117,7 +117,7 @@ def _naming_now(
     concerned = [one for one, body in bodies.load(digests).items() if not set(names).isdisjoint(of(json.loads(body)))]
     if not concerned:
         return ()
-    reached = select(DeviceState.device_id).where(among_texts(DeviceState.desired_digest, concerned))  # type: ignore[arg-type]
+    reached = select(DeviceState.device_id).where(among_texts(DeviceState.desired_digest, concerned))
     return db.session.scalars(reached.where(DeviceState.device_id.in_(devices))).all()
 
 

@@ -76,6 +76,11 @@ class Waiting:
         """Return how many wait."""
         return len(self._waits)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server is stopping: nobody waits any more."""
+        return self._is_closed
+
     def enter(self, device_id: int) -> Wait | None:
         """Begin a tablet's wait; None where there is no room, or the server is stopping."""
         older = self._waits.get(device_id)

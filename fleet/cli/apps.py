@@ -33,21 +33,24 @@ def _platform_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def _package(found: AppPackage | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    names = ("version", "build", "minimum_os", "file_name", "size_bytes", "digest", "uploaded_at")
+def _package(found: AppPackage) -> dict[str, Any]:
+    names = (
+        "version", "build", "kind", "cpu", "minimum_os", "certificate", "file_name", "size_bytes", "digest",
+        "uploaded_at",
+    )  # fmt: skip
     return {name: getattr(found, name) for name in names}
 
 
 def _shown(app: App, required_by: dict[str, list[str]]) -> dict[str, Any]:
+    kept = [_package(one) for one in app.packages]
     return {
         "id": app.app_id,
         "name": app.name,
         "platform": app.platform.value,
         "store_id": app.store_id,
         "licensed": app.is_licensed,
-        "package": _package(app.package),
+        "package": kept[0] if kept else None,
+        "packages": kept,
         "required_by": required_by.get(app.app_id, []),
         "changed_at": app.changed_at,
     }
@@ -55,8 +58,9 @@ def _shown(app: App, required_by: dict[str, list[str]]) -> dict[str, Any]:
 
 def _source(shown: dict[str, Any]) -> str | None:
     """Say in a few words where tablets get an app."""
-    if shown["package"] is not None:
-        return f"own package {shown['package']['version']}"
+    if shown["packages"]:
+        told = [f"{one['version']} ({one['cpu']})" if one["cpu"] else one["version"] for one in shown["packages"]]
+        return f"own package {', '.join(told)}"
     return f"store {shown['store_id']}" if shown["store_id"] is not None else None
 
 
@@ -93,10 +97,18 @@ def show(app_id: str, platform: str, *, as_json: bool) -> None:
     if as_json:
         show_json(shown)
         return
-    package = shown.pop("package")
-    told = {**shown, **{f"package {name}": value for name, value in (package or {}).items()}}
-    for name, value in told.items():
-        click.echo(f"{name.replace('_', ' '):20}  {text(value) or '-'}")
+    kept = shown.pop("packages")
+    del shown["package"]
+    for name, value in shown.items():
+        click.echo(_line(name, value))
+    for package in kept:
+        click.echo()
+        for name, value in package.items():
+            click.echo(_line(f"package {name}", value))
+
+
+def _line(name: str, value: Any) -> str:
+    return f"{name.replace('_', ' '):20}  {text(value) or '-'}"
 
 
 @group.command()
@@ -120,9 +132,17 @@ def add(app_id: str, name: str, store: str, platform: str, *, licensed: bool) ->
 @click.option("--store-id", "store", help=f"{_STORE} Empty: it is not there.")
 @click.option("--licensed/--not-licensed", default=None, help=_LICENSED)
 @click.option("--no-package", is_flag=True, help="Do without the package of our own: tablets get it from the store.")
+@click.option("--cpu", help="Do without the package for this kind of processor only, such as arm64-v8a.")
 @_platform_option
 def change(
-    app_id: str, name: str | None, store: str | None, platform: str, *, licensed: bool | None, no_package: bool
+    app_id: str,
+    name: str | None,
+    store: str | None,
+    platform: str,
+    *,
+    licensed: bool | None,
+    no_package: bool,
+    cpu: str | None,
 ) -> None:
     """Tell otherwise of an app; what is not said stays."""
     by, now = Principal.command_line(), clock.now()
@@ -135,8 +155,8 @@ def change(
             is_licensed=app.is_licensed if licensed is None else licensed,
         )
         catalogue.change(app, told, by=by, now=now)
-        if no_package:
-            packages.withdraw(app, by=by, now=now)
+        if no_package or cpu is not None:
+            packages.withdraw(app, by=by, now=now, cpu=cpu)
         line = f"{app.app_id}: {app.name}"
     click.echo(line)
 
@@ -156,7 +176,11 @@ def remove(app_id: str, platform: str) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 def upload(file: Path, *, as_json: bool) -> None:
-    """Have iPads get an app from a package of our own (.ipa); takes the app up where it is not known."""
+    """Have tablets get an app from a package of our own; takes the app up where it is not known.
+
+    A package is an .ipa for iPads, an .apk or .xapk for Android. Packages for several kinds of processor stand side by
+    side: each tablet gets the one that suits it.
+    """
     by = Principal.command_line()
     with application(writes=False) as config:  # copying takes a while, and shall hold nobody up
         received = packages.receive(file, PackageFiles(config.packages_dir), by=by)
@@ -166,4 +190,6 @@ def upload(file: Path, *, as_json: bool) -> None:
     if as_json:
         show_json(shown)
         return
-    click.echo(f"{shown['id']}: {shown['name']} {received.facts.version} ({received.facts.build})")
+    facts = received.facts
+    suits = f", for {facts.cpu}" if facts.cpu else ""
+    click.echo(f"{shown['id']}: {shown['name']} {facts.version} ({facts.build}){suits}")

@@ -54,13 +54,38 @@ def _bad_package(data: Data) -> str:
         "many": f"a package has at most {data.get('most')} files",
         "path": "this zip has a file that would lie outside of it: it is no package that one can trust",
         "encrypted": "this package is encrypted",
-        "no-payload": "this is no package for iPads: it has no Payload/NAME.app/Info.plist",
+        "bomb": "this package grows far too large as it is unpacked: it is none that one can trust",
+        "no-payload": "this is no package for tablets: it has neither Payload/NAME.app/Info.plist, as iPads want it, "
+        "nor AndroidManifest.xml",
         "several": "this package has more than one app",
         "info": "what the package says of itself (Info.plist) cannot be read",
-        "key": f"what the package says of itself (Info.plist) has no sound {data.get('key')}",
+        "manifest": "what the package says of itself (AndroidManifest.xml, or an .xapk's manifest.json) cannot be read",
+        "key": f"what the package says of itself has no sound {data.get('key')}",
         "platform": "this package was made for another platform than iPads, such as a simulator",
+        "signature": "nobody has signed this package, or who did cannot be read: tablets would not install it",
+        "split": "this is a part of an app only: give the app's whole .apk, or all parts as .xapk",
+        "test-only": "this package was made for tests only, tablets would not install it: have it built for release",
+        "names": "the package in this .xapk is another than its manifest.json says",
     }
-    return told.get(str(data.get("reason")), "this is no zip that can be read: a package for iPads is an .ipa file")
+    none = "this is no zip that can be read: a package is an .ipa file for iPads, an .apk or .xapk for Android"
+    return told.get(str(data.get("reason")), none)
+
+
+def _other_signer(data: Data) -> str:
+    return (
+        f"another key signed this package of {data.get('name')} than the present one, so tablets that have the app "
+        "would refuse it: get the package from the same maker, or withdraw the present one with "
+        f"{see('apps change ID --platform android --no-package')} and have the app removed from the tablets first"
+    )
+
+
+def _older_package(data: Data) -> str:
+    return (
+        f"this is {data.get('name')} {data.get('version')} ({data.get('build')}), older than the present "
+        f"{data.get('current_version')} ({data.get('current_build')}), which tablets would keep: to go back, withdraw "
+        f"that with {see('apps change ID --platform android --no-package')} and have the app removed from the tablets "
+        "first"
+    )
 
 
 def _named_by_profiles(what: str) -> Words:
@@ -71,6 +96,8 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
         "app": _bad_app,
         "app-package": _bad_package,
+        "app-package-older": _older_package,
+        "app-package-signer": _other_signer,
         "app-required": _named_by_profiles("required"),
         "image": _bad_image,
         "image-shown": _named_by_profiles("shown"),

@@ -18,6 +18,7 @@ from fleet.orders.models import MAX_REASON, OrderKind
 from profiles.kinds import APP
 
 MAX_TEXT, MAX_URL, MIN_REASON = 500, 2_000, 10
+REASON = f"a reason of {MIN_REASON} to {MAX_REASON} printable characters"
 
 # Those that a teacher may wish of the tablets in a lesson: over in a moment, and nobody has to go and turn one on.
 IN_LESSONS = frozenset(
@@ -55,8 +56,8 @@ LONGEST_UPDATE = timedelta(days=30)
 # RestartDevice, ShutDownDevice, DeviceInformation, EraseDevice, DeviceLocation, PlayLostModeSound (both in lost mode
 # only) and ClearPasscode of https://developer.apple.com/documentation/devicemanagement/commands-and-queries, and
 # https://developer.apple.com/documentation/devicemanagement/softwareupdateenforcementspecific; no command shows a
-# message or opens something. headwind: lock, reboot, factoryReset and a new configuration; its pushes, which could open
-# an app, are never acknowledged, and it has no lost mode.
+# message or opens something. headwind: lock, reboot, factoryReset, passwordReset and a new configuration; its pushes,
+# which could open an app, are never acknowledged, and it has no lost mode.
 CARRIES: Mapping[tuple[str, DeviceLife], frozenset[OrderKind]] = MappingProxyType(
     {
         ("native", DeviceLife.ENROLLED): IN_LESSONS,
@@ -73,7 +74,13 @@ CARRIES: Mapping[tuple[str, DeviceLife], frozenset[OrderKind]] = MappingProxyTyp
         ),
         ("apple", DeviceLife.LOST): frozenset({OrderKind.LOCATE, OrderKind.RING, OrderKind.WIPE}),
         ("headwind", DeviceLife.ENROLLED): frozenset(
-            {OrderKind.LOCK_MESSAGE, OrderKind.RESTART, OrderKind.REPORT_NOW, OrderKind.WIPE}
+            {
+                OrderKind.LOCK_MESSAGE,
+                OrderKind.RESTART,
+                OrderKind.REPORT_NOW,
+                OrderKind.WIPE,
+                OrderKind.CLEAR_PASSCODE,
+            }
         ),
     }
 )
@@ -137,7 +144,8 @@ def _is_app(told: str) -> bool:
     return True
 
 
-def _is_reason(told: str) -> bool:
+def is_reason(told: str) -> bool:
+    """Whether a text says why, as what is privileged asks for it."""
     return len(told.strip()) >= MIN_REASON and len(told) <= MAX_REASON and told.replace("\n", "").isprintable()
 
 
@@ -192,7 +200,7 @@ _CONTENT: Mapping[str, _Content] = MappingProxyType(
         "deadline": _Content(
             frozenset({OrderKind.UPDATE_SYSTEM}), _is_moment, "a local date and time such as 2026-12-01T08:00"
         ),
-        "reason": _Content(PRIVILEGED, _is_reason, f"a reason of {MIN_REASON} to {MAX_REASON} printable characters"),
+        "reason": _Content(PRIVILEGED, is_reason, REASON),
     }
 )
 

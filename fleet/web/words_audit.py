@@ -20,6 +20,8 @@ from fleet.web.formats import day, instant, plain, weekday
 from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
+    "android.password-shown": lambda: _("Admin password of a tablet shown"),
+    "android.token-rotated": lambda: _("Tablet given a new address"),
     "apps.added": lambda: _("App taken into the catalogue"),
     "apps.changed": lambda: _("App changed"),
     "apps.package-taken": lambda: _("App's own package taken into use"),
@@ -123,6 +125,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
 }
 
 AREAS: Mapping[str, Callable[[], str]] = {
+    "android": lambda: _("Android tablets"),
     "apps": lambda: _("Apps"),
     "assignments": lambda: _("Assignments"),
     "bells": lambda: _("Bell times"),

@@ -11,8 +11,8 @@ from flask import Flask
 from fleet.access import Grant, Principal, Role
 from fleet.apps import catalogue, packages
 from fleet.apps.catalogue import PackageSource, Told
+from fleet.apps.facts import PackageError
 from fleet.apps.files import YOUNGEST, PackageFiles
-from fleet.apps.ipa import PackageError
 from fleet.apps.ipa import read as read_package
 from fleet.apps.models import App, AppPackage
 from fleet.assignments import named

@@ -18,7 +18,7 @@ from fleet import audit, clock
 from fleet.access import Principal
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
-from fleet.channels.apple import desk
+from fleet.channels import desk
 from fleet.config import ConfigError
 from fleet.crypto import vault_key
 from fleet.db import db

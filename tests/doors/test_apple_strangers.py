@@ -15,7 +15,7 @@ from cryptography import x509
 
 from agent_protocol.transport import Response
 from fleet import clock
-from fleet.channels.apple import desk
+from fleet.channels import desk
 from fleet.crypto import random_token
 from fleet.db import db
 from fleet.devices.models import Ticket

@@ -9,6 +9,7 @@ from flask import Flask
 
 from fleet.apps.files import PackageFiles
 from fleet.db import transaction
+from tests import apks
 from tests import factories as make
 from tests.doors.fleet_command import run
 from tests.packages import ipa
@@ -49,7 +50,7 @@ def test_an_app_is_added_changed_shown_and_removed(app: Flask) -> None:
     (shown,) = listed(app)
     assert shown.pop("changed_at")
     assert shown == {
-        "id": PAINT, "name": "Maling", "platform": "ipados", "store_id": 123456789, "licensed": True, "package": None,
+        "id": PAINT, "name": "Maling", "platform": "ipados", "store_id": 123456789, "licensed": True, "package": None, "packages": [],
         "required_by": [],
     }  # fmt: skip
     done(app, "apps", "change", PAINT, "--name", "Mal", "--not-licensed")
@@ -107,6 +108,48 @@ def test_a_package_is_uploaded_and_done_without_again(app: Flask, tmp_path: Path
     assert "package minimum os    16.0" in done(app, "apps", "show", "no.example.vaer")
     done(app, "apps", "change", "no.example.vaer", "--no-package")
     assert listed(app)[0]["package"] is None
+
+
+def test_androids_packages_stand_side_by_side_by_processor(app: Flask, tmp_path: Path) -> None:
+    def uploaded(**told: Any) -> str:
+        return done(app, "apps", "upload", apks.apk(tmp_path / "tavle.apk", **told))
+
+    assert uploaded(abis=["arm64-v8a"], code=8) == f"{apks.BOARD}: Tavla 1.2 (8), for arm64-v8a\n"
+    assert done(app, "apps", "upload", apks.xapk(tmp_path / "tavle.xapk")) == f"{apks.BOARD}: Tavla 1.2 (7)\n"
+    (row,) = listed(app)
+    told = [(one["cpu"], one["kind"], one["certificate"]) for one in row["packages"]]
+    assert told == [("", "xapk", apks.signer().name), ("arm64-v8a", "apk", apks.signer().name)]
+    assert "own package 1.2, 1.2 (arm64-v8a)" in done(app, "apps", "list")
+    android = ("--platform", "android")
+    shown = done(app, "apps", "show", apks.BOARD, *android)
+    assert "package cpu           arm64-v8a" in shown
+    assert "package kind          xapk" in shown
+    assert "older than the present 1.2 (8)" in refused(
+        app, 1, "apps", "upload", apks.apk(tmp_path / "a.apk", abis=["arm64-v8a"])
+    )
+    done(app, "apps", "change", apks.BOARD, *android, "--cpu", "arm64-v8a")
+    assert [one["cpu"] for one in listed(app)[0]["packages"]] == [""]
+    other = apks.apk(tmp_path / "a.apk", code=9, by=apks.signer("another"))
+    assert "another key signed" in refused(app, 1, "apps", "upload", other)
+    done(app, "apps", "change", apks.BOARD, *android, "--no-package")
+    assert listed(app)[0]["packages"] == []
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"scheme": "none"}, "nobody has signed"), ({"manifest_": b"x"}, "AndroidManifest.xml"),
+        ({"outer": {"split": "x"}}, "a part of an app"), ({"inner": {apks.TEST_ONLY: True}}, "for tests only"),
+        ({"outer": {"package": "tavle"}}, "no sound package"),
+    ],
+)  # fmt: skip
+def test_a_package_for_android_that_is_none_is_refused(
+    app: Flask, tmp_path: Path, told: dict[str, Any], said: str
+) -> None:
+    assert said in refused(app, 1, "apps", "upload", apks.apk(tmp_path / "a.apk", **told))
+    (tmp_path / "text.apk").write_text("no package")
+    assert "an .apk or .xapk for Android" in refused(app, 1, "apps", "upload", tmp_path / "text.apk")
+    assert listed(app) == []
 
 
 @pytest.mark.parametrize(

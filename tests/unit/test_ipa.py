@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from fleet.apps import archives
 from fleet.apps import ipa as module
-from fleet.apps.ipa import Facts, PackageError
+from fleet.apps.facts import Facts, PackageError
 from tests.packages import APP, ipa
 
 GOOD = Facts("no.example.vaer", "Været", "2.1", "2103", "16.0")
@@ -89,7 +90,7 @@ def test_a_folder_and_a_file_that_is_too_large_are_refused_unread(
 ) -> None:
     assert reason(tmp_path) == "not-a-zip"
     path = ipa(tmp_path / "a.ipa")
-    monkeypatch.setattr(module, "MAX_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr(archives, "MAX_BYTES", path.stat().st_size - 1)
     assert reason(path) == "size"
 
 
@@ -119,9 +120,9 @@ def test_a_package_without_an_app_or_with_two_is_refused(tmp_path: Path) -> None
 
 def test_a_list_of_members_that_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = ipa(tmp_path / "a.ipa", more={f"{APP}/{n}": b"" for n in range(30)})
-    monkeypatch.setattr(module, "MAX_MEMBERS", 30)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 30)
     assert reason(path) == "many"
-    monkeypatch.setattr(module, "MAX_DIRECTORY_BYTES", 1_000)
+    monkeypatch.setattr(archives, "MAX_DIRECTORY_BYTES", 1_000)
     assert reason(path) == "many"
 
 

@@ -1,20 +1,16 @@
-"""Packages of our own as iPads fetch them: a manifest that says where the package is, and the package.
+"""What iPads read before they fetch a package of our own: a manifest that says where it is.
 
-The word in the addresses is all that one needs to know to fetch them: what installs apps on an iPad shows no
-certificate. Source: other/manifesturl.yaml of Apple's schema; RFC 9110 section 14 (ranges), with which a fetch that
-broke off goes on.
+Source: other/manifesturl.yaml of Apple's schema.
 """
 
 from collections.abc import Mapping
 
-from fleet.apps.files import PackageFiles
 from fleet.apps.packages import Served
 from fleet.channels.apple import plists
 from fleet.channels.apple.plists import Writable
-from fleet.channels.http import FileSlice, Request, Response, UnsatisfiableError, wanted_part
+from fleet.channels.http import Response
 
 _FOLDER = "apps"
-_LASTING = "private, max-age=86400, immutable"  # what a word names never changes
 
 
 def manifest_url(address: str, token: str) -> str:
@@ -46,20 +42,3 @@ def manifest(address: str, token: str, package: Served) -> Response:
     }
     body = plists.write({"items": [{"assets": [asset], "metadata": metadata}]})
     return Response(200, {"content-type": "application/xml", "cache-control": "no-cache"}, body)
-
-
-def content(request: Request, package: Served, files: PackageFiles) -> Response:
-    """Return a package, or the part of it that is asked for."""
-    etag = f'"{package.digest}"'
-    headers = {"accept-ranges": "bytes", "etag": etag, "cache-control": _LASTING, "x-content-type-options": "nosniff"}
-    try:
-        part = wanted_part(request.headers, package.size_bytes, etag) if request.method == "GET" else None
-    except UnsatisfiableError:
-        return Response(416, {**headers, "content-range": f"bytes */{package.size_bytes}"})
-    headers["content-type"] = "application/octet-stream"
-    path = files.path(package.digest)
-    if part is None:
-        return Response(200, headers, FileSlice(path, 0, package.size_bytes))
-    offset, length = part
-    headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{package.size_bytes}"
-    return Response(206, headers, FileSlice(path, offset, length))

@@ -22,13 +22,13 @@ from fleet.allowance import Allowance
 from fleet.channels.apple import messages, scep
 from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.cms import CmsError
-from fleet.channels.apple.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.apple.message_keys import Kind, MessageError, is_owned_by_its_user
 from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.status import StatusError
 from fleet.channels.apple.work import PREFIX, Evidence, Told, Work
 from fleet.channels.batching import Batcher, FullError
+from fleet.channels.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
 from fleet.checkins.presence import Poll

@@ -17,6 +17,7 @@ from flask import Flask
 
 from fleet.apps import packages
 from fleet.apps.files import PackageFiles
+from fleet.channels import package_files
 from fleet.channels.apple import app_files, cms, enrolment_profile, scep, setup_profile
 from fleet.channels.apple.conversation import Conversation
 from fleet.channels.apple.enrolment_profile import IdentityRequest, Server
@@ -33,6 +34,7 @@ from fleet.mdm.inviting import InvitationError, Issued
 
 _log = structlog.get_logger("apple")
 PREFIX = "/apple/"
+_PACKAGE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,10 @@ class Work:
             return Response(404)
         if name == "manifest.plist":
             return app_files.manifest(self._address, token, package)
-        return app_files.content(request, package, self._files)
+        path = self._files.path(package.digest)
+        return package_files.content(
+            request, path, digest=package.digest, size_bytes=package.size_bytes, media_type=_PACKAGE
+        )
 
     def ca_certificate(self) -> bytes:
         """Return the certificate of the device CA, DER."""

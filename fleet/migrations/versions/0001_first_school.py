@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-29 21:59:15.870405
+Create Date: 2026-11-30 01:02:59.570734
 """
 
 import sqlalchemy as sa
@@ -26,6 +26,8 @@ def upgrade() -> None:
     sa.Column('is_licensed', sa.Boolean(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('icon', sa.LargeBinary(), nullable=True),
+    sa.Column('icon_digest', sa.String(length=64), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_app')),
     sa.UniqueConstraint('platform', 'app_id', name=op.f('uq_app_platform_app_id'))
     )
@@ -231,6 +233,9 @@ def upgrade() -> None:
     sa.Column('app_pk', sa.Integer(), nullable=False),
     sa.Column('version', sa.String(length=64), nullable=False),
     sa.Column('build', sa.String(length=64), nullable=False),
+    sa.Column('kind', sa.String(length=8), nullable=False),
+    sa.Column('cpu', sa.String(length=16), nullable=False),
+    sa.Column('certificate', sa.String(length=64), nullable=True),
     sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('size_bytes', sa.BigInteger(), nullable=False),
     sa.Column('file_name', sa.String(length=120), nullable=False),
@@ -247,7 +252,7 @@ def upgrade() -> None:
     with op.batch_alter_table('app_package', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_app_package_app_pk'), ['app_pk'], unique=False)
         batch_op.create_index(batch_op.f('ix_app_package_digest'), ['digest'], unique=False)
-        batch_op.create_index('uq_app_package_current', ['app_pk'], unique=True, sqlite_where=sa.text('is_current'), postgresql_where=sa.text('is_current'))
+        batch_op.create_index('uq_app_package_current', ['app_pk', 'cpu'], unique=True, sqlite_where=sa.text('is_current'), postgresql_where=sa.text('is_current'))
 
     op.create_table('arrival_record',
     sa.Column('school_id', sa.Integer(), autoincrement=False, nullable=False),
@@ -466,6 +471,40 @@ def upgrade() -> None:
     with op.batch_alter_table('account_grant', schema=None) as batch_op:
         batch_op.create_index('uq_account_grant_everywhere', ['account_id', 'role'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
         batch_op.create_index('uq_account_grant_school', ['account_id', 'role', 'school_id'], unique=True)
+
+    op.create_table('android_client',
+    sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('key_thumbprint', sa.String(length=64), nullable=False),
+    sa.Column('seed', sa.String(length=32), nullable=False),
+    sa.Column('generation', sa.Integer(), nullable=False),
+    sa.Column('token_digest', sa.String(length=64), nullable=False),
+    sa.Column('former_digest', sa.String(length=64), nullable=True),
+    sa.Column('seen_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ticket_id', sa.Integer(), nullable=True),
+    sa.Column('number', sa.String(length=64), nullable=False),
+    sa.Column('cpu', sa.String(length=16), nullable=True),
+    sa.Column('served_version', sa.Integer(), nullable=True),
+    sa.Column('served_profile', sa.String(length=64), nullable=True),
+    sa.Column('served_digest', sa.String(length=64), nullable=True),
+    sa.Column('served_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('served_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('served_hidden', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('served_orders', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('hidden', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('put_off', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('notice', sa.String(length=500), nullable=True),
+    sa.Column('notice_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('wiped_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('told', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_android_client_device_id_device')),
+    sa.ForeignKeyConstraint(['ticket_id'], ['ticket.id'], name=op.f('fk_android_client_ticket_id_ticket')),
+    sa.PrimaryKeyConstraint('device_id', name=op.f('pk_android_client')),
+    sa.UniqueConstraint('former_digest', name=op.f('uq_android_client_former_digest')),
+    sa.UniqueConstraint('key_thumbprint', name=op.f('uq_android_client_key_thumbprint')),
+    sa.UniqueConstraint('token_digest', name=op.f('uq_android_client_token_digest'))
+    )
+    with op.batch_alter_table('android_client', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_android_client_ticket_id'), ['ticket_id'], unique=False)
 
     op.create_table('app_licence',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -1028,6 +1067,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_app_licence_device_id'))
 
     op.drop_table('app_licence')
+    with op.batch_alter_table('android_client', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_android_client_ticket_id'))
+
+    op.drop_table('android_client')
     with op.batch_alter_table('account_grant', schema=None) as batch_op:
         batch_op.drop_index('uq_account_grant_school')
         batch_op.drop_index('uq_account_grant_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))

@@ -1,0 +1,129 @@
+"""A tablet with the open agent comes: by a ticket's code in its address and the number it calls itself.
+
+Invariants: the agent may ask twice for the same enrolment, as it asks again at once where no answer came; until its
+token was seen it is given the same one, whatever has become of the ticket meanwhile. A tablet whose token was seen, and
+that asks again, was wiped: it is taken in anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+
+from fleet.android import tokens
+from fleet.android.addresses import CHANNEL
+from fleet.android.models import AgentClient
+from fleet.crypto import random_token, token_digest
+from fleet.db import db, id_set, take_turn
+from fleet.devices import codes, enrolment, tickets
+from fleet.devices.codes import TicketCodeError
+from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
+from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
+from fleet.schools.roster.reader import UNSHOWABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a tablet says when it comes.
+
+    Args:
+        code: of a ticket, as it stands in the address.
+        number: what the tablet calls itself: its serial.
+        cpu: what it runs on, as it says.
+        secret: of the server, for tokens.
+    """
+
+    code: str = field(repr=False)
+    number: str
+    cpu: str | None
+    secret: bytes = field(repr=False)
+
+
+def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
+    """Take a tablet in, or say why not; returns which one it is. The caller commits in both cases."""
+    take_turn("assignments")
+    known = expected(arrival.code, arrival.number)
+    if known is not None:
+        return known
+    request = EnrolmentRequest(
+        code=arrival.code, serial=arrival.number, platform=Platform.ANDROID, model="", channel=CHANNEL,
+        key_thumbprint=_name(), public_key=b"",
+    )  # fmt: skip
+    outcome = enrolment.enrol(request, now=now)
+    if isinstance(outcome, Refused):
+        return outcome
+    ticket = tickets.find(codes.normalise(arrival.code))
+    _begin(outcome, request, arrival, ticket.id if ticket is not None else None)
+    return outcome.device_id
+
+
+def come_back(client: AgentClient, *, now: datetime) -> bool:
+    """Take a tablet in once more that was lost or out of use, and is expected again by a delivery list.
+
+    It still has the token that it had then, which nobody else can have. The caller has the turn, and commits.
+    """
+    device = db.session.get_one(Device, client.device_id)
+    if client.wiped_at is not None or device.life is not DeviceLife.EXPECTED or device.listed_at is None:
+        return False
+    request = EnrolmentRequest(
+        code="", by_listing=True, serial=device.serial, platform=Platform.ANDROID, model=device.model or "",
+        channel=CHANNEL, key_thumbprint=_name(), public_key=b"",
+    )  # fmt: skip
+    outcome = enrolment.enrol(request, now=now)
+    if isinstance(outcome, Refused):
+        return False
+    client.key_thumbprint = request.key_thumbprint
+    client.served_version = client.served_profile = client.served_digest = None
+    db.session.flush()
+    return True
+
+
+def expected(code: str, number: str) -> int | None:
+    """Return the tablet that has come in with this ticket and has not used its token yet; None where there is none."""
+    try:
+        ticket = tickets.find(codes.normalise(code))
+    except TicketCodeError:
+        return None
+    if ticket is None:
+        return None
+    query = (
+        select(AgentClient.device_id)
+        .join(Device, Device.id == AgentClient.device_id)
+        .join(DeviceState, DeviceState.device_id == AgentClient.device_id)
+        .where(AgentClient.ticket_id == ticket.id, Device.serial == number.strip().upper())
+        .where(AgentClient.seen_at.is_(None), AgentClient.generation == 1)
+        .where(DeviceState.key_thumbprint == AgentClient.key_thumbprint)
+    )
+    return db.session.scalar(query)
+
+
+def note_models(models: Mapping[int, str]) -> None:
+    """Note which model tablets are, where no delivery list has said so: when they come in they do not tell.
+
+    A unit of work of its own: tablets' rows are taken before those of their agents.
+    """
+    query = select(Device).where(Device.id.in_(id_set(models)), Device.model.is_(None)).order_by(Device.id)
+    for device in db.session.scalars(query.with_for_update(key_share=True)):
+        device.model = UNSHOWABLE.sub("", models[device.id])[:120].strip() or None
+    db.session.flush()
+
+
+def _name() -> str:
+    """Return what names an enrolment where there is no key: nothing that anybody else could know."""
+    return token_digest(random_token())
+
+
+def _begin(outcome: Enrolled, request: EnrolmentRequest, arrival: Arrival, ticket_id: int | None) -> None:
+    """Forget what was known of the tablet's agent before: it was wiped."""
+    former = db.session.get(AgentClient, outcome.device_id, with_for_update=True)
+    if former is not None:
+        db.session.delete(former)
+        db.session.flush()
+    client = AgentClient(
+        device_id=outcome.device_id, key_thumbprint=request.key_thumbprint, ticket_id=ticket_id,
+        number=arrival.number.strip()[:64], cpu=(arrival.cpu or "")[:16] or None,
+    )  # fmt: skip
+    tokens.begin(client, arrival.secret)
+    db.session.add(client)
+    db.session.flush()

@@ -255,7 +255,10 @@ def _so_many(one: Less) -> str:
 
 def less(one: Less) -> str:
     """Say what so many tablets of one kind have less of a lesson than its set says."""
-    told = [_instead(how) for how in Instead if how in one.instead.values()]
+    ways = set(one.instead.values())
+    if Instead.HIDES_OTHERS in ways:
+        ways.discard(Instead.KNOWN_ONLY)  # that others are hidden is said then
+    told = [_instead(how) for how in Instead if how in ways]
     if one.missing:
         told.append(
             _("not in force: %(names)s", names=first_of([setting_name(name) for name in one.missing], _SETTINGS))

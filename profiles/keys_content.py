@@ -32,7 +32,7 @@ KEYS = (
     Key(
         "apps.allowed", APPS, INTERSECTION, None, {"nb": "Bare disse appene", "en": "Only these apps"},
         told("Når listen finnes, vises og åpnes bare disse appene. Flere lag: bare det alle tillater.", "Where there is a list, only these apps are shown and open. Several layers: only what all of them allow."),
-        sources("allowListedAppBundleIDs", "com.hmdm.launcher unlocked_packages", "apps.json"),
+        sources("allowListedAppBundleIDs", "applications[] showIcon, com.hmdm.launcher locked_packages", "apps.json"),
     ),
     Key(
         "apps.blocked", APPS, UNION, None, {"nb": "Blokkerte apper", "en": "Blocked apps"},
@@ -84,7 +84,7 @@ KEYS = (
             "safariAllowPopups", "Chrome DefaultPopupsSetting", native=True),
     Key(
         "web.cookies", Choice(_COOKIES), last_of(_COOKIES), None, {"nb": "Informasjonskapsler", "en": "Cookies"},
-        told("Hvilke nettsteder som kan lagre informasjonskapsler.", "Which websites can store cookies."), sources("safariAcceptCookies", None, None),
+        told("Hvilke nettsteder som kan lagre informasjonskapsler.", "Which websites can store cookies."), sources("safariAcceptCookies", "Chrome BlockThirdPartyCookies, DefaultCookiesSetting", None),
     ),
     Key(
         "web.bookmarks", Records(_WEB_CLIP, "title"), ByName("title"), None, {"nb": "Snarveier til nettsider", "en": "Web shortcuts"},
@@ -94,7 +94,7 @@ KEYS = (
     Key(
         "wifi.networks", Records(_WIFI, "ssid"), ByName("ssid"), None, {"nb": "Trådløse nett", "en": "Wi-Fi networks"},
         told("Nett som nettbrettet kjenner. Alle lags nett; av to med samme navn det nærmeste.", "Networks that the tablet knows. The networks of all layers; of two with the same name, the nearest."),
-        sources("com.apple.wifi.managed", "QR-kode og agent", "wifi.json"), secret=True,
+        sources("com.apple.wifi.managed", "PROVISIONING_WIFI_SSID", "wifi.json"), secret=True,
     ),
     Key(
         "wifi.only_known", FLAG, ON_WINS, False, {"nb": "Bare kjente nett", "en": "Known networks only"},
@@ -108,7 +108,7 @@ KEYS = (
     Key(
         "kiosk.app", APP, FARTHEST, None, {"nb": "Lås til én app", "en": "Lock to one app"},
         told("Bare denne appen kan brukes, til prøver og delte nettbrett. En lås kan ikke byttes eller åpnes nærmere nettbrettet.", "Only this app can be used, for tests and shared tablets. A lock cannot be changed or opened nearer to the tablet."),
-        sources("com.apple.app.lock", None, "kiosk.json"),
+        sources("com.apple.app.lock", "com.hmdm.launcher locked_packages", "kiosk.json"),
     ),
     Key(
         "home_screen.pages", Records(_PAGE, "page", 15), NEAREST, None, {"nb": "Hjemskjermens sider", "en": "Home screen pages"},
@@ -129,13 +129,13 @@ KEYS = (
     Key(
         "lock_screen.message", Text(120, words="a message"), NEAREST, None, {"nb": "Tekst på låseskjermen", "en": "Lock screen message"},
         told("Står på låseskjermen, for eksempel hvem som eier nettbrettet.", "Stands on the lock screen, such as who owns the tablet."),
-        sources("com.apple.shareddeviceconfiguration LockScreenFootnote", "description", "lock_screen.json"),
+        sources("com.apple.shareddeviceconfiguration LockScreenFootnote", "title, description", "lock_screen.json"),
     ),
     allowed("lock_screen.notifications_allowed", "Varsler på låseskjermen", "Notifications on the lock screen",
             told("Om varsler vises når nettbrettet er låst.", "Whether notifications show while the tablet is locked."), "allowLockScreenNotificationsView", native=True),
     Key(
         "sound.volume_max_percent", Whole("percent", 0, 100), LOWEST, None, {"nb": "Høyeste lydnivå", "en": "Highest volume"},
-        told("Lydnivået settes til dette. Det laveste gjelder.", "The volume is set to this. The lowest counts."), sources(None, "volume", "sound.json"),
+        told("Lydnivået settes til dette. Det laveste gjelder.", "The volume is set to this. The lowest counts."), sources(None, "manageVolume, volume", "sound.json"),
     ),
     Key(
         "sound.locked", FLAG, ON_WINS, False, {"nb": "Lås lydnivået", "en": "Lock the volume"},

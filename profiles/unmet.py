@@ -8,12 +8,13 @@ a test goes through the schema.
 """
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from profiles.key import APPLE
+from profiles import android, chrome_lists
+from profiles.key import APPLE, HEADWIND
 from profiles.vocabulary import VOCABULARY
 
 Settings = Mapping[str, Any]
@@ -91,6 +92,17 @@ class Why(enum.StrEnum):
     NEWER_SYSTEM = "newer-system"  # the tablet's system does not know it yet
     NOT_SUPERVISED = "not-supervised"
     AT_SET_UP = "at-set-up"  # it counts while the tablet is set up, and never again
+    NO_KIOSK = "no-kiosk"  # the open agent holds no app in front; the others that are known are closed instead
+    CHROME_ONLY = "chrome-only"  # other browsers do not read it; those that are known are closed where it matters
+    KNOWN_ONLY = "known-apps-only"  # an app that nobody names stays open, though it is not shown
+    NEEDED = "needed-by-the-tablet"  # an app that cannot be closed without breaking the tablet
+    NO_BROWSER = "no-browser"  # shortcuts to the web without a browser that is open
+    COARSE = "coarse"  # the tablet has a few steps only, and this is between them
+    WINDOW_INSTEAD = "window-instead"  # updates wait or have their hours, not both
+    ON_HOME_SCREEN = "on-home-screen"  # it stands there, and not on the lock screen
+    NO_ZONE = "no-such-zone"  # there is no time zone of that name
+    NO_PACKAGE = "no-package"  # an app that nobody has uploaded comes only where the tablet has it already
+    NOT_TOLD = "not-told"  # the server would judge it, but the tablet says nothing of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,12 @@ class Unmet:
 
 
 def unmet(
-    settings: Settings, channel: str, os_version: str | None = None, *, is_supervised: bool | None = None
+    settings: Settings,
+    channel: str,
+    os_version: str | None = None,
+    *,
+    is_supervised: bool | None = None,
+    uploaded: Collection[str] | None = None,
 ) -> list[Unmet]:
     """Return which of the effective settings a tablet will not have, or not fully, by their names.
 
@@ -111,10 +128,47 @@ def unmet(
         channel: how the tablet speaks to us.
         os_version: its system, such as 17.6.1; None where it is not known.
         is_supervised: whether an iPad is; None where it is not known.
+        uploaded: apps whose packages Android tablets can fetch; None where it is not known.
     """
     if channel == APPLE:
         return on_ipad(settings, os_version, is_supervised=is_supervised)
+    if channel == HEADWIND:
+        return on_android(settings, os_version, uploaded=uploaded)
     return [Unmet(name, Why.NOT_HERE) for name in sorted(settings) if not VOCABULARY[name].is_for(channel)]
+
+
+def on_android(
+    settings: Settings, os_version: str | None = None, *, uploaded: Collection[str] | None = None
+) -> list[Unmet]:
+    """Return the same of an Android tablet with the open agent; of one setting there may be several reasons."""
+    found = [Unmet(name, Why.NOT_HERE) for name in settings if not VOCABULARY[name].is_for(HEADWIND)]
+    found += [Unmet(name, Why.AT_SET_UP) for name in android.AT_SET_UP & settings.keys()]
+    found += [Unmet(name, Why.NEWER_SYSTEM) for name in settings if _is_older(os_version, android.SINCE.get(name, 0))]
+    found += [Unmet(name, Why.CHROME_ONLY) for name in android.in_chrome(settings)]
+    found += [Unmet(name, Why.COARSE) for name in android.coarse_passcode(settings)]
+    lists = chrome_lists.lists(settings)
+    deferral = settings.get("os_update.deferral_days", 0)
+    found += [
+        Unmet(name, why)
+        for name, why, is_so in (
+            ("apps.allowed", Why.KNOWN_ONLY, True),
+            ("apps.blocked", Why.NEEDED, android.needed_among(settings.get("apps.blocked") or ())),
+            ("apps.required", Why.NO_PACKAGE, uploaded is not None and _lacking(settings, uploaded)),
+            ("kiosk.app", Why.NO_KIOSK, True),
+            ("lock_screen.message", Why.ON_HOME_SCREEN, True),
+            ("os_update.deferral_days", Why.COARSE, deferral not in (0, android.DEFERRAL_DAYS)),
+            ("os_update.deferral_days", Why.WINDOW_INSTEAD, deferral and "os_update.window" in settings),
+            ("proxy.server", Why.NO_PORT, android.proxy(settings) is None),
+            ("storage.keep_free_percent", Why.NOT_TOLD, True),
+            ("time_zone.name", Why.NO_ZONE, android.zone(settings) is None),
+            ("web.allowed", Why.TOO_MANY, chrome_lists.is_too_long(lists.allowed)),
+            ("web.blocked", Why.TOO_MANY, chrome_lists.is_too_long(lists.blocked)),
+            ("web.bookmarks", Why.NO_BROWSER, settings.get("web.bookmarks") and not android.open_browsers(settings)),
+            ("wifi.networks", Why.NO_NETWORK, _has_impossible_network(settings)),
+        )
+        if name in settings and is_so
+    ]
+    return sorted(found, key=lambda one: (one.key, one.reason))
 
 
 def on_ipad(settings: Settings, os_version: str | None = None, *, is_supervised: bool | None = None) -> list[Unmet]:
@@ -123,20 +177,33 @@ def on_ipad(settings: Settings, os_version: str | None = None, *, is_supervised:
     found += [Unmet(name, Why.AT_SET_UP) for name in AT_SET_UP & settings.keys()]
     if not demands_passcode(settings):
         found += [Unmet(name, Why.NO_PASSCODE) for name in _RIDING_ALONG if name in settings]
-    major = (os_version or "").partition(".")[0]
-    if major.isascii() and major.isdigit():
-        found += [Unmet(name, Why.NEWER_SYSTEM) for name in settings if SINCE.get(name, 0) > int(major)]
+    found += [Unmet(name, Why.NEWER_SYSTEM) for name in settings if _is_older(os_version, SINCE.get(name, 0))]
     if is_supervised is False:
         found += [Unmet(name, Why.NOT_SUPERVISED) for name in SUPERVISED & settings.keys() if _asks(name, settings)]
     if settings.get("clock.automatic") and "time_zone.name" in settings:
         found.append(Unmet("time_zone.name", Why.CLOCK))
     if "proxy.server" in settings and host_and_port(settings["proxy.server"]) is None:
         found.append(Unmet("proxy.server", Why.NO_PORT))
-    if any(not can_be_joined(network) for network in settings.get("wifi.networks") or ()):
+    if _has_impossible_network(settings):
         found.append(Unmet("wifi.networks", Why.NO_NETWORK))
     if blocked_entries(settings) > MOST_BLOCKED:
         found.append(Unmet("web.blocked", Why.TOO_MANY))
     return sorted(found, key=lambda one: (one.key, one.reason))
+
+
+def _lacking(settings: Settings, uploaded: Collection[str]) -> bool:
+    """Whether an app for Android must be installed and nobody has uploaded it."""
+    return any(android.is_package(app) and app not in uploaded for app in settings.get("apps.required") or ())
+
+
+def _is_older(os_version: str | None, first: int) -> bool:
+    """Whether a system is known to be older than the first that has something."""
+    major = (os_version or "").partition(".")[0]
+    return major.isascii() and major.isdigit() and int(major) < first
+
+
+def _has_impossible_network(settings: Settings) -> bool:
+    return any(not can_be_joined(network) for network in settings.get("wifi.networks") or ())
 
 
 def _asks(name: str, settings: Settings) -> bool:

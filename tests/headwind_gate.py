@@ -79,9 +79,13 @@ class Raw:
 
     def log(self, *texts: str) -> Response:
         """Upload a part of its log."""
-        told: list[dict[str, Any]] = [{"timestamp": 1, "logLevel": 5, "packageId": addresses.AGENT_APP, "message": text} for text in texts]
+        told: list[dict[str, Any]] = [
+            {"timestamp": 1, "logLevel": 5, "packageId": addresses.AGENT_APP, "message": text} for text in texts
+        ]
         return self.call("POST", f"plugins/devicelog/log/list/{self.number}", told)
 
     def confirm(self, what: str, **changes: Any) -> Response:
         """Say that it is about to do what it was ordered: public (wipe), reboot or password."""
-        return self.call("POST", f"plugins/devicereset/{what}/{self.number}", {"deviceId": self.number, **changes})
+        kind = "" if what == "public" else f"{what}/"
+        told = {"deviceId": self.number, **changes}
+        return self.call("POST", f"plugins/devicereset/public/{kind}{self.number}", told)

@@ -8,22 +8,19 @@ Source: the classes ``ServerConfig``, ``Application``, ``ApplicationSetting``, `
 """
 
 import hashlib
-import json
 import re
-import zoneinfo
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from tests import headwind_kinds as kinds
+from tests.headwind_kinds import Check, Entry
 
 SECRET = "changeme-C3z9vi54"
 AGENT = "com.hmdm.launcher"
 
-Check = Callable[[Any, str], None]
-Entry = dict[str, Any]
-
 _DATA = '"data":'
 _WHITESPACE = re.compile(r"[ \t\n\x0b\f\r]")  # Source: java.util.regex.Pattern: \s without flags
 _ENVELOPE = ("status", "message", "data")
-_INT_MAX, _LONG_MAX = 2**31 - 1, 2**63 - 1  # Source: The Java Language Specification, 4.2.1
 
 
 # -- answers -------------------------------------------------------------------------------------------------------
@@ -56,19 +53,19 @@ def signature(body: bytes, *, secret: str = SECRET) -> str:
 def read_messages(body: bytes) -> list[Entry]:
     """Return the messages in the answer to a poll, each with its payload read."""
     found = []
-    for place, message in _objects(_good(body), "data"):
-        _keys(message, place, {"messageType": _word, "payload": _payload}, {"messageType", "payload"})
+    for place, message in kinds.objects(_good(body), "data"):
+        kinds.keys(message, place, {"messageType": kinds.word, "payload": kinds.payload}, {"messageType", "payload"})
         payload = message["payload"]
-        found.append({**message, "payload": None if payload is None else _json(payload, place)})
+        found.append({**message, "payload": None if payload is None else kinds.as_json(payload, place)})
     return found
 
 
 def read_log_rules(body: bytes) -> list[Entry]:
     """Return the rules by which the agent chooses what of its log it sends."""
-    rules = [rule for _, rule in _objects(_good(body), "data")]
-    for place, rule in _objects(rules, "data"):
-        names = {"packageId": _package, "logLevel": _whole(1, 5), "filter": _or_null(_string)}
-        _keys(rule, place, names, set(names))
+    rules = [rule for _, rule in kinds.objects(_good(body), "data")]
+    for place, rule in kinds.objects(rules, "data"):
+        names = {"packageId": kinds.package, "logLevel": kinds.whole(1, 5), "filter": kinds.or_null(kinds.text)}
+        kinds.keys(rule, place, names, set(names))
     return rules
 
 
@@ -82,7 +79,7 @@ def read_refusal(body: bytes) -> str:
     envelope = _envelope(body)
     assert envelope["status"] == "ERROR", "status: not ERROR"
     assert envelope["data"] is None, "data: not null"
-    _word(envelope["message"], "message")
+    kinds.word(envelope["message"], "message")
     assert envelope["message"] != "error.notfound.device", "message: leaves the tablet without restrictions"
     return str(envelope["message"])
 
@@ -98,126 +95,14 @@ def _envelope(body: bytes) -> Entry:
     text = body.decode()
     assert text.startswith("{"), "the answer does not begin with {"
     assert text.endswith("}"), "the answer does not end with }"
-    envelope = _json(text, "the answer")
+    envelope = kinds.as_json(text, "the answer")
     assert isinstance(envelope, dict), "the answer: not an object"
     assert tuple(envelope) == _ENVELOPE, f"the answer: {tuple(envelope)}, not {_ENVELOPE}"
     taken = text[text.index(_DATA) + len(_DATA) : -1]
-    assert _json(taken, "what the agent takes for data") == envelope["data"], "data: the agent takes something else"
+    assert kinds.as_json(taken, "what the agent takes for data") == envelope["data"], (
+        "data: the agent takes something else"
+    )
     return envelope
-
-
-def _json(text: str, place: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> Entry:
-        names = [name for name, _ in pairs]
-        assert len(set(names)) == len(names), f"{place}: a name stands twice: {names}"
-        return dict(pairs)
-
-    def never(word: str) -> Any:
-        message = f"{place}: {word} is no JSON"
-        raise AssertionError(message)
-
-    try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=never)
-    except ValueError as fault:
-        message = f"{place}: no JSON: {fault}"
-        raise AssertionError(message) from fault
-
-
-def _objects(value: Any, place: str) -> list[tuple[str, Entry]]:
-    assert isinstance(value, list), f"{place}: not a list"
-    found = []
-    for number, one in enumerate(value):
-        assert isinstance(one, dict), f"{place}[{number}]: not an object"
-        found.append((f"{place}[{number}]", one))
-    return found
-
-
-def _keys(value: Entry, place: str, checks: Mapping[str, Check], required: set[str]) -> None:
-    assert not (unknown := value.keys() - checks.keys()), f"{place}: unknown: {sorted(unknown)}"
-    assert not (missing := required - value.keys()), f"{place}: missing: {sorted(missing)}"
-    for name, one in value.items():
-        checks[name](one, f"{place}.{name}")
-
-
-# -- kinds of values -----------------------------------------------------------------------------------------------
-
-
-def _string(value: Any, place: str) -> None:
-    assert isinstance(value, str), f"{place}: not a string: {value!r}"
-
-
-def _word(value: Any, place: str) -> None:
-    _string(value, place)
-    assert value.strip(), f"{place}: empty"
-
-
-def _flag(value: Any, place: str) -> None:
-    assert isinstance(value, bool), f"{place}: not true or false: {value!r}"
-
-
-def _never(value: Any, place: str) -> None:
-    assert value is False, f"{place}: never true"
-
-
-def _whole(lowest: int, highest: int = _INT_MAX) -> Check:
-    def check(value: Any, place: str) -> None:
-        assert type(value) is int, f"{place}: not a whole number: {value!r}"
-        assert lowest <= value <= highest, f"{place}: {value} is not in {lowest}..{highest}"
-
-    return check
-
-
-def _one_of(*words: str) -> Check:
-    def check(value: Any, place: str) -> None:
-        assert isinstance(value, str), f"{place}: not a string: {value!r}"
-        assert value in words, f"{place}: {value!r} is none of {words}"
-
-    return check
-
-
-def _like(pattern: str) -> Check:
-    def check(value: Any, place: str) -> None:
-        assert isinstance(value, str), f"{place}: not a string: {value!r}"
-        assert re.fullmatch(pattern, value), f"{place}: {value!r} is not like {pattern}"
-
-    return check
-
-
-def _or_null(check: Check) -> Check:
-    def either(value: Any, place: str) -> None:
-        if value is not None:
-            check(value, place)
-
-    return either
-
-
-def _list(value: Any, place: str) -> None:
-    assert isinstance(value, list), f"{place}: not a list: {value!r}"
-
-
-def _commas(value: Any, place: str) -> None:
-    """A list as one string, without spaces, each word once."""
-    _like(r"(?:[A-Za-z0-9_.]+(?:,[A-Za-z0-9_.]+)*)?")(value, place)
-    words = [word for word in value.split(",") if word]
-    assert len(set(words)) == len(words), f"{place}: a word stands twice"
-
-
-def _zone(value: Any, place: str) -> None:
-    _string(value, place)
-    assert value == "auto" or value in zoneinfo.available_timezones(), f"{place}: no such zone: {value!r}"
-
-
-def _payload(value: Any, place: str) -> None:
-    if value is not None:
-        _string(value, place)
-        assert isinstance(_json(value, place), dict), f"{place}: holds no object"
-
-
-_package = _like(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)+")
-_time = _like(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
-_colour = _like(r"#[0-9A-Fa-f]{6}")
-_url = _like(r"https?://[^\s/]+(?:/\S*)?")
-_page = _like(r"[a-z][a-z0-9+.-]*:\S+")
 
 
 # -- the configuration ---------------------------------------------------------------------------------------------
@@ -233,132 +118,132 @@ _ALWAYS = {
 }
 _CONFIGURATION: Mapping[str, Check] = {
     # who it is, and where it goes from now on
-    "newNumber": _or_null(_like(r"[A-Za-z0-9_-]+")),
-    "newServerUrl": _or_null(_like(r"https?://[^\s/]+/[a-z0-9_-]+")),
+    "newNumber": kinds.or_null(kinds.like(r"[A-Za-z0-9_-]+")),
+    "newServerUrl": kinds.or_null(kinds.like(r"https?://[^\s/]+/[a-z0-9_-]+")),
     # looks
-    "backgroundColor": _or_null(_colour),
-    "textColor": _or_null(_colour),
-    "backgroundImageUrl": _or_null(_url),
-    "iconSize": _or_null(_whole(10, 400)),
-    "title": _or_null(_word),
-    "displayStatus": _flag,
-    "orientation": _or_null(_whole(0, 2)),
-    "description": _or_null(_string),
-    "custom1": _or_null(_string),
-    "custom2": _or_null(_string),
-    "custom3": _or_null(_string),
-    "runDefaultLauncher": _or_null(_flag),
+    "backgroundColor": kinds.or_null(kinds.colour),
+    "textColor": kinds.or_null(kinds.colour),
+    "backgroundImageUrl": kinds.or_null(kinds.url),
+    "iconSize": kinds.or_null(kinds.whole(10, 400)),
+    "title": kinds.or_null(kinds.word),
+    "displayStatus": kinds.flag,
+    "orientation": kinds.or_null(kinds.whole(0, 2)),
+    "description": kinds.or_null(kinds.text),
+    "custom1": kinds.or_null(kinds.text),
+    "custom2": kinds.or_null(kinds.text),
+    "custom3": kinds.or_null(kinds.text),
+    "runDefaultLauncher": kinds.or_null(kinds.flag),
     # radios
-    "wifi": _or_null(_flag),
-    "bluetooth": _or_null(_flag),
-    "gps": _or_null(_flag),
-    "mobileData": _or_null(_flag),
+    "wifi": kinds.or_null(kinds.flag),
+    "bluetooth": kinds.or_null(kinds.flag),
+    "gps": kinds.or_null(kinds.flag),
+    "mobileData": kinds.or_null(kinds.flag),
     # what holds
-    "password": _like(r"[0-9A-F]{32}"),
-    "restrictions": _commas,
-    "usbStorage": _or_null(_flag),
-    "disableScreenshots": _flag,
-    "lockVolume": _or_null(_flag),
-    "manageVolume": _or_null(_flag),
-    "volume": _or_null(_whole(0, 100)),
-    "autoBrightness": _or_null(_flag),
-    "brightness": _or_null(_whole(0, 255)),
-    "manageTimeout": _or_null(_flag),
-    "timeout": _or_null(_whole(1)),
-    "timeZone": _or_null(_zone),
-    "passwordMode": _or_null(_one_of("present", "easy", "moderate", "strong")),
-    "systemUpdateType": _or_null(_whole(0, 3)),
-    "systemUpdateFrom": _or_null(_time),
-    "systemUpdateTo": _or_null(_time),
-    "appPermissions": _one_of("asklocation", "denylocation", "askall"),
-    "disableLocation": _or_null(_flag),
-    "requestUpdates": _or_null(_one_of("gps", "network")),
-    "lockSafeSettings": _flag,
-    "autostartForeground": _flag,
+    "password": kinds.like(r"[0-9A-F]{32}"),
+    "restrictions": kinds.commas,
+    "usbStorage": kinds.or_null(kinds.flag),
+    "disableScreenshots": kinds.flag,
+    "lockVolume": kinds.or_null(kinds.flag),
+    "manageVolume": kinds.or_null(kinds.flag),
+    "volume": kinds.or_null(kinds.whole(0, 100)),
+    "autoBrightness": kinds.or_null(kinds.flag),
+    "brightness": kinds.or_null(kinds.whole(0, 255)),
+    "manageTimeout": kinds.or_null(kinds.flag),
+    "timeout": kinds.or_null(kinds.whole(1)),
+    "timeZone": kinds.or_null(kinds.zone),
+    "passwordMode": kinds.or_null(kinds.one_of("present", "easy", "moderate", "strong")),
+    "systemUpdateType": kinds.or_null(kinds.whole(0, 3)),
+    "systemUpdateFrom": kinds.or_null(kinds.time),
+    "systemUpdateTo": kinds.or_null(kinds.time),
+    "appPermissions": kinds.one_of("asklocation", "denylocation", "askall"),
+    "disableLocation": kinds.or_null(kinds.flag),
+    "requestUpdates": kinds.or_null(kinds.one_of("gps", "network")),
+    "lockSafeSettings": kinds.flag,
+    "autostartForeground": kinds.flag,
     # updates of apps, and the push
-    "appUpdateFrom": _or_null(_time),
-    "appUpdateTo": _or_null(_time),
-    "downloadUpdates": _or_null(_one_of("limited", "wifi")),
-    "pushOptions": _one_of("polling", "mqttAlarm", "mqttWorker"),
-    "keepaliveTime": _or_null(_whole(30)),
+    "appUpdateFrom": kinds.or_null(kinds.time),
+    "appUpdateTo": kinds.or_null(kinds.time),
+    "downloadUpdates": kinds.or_null(kinds.one_of("limited", "wifi")),
+    "pushOptions": kinds.one_of("polling", "mqttAlarm", "mqttWorker"),
+    "keepaliveTime": kinds.or_null(kinds.whole(30)),
     # what happens once
-    "factoryReset": _or_null(_flag),
-    "reboot": _or_null(_flag),
-    "passwordReset": _or_null(_string),
-    "lock": _or_null(_flag),
-    "lockMessage": _or_null(_string),
+    "factoryReset": kinds.or_null(kinds.flag),
+    "reboot": kinds.or_null(kinds.flag),
+    "passwordReset": kinds.or_null(kinds.text),
+    "lock": kinds.or_null(kinds.flag),
+    "lockMessage": kinds.or_null(kinds.text),
     # what the open agent has no such thing for, or what lays its restrictions down
-    "kioskMode": _never,
-    "showWifi": _never,
-    "permissive": _never,
+    "kioskMode": kinds.never,
+    "showWifi": kinds.never,
+    "permissive": kinds.never,
     # lists
-    "applications": _list,
-    "files": _list,
-    "applicationSettings": _list,
-    "actions": _list,
+    "applications": kinds.a_list,
+    "files": kinds.a_list,
+    "applicationSettings": kinds.a_list,
+    "actions": kinds.a_list,
 }
 _APPLICATION: Mapping[str, Check] = {
-    "type": _one_of("app", "web", "intent"),
-    "name": _word,
-    "pkg": _package,
-    "version": _word,
-    "code": _or_null(_whole(0)),
-    "url": _or_null(_page),
-    "useKiosk": _flag,
-    "showIcon": _flag,
-    "remove": _flag,
-    "runAfterInstall": _flag,
-    "runAtBoot": _flag,
-    "skipVersion": _flag,
-    "iconText": _or_null(_string),
-    "icon": _or_null(_url),
-    "screenOrder": _or_null(_whole(0)),
-    "keyCode": _or_null(_whole(0)),
-    "bottom": _flag,
-    "longTap": _flag,
-    "intent": _or_null(_word),
+    "type": kinds.one_of("app", "web", "intent"),
+    "name": kinds.word,
+    "pkg": kinds.package,
+    "version": kinds.word,
+    "code": kinds.or_null(kinds.whole(0)),
+    "url": kinds.or_null(kinds.page),
+    "useKiosk": kinds.flag,
+    "showIcon": kinds.flag,
+    "remove": kinds.flag,
+    "runAfterInstall": kinds.flag,
+    "runAtBoot": kinds.flag,
+    "skipVersion": kinds.flag,
+    "iconText": kinds.or_null(kinds.text),
+    "icon": kinds.or_null(kinds.url),
+    "screenOrder": kinds.or_null(kinds.whole(0)),
+    "keyCode": kinds.or_null(kinds.whole(0)),
+    "bottom": kinds.flag,
+    "longTap": kinds.flag,
+    "intent": kinds.or_null(kinds.word),
 }
 _SETTING: Mapping[str, Check] = {
-    "packageId": _package,
-    "name": _word,
-    "type": _whole(1, 3),
-    "value": _string,
-    "readOnly": _flag,
-    "variable": _flag,
-    "lastUpdate": _whole(0, _LONG_MAX),
+    "packageId": kinds.package,
+    "name": kinds.word,
+    "type": kinds.whole(1, 3),
+    "value": kinds.text,
+    "readOnly": kinds.flag,
+    "variable": kinds.flag,
+    "lastUpdate": kinds.whole(0, kinds.LONG_MAX),
 }
 _FILE: Mapping[str, Check] = {
-    "path": _like(r"/\S.*"),
-    "url": _or_null(_url),
-    "lastUpdate": _whole(0, _LONG_MAX),
-    "checksum": _or_null(_string),
-    "remove": _flag,
-    "description": _or_null(_string),
-    "varContent": _flag,
+    "path": kinds.like(r"/\S.*"),
+    "url": kinds.or_null(kinds.url),
+    "lastUpdate": kinds.whole(0, kinds.LONG_MAX),
+    "checksum": kinds.or_null(kinds.text),
+    "remove": kinds.flag,
+    "description": kinds.or_null(kinds.text),
+    "varContent": kinds.flag,
 }
 _ACTION: Mapping[str, Check] = {
-    "action": _word,
-    "categories": _or_null(_string),
-    "packageId": _package,
-    "activity": _or_null(_string),
-    "schemes": _or_null(_string),
-    "hosts": _or_null(_string),
-    "mimeTypes": _or_null(_string),
+    "action": kinds.word,
+    "categories": kinds.or_null(kinds.text),
+    "packageId": kinds.package,
+    "activity": kinds.or_null(kinds.text),
+    "schemes": kinds.or_null(kinds.text),
+    "hosts": kinds.or_null(kinds.text),
+    "mimeTypes": kinds.or_null(kinds.text),
 }
 
 
 def check_configuration(data: Entry) -> None:
     """Judge a configuration, without the envelope it will have."""
-    _keys(data, "data", _CONFIGURATION, _ALWAYS)
+    kinds.keys(data, "data", _CONFIGURATION, _ALWAYS)
     for name in ("applications", "applicationSettings", "files", "actions"):
-        _objects(data[name], f"data.{name}")
+        kinds.objects(data[name], f"data.{name}")
     locked = _settings(data)
     _applications(data, locked)
-    for place, file in _objects(data["files"], "data.files"):
-        _keys(file, place, _FILE, {"path", "lastUpdate"})
+    for place, file in kinds.objects(data["files"], "data.files"):
+        kinds.keys(file, place, _FILE, {"path", "lastUpdate"})
         assert file.get("remove") or file.get("url"), f"{place}: neither an address nor taken away"
-    for place, action in _objects(data["actions"], "data.actions"):
-        _keys(action, place, _ACTION, {"action", "packageId"})
+    for place, action in kinds.objects(data["actions"], "data.actions"):
+        kinds.keys(action, place, _ACTION, {"action", "packageId"})
     if data.get("systemUpdateType") == 2:
         assert data.get("systemUpdateFrom"), "data.systemUpdateFrom: missing for a window"
         assert data.get("systemUpdateTo"), "data.systemUpdateTo: missing for a window"
@@ -383,15 +268,15 @@ def packages_of(data: Entry, name: str) -> list[str]:
 
 def _settings(data: Entry) -> set[str]:
     seen = set()
-    for place, setting in _objects(data["applicationSettings"], "data.applicationSettings"):
-        _keys(setting, place, _SETTING, {"packageId", "name", "type", "value", "lastUpdate"})
+    for place, setting in kinds.objects(data["applicationSettings"], "data.applicationSettings"):
+        kinds.keys(setting, place, _SETTING, {"packageId", "name", "type", "value", "lastUpdate"})
         pair = (setting["packageId"], setting["name"])
         assert pair not in seen, f"{place}: stands twice: {pair}"
         seen.add(pair)
         if setting["name"] == "managedConfig":
-            assert isinstance(_json(setting["value"], place), dict), f"{place}.value: holds no object"
+            assert isinstance(kinds.as_json(setting["value"], place), dict), f"{place}.value: holds no object"
         if setting["packageId"] == AGENT and setting["name"].endswith("locked_packages"):
-            _commas(setting["value"], f"{place}.value")
+            kinds.commas(setting["value"], f"{place}.value")
     locked, unlocked = (set(packages_of(data, name)) for name in ("locked_packages", "unlocked_packages"))
     assert not locked & unlocked, f"locked and unlocked at once: {sorted(locked & unlocked)}"
     assert AGENT not in locked, "the agent is locked"
@@ -399,14 +284,14 @@ def _settings(data: Entry) -> set[str]:
 
 
 def _applications(data: Entry, locked: set[str]) -> None:
-    listed = _objects(data["applications"], "data.applications")
+    listed = kinds.objects(data["applications"], "data.applications")
     for place, app in listed:
-        _keys(app, place, _APPLICATION, {"name", "pkg", "version"})
+        kinds.keys(app, place, _APPLICATION, {"name", "pkg", "version"})
         kind = app.get("type", "app")
         assert kind != "web" or app.get("url"), f"{place}.url: missing for a page"
         assert kind != "intent" or app.get("intent"), f"{place}.intent: missing"
         if kind == "app":
-            _or_null(_url)(app.get("url"), f"{place}.url")
+            kinds.or_null(kinds.url)(app.get("url"), f"{place}.url")
             assert not (app["pkg"] in locked and app.get("url")), f"{place}.url: hidden, so it would be installed anew"
     # One package may stand twice only to be taken away in an older form.
     kept = [app["pkg"] for _, app in listed if not app.get("remove")]

@@ -5,6 +5,7 @@ token was seen it is given the same one, whatever has become of the ticket meanw
 that asks again, was wiped: it is taken in anew.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,11 +15,12 @@ from fleet.android import tokens
 from fleet.android.addresses import CHANNEL
 from fleet.android.models import AgentClient
 from fleet.crypto import random_token, token_digest
-from fleet.db import db, take_turn
+from fleet.db import db, id_set, take_turn
 from fleet.devices import codes, enrolment, tickets
 from fleet.devices.codes import TicketCodeError
 from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
 from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
+from fleet.schools.roster.reader import UNSHOWABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,17 @@ def expected(code: str, number: str) -> int | None:
         .where(DeviceState.key_thumbprint == AgentClient.key_thumbprint)
     )
     return db.session.scalar(query)
+
+
+def note_models(models: Mapping[int, str]) -> None:
+    """Note which model tablets are, where no delivery list has said so: when they come in they do not tell.
+
+    A unit of work of its own: tablets' rows are taken before those of their agents.
+    """
+    query = select(Device).where(Device.id.in_(id_set(models)), Device.model.is_(None)).order_by(Device.id)
+    for device in db.session.scalars(query.with_for_update(key_share=True)):
+        device.model = UNSHOWABLE.sub("", models[device.id])[:120].strip() or None
+    db.session.flush()
 
 
 def _name() -> str:

@@ -42,7 +42,7 @@ class AgentClient(Base):
     served_hidden: Mapped[list[Any] | None] = mapped_column(Document)
     served_orders: Mapped[list[Any] | None] = mapped_column(Document)  # those that are done once it is in force
     hidden: Mapped[list[Any] | None] = mapped_column(Document)
-    put_off: Mapped[dict[str, Any] | None] = mapped_column(Document)  # apps it could not fetch, and until when
+    put_off: Mapped[dict[str, Any] | None] = mapped_column(Document)  # apps it could not have, and until when
     notice: Mapped[str | None] = mapped_column(String(500))
     notice_until: Mapped[datetime | None]
     wiped_at: Mapped[datetime | None]  # when it said that it is about to be

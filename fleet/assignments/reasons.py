@@ -4,10 +4,12 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select
 
+from fleet.apps.catalogue import android_packages
 from fleet.assignments import leases
 from fleet.assignments.leases import Held
 from fleet.assignments.materialise import Applicable, layer_name, standing
@@ -19,11 +21,14 @@ from fleet.devices.search import is_pupil
 from fleet.errors import NotFoundError
 from fleet.schools.models import Membership, School, SchoolClass
 from profiles import layering
-from profiles.key import APPLE
+from profiles.key import APPLE, HEADWIND
 from profiles.layering import Effective
 from profiles.unmet import Unmet
 from profiles.unmet import unmet as not_met
 from profiles.vocabulary import VOCABULARY
+
+# How a tablet of a kind speaks to us where it speaks in one way only.
+_ONLY_CHANNEL: Mapping[Platform, str] = MappingProxyType({Platform.IPADOS: APPLE, Platform.ANDROID: HEADWIND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +116,22 @@ def compare(device: Device, cases: Sequence[Case]) -> list[Why]:
 
 
 def unmet(device: Device, settings: Mapping[str, Any]) -> dict[str, list[Unmet]]:
-    """Return why a tablet will not have settings as they stand, by setting; one statement.
+    """Return why a tablet will not have settings as they stand, by setting; one statement, one more for Android.
 
     What it told of itself counts. One that was never in use is judged where its kind speaks in one way only.
     """
     query = select(Enrolment.channel).where(Enrolment.device_id == device.id).order_by(Enrolment.id.desc()).limit(1)
-    channel = db.session.scalar(query) or (APPLE if device.platform is Platform.IPADOS else None)
+    channel = db.session.scalar(query) or _ONLY_CHANNEL.get(device.platform)
     if channel is None:
         return {}
     facts = device.state.facts or {}
     is_supervised = (facts.get("flags") or {}).get("supervised")
     found: dict[str, list[Unmet]] = {}
-    for one in not_met(settings, channel, facts.get("os_version"), is_supervised=is_supervised):
+    required = (settings.get("apps.required") or ()) if channel == HEADWIND else ()
+    uploaded = android_packages(required)
+    for one in not_met(
+        settings, channel, facts.get("os_version"), is_supervised=is_supervised, uploaded=uploaded.keys()
+    ):
         found.setdefault(one.key, []).append(one)
     return found
 

@@ -23,14 +23,25 @@ _UNMET: Mapping[str, str] = MappingProxyType(
     {
         NotMet.NOT_HERE: "does not apply on this kind of tablet",
         NotMet.NOT_ON_IPAD: "does not apply on iPads",
-        NotMet.NO_PORT: "the proxy needs a port, such as :8080",
+        NotMet.NO_PORT: "the proxy needs a name and a port, such as proxy.example.no:8080",
         NotMet.NO_PASSCODE: "counts only where a passcode is required",
-        NotMet.TOO_MANY: "more addresses than an iPad takes well",
+        NotMet.TOO_MANY: "more addresses than a tablet takes well",
         NotMet.CLOCK: "the clock sets itself, so the time zone cannot be set",
         NotMet.NO_NETWORK: "a network whose name or password no network can have is left out",
-        NotMet.NEWER_SYSTEM: "needs a newer iPadOS",
+        NotMet.NEWER_SYSTEM: "needs a newer system",
         NotMet.NOT_SUPERVISED: "needs a supervised iPad",
         NotMet.AT_SET_UP: "only while the tablet is set up",
+        NotMet.NO_KIOSK: "the agent cannot hold an app in front; other apps that we know of are closed",
+        NotMet.CHROME_ONLY: "holds in Chrome; other browsers that we know of are closed where it matters",
+        NotMet.KNOWN_ONLY: "apps that we do not know of are not shown, but not closed either",
+        NotMet.NEEDED: "an app that the tablet itself needs stays open",
+        NotMet.NO_BROWSER: "no browser is open, so the shortcuts are left out",
+        NotMet.COARSE: "the tablet knows a few steps only, and has the nearest of them",
+        NotMet.WINDOW_INSTEAD: "the tablet cannot have both; the hours for updates count",
+        NotMet.ON_HOME_SCREEN: "stands on the home screen, not on the lock screen",
+        NotMet.NO_ZONE: "there is no time zone of that name",
+        NotMet.NO_PACKAGE: "an app that nobody has uploaded comes only where the tablet has it already",
+        NotMet.NOT_TOLD: "the tablet's agent does not tell this, so it cannot be judged",
     }
 )
 

@@ -13,6 +13,7 @@ from fleet.web import app_names
 from fleet.web.formats import NOTHING, number, percent
 from fleet.web.texts import translated as _
 from fleet.web.words import NEUTRAL, Told
+from profiles import android
 from profiles.key import APPLE, HEADWIND, NATIVE, Key
 from profiles.kinds import APP, HOST, TIME, VERSION, Choice, Flag, Items, Kind, Record, Records, Text, Whole
 from profiles.rules import OFF_WINS
@@ -63,26 +64,50 @@ def themes_of(settings: Iterable[str]) -> list[str]:
 def platforms(key: Key) -> list[str]:
     """Name the kinds of tablets that obey a setting; of iPads it is also said where they do not."""
     ipad = _("iPad (only when it is set up)") if key.name in AT_SET_UP else "iPad"
-    names = {APPLE: ipad, HEADWIND: "Android", NATIVE: "Linux"}
+    is_at_set_up = key.name in android.AT_SET_UP
+    on_android = _("Android (only when it is set up)") if is_at_set_up else "Android"
+    names = {APPLE: ipad, HEADWIND: on_android, NATIVE: "Linux"}
     found = [names[channel] for channel in (APPLE, HEADWIND, NATIVE) if channel in key.channels]
     return found if key.is_for(APPLE) else [*found, _("not on iPad")]
 
 
 def unmet(one: Unmet) -> str:
     """Say why a tablet will not have a setting as it stands."""
-    since = SINCE.get(one.key, "")
     return {
         Why.NOT_HERE: _("Does not apply on this kind of tablet."),
         Why.NOT_ON_IPAD: _("Does not apply on iPads."),
-        Why.NO_PORT: _("The proxy needs a port after its name, such as :8080; without it the iPad gets none."),
+        Why.NO_PORT: _("The proxy needs a name and a port, such as proxy.example.no:8080; without them there is none."),
         Why.NO_PASSCODE: _("Counts only where a passcode is required, and none is."),
-        Why.TOO_MANY: _("More addresses than an iPad takes well; some may stay open."),
+        Why.TOO_MANY: _("More addresses than a tablet takes well; some may be treated otherwise."),
         Why.CLOCK: _("The clock sets itself, so the time zone cannot be set."),
         Why.NO_NETWORK: _("A network whose name or password no network can have is left out."),
-        Why.NEWER_SYSTEM: _("Needs iPadOS %(version)s, and this tablet has an older one.", version=since),
+        Why.NEWER_SYSTEM: _newer_system(one.key),
         Why.NOT_SUPERVISED: _("Needs a supervised iPad, and this one is not."),
         Why.AT_SET_UP: _("Only while the tablet is set up; later it changes nothing."),
+        **_unmet_on_android(),
     }[Why(one.reason)]
+
+
+def _newer_system(key: str) -> str:
+    if key in SINCE:
+        return _("Needs iPadOS %(version)s, and this tablet has an older one.", version=SINCE[key])
+    return _("Needs Android %(version)s, and this tablet has an older one.", version=android.SINCE.get(key, ""))
+
+
+def _unmet_on_android() -> dict[Why, str]:
+    return {
+        Why.NO_KIOSK: _("The agent cannot hold an app in front. The other apps that we know of are closed instead."),
+        Why.CHROME_ONLY: _("Holds in Chrome. Other browsers that we know of are closed where it matters."),
+        Why.KNOWN_ONLY: _("Apps that we do not know of are not shown, but are not closed either."),
+        Why.NEEDED: _("An app that the tablet itself needs stays open."),
+        Why.NO_BROWSER: _("No browser is open, so the shortcuts are left out."),
+        Why.COARSE: _("The tablet knows a few steps only, and has the nearest of them."),
+        Why.WINDOW_INSTEAD: _("The tablet cannot have both; the hours for updates count."),
+        Why.ON_HOME_SCREEN: _("Stands on the home screen, not on the lock screen."),
+        Why.NO_ZONE: _("There is no time zone of that name."),
+        Why.NO_PACKAGE: _("An app that nobody has uploaded comes only where the tablet has it already."),
+        Why.NOT_TOLD: _("The tablet's agent does not tell this, so it cannot be judged."),
+    }
 
 
 def about(key: Key) -> str:

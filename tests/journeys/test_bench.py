@@ -35,6 +35,13 @@ def test_each_bench_runs_and_prints_its_json(name: str, unit: str, database: str
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_android_tablets_that_wait_and_those_that_fetch_are_measured(database: str) -> None:
+    told = run("headwind", database)  # it ends with an error where an answer is another than it should be
+    assert told.keys() >= {"p50_ms", "p99_ms", "mib_per_1000_waiting", "server_cpu_us_per_config", "machine"}
+    assert (told["waiting"], told["configs"]) == (60, 120)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_every_tablet_of_classes_that_start_together_gets_the_lesson_and_reports_it(database: str) -> None:
     told = run("lessons", database)  # it ends with an error where a tablet gets nothing, or not what it should
     assert told.keys() >= LESSONS
@@ -54,6 +61,7 @@ def test_without_a_name_it_lists_the_benches() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "apple-poll",
         "checkin",
+        "headwind",
         "lessons",
         "pages",
         "poll",

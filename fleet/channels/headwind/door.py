@@ -25,7 +25,8 @@ from fleet.channels.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.headwind import messages, wire
 from fleet.channels.headwind.confirming import PASSCODE, RESTART, WIPE, Confirmed
 from fleet.channels.headwind.messages import UnreadableError
-from fleet.channels.headwind.work import ConfigItem, Look, Told, Work
+from fleet.channels.headwind.telling import Told
+from fleet.channels.headwind.work import ConfigItem, Look, Work
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
 from fleet.channels.wake import Ended, Wait, Waiting
@@ -182,7 +183,7 @@ class HeadwindChannel:
                 return await self._take(Told(digest, logged=messages.read_log(request.body)))
             case "POST", ["plugins", "devicereset", "public", _number]:
                 return await self._confirm(request, digest, WIPE)
-            case "POST", ["plugins", "devicereset", "reboot" | "password" as what, _number]:
+            case "POST", ["plugins", "devicereset", "public", "reboot" | "password" as what, _number]:
                 return await self._confirm(request, digest, RESTART if what == RESTART else PASSCODE)
         return wire.refused(404, "error.notfound")
 

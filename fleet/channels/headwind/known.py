@@ -25,12 +25,17 @@ class Known:
         apps: versions of installed apps of its configuration, by package name.
         failures: apps that could not be installed, and at what that failed.
         applied: the effective profile in force; None where none that we know.
+        is_fetched: whether its last update began with a configuration that it had just fetched, and not with a cached
+            one.
+        is_stopped: whether that update stopped, so that less is in force than it has cached.
     """
 
     info: Info = field(default_factory=Info)
     apps: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     applied: str | None = None
+    is_fetched: bool = True
+    is_stopped: bool = False
 
     @classmethod
     def read(cls, kept: Mapping[str, Any] | None) -> "Known":
@@ -55,7 +60,8 @@ class Known:
         kept = {app: version for app, version in self.apps.items() if app in hidden and app not in info.apps}
         apps = {**kept, **info.apps}
         failures = {app: why for app, why in self.failures.items() if app not in info.apps}
-        return replace(self, info=info, apps=apps, failures=failures, applied=info.profile or self.applied)
+        applied = self.applied if self.is_stopped else info.profile or self.applied
+        return replace(self, info=info, apps=apps, failures=failures, applied=applied)
 
     def with_log(self, logged: Logged, served: str | None) -> "Known":
         """Return what is known after a part of its log.
@@ -65,7 +71,11 @@ class Known:
             served: the effective profile that it was last given.
         """
         failures = {**self.failures, **logged.failures}
-        return replace(self, failures=failures, applied=served if logged.is_completed else self.applied)
+        is_new = self.is_fetched if logged.was_fetched is None else logged.was_fetched
+        applied = served if logged.is_completed and is_new else self.applied
+        is_fetched = self.is_fetched if logged.is_fetched is None else logged.is_fetched
+        is_stopped = self.is_stopped if logged.is_stopped is None else logged.is_stopped
+        return replace(self, failures=failures, applied=applied, is_fetched=is_fetched, is_stopped=is_stopped)
 
     def report(self, device_id: int, key: str, sequence: int) -> Report:
         """Return it as our report.

@@ -20,16 +20,28 @@ MARK = "fleet:"  # begins what we call the agent itself in a configuration; what
 _MOST_APPS, _MOST_LOGS = 3_000, 500
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+")
 _PROFILE = re.compile(r"[0-9a-f]{64}")
-COMPLETED = "Update flow completed"
+FETCHED, NOT_FETCHED, COMPLETED = "Configuration updated", "Failed to update config", "Update flow completed"
 DOWNLOAD, INSTALL = "download", "install"
+REMEMBERED = "Skip download due to previous install failure"
 RESET_FAILED = "Failed to reset password"
-_INSTALL = (
-    (re.compile(r"(?P<app>\S+) Install failed: (?P<why>.*)", re.DOTALL), INSTALL),
-    (re.compile(r"Failed to install app (?P<app>\S+?):? (?P<why>.*)", re.DOTALL), INSTALL),
-    (re.compile(r"Failed to download app (?P<app>\S+?): (?P<why>.*)", re.DOTALL), DOWNLOAD),
+# How the log says that an app could not be had, what that is, and whether the update stopped at it.
+_FAILURES = (
+    (re.compile(r"(?P<app>\S+) Install failed: "), INSTALL, False),
+    (re.compile(r"Failed to install app (?P<app>\S+?):? "), INSTALL, True),
+    (re.compile(rf"{REMEMBERED}: (?P<app>\S+)"), INSTALL, True),
+    (re.compile(r"Failed to download app (?P<app>\S+?): "), DOWNLOAD, True),
 )
 # What the agent is asked to log: by what a message has in it, whichever case. Source: db/LogConfigTable.
-LOGGED = (COMPLETED, RESET_FAILED, "Install failed", "Failed to install app", "Failed to download app")
+LOGGED = (
+    FETCHED,
+    NOT_FETCHED,
+    COMPLETED,
+    RESET_FAILED,
+    "Install failed",
+    "Failed to install app",
+    "Failed to download app",
+    REMEMBERED,
+)
 _VERBOSE = 5
 
 
@@ -71,12 +83,19 @@ class Logged:
     """What a tablet's log says that counts.
 
     Args:
-        is_completed: an update came to its end: restrictions and locked packages are in force.
+        is_completed: an update came to its end: restrictions and locked packages are in force, of what was cached.
+        was_fetched: whether before that end a new configuration had come; None where this part does not say.
+        is_fetched: the same at the end of this part.
+        is_stopped: whether an update stopped at an app, so that less is in force than was fetched; None where this part
+            does not say.
         has_failed_reset: the passcode could not be changed.
         failures: apps that could not be installed, and at what that failed: :data:`DOWNLOAD` or :data:`INSTALL`.
     """
 
     is_completed: bool = False
+    was_fetched: bool | None = None
+    is_fetched: bool | None = None
+    is_stopped: bool | None = None
     has_failed_reset: bool = False
     failures: Mapping[str, str] = field(default_factory=dict)
 
@@ -117,17 +136,33 @@ def read_log(body: bytes) -> Logged:
     if not isinstance(told, list):
         raise UnreadableError(reason="list")
     words = [text for one in _listed(told, _MOST_LOGS) if (text := _text(one.get("message"), 2_000)) is not None]
-    failures = {}
+    failures: dict[str, str] = {}
+    is_completed, was_fetched, is_fetched, is_stopped = False, None, None, None
     for text in words:
-        for pattern, kind in _INSTALL:
-            found = pattern.match(text)
-            if found is not None and _PACKAGE.fullmatch(found["app"]):
-                failures[found["app"]] = kind
+        if text.startswith((FETCHED, NOT_FETCHED)):
+            is_fetched, is_completed = text.startswith(FETCHED), False  # another update, which is not at its end
+        elif text.startswith(COMPLETED):
+            is_completed, was_fetched, is_stopped = True, is_fetched, False
+        elif (failure := _failure(text)) is not None:
+            app, kind, stops = failure
+            failures[app] = kind
+            is_stopped = stops or is_stopped
     return Logged(
-        is_completed=any(COMPLETED in one for one in words),
-        has_failed_reset=any(RESET_FAILED in one for one in words),
+        is_completed=is_completed,
+        was_fetched=was_fetched,
+        is_fetched=is_fetched,
+        is_stopped=is_stopped,
+        has_failed_reset=any(one.startswith(RESET_FAILED) for one in words),
         failures=failures,
     )
+
+
+def _failure(text: str) -> tuple[str, str, bool] | None:
+    for pattern, kind, stops in _FAILURES:
+        found = pattern.match(text)
+        if found is not None and _PACKAGE.fullmatch(found["app"]):
+            return found["app"], kind, stops
+    return None
 
 
 def log_rules() -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ Nothing is written here; what is handed out is noted by :func:`fleet.android.ser
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from fleet.android import addresses, tokens
 from fleet.android.admin_password import admin_password
 from fleet.android.serving import Served, Standing
 from fleet.apps import catalogue, images
+from fleet.apps.catalogue import AndroidPackage
 from fleet.assignments import bodies
 from fleet.assignments.kept import Kept
 from fleet.channels.headwind import server_config
@@ -58,12 +59,20 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class PutOff:
+    """Until when a tablet does without an app; ``digest`` is of the package that it is about, None: of any."""
+
+    until: datetime
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Around:
     """What many tablets' plans are made of, read once for all of them."""
 
     settings: Mapping[str, Mapping[str, Any]]
     waiting: Mapping[int, Sequence[Order]]
-    packages: Mapping[str, Sequence[Any]]
+    packages: Mapping[str, Sequence[AndroidPackage]]
     known: frozenset[str]
     images: Mapping[str, str]
     organisation: str
@@ -97,7 +106,7 @@ class Planner:
         return _Around(
             settings=settings,
             waiting=waiting,
-            packages=catalogue.android_packages(sorted(required)),
+            packages=catalogue.android_packages(sorted({*required, addresses.AGENT_APP})),
             known=catalogue.known_android(),
             images=images.digests({one for one in shown if one}),
             organisation=owner.name if owner is not None else _NAMELESS,
@@ -130,7 +139,7 @@ class Planner:
                 organisation=around.organisation,
             )
         )
-        ends = [one.switch_at, *put_off.values(), notice[1] if notice is not None else None]
+        ends = [one.switch_at, *(app.until for app in put_off.values()), notice[1] if notice is not None else None]
         until = min((at for at in ends if at is not None), default=None)
         data = msgspec.json.encode(made.data)
         queued = [order for order in waiting if order.state is OrderState.QUEUED]
@@ -161,11 +170,11 @@ class Planner:
         token = tokens.token(self._secret, one.client.seed, one.client.generation)
         return f"{self._public_url}/{addresses.tablet_project(token)}"
 
-    def _packages(self, around: _Around, cpu: str | None, *, but: Collection[str]) -> dict[str, Package]:
+    def _packages(self, around: _Around, cpu: str | None, *, but: Mapping[str, PutOff]) -> dict[str, Package]:
         found = {}
         for app, packages in around.packages.items():
-            chosen = catalogue.for_cpu(packages, cpu) if app not in but else None
-            if chosen is not None:
+            chosen = catalogue.for_cpu(packages, cpu)
+            if chosen is not None and not (app in but and but[app].digest in {None, chosen.digest}):
                 name = addresses.file_name(app, chosen.digest, chosen.kind)
                 url = addresses.package_url(self._public_url, chosen.token, name)
                 found[app] = Package(chosen.name, chosen.version, chosen.version_code, url)
@@ -185,10 +194,13 @@ def _hidden(one: Standing) -> frozenset[str]:
     return frozenset((*(one.client.hidden or ()), *(one.client.served_hidden or ())))
 
 
-def _put_off(one: Standing, now: datetime) -> dict[str, datetime]:
-    """Return the apps that a tablet is not given for now, and until when."""
-    told = {app: datetime.fromisoformat(until) for app, until in (one.client.put_off or {}).items()}
-    return {app: until for app, until in told.items() if until > now}
+def _put_off(one: Standing, now: datetime) -> dict[str, PutOff]:
+    """Return the apps that a tablet is not given for now."""
+    told = {
+        app: PutOff(datetime.fromisoformat(why["until"]), why["digest"])
+        for app, why in (one.client.put_off or {}).items()
+    }
+    return {app: found for app, found in told.items() if found.until > now}
 
 
 def _notice(one: Standing, waiting: Sequence[Order], now: datetime) -> tuple[str, datetime] | None:

@@ -5,32 +5,29 @@ Translation only: messages of the agent on one side, our areas on the other.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flask import Flask
 
 from fleet import orders
 from fleet.android import enrolling, serving, tokens
 from fleet.android.enrolling import Arrival
-from fleet.android.models import AgentClient
 from fleet.android.serving import Served, Standing
 from fleet.apps import images, packages
 from fleet.apps.files import PackageFiles
 from fleet.channels import package_files
-from fleet.channels.headwind import confirming, messages
+from fleet.channels.headwind import confirming, telling
 from fleet.channels.headwind.confirming import Confirmed
-from fleet.channels.headwind.known import Known
-from fleet.channels.headwind.messages import Info, Logged
+from fleet.channels.headwind.messages import Info
 from fleet.channels.headwind.plan import Ask, Planned, Planner
+from fleet.channels.headwind.telling import Told
 from fleet.channels.http import Request, Response
 from fleet.checkins import polls
-from fleet.checkins import receive as checkins
 from fleet.db import reading, take_turn, transaction
 from fleet.devices.enrolment import EnrolmentError, Refused, good_ticket
 from fleet.devices.models import DeviceLife
 
 _PACKAGE = "application/vnd.android.package-archive"
-_PUT_OFF_FOR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +56,6 @@ class ConfigItem:
     digest: str
     number: str
     cpu: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a tablet tells: of itself, or a part of its log."""
-
-    digest: str
-    info: Info | None = None
-    logged: Logged | None = None
 
 
 class Work:
@@ -179,33 +167,13 @@ class Work:
 
     def tell(self, batch: Sequence[Told]) -> list[bool]:
         """Take what tablets tell; returns for each whether anybody has its token."""
-        now = self._now()
-        with self._app.app_context(), transaction():
-            owners = tokens.owners({one.digest for one in batch})
-            clients = serving.held(set(owners.values()))
-            sequences = serving.sequences(clients)
-            told: dict[int, list[Told]] = {}
-            for one in batch:
-                if one.digest in owners:
-                    told.setdefault(owners[one.digest], []).append(one)
-            reports, ended, unset = [], [], []
-            for device_id, words in told.items():
-                client, (key, last) = clients[device_id], sequences[device_id]
-                for one in words:
-                    _use(client, one.digest, now)
-                if key is None or key != client.key_thumbprint:
-                    continue  # what it tells once its enrolment has ended is nobody's business
-                known = _known(client, words)
-                client.told = known.written()
-                _put_off(client, words, now)
-                ended += [(device_id, uid) for uid in _in_force(client, known)]
-                if any(one.logged is not None and one.logged.has_failed_reset for one in words):
-                    unset.append(device_id)
-                reports.append(known.report(device_id, key, last + 1))
-            checkins.receive(reports, now=now)
-            confirming.finish(ended, now=now)
-            confirming.fail_resets(unset, now=now)
-        return [one.digest in owners for one in batch]
+        with self._app.app_context():
+            with transaction():
+                taken = telling.take(batch, now=self._now())
+            if taken.models:
+                with transaction():
+                    enrolling.note_models(taken.models)
+        return [one.digest in taken.owners for one in batch]
 
     def confirm(self, digest: str, kind: str, info: Info) -> Confirmed:
         """Take a tablet's word that it is about to do what it was ordered."""
@@ -260,48 +228,3 @@ def _is_to_note(one: Planned) -> bool:
 def _may_come_back(one: Standing) -> bool:
     """Whether a tablet whose enrolment has ended may be in again by itself: it was found, or is in use again."""
     return not one.is_open and one.life is DeviceLife.EXPECTED and one.client.wiped_at is None
-
-
-def _use(client: AgentClient, digest: str, now: datetime) -> None:
-    if client.token_digest == digest and client.seen_at is None:
-        client.seen_at, client.former_digest = now, None
-
-
-def _known(client: AgentClient, words: Sequence[Told]) -> Known:
-    """Return what is known of a tablet after what it told, in order."""
-    known = Known.read(client.told)
-    for one in words:
-        if one.info is not None:
-            known = known.with_info(one.info, (*(client.hidden or ()), *(client.served_hidden or ())))
-        if one.logged is not None:
-            known = known.with_log(one.logged, client.served_profile)
-    return known
-
-
-def _put_off(client: AgentClient, words: Sequence[Told], now: datetime) -> None:
-    """Do without the apps that a tablet could not fetch, for a while.
-
-    Its agent stops where a fetch fails, with its restrictions lifted; it is called again, and gets them.
-    """
-    failed = {
-        app
-        for one in words
-        if one.logged is not None
-        for app, why in one.logged.failures.items()
-        if why == messages.DOWNLOAD
-    }
-    if failed:
-        until = (now + _PUT_OFF_FOR).isoformat()
-        client.put_off = {**(client.put_off or {}), **dict.fromkeys(failed, until)}
-        client.served_version = None  # it is looked at anew
-
-
-def _in_force(client: AgentClient, known: Known) -> Sequence[str]:
-    """Note that what a tablet was last given is in force, where it is; return the orders that are done with it."""
-    if known.applied != client.served_profile or client.served_at is None:
-        return ()
-    ended, client.served_orders = client.served_orders or (), None
-    if client.hidden != client.served_hidden:
-        # What is not hidden any more may be given an address again: it is looked at anew.
-        client.hidden, client.served_version = client.served_hidden, None
-    return ended

@@ -4,11 +4,13 @@ import argparse
 import json
 import sys
 
-from bench import doors, ipads, lessons, pages, processes
+from bench import androids, doors, ipads, lessons, pages, processes
 
 BENCHES = {
     "apple-poll": "an iPad's signed call that has nothing to say and gets nothing (bars: cpu_ratio_to_hello <= 1.0, "
     "statements_per_poll <= 0.2)",
+    "headwind": "1,000 Android tablets that hold a poll, and 100 configurations a second (bars: p99_ms <= 100, "
+    "mib_per_1000_waiting <= 50)",
     "lessons": "a teacher's start until the tablets have it, one class and 200 at once (bars: arrival_p95_s_30 <= 2, "
     "arrival_p95_s_5600 <= 10, mib_per_1000_waiting <= 50)",
     "checkin": "a tablet's signed report, stored and committed before it is answered (bar: cpu_ratio_to_hello <= 0.6)",
@@ -33,6 +35,8 @@ def main() -> int:
     print(f"bench: {given.name} on {given.database}, {'quick' if given.quick else 'about a minute'} …", file=sys.stderr)
     if given.name == "lessons":
         found = lessons.run(kind=given.database, quick=given.quick)
+    elif given.name == "headwind":
+        found = androids.run(kind=given.database, quick=given.quick)
     elif given.name == "apple-poll":
         found = ipads.run(kind=given.database, quick=given.quick)
     elif given.name == "pages":

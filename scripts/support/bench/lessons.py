@@ -6,7 +6,6 @@ the tablet has the signed configuration and the profile; their reports are part 
 """
 
 import os
-import resource
 import statistics
 import sys
 import threading
@@ -14,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from agent_protocol.messages import Failure
 from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet
 from bench import municipality, processes, school, waiting
 from bench.municipality import SETS, BenchClass, Municipality
+from bench.processes import Meter
 from bench.school import Ground
 from bench.teachers import Sent, Teachers
 from bench.waiting import Found, Generator
@@ -109,31 +108,13 @@ def _percentiles(taken: Sequence[float], name: str) -> dict[str, float]:
     return {f"arrival_p{percent}_s_{name}": round(cuts[percent - 1], 3) for percent in (50, 95, 99)}
 
 
-class _Meter:
-    """Processor time and memory of the server, the database and this bench."""
-
-    def __init__(self, made: Ground, server: Server) -> None:
-        process = server.process
-        assert process is not None  # noqa: S101 (it runs)
-        self._server, self._database = process.pid, made.database_pid
-
-    def memory_mib(self) -> float:
-        """Return what the server's processes hold in memory."""
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in processes.tree(self._server))
-        return pages * resource.getpagesize() / 2**20
-
-    def cpu(self) -> tuple[float, float]:
-        """Return the processor time of server and database so far."""
-        return processes.cpu_s(self._server), processes.cpu_s(self._database) if self._database is not None else 0.0
-
-
 def _everybody(made: Ground, server: Server, town: Municipality, tablets: int) -> dict[str, Any]:
     """Have all classes start at once."""
     name = SETS[0]
     classes = _with(town.classes[1:], tablets)
     pairs = [(tablet, one.expected[name]) for one in classes for tablet in one.tablets][:tablets]
     keys = authority.load(made.data_dir / "secrets", now=clock.now())
-    meter, begun = _Meter(made, server), clock.now()
+    meter, begun = Meter.of(server, made.database_pid), clock.now()
     _say(f"{tablets} tablets sign their requests and begin to wait")
     generator = Generator(pairs, keys.assignment.public_key())
     try:

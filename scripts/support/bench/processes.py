@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.serving import ROOT, free_port
+from tests.serving import ROOT, Server, free_port
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -42,6 +43,34 @@ def cpu_s(pid: int) -> float:
         with contextlib.suppress(OSError):
             total += sum(int(value) for value in _stat(one)[11:15])
     return total * _TICK_S
+
+
+class Meter:
+    """Processor time and memory of a server, and processor time of its database.
+
+    Args:
+        server: its process.
+        database: its database's; None with the embedded one.
+    """
+
+    def __init__(self, server: int, database: int | None) -> None:
+        self._server, self._database = server, database
+
+    @classmethod
+    def of(cls, server: Server, database: int | None) -> "Meter":
+        """Return the meter of a server that runs."""
+        process = server.process
+        assert process is not None  # noqa: S101 (it runs)
+        return cls(process.pid, database)
+
+    def memory_mib(self) -> float:
+        """Return what the server's processes hold in memory."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in tree(self._server))
+        return pages * resource.getpagesize() / 2**20
+
+    def cpu(self) -> tuple[float, float]:
+        """Return the processor time of server and database so far."""
+        return cpu_s(self._server), cpu_s(self._database) if self._database is not None else 0.0
 
 
 _HELLO = """

@@ -1,0 +1,166 @@
+"""The first school, with an Android tablet: a ticket, the open agent, profiles that change and end, orders.
+
+The same story as with an agent of ours; only the tablet is another one. Server and command line are processes of their
+own, the tablet is simulated over real HTTP. What it promises less: without a network nothing ends on it
+(``NO_CLOCK_OF_ITS_OWN`` in tests/journeys/test_lessons_android.py).
+"""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_protocol.transport import Response
+from tests.android_school import come_by, extras
+from tests.headwind_agent import AFTER_NETWORK_ERROR_S, HeadwindAgent, NotTakenInError
+from tests.lesson_ipads import sender
+from tests.serving import Server, serving
+from tests.small_school import publish, shown, write_delivery_list, write_roster
+
+pytestmark = pytest.mark.serves
+
+SERIAL = "JOURNEYDROID1"
+
+
+@pytest.fixture
+def server(fresh_url: str, tmp_path: Path) -> Iterator[Server]:
+    """Return a server with a small school that expects one tablet."""
+    write_roster(tmp_path / "roster.zip")
+    write_delivery_list(tmp_path / "levering.csv", [SERIAL])
+    with serving(fresh_url, tmp_path / "data") as running:
+        running.fleet("roster", "import", str(tmp_path / "roster.zip"))
+        running.fleet("devices", "import", str(tmp_path / "levering.csv"))
+        yield running
+
+
+def code(server: Server) -> str:
+    told = json.loads(
+        server.fleet("tickets", "create", "--school", "Prøveskolen", "--class", "8B", "--max", "1", "--json")
+    )
+    return str(told["code"])
+
+
+def give(server: Server, folder: Path, name: str, **areas: dict[str, Any]) -> None:
+    publish(server, folder, name, **areas)
+    server.fleet("assignments", "create", name, "--class", "8B")
+
+
+def blocked(agent: HeadwindAgent) -> str:
+    return json.dumps(agent.web_policy.get("URLBlocklist"))
+
+
+def test_a_tablet_enrols_follows_its_class_and_ends_an_assignment_once_it_can_ask(
+    server: Server, tmp_path: Path
+) -> None:
+    give(server, tmp_path, "trinn", web={"blocked": ["games.example"]}, camera={"allowed": False})
+    agent = come_by(sender(server), code(server), SERIAL)
+    assert "games.example" in blocked(agent)
+    assert agent.project.startswith("hw-t")
+    restrictions = set(agent.restrictions)
+    assert restrictions
+    assert shown(server, SERIAL)["profile"] == "applied"
+    assert shown(server, SERIAL)["facts"]["model"] == "SM-X210"
+
+    agent.in_front = False  # from here on only its log tells
+    give(server, tmp_path, "trinn", web={"blocked": ["games.example", "videos.example"]}, camera={"allowed": False})
+    agent.poll()
+    assert "videos.example" in blocked(agent)
+    assert shown(server, SERIAL)["profile"] == "applied"
+
+    publish(server, tmp_path, "time", web={"allowed": ["nb.no"]})
+    for is_alive in (True, False):
+        until = (datetime.now(UTC) + timedelta(seconds=14)).replace(microsecond=0)
+        server.fleet("assignments", "create", "time", "--class", "8B", "--until", until.isoformat())
+        agent.poll()
+        assert blocked(agent).startswith('["*"')
+        assert shown(server, SERIAL)["profile"] == "applied"
+        if not is_alive:
+            assert server.stop(signal.SIGTERM) == 0
+        assert datetime.now(UTC) < until, "the server took too long for this test to show anything"
+        if is_alive:
+            agent.poll()  # held until it ends
+            assert timedelta() <= datetime.now(UTC) - until < timedelta(seconds=1.5)
+        else:
+            assert agent.poll() == AFTER_NETWORK_ERROR_S
+            agent.start_again()
+            assert blocked(agent).startswith('["*"')
+            assert agent.restrictions == restrictions
+            server.start()
+            agent.poll()
+        assert "videos.example" in blocked(agent)
+        assert '"*"' not in blocked(agent)
+        assert agent.restrictions == restrictions
+        assert shown(server, SERIAL)["profile"] == "applied"
+
+
+def test_killing_the_server_again_and_again_enrols_once_and_carries_each_order_out_once(
+    server: Server, tmp_path: Path
+) -> None:
+    give(server, tmp_path, "trinn", web={"blocked": ["games.example"]})
+    agent = come_by(sender(server), code(server), SERIAL)
+    server.fleet("orders", "queue", "lock-message", "--device", SERIAL, "--text", "Lever meg", "--json")
+    server.fleet("orders", "queue", "restart", "--device", SERIAL, "--json")
+    for _round in range(3):
+        server.stop(signal.SIGKILL)
+        assert agent.poll() == AFTER_NETWORK_ERROR_S
+        agent.update()
+        server.start()
+        agent.update()
+    assert agent.reboots == 1
+    assert agent.notice == "Lever meg"
+    assert {one["state"] for one in json.loads(server.fleet("orders", "list", "--json"))} == {"done"}
+    assert shown(server, SERIAL)["profile"] == "applied"
+    assert [one["ended_at"] for one in shown(server, SERIAL)["enrolments"]] == [None]
+    assert json.loads(server.fleet("tickets", "list", "--json"))[0]["used"] == 1
+
+
+def test_a_ticket_that_is_used_up_or_revoked_or_of_another_school_takes_no_tablet(
+    server: Server, tmp_path: Path
+) -> None:
+    send = sender(server)
+
+    def turned_away(told: str) -> str | None:
+        another = HeadwindAgent(send, "JOURNEYDROID2", retries=0)
+        with pytest.raises(NotTakenInError) as refused:
+            another.enrol(extras(told))
+        assert refused.value.status == 403
+        assert another.config is None
+        return refused.value.message
+
+    used_up = code(server)
+    come_by(send, used_up, SERIAL)
+    turned_away(used_up)
+    revoked = code(server)
+    number = next(one["id"] for one in json.loads(server.fleet("tickets", "list", "--json")) if not one["used"])
+    server.fleet("tickets", "revoke", str(number))
+    turned_away(revoked)
+    server.fleet("schools", "create", "Naboskolen")
+    elsewhere = json.loads(server.fleet("tickets", "create", "--school", "Naboskolen", "--max", "1", "--json"))["code"]
+    write_delivery_list(tmp_path / "mer.csv", ["JOURNEYDROID2"])
+    server.fleet("devices", "import", str(tmp_path / "mer.csv"))
+    turned_away(elsewhere)
+    come_by(send, code(server), "JOURNEYDROID2")
+    assert shown(server, "JOURNEYDROID2")["enrolments"][0]["ended_at"] is None
+
+
+def test_an_enrolment_whose_answer_is_lost_is_asked_for_twice_and_made_once(server: Server) -> None:
+    real = sender(server)
+    lost: list[str] = []
+
+    def lossy(method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+        answer: Response = real(method, target, headers, body)
+        if method == "POST" and not lost:
+            lost.append(target)
+            raise OSError("reset")
+        return answer
+
+    agent = come_by(lossy, code(server), SERIAL)
+    assert lost
+    assert [method for method, target in agent.asked if "configuration" in target][:2] == ["POST", "POST"]
+    assert agent.completed
+    assert len(shown(server, SERIAL)["enrolments"]) == 1
+    assert json.loads(server.fleet("tickets", "list", "--json"))[0]["used"] == 1

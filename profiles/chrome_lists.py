@@ -8,7 +8,7 @@ Source: https://support.google.com/chrome/a/answer/9942583 (format of entries, p
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MOST = 1_000  # entries that Chrome reads of each list
@@ -39,12 +39,9 @@ class Site:
         return host == self.host or (self.has_more and host.endswith(f".{self.host}"))
 
     @property
-    def entries(self) -> list[str]:
-        """How Chrome says it: a dot before a host means that host alone; ``www.`` before a host is the same site."""
-        if self.has_more:
-            return [f"{self.host}{self.path}"]
-        hosts = [self.host] if self.host.startswith(_WWW) else [self.host, f"{_WWW}{self.host}"]
-        return [f".{host}{self.path}" for host in hosts]
+    def entry(self) -> str:
+        """How Chrome says it: a dot before a host means that host alone."""
+        return f"{self.host}{self.path}" if self.has_more else f".{self.host}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +57,38 @@ def is_too_long(entries: Collection[str] | None) -> bool:
     return len(entries or ()) > MOST
 
 
-def site(told: str) -> Site:
-    """Return an entry of a setting as its parts."""
+def sites(told: str) -> list[Site]:
+    """Return an entry of a setting as its parts; ``www.`` before a host that stands alone is the same site."""
     name, slash, path = told.removeprefix("*.").partition("/")
-    return Site(name, slash + path, told.startswith("*."))
+    if told.startswith("*."):
+        return [Site(name, slash + path, has_more=True)]
+    hosts = [name] if name.startswith(_WWW) else [name, f"{_WWW}{name}"]
+    return [Site(host, slash + path, has_more=False) for host in hosts]
 
 
 def lists(settings: Mapping[str, Any]) -> Lists:
-    """Return Chrome's two lists for settings."""
-    blocked = [site(one) for one in settings.get("web.blocked") or ()]
+    """Return Chrome's two lists for settings; as many steps as they have entries, however long both are."""
+    blocked = [one for told in settings.get("web.blocked") or () for one in sites(told)]
+    closed = [one.entry for one in blocked]
     if "web.allowed" not in settings:
-        return Lists(_once(entry for one in blocked for entry in one.entries) or None, None)
-    allowed = [site(one) for one in settings["web.allowed"] if not any(two.covers(site(one)) for two in blocked)]
-    closed = [entry for one in blocked for entry in [*one.entries, *_again(one, allowed)]]
-    return Lists(_once([EVERYTHING, *closed]), _once(entry for one in allowed for entry in one.entries))
+        return Lists(_once(closed) or None, None)
+    by_host: dict[str, list[Site]] = {}
+    for one in blocked:
+        by_host.setdefault(one.host, []).append(one)
+    opened: list[str] = []
+    for one in (one for told in settings["web.allowed"] for one in sites(told)):
+        around = [two for host in _above(one.host) for two in by_host.get(host, ()) if two.holds(one.host)]
+        if not any(two.covers(one) for two in around):
+            opened.append(one.entry)
+        # The narrower entry of an allowed host would win over that of what is blocked around it.
+        closed += [replace(one, path=two.path).entry for two in around if two.has_more]
+    return Lists(_once([EVERYTHING, *closed]), _once(opened))
 
 
-def _again(blocked: Site, allowed: Iterable[Site]) -> list[str]:
-    """Return a blocked part once more for each allowed host in it, whose narrower entry would win else."""
-    within = [one for one in allowed if blocked.has_more and blocked.holds(one.host)]
-    return [entry for one in within for entry in Site(one.host, blocked.path, one.has_more).entries]
+def _above(host: str) -> list[str]:
+    """Return a host and those that it is below of."""
+    labels = host.split(".")
+    return [".".join(labels[place:]) for place in range(len(labels))]
 
 
 def _once(entries: Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ a test goes through the schema.
 """
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -101,6 +101,7 @@ class Why(enum.StrEnum):
     WINDOW_INSTEAD = "window-instead"  # updates wait or have their hours, not both
     ON_HOME_SCREEN = "on-home-screen"  # it stands there, and not on the lock screen
     NO_ZONE = "no-such-zone"  # there is no time zone of that name
+    NO_PACKAGE = "no-package"  # an app that nobody has uploaded comes only where the tablet has it already
     NOT_TOLD = "not-told"  # the server would judge it, but the tablet says nothing of it
 
 
@@ -113,7 +114,12 @@ class Unmet:
 
 
 def unmet(
-    settings: Settings, channel: str, os_version: str | None = None, *, is_supervised: bool | None = None
+    settings: Settings,
+    channel: str,
+    os_version: str | None = None,
+    *,
+    is_supervised: bool | None = None,
+    uploaded: Collection[str] | None = None,
 ) -> list[Unmet]:
     """Return which of the effective settings a tablet will not have, or not fully, by their names.
 
@@ -122,15 +128,18 @@ def unmet(
         channel: how the tablet speaks to us.
         os_version: its system, such as 17.6.1; None where it is not known.
         is_supervised: whether an iPad is; None where it is not known.
+        uploaded: apps whose packages Android tablets can fetch; None where it is not known.
     """
     if channel == APPLE:
         return on_ipad(settings, os_version, is_supervised=is_supervised)
     if channel == HEADWIND:
-        return on_android(settings, os_version)
+        return on_android(settings, os_version, uploaded=uploaded)
     return [Unmet(name, Why.NOT_HERE) for name in sorted(settings) if not VOCABULARY[name].is_for(channel)]
 
 
-def on_android(settings: Settings, os_version: str | None = None) -> list[Unmet]:
+def on_android(
+    settings: Settings, os_version: str | None = None, *, uploaded: Collection[str] | None = None
+) -> list[Unmet]:
     """Return the same of an Android tablet with the open agent; of one setting there may be several reasons."""
     found = [Unmet(name, Why.NOT_HERE) for name in settings if not VOCABULARY[name].is_for(HEADWIND)]
     found += [Unmet(name, Why.AT_SET_UP) for name in android.AT_SET_UP & settings.keys()]
@@ -144,6 +153,7 @@ def on_android(settings: Settings, os_version: str | None = None) -> list[Unmet]
         for name, why, is_so in (
             ("apps.allowed", Why.KNOWN_ONLY, True),
             ("apps.blocked", Why.NEEDED, android.needed_among(settings.get("apps.blocked") or ())),
+            ("apps.required", Why.NO_PACKAGE, uploaded is not None and _lacking(settings, uploaded)),
             ("kiosk.app", Why.NO_KIOSK, True),
             ("lock_screen.message", Why.ON_HOME_SCREEN, True),
             ("os_update.deferral_days", Why.COARSE, deferral not in (0, android.DEFERRAL_DAYS)),
@@ -179,6 +189,11 @@ def on_ipad(settings: Settings, os_version: str | None = None, *, is_supervised:
     if blocked_entries(settings) > MOST_BLOCKED:
         found.append(Unmet("web.blocked", Why.TOO_MANY))
     return sorted(found, key=lambda one: (one.key, one.reason))
+
+
+def _lacking(settings: Settings, uploaded: Collection[str]) -> bool:
+    """Whether an app for Android must be installed and nobody has uploaded it."""
+    return any(android.is_package(app) and app not in uploaded for app in settings.get("apps.required") or ())
 
 
 def _is_older(os_version: str | None, first: int) -> bool:

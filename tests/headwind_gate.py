@@ -42,7 +42,9 @@ class Raw:
 
     def ask(self, method: str = "GET") -> Response:
         """Ask for the configuration."""
-        told = {"customer": None, "configuration": None, "groups": [], "groupSet": []} if method == "POST" else None
+        told: dict[str, Any] | None = (
+            {"customer": None, "configuration": None, "groups": [], "groupSet": []} if method == "POST" else None
+        )
         return self.call(method, f"public/sync/configuration/{quote(self.number)}", told)
 
     def configuration(self, method: str = "GET") -> dict[str, Any]:
@@ -79,7 +81,9 @@ class Raw:
 
     def log(self, *texts: str) -> Response:
         """Upload a part of its log."""
-        told: list[dict[str, Any]] = [{"timestamp": 1, "logLevel": 5, "packageId": addresses.AGENT_APP, "message": text} for text in texts]
+        told: list[dict[str, Any]] = [
+            {"timestamp": 1, "logLevel": 5, "packageId": addresses.AGENT_APP, "message": text} for text in texts
+        ]
         return self.call("POST", f"plugins/devicelog/log/list/{self.number}", told)
 
     def confirm(self, what: str, **changes: Any) -> Response:

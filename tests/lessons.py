@@ -15,7 +15,7 @@ from fleet.assignments import leases, schedules
 from fleet.assignments.assigning import Place
 from fleet.checkins import polls
 from fleet.db import changed, db, run_followers
-from fleet.devices.models import Device, DevicePresence, DeviceState
+from fleet.devices.models import Device, DevicePresence, DeviceState, Enrolment, Platform
 from fleet.lessons import life, sets
 from fleet.lessons.models import Lesson, LessonSet, LessonTablet, Part, SetKind
 from fleet.schools.models import School, SchoolClass
@@ -72,6 +72,15 @@ def teacher_of(*classes: SchoolClass) -> Principal:
     account = make.account(f"laerer{next(_number)}", (Role.TEACHER, classes[0].school))
     grants = (Grant(Role.TEACHER, classes[0].school_id),)
     return Principal("account", str(account.id), grants, frozenset(one.id for one in classes))
+
+
+def on_channel(channel: str, *devices: Device, platform: Platform = Platform.ANDROID) -> None:
+    """Have tablets speak to us on a channel, which they do alone from then on."""
+    for one in devices:
+        make.enrolments_end(one)
+        one.platform = platform
+        db.session.add(Enrolment(device_id=one.id, channel=channel, enrolled_at=NOW))
+    db.session.flush()
 
 
 def seen(device_ids: Sequence[int], *, at: datetime, now: datetime, is_at_school: bool | None = None) -> None:

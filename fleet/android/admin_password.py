@@ -16,7 +16,7 @@ from fleet.access import Permission, Principal, require
 from fleet.android.addresses import CHANNEL
 from fleet.crypto import CODE_ALPHABET, read_or_create
 from fleet.devices import queries as devices
-from fleet.devices.models import Device
+from fleet.devices.models import Device, Platform
 from fleet.errors import InvalidError, NotFoundError
 from fleet.orders import kinds
 
@@ -52,7 +52,7 @@ def admin_password(secret: bytes, serial: str) -> str:
 
 
 def may_be_shown(device: Device, *, by: Principal) -> bool:
-    """Whether a tablet has such a password that ``by`` may ask :func:`shown` for; one statement."""
+    """Whether a tablet has such a password that ``by`` may ask :func:`shown` for; one statement where it may be so."""
     may = by.may(Permission.ORDER_PRIVILEGED, school_id=device.school_id)
     return may and _has_one(device)
 
@@ -86,5 +86,7 @@ def shown(device: Device, secret: bytes, *, reason: str, by: Principal, now: dat
 
 def _has_one(device: Device) -> bool:
     """Whether a tablet came with the agent the last time; also one that was lost or taken out of use since."""
+    if device.platform is not Platform.ANDROID:
+        return False
     last = next(iter(devices.enrolments(device)), None)
     return last is not None and last.channel == CHANNEL

@@ -19,6 +19,7 @@ from fleet.app import immediacy, logs, standing
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
+from fleet.apps.files import PackageFiles
 from fleet.channels.apple import licence_errand
 from fleet.channels.apple.automated import Automated
 from fleet.channels.apple.device_roots import DeviceRoots
@@ -39,6 +40,7 @@ from fleet.channels.native.door import NativeChannel
 from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.channels.presence import Presence
+from fleet.channels.spooling import Spooling
 from fleet.config import Config, ConfigError
 from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, transaction, upgrade
@@ -49,6 +51,7 @@ from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
 from fleet.people import passwords
+from fleet.web import app_uploads
 from fleet.web.security import most_body_bytes
 
 _STAFF_THREADS = 10
@@ -108,6 +111,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         on_start=start,
         now=clock.now,
         most_staff_bytes=partial(most_body_bytes, app),
+        spooling=Spooling(PackageFiles(config.packages_dir), partial(app_uploads.may_send, app)),
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,50 @@ class Draft:
     size_bytes: int
 
 
+class Writing:
+    """A draft that is being written, piece by piece; what was not kept is gone once it is dropped.
+
+    Args:
+        folder: where it lies.
+
+    Raises:
+        OSError: there is no room.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = folder / f".{secrets.token_hex(16)}"
+        self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        self._told = hashlib.sha256()
+        self._size = 0
+
+    def write(self, piece: bytes) -> None:
+        """Write what comes next.
+
+        Raises:
+            OSError: there is no room.
+        """
+        self._told.update(piece)
+        self._size += self._file.write(piece)
+
+    def finish(self) -> Draft:
+        """Bring it to the disk; returns the draft.
+
+        Raises:
+            OSError: there is no room.
+        """
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return Draft(self._path, self._told.hexdigest(), self._size)
+
+    def drop(self) -> None:
+        """Remove what was not kept; may be called often."""
+        with contextlib.suppress(OSError):  # what is still to be written need not find room
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
 class PackageFiles:
     """The folder.
 
@@ -58,23 +103,31 @@ class PackageFiles:
         Raises:
             OSError: it cannot be read, or there is no room.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f".{secrets.token_hex(16)}"
-        told = hashlib.sha256()
-        size = 0
+        made = self.begin()
         try:
-            with (
-                source.open("rb") as given,
-                os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as made,
-            ):
+            with source.open("rb") as given:
                 while piece := given.read(_PIECE):
-                    told.update(piece)
-                    size += made.write(piece)
-                made.flush()
-                os.fsync(made.fileno())
-            yield Draft(path, told.hexdigest(), size)
+                    made.write(piece)
+            yield made.finish()
         finally:
-            path.unlink(missing_ok=True)
+            made.drop()
+
+    def begin(self) -> Writing:
+        """Begin a draft that somebody writes.
+
+        Raises:
+            OSError: there is no room.
+        """
+        return Writing(self._folder)
+
+    def free_bytes(self) -> int:
+        """Return how much room the disk has on which the folder is, or will be.
+
+        Raises:
+            OSError: that cannot be told.
+        """
+        there = next(one for one in (self._folder, *self._folder.parents) if one.is_dir())
+        return shutil.disk_usage(there).free
 
     def keep(self, draft: Draft) -> None:
         """Give a draft its name, for good; one that is there already is the same, and counts as new."""

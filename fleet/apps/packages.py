@@ -20,7 +20,7 @@ from fleet.access import Permission, Principal, require
 from fleet.apps import catalogue, reading
 from fleet.apps.catalogue import Told
 from fleet.apps.facts import IPA, Facts
-from fleet.apps.files import PackageFiles
+from fleet.apps.files import Draft, PackageFiles
 from fleet.apps.models import App, AppPackage
 from fleet.crypto import random_token
 from fleet.db import changed, db, take_turn
@@ -84,6 +84,29 @@ def receive(source: Path, files: PackageFiles, *, by: Principal) -> Received:
         facts = reading.read(draft.path)  # of what is kept: the other may have changed meanwhile
         files.keep(draft)
     return Received(facts, draft.digest, draft.size_bytes, _file_name(source.name))
+
+
+def receive_sent(draft: Draft, file_name: str, files: PackageFiles, *, by: Principal) -> Received:
+    """Keep a package that lies in the folder already, as it was sent there; :func:`take` has it used.
+
+    Needs no transaction.
+
+    Args:
+        draft: where it lies.
+        file_name: what its sender calls it.
+        files: the folder.
+        by: who acts.
+
+    Raises:
+        ForbiddenError: ``by`` may not edit profiles.
+        PackageError: it is no package that tablets can install.
+        OSError: it cannot be read, or there is no room.
+    """
+    require(by, Permission.EDIT_PROFILES)
+    facts = reading.read(draft.path)
+    files.keep(draft)
+    last_part = file_name.replace("\\", "/").rpartition("/")[2]
+    return Received(facts, draft.digest, draft.size_bytes, _file_name(last_part) or f"{facts.app_id}.{facts.kind}")
 
 
 def take(received: Received, *, by: Principal, now: datetime) -> App:

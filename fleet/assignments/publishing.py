@@ -5,7 +5,7 @@ else change after it was published.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.assignments.models import Profile, ProfileVersion
-from fleet.db import db, take_turn
+from fleet.db import db, id_set, take_turn
 from fleet.errors import ConflictError, InvalidFileError, NotFoundError, Problem
 from profiles import profile as library
 from profiles.digest import digest
@@ -78,6 +78,15 @@ def published(profile: Profile, number: int | None = None) -> ProfileVersion:
     raise NotFoundError(
         kind="published version", profile=profile.name, number=number, published=[one.number for one in known]
     )
+
+
+def newest(profile_ids: Collection[int]) -> dict[int, ProfileVersion]:
+    """Return the newest published version of each of these profiles that has one; one statement."""
+    last = select(func.max(ProfileVersion.id)).where(  # versions are made one after the other
+        ProfileVersion.profile_id.in_(id_set(profile_ids)), ProfileVersion.published_at.is_not(None)
+    )
+    query = select(ProfileVersion).where(ProfileVersion.id.in_(last.group_by(ProfileVersion.profile_id)))
+    return {one.profile_id: one for one in db.session.scalars(query)}
 
 
 def draft_of(profile: Profile) -> ProfileVersion:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from fleet.apps.catalogue import android_packages
 from fleet.assignments import leases
 from fleet.assignments.leases import Held
 from fleet.assignments.materialise import Applicable, layer_name, standing
@@ -115,7 +116,7 @@ def compare(device: Device, cases: Sequence[Case]) -> list[Why]:
 
 
 def unmet(device: Device, settings: Mapping[str, Any]) -> dict[str, list[Unmet]]:
-    """Return why a tablet will not have settings as they stand, by setting; one statement.
+    """Return why a tablet will not have settings as they stand, by setting; one statement, one more for Android.
 
     What it told of itself counts. One that was never in use is judged where its kind speaks in one way only.
     """
@@ -126,7 +127,11 @@ def unmet(device: Device, settings: Mapping[str, Any]) -> dict[str, list[Unmet]]
     facts = device.state.facts or {}
     is_supervised = (facts.get("flags") or {}).get("supervised")
     found: dict[str, list[Unmet]] = {}
-    for one in not_met(settings, channel, facts.get("os_version"), is_supervised=is_supervised):
+    required = (settings.get("apps.required") or ()) if channel == HEADWIND else ()
+    uploaded = android_packages(required)
+    for one in not_met(
+        settings, channel, facts.get("os_version"), is_supervised=is_supervised, uploaded=uploaded.keys()
+    ):
         found.setdefault(one.key, []).append(one)
     return found
 

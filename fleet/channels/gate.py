@@ -13,7 +13,7 @@ import re
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -22,12 +22,12 @@ from typing import Any, Protocol
 
 import structlog
 
+from fleet.apps.sent import KEY
+from fleet.channels import asgi
+from fleet.channels.asgi import AbandonedError, Receive, Scope, Send
 from fleet.channels.http import FileSlice, Request, Response
+from fleet.channels.spooling import Spooling
 from fleet.channels.streaming import opened, send_file
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 Probe = Callable[[], Awaitable[Response]]
 _ReadBody = Callable[[Receive, int], Awaitable[bytes]]  # from there, so many bytes at most
@@ -58,10 +58,6 @@ PEER = "fleet.peer"
 
 class TooLargeError(Exception):
     """The body is larger than the channel takes."""
-
-
-class AbandonedError(Exception):
-    """Whoever asked went away, or sends too slowly."""
 
 
 class CrowdedError(Exception):
@@ -103,6 +99,7 @@ class Gate:
         on_start: called once when serving begins; what it returns is called when it ends.
         now: the clock, for the answers' Date.
         most_staff_bytes: how large a body the staff's application takes of whom, where that is more than of others.
+        spooling: what takes files out of forms for the staff's application; None: nothing does.
     """
 
     def __init__(
@@ -114,9 +111,11 @@ class Gate:
         on_start: Callable[[], Callable[[], None]],
         now: Callable[[], datetime],
         most_staff_bytes: MostBytes = lambda _method, _path, _headers: MAX_STAFF_BODY_BYTES,
+        spooling: Spooling | None = None,
     ) -> None:
         self._channels = channels
         self._most_staff_bytes = most_staff_bytes
+        self._spooling = spooling
         self._staff = staff
         self._probes = probes
         self._on_start = on_start
@@ -197,10 +196,10 @@ class Gate:
             await self._send(send, response, request_id)
 
     async def _send_part(
-        self, channel: Channel, response: Response, part: FileSlice, *asgi: Any, request_id: str
+        self, channel: Channel, response: Response, part: FileSlice, *call: Any, request_id: str
     ) -> None:
         """Send an answer whose body is in a file."""
-        scope, receive, send = asgi
+        scope, receive, send = call
         try:
             descriptor = await asyncio.to_thread(opened, part)
         except OSError as error:
@@ -217,16 +216,19 @@ class Gate:
         if not is_sent:
             await send({"type": "http.response.body", "body": b""})
             return
-        await send_file(part, descriptor, send=send, gone=partial(_gone, receive), stopping=self._stopping)
+        await send_file(part, descriptor, send=send, gone=partial(asgi.gone, receive), stopping=self._stopping)
 
     async def _serve_staff(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Hand a request to the staff's application once all of it is here."""
+        headers = asgi.headers(scope["headers"])
+        if self._spooling is not None and await self._spooling.takes(scope["method"], scope["path"], headers):
+            await self._serve_file(self._spooling, headers, scope, receive, send, request_id=request_id)
+            return
         with self._bodies.share() as read_body:
             try:
-                headers = _headers(scope["headers"])
                 most = self._most_staff_bytes(scope["method"], scope["path"], headers)
                 # One that is said to be too large is refused there, unread and in the reader's language.
-                body = b"" if _length(headers) > most else await read_body(receive, most)
+                body = b"" if asgi.length(headers) > most else await read_body(receive, most)
             except TooLargeError:
                 refusal = Response(413, {"connection": "close"})
             except AbandonedError:
@@ -234,9 +236,19 @@ class Gate:
             except CrowdedError:
                 refusal = Response(503, {"connection": "close", "retry-after": _RETRY_S})
             else:
-                await self._staff(*self._named(scope, _told(body), send, request_id))
+                await self._staff(*self._named(scope, asgi.told(body), send, request_id))
                 return
         await self._send(send, refusal, request_id)
+
+    async def _serve_file(self, spooling: Spooling, headers: Mapping[str, str], *call: Any, request_id: str) -> None:
+        """Hand a form to the staff's application whose file is on the disk by then."""
+        scope, receive, send = call
+        try:
+            async with spooling.taken(headers, receive, self._stopping) as (body, sent):
+                told = {**scope, KEY: sent, "headers": asgi.as_form(scope["headers"], body)}
+                await self._staff(*self._named(told, asgi.told(body), send, request_id))
+        except AbandonedError:
+            await self._send(send, Response(408, {"connection": "close"}), request_id)
 
     def _named(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> tuple[Scope, Receive, Send]:
         """Give a request for the staff's application its id, and its answer the same."""
@@ -337,8 +349,8 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: 
         AbandonedError: the tablet went away, or is too slow.
         CrowdedError: there is no room for the body.
     """
-    headers = _headers(scope["headers"])
-    if _length(headers) > max_body_bytes:
+    headers = asgi.headers(scope["headers"])
+    if asgi.length(headers) > max_body_bytes:
         raise TooLargeError
     is_bare = scope["method"] == "GET" and "content-length" not in headers and "transfer-encoding" not in headers
     body = b"" if is_bare else await read_body(receive, max_body_bytes)
@@ -346,44 +358,13 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: 
     path = raw.partition(b"?")[0].decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     client = scope["client"][0] if scope.get("client") else None
-    gone = partial(_gone, receive)
+    gone = partial(asgi.gone, receive)
     return Request(scope["method"], path, query, headers, body, client=client, peer=scope.get(PEER), gone=gone)
 
 
 def _shown(path: str) -> str:
     """Return a path as the log may tell it: tokens and names that open something by being known are left out."""
     return _SECRET.sub("…", path)[:200]
-
-
-async def _gone(receive: Receive) -> None:
-    """Return when the caller has hung up. The server reads on meanwhile, so there may be more than that to hear."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _length(headers: Mapping[str, str]) -> int:
-    """Return how long the body is said to be, 0 where that is not said."""
-    length = headers.get("content-length", "")
-    return int(length[:19]) if length.isdecimal() else 0
-
-
-def _told(body: bytes) -> Receive:
-    """Return a receiver that tells a body that was read before."""
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> dict[str, Any]:
-        return messages.pop() if messages else {"type": "http.disconnect"}
-
-    return receive
-
-
-def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers by lower-case name; one that came several times is one list. Source: RFC 9110 section 5.3."""
-    headers: dict[str, str] = {}
-    for name, value in given:
-        told, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        headers[told] = f"{headers[told]}, {text}" if told in headers else text
-    return headers
 
 
 def _fault(error: BaseException) -> dict[str, Any]:

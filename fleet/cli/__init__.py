@@ -12,6 +12,7 @@ import click
 from fleet.cli.output import ErrorsAsLines
 
 NOUNS = {
+    "android": "Android tablets and their agent",
     "apple": "certificates for iPads, and how they stand",
     "apps": "what the apps are that profiles name",
     "audit": "who did what",

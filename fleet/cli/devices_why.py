@@ -40,6 +40,7 @@ _UNMET: Mapping[str, str] = MappingProxyType(
         NotMet.WINDOW_INSTEAD: "the tablet cannot have both; the hours for updates count",
         NotMet.ON_HOME_SCREEN: "stands on the home screen, not on the lock screen",
         NotMet.NO_ZONE: "there is no time zone of that name",
+        NotMet.NO_PACKAGE: "an app that nobody has uploaded comes only where the tablet has it already",
         NotMet.NOT_TOLD: "the tablet's agent does not tell this, so it cannot be judged",
     }
 )

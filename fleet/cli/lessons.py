@@ -11,12 +11,12 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.cli import lessons_calibration, lessons_plan, lessons_sets, lessons_show, lessons_tablets
 from fleet.cli.lessons_sets import Choice, class_argument, find_class, school_option, set_options, words
-from fleet.cli.lessons_show import lasts, plain, plain_view, some
+from fleet.cli.lessons_show import lacking, lasts, plain, plain_less, plain_view, some
 from fleet.cli.local_time import clock_time, local
 from fleet.cli.moments import Clock
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.cli.wording import COMMAND
-from fleet.lessons import life, views
+from fleet.lessons import life, promises, views
 from fleet.lessons.forecast import FORECAST_S
 from fleet.lessons.models import Lesson, Part
 from fleet.lessons.views import Preview
@@ -72,15 +72,15 @@ def start(
         zone, found = config.timezone, find_class(class_title, school)
         ends_at = _end(until, minutes, since=now, now=now, timezone=zone)
         away = {schools.find_pupil(name).id for name in words(absent)}
-        if dry_run:
-            choice.check(found, by=by)
-            if has_end:
-                life.require_times(found, now, ends_at, by=by, calendars=calendar.load(zone))
+        settings = choice.settings(found, by=by)
+        if dry_run and has_end:
+            life.require_times(found, now, ends_at, by=by, calendars=calendar.load(zone))
         given = choice.find(found, by=by, now=now) if not dry_run else None
         told = views.preview(found, absent=away, takes_unseen=everybody, by=by, now=now, timezone=zone)
+        less = promises.shortfalls(settings, told.channels)
         if not as_json:
-            click.echo(_forecast(told, local(now).date()))
-        row = _foreseen(found, told)
+            click.echo("\n".join([_forecast(told, local(now).date()), *map(lacking, less)]))
+        row = {**_foreseen(found, told), "less": list(map(plain_less, less))}
         if given is not None:
             lesson = life.start(
                 found, given, until=ends_at, absent=away, takes_unseen=everybody, by=by, now=now, timezone=zone
@@ -105,6 +105,7 @@ def _foreseen(found: SchoolClass, told: Preview) -> dict[str, Any]:
         "meant": told.coming,
         "expected": told.expected,
         "within_s": FORECAST_S,
+        "end_needs_network": told.needing_network,
         "not_in": Counter(one.part.value for one in told.candidates if one.part is not Part.IN),
     }
 
@@ -118,7 +119,12 @@ def _forecast(told: Preview, today: date) -> str:
     parts = [f"{told.expected} of {some(len(told.candidates))} within {FORECAST_S} s"]
     if slower > 0:
         parts.append(f"{slower} may take longer")
-    return "; ".join([*parts, *(f"{count} {why}" for why, count in left.items())])
+    parts += [f"{count} {why}" for why, count in left.items()]
+    if told.needing_network:
+        parts.append(
+            f"{some(told.needing_network)} on Android must have network when it ends, or keep it until they have"
+        )
+    return "; ".join(parts)
 
 
 def _why_not(part: Part, polled_at: datetime | None, today: date) -> str:

@@ -1,7 +1,7 @@
 """``fleet lessons sets``: what can be given in a lesson; and the options with which other commands are told a set."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,12 +56,11 @@ class Choice:
             return sets.find(self.name, school_class=school_class, by=by)
         return sets.quick(self.kind, school_class=school_class, **self.told, by=by, now=now)
 
-    def check(self, school_class: SchoolClass, *, by: Principal) -> None:
-        """Refuse what :meth:`find` would, and make nothing."""
+    def settings(self, school_class: SchoolClass, *, by: Principal) -> Mapping[str, Any]:
+        """Return what it gives, refuse what :meth:`find` would, and make nothing."""
         if self.name is not None:
-            sets.find(self.name, school_class=school_class, by=by)
-        else:
-            contents.params(self.kind, **self.told)
+            return sets.content(sets.find(self.name, school_class=school_class, by=by)).settings
+        return contents.quick_settings(self.kind, contents.params(self.kind, **self.told))
 
 
 def set_options(name_option: str, help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

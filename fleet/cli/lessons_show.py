@@ -16,7 +16,9 @@ from fleet.db import reading
 from fleet.lessons import views
 from fleet.lessons.forecast import FORECAST_S
 from fleet.lessons.models import Lesson
+from fleet.lessons.promises import Instead, Less
 from fleet.lessons.views import Row, Stage, State, View
+from profiles.key import APPLE, HEADWIND, NATIVE
 
 _COLUMNS = ["tablet", "pupil", "state", "since", "note"]
 _EVERY_S = 2.0
@@ -38,6 +40,11 @@ _STATES: Mapping[State, str] = {
     State.GONE: "gone",
 }
 _ORDER = list(_STATES)
+_KINDS: Mapping[str, str] = {APPLE: "iPadOS", HEADWIND: "Android", NATIVE: "Linux"}
+_INSTEAD: Mapping[Instead, str] = {
+    Instead.HIDES_OTHERS: "not locked to it; the other apps are hidden",
+    Instead.IN_CHROME: "in Chrome only; other browsers are hidden",
+}
 _ON_THE_WAY = (State.WAITING, State.FETCHED)
 _OUT = (State.ABSENT, State.UNSEEN, State.ELSEWHERE, State.TAKEN, State.RELEASED, State.GONE)
 
@@ -62,7 +69,20 @@ def plain(lesson: Lesson, now: datetime) -> dict[str, Any]:
 def plain_view(found: View, now: datetime) -> dict[str, Any]:
     """Return a lesson and how many tablets stand how in it, as it is written for programs."""
     sums = {"meant": found.meant, "arrived": found.arrived, "expected": found.expected, "touched": found.touched}
-    return {**plain(found.lesson, now), **sums, "counts": found.counts}
+    ends = {"end_needs_network": found.needing_network, "cut_off": len(found.cut_off)}
+    return {**plain(found.lesson, now), **sums, "counts": found.counts, **ends}
+
+
+def plain_less(one: Less) -> dict[str, Any]:
+    """Return what tablets of a channel have less of a lesson than its set says, as it is written for programs."""
+    return {"channel": one.channel, "tablets": one.count, "instead": dict(one.instead), "missing": list(one.missing)}
+
+
+def lacking(one: Less) -> str:
+    """Return the same in one line."""
+    parts = [f"{name}: {_INSTEAD[how]}" for name, how in one.instead.items()]
+    parts += [f"not in force: {', '.join(one.missing)}"] if one.missing else []
+    return f"{some(one.count)} on {_KINDS[one.channel]}: {'; '.join(parts)}"
 
 
 def lasts(starts_at: datetime, ends_at: datetime) -> str:
@@ -90,7 +110,8 @@ def summed_up(found: View) -> str:
         told = f"{found.arrived} of {some(found.meant)} have it"
     parts = (_counted(found, (*_ON_THE_WAY, State.FAILED)), _counted(found, _OUT))
     words = ("", "not in it: ")
-    return "; ".join([told, *(word + part for word, part in zip(words, parts, strict=True) if part)])
+    away = [f"{len(found.cut_off)} out of contact may stay in it"] if found.cut_off else []
+    return "; ".join([told, *(word + part for word, part in zip(words, parts, strict=True) if part), *away])
 
 
 def _counted(found: View, states: Iterable[State]) -> str:
@@ -111,6 +132,9 @@ def _plain_row(row: Row) -> dict[str, Any]:
         },
         "failures": list(row.failures),
         "forecast_percent": row.forecast_percent,
+        "channel": row.channel,
+        "end_needs_network": row.needs_network,
+        "away_since": row.away_since,
     }  # fmt: skip
 
 
@@ -127,6 +151,14 @@ def _told_row(row: Row, day: date) -> dict[str, Any]:
 
 def _note(row: Row, day: date) -> str | None:
     """Return what a teacher asks next about a tablet in this state."""
+    told = _usual_note(row, day)
+    if row.away_since is None:
+        return told
+    away = f"no contact since {clock_time(row.away_since, day)}; keeps the lesson until it has network"
+    return f"{told}; {away}" if row.state is State.FAILED else away
+
+
+def _usual_note(row: Row, day: date) -> str | None:
     if row.state is State.FAILED:
         return "; ".join(f"{one.get('key')}: {one.get('reason')}" for one in row.failures)
     if row.state is State.ELSEWHERE:

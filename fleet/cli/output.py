@@ -188,3 +188,20 @@ def give(content: bytes, output: Path | None, *, then: str) -> None:
     else:
         output.write_bytes(content)
         click.echo(f"wrote {output}: {then}")
+
+
+def write_for_owner(path: Path, content: bytes, *, over: bool) -> None:
+    """Write a file that only its owner may read, such as a sheet: who has it has the ticket.
+
+    Args:
+        path: where.
+        content: what.
+        over: whether one that is there may be written over.
+
+    Raises:
+        OSError: it cannot be written, or is there.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if over else os.O_EXCL), 0o600)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, 0o600)  # also where the file was there before
+        file.write(content)

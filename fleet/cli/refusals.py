@@ -7,7 +7,7 @@ are about. A test walks every error there is and every place that raises one, so
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fleet.cli import refusals_apps, refusals_lessons, refusals_orders, refusals_pages
+from fleet.cli import refusals_apps, refusals_lessons, refusals_orders, refusals_pages, refusals_tablets
 from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
 
@@ -293,6 +293,7 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         **refusals_apps.BY_CODE,
         **refusals_orders.BY_CODE,
         **refusals_lessons.BY_CODE,
+        **refusals_tablets.BY_CODE,
         "error": _anything,
         "invalid": _anything,
         "not-found": _anything,
@@ -325,12 +326,6 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         "malformed": _sequence("is too far above"),
         "report-conflict": always("another report came with this id before"),
         "ticket-made-already": lambda data: f"this wish has made ticket {data.get('ticket_id')} already",
-        # What a tablet's built-in client sends; staff see these in tests and simulators only.
-        "invitation": always("the invitation is used up or over: ask with the ticket's code again"),
-        "identity": always("the certificate does not speak for this tablet"),
-        "plist": always("the message is no property list"),
-        "device-message": lambda data: f"the message's {data.get('key')} is missing or wrong ({data.get('reason')})",
-        "status": always("the status report is none"),
         "push-certificate": _push_certificate,
         "server-token": _server_token,
         # Signing in.
@@ -348,6 +343,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         **refusals_orders.BY_KIND,
         **refusals_lessons.BY_KIND,
         **refusals_pages.BY_KIND,
+        **refusals_tablets.BY_KIND,
         ("not-found", "school"): _no_school,
         ("not-found", "class"): _no_class,
         ("not-found", "pupil"): _no_pupil,

@@ -8,8 +8,9 @@ import click
 
 from fleet import clock
 from fleet.access import Principal
+from fleet.android import coming
 from fleet.cli.moments import Moment, instant
-from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
+from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table, write_for_owner
 from fleet.devices import codes, sheet, tickets
 from fleet.errors import ConflictError
 from fleet.schools import queries
@@ -58,8 +59,9 @@ def create(
             "qr": sheet.payload(config.public_url, code),
         }
         if pdf is not None:
-            content = sheet.make(ticket, code, public_url=config.public_url, timezone=config.timezone)
-            _write_for_owner(pdf, content, over=force)
+            url, android = config.public_url, coming.printed(code, config.public_url)
+            content = sheet.make(ticket, code, public_url=url, timezone=config.timezone, android=android)
+            write_for_owner(pdf, content, over=force)
     if config.is_local_only:
         told = f"{config.public_url} leads to this machine only; start the server with FLEET_PUBLIC_URL for others"
         click.echo(f"fleet: note: {told}", err=True)
@@ -69,14 +71,6 @@ def create(
     click.echo(f"ticket {shown['id']} for {shown['max']} tablet(s)\ncode {shown['code']}\nqr   {shown['qr']}")
     if pdf is not None:
         click.echo(f"sheet {pdf}")
-
-
-def _write_for_owner(path: Path, content: bytes, *, over: bool) -> None:
-    """Write a file that only its owner may read: who has the sheet has the ticket."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if over else os.O_EXCL), 0o600)
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(handle, 0o600)  # also where the file was there before
-        file.write(content)
 
 
 @group.command("list")

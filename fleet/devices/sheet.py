@@ -1,6 +1,7 @@
 """What is printed of a ticket, in Bokmål: one A4 page with a large QR code, the code to type, and what to do; or cards.
 
-The cards carry the same code, each with a pupil's name, so that they can be handed out with the tablets.
+Android tablets scan another code, which has a page of its own, so that nobody scans the wrong one. The cards carry the
+ticket's code, each with a pupil's name, so that they can be handed out with the tablets.
 """
 
 import io
@@ -22,6 +23,13 @@ _STEPS = (
     "Slå på nettbrettet og koble det til skolens trådløse nett.",
     "Åpne registreringen på nettbrettet og skann koden over. Uten kamera: skriv adressen og koden.",
     "Vent til nettbrettet sier at det er registrert. Det henter profil og apper selv; det tar noen minutter.",
+    "Går noe galt: les meldingen på nettbrettet og vis den til skolens IT-ansvarlige.",
+)
+_ANDROID_QR_MM = 130  # its code says much, so its squares are small
+_ANDROID_STEPS = (
+    "Slå på nettbrettet. Det må være nytt eller tilbakestilt.",
+    "Trykk seks ganger på samme sted på velkomstskjermen, til kameraet åpnes. Velg et trådløst nett om det blir spurt.",
+    "Skann koden over og følg nettbrettet. Det er registrert når startskjermen med skolens apper vises.",
     "Går noe galt: les meldingen på nettbrettet og vis den til skolens IT-ansvarlige.",
 )
 # What Latin-1 lacks and does not come apart into a letter and its mark: Sámi letters, dashes, quotes.
@@ -70,7 +78,7 @@ def _name_size(name: str, *, largest: int) -> int:
     return next(size for size, most in ((largest, 44), (18, 80), (13, len(name))) if len(name) <= most)
 
 
-def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> bytes:
+def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo, android: str | None = None) -> bytes:
     """Return the sheet as a PDF.
 
     Args:
@@ -78,24 +86,14 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> b
         code: its code, which only its maker knows.
         public_url: the server's address.
         timezone: local time of the schools, for the expiry.
+        android: what the code for Android tablets says; None: there is no page for them.
     """
     sheet = FPDF(format="A4")
     sheet.set_creation_date(ticket.created_at)
     sheet.set_margins(_LEFT, 18, _LEFT)
     sheet.set_auto_page_break(auto=False)
-    sheet.add_page()
-    where = ticket.school_class.title if ticket.school_class is not None else ticket.cart
-    _text(sheet, "Registrer nettbrett", size=13, colour=_GREY, gap=1)
-    _text(sheet, ticket.school.name, size=_name_size(ticket.school.name, largest=28), style="B", gap=1)
-    if where:
-        _text(sheet, where, size=_name_size(where, largest=20), gap=1)
-    until = ticket.expires_at.astimezone(timezone)
-    number = f"{ticket.max_enrolments} nettbrett" if ticket.max_enrolments > 1 else "ett nettbrett"
-    _text(sheet, f"Gjelder for {number}, til {_day(until)}", size=12, colour=_GREY, gap=6)
-    image = io.BytesIO()
-    segno.make(payload(public_url, code), error="m").save(image, kind="png", scale=12, border=0)
-    sheet.image(image, x=(210 - _QR_MM) / 2, w=_QR_MM)
-    sheet.ln(8)
+    _head(sheet, ticket, "Registrer nettbrett", timezone)
+    _code(sheet, payload(public_url, code), width_mm=_QR_MM, error="m")
     _text(sheet, "Adresse", size=10, colour=_GREY, gap=0.5)
     _text(sheet, public_url, size=14, gap=3)
     _text(sheet, "Kode", size=10, colour=_GREY, gap=0.5)
@@ -107,10 +105,40 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> b
     sheet.set_draw_color(*_LINE)
     sheet.line(_LEFT, sheet.get_y(), _LEFT + _WIDTH, sheet.get_y())
     sheet.ln(5)
-    for number_, step in enumerate(_STEPS, 1):
+    _steps(sheet, ticket, _STEPS)
+    if android is not None:
+        _head(sheet, ticket, "Registrer Android-nettbrett", timezone)
+        _code(sheet, android, width_mm=_ANDROID_QR_MM, error="l")
+        _steps(sheet, ticket, _ANDROID_STEPS)
+    return bytes(sheet.output())
+
+
+def _head(sheet: FPDF, ticket: Ticket, title: str, timezone: ZoneInfo) -> None:
+    """Begin a page: what is on it, where, for how many and until when."""
+    sheet.add_page()
+    where = ticket.school_class.title if ticket.school_class is not None else ticket.cart
+    _text(sheet, title, size=13, colour=_GREY, gap=1)
+    _text(sheet, ticket.school.name, size=_name_size(ticket.school.name, largest=28), style="B", gap=1)
+    if where:
+        _text(sheet, where, size=_name_size(where, largest=20), gap=1)
+    until = ticket.expires_at.astimezone(timezone)
+    number = f"{ticket.max_enrolments} nettbrett" if ticket.max_enrolments > 1 else "ett nettbrett"
+    _text(sheet, f"Gjelder for {number}, til {_day(until)}", size=12, colour=_GREY, gap=6)
+
+
+def _code(sheet: FPDF, said: str, *, width_mm: float, error: str) -> None:
+    image = io.BytesIO()
+    segno.make(said, error=error).save(image, kind="png", scale=12, border=0)
+    sheet.image(image, x=(210 - width_mm) / 2, w=width_mm)
+    sheet.ln(8)
+
+
+def _steps(sheet: FPDF, ticket: Ticket, steps: Sequence[str]) -> None:
+    """Say what to do, and at the foot of the page what the sheet is."""
+    for number, step in enumerate(steps, 1):
         sheet.set_font("Helvetica", "B", 12)
         sheet.set_x(_LEFT)
-        sheet.cell(_INDENT, 12 * 0.48, f"{number_}.", new_x=XPos.LMARGIN, new_y=YPos.TOP)
+        sheet.cell(_INDENT, 12 * 0.48, f"{number}.", new_x=XPos.LMARGIN, new_y=YPos.TOP)
         _text(sheet, step, size=12, gap=2.2, indent=_INDENT)
     sheet.set_y(278)
     _text(
@@ -119,7 +147,6 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo) -> b
         size=9,
         colour=_GREY,
     )
-    return bytes(sheet.output())
 
 
 _CARD_MM, _CARD_QR_MM, _CARDS_ACROSS, _CARDS_DOWN = (95.0, 68.0), 42, 2, 4

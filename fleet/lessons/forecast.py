@@ -141,17 +141,26 @@ def kind_of(contact: Contact, *, now: datetime, today_began_at: datetime) -> str
     return Kind.SOON if left <= _HORIZON - _ON_THE_WAY else Kind.LATER
 
 
-def forecasts(device_ids: Collection[int], *, school_id: int, now: datetime, timezone: ZoneInfo) -> dict[int, Forecast]:
-    """Return a forecast for each tablet, should a lesson begin now; three statements.
+def forecasts(
+    device_ids: Collection[int],
+    *,
+    contacts: Mapping[int, Contact] | None = None,
+    school_id: int,
+    now: datetime,
+    timezone: ZoneInfo,
+) -> dict[int, Forecast]:
+    """Return a forecast for each tablet, should a lesson begin now; three statements, two where contacts are told.
 
     Args:
         device_ids: the tablets.
+        contacts: what is noted of their last questions, where the caller has it.
         school_id: whose lesson it is.
         now: the instant.
         timezone: the schools' local time.
     """
     today_began_at = members.day_began_at(now, timezone)
-    contacts, done, here = _contacts(device_ids), habits(device_ids), known(records(), school_id)
+    contacts = contacts if contacts is not None else _contacts(device_ids)
+    done, here = habits(device_ids), known(records(), school_id)
     found = {}
     for device_id in device_ids:
         kind = kind_of(contacts.get(device_id, _NO_CONTACT), now=now, today_began_at=today_began_at)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Select, select, union
 
 from fleet.db import db, id_set
-from fleet.devices.models import Device, DeviceLife, DevicePresence
+from fleet.devices.models import Device, DeviceLife, DevicePresence, Enrolment
 from fleet.lessons.rules import Presence
 from fleet.schools.models import Membership, MembershipRole, Person
 from fleet.schools.queries import holding
@@ -19,7 +19,8 @@ from fleet.schools.queries import holding
 class Member:
     """A tablet that a lesson of a class means; ``person_id`` is None where it stands in the class for whoever comes.
 
-    ``pupil`` is that person's name.
+    ``pupil`` is that person's name; ``channel`` is how the tablet speaks to us, None where it does not now.
+    ``due_at`` is when it was told to ask next, ``waits`` whether it is held until then.
     """
 
     device_id: int
@@ -27,6 +28,9 @@ class Member:
     person_id: int | None
     pupil: str | None
     presence: Presence
+    channel: str | None = None
+    due_at: datetime | None = None
+    waits: bool = False
 
 
 def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = None) -> list[Member]:
@@ -48,9 +52,13 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
             Person.family_name,
             DevicePresence.polled_at,
             DevicePresence.is_at_school,
+            DevicePresence.due_at,
+            DevicePresence.waits,
+            Enrolment.channel,
         )
         .outerjoin(Person, Person.id == Device.person_id)
         .outerjoin(DevicePresence, DevicePresence.device_id == Device.id)
+        .outerjoin(Enrolment, (Enrolment.device_id == Device.id) & Enrolment.ended_at.is_(None))
         .where(Device.life == DeviceLife.ENROLLED, Device.id.in_(_of([class_id], *holding(on))))
         .order_by(Device.id)
     )
@@ -60,7 +68,7 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
         Member(
             row.id, row.serial, row.person_id,
             f"{row.given_name} {row.family_name}" if row.given_name is not None else None,
-            Presence(row.polled_at, row.is_at_school),
+            Presence(row.polled_at, row.is_at_school), row.channel, row.due_at, bool(row.waits),
         )
         for row in db.session.execute(query)
     ]  # fmt: skip

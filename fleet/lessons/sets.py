@@ -5,6 +5,7 @@ of the same teacher are one quick set; who may use one for a class is told by on
 set's words come to (:mod:`fleet.lessons.contents`), sharing sets (:mod:`fleet.lessons.sharing`).
 """
 
+import contextlib
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from fleet.errors import ConflictError, InvalidError, NotFoundError
 from fleet.lessons import contents
 from fleet.lessons.models import Lesson, LessonGift, LessonSet, SetKind
 from fleet.schools.models import SchoolClass
+from profiles.profile import ProfileError
 
 LAST_USED = 3  # so many of this class, and of one's other classes, come first
 
@@ -61,6 +63,19 @@ def content(found: LessonSet) -> Content:
         return Content(found.kind.value, None, contents.quick_settings(found.kind, found.params))
     version = publishing.published(found.profile)
     return Content(found.profile.name, version.number, version.settings)
+
+
+def settings_of(found: Collection[LessonSet]) -> dict[int, Mapping[str, Any]]:
+    """Return what sets give now, by their numbers; one statement. One that cannot be given now is not among them."""
+    known = publishing.newest({one.profile_id for one in found if one.profile_id is not None})
+    told: dict[int, Mapping[str, Any]] = {}
+    for one in found:
+        if one.profile_id is None:
+            with contextlib.suppress(ProfileError):  # made when the vocabulary was another one
+                told[one.id] = contents.quick_settings(one.kind, one.params)
+        elif one.profile_id in known:
+            told[one.id] = known[one.profile_id].settings
+    return told
 
 
 def quick(

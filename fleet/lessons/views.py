@@ -16,9 +16,9 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from fleet.access import Permission, Principal, require
 from fleet.db import db, id_set
-from fleet.devices.models import Device, DeviceState
-from fleet.lessons import forecast, life, members
-from fleet.lessons.forecast import Forecast
+from fleet.devices.models import Device, DevicePresence, DeviceState, Enrolment
+from fleet.lessons import forecast, life, members, promises
+from fleet.lessons.forecast import Contact, Forecast
 from fleet.lessons.models import Lesson, LessonGift, LessonTablet, Part
 from fleet.lessons.rules import part_of
 from fleet.people.models import Account
@@ -52,6 +52,9 @@ class State(enum.StrEnum):
     UNTOUCHED = "untouched"  # the lesson is over, and it never had anything of it
 
 
+_INSIDE = (State.WAITING, State.FETCHED, State.APPLIED, State.FAILED)  # has the lesson, or shall have it
+
+
 @dataclass(frozen=True, slots=True)
 class Other:
     """Another lesson that has a tablet, or had it."""
@@ -78,6 +81,8 @@ class Row:
         leaves_at: when ``other`` will have it, where that lesson is still to come.
         failures: settings it could not put into force: key and reason.
         forecast_percent: what was foreseen for it.
+        channel: how it speaks to us, None where it does not now.
+        away_since: since when it is out of contact, where that may keep it in the lesson.
     """
 
     device_id: int
@@ -91,6 +96,13 @@ class Row:
     leaves_at: datetime | None
     failures: Sequence[Mapping[str, Any]]
     forecast_percent: int | None
+    channel: str | None = None
+    away_since: datetime | None = None
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether it ends the lesson only with a network."""
+        return promises.needs_network(self.channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ class View:
     @property
     def meant(self) -> int:
         """How many tablets have the lesson or shall have it."""
-        return sum(self.counts.get(one, 0) for one in (State.WAITING, State.FETCHED, State.APPLIED, State.FAILED))
+        return sum(self.counts.get(one, 0) for one in _INSIDE)
 
     @property
     def arrived(self) -> int:
@@ -117,6 +129,16 @@ class View:
     def touched(self) -> int:
         """After the lesson: how many had it."""
         return self.counts.get(State.BACK, 0) + self.counts.get(State.STRAGGLER, 0)
+
+    @property
+    def needing_network(self) -> int:
+        """How many have yet to end the lesson and do so only with a network."""
+        return sum(row.needs_network and row.state in {*_INSIDE, State.STRAGGLER} for row in self.rows)
+
+    @property
+    def cut_off(self) -> list[Row]:
+        """Those of them that have the lesson and are out of contact: they keep it until they have a network."""
+        return [row for row in self.rows if row.away_since is not None]
 
 
 def stage_of(lesson: Lesson, now: datetime) -> Stage:
@@ -137,10 +159,20 @@ def view(lesson_id: int, *, by: Principal, now: datetime) -> View:
     lesson = life.get(lesson_id, by=by)
     stage = stage_of(lesson, now)
     found = db.session.execute(
-        select(LessonTablet, Device, Person, DeviceState.last_seen_at)
+        select(
+            LessonTablet,
+            Device,
+            Person,
+            DeviceState.last_seen_at,
+            Enrolment.channel,
+            DevicePresence.polled_at,
+            DevicePresence.due_at,
+        )
         .join(LessonTablet.device)
         .join(DeviceState, DeviceState.device_id == Device.id)
         .outerjoin(Person, Person.id == LessonTablet.person_id)
+        .outerjoin(Enrolment, (Enrolment.device_id == Device.id) & Enrolment.ended_at.is_(None))
+        .outerjoin(DevicePresence, DevicePresence.device_id == Device.id)
         .where(LessonTablet.lesson_id == lesson.id)
         .execution_options(populate_existing=True)
     ).all()
@@ -155,6 +187,8 @@ def _row(found: Any, lesson: Lesson, others: Mapping[int, Other], now: datetime)
     one: LessonTablet = found.LessonTablet
     person: Person | None = found.Person
     state, since = _state(one, lesson, now)
+    has_it = state in {State.FETCHED, State.APPLIED, State.FAILED, State.STRAGGLER}
+    heard = promises.Heard(found.polled_at, found.due_at, found.last_seen_at)
     return Row(
         device_id=one.device_id,
         serial=found.Device.serial,
@@ -167,6 +201,8 @@ def _row(found: Any, lesson: Lesson, others: Mapping[int, Other], now: datetime)
         leaves_at=one.part_since if one.part is Part.TAKEN and one.is_in(now) else None,
         failures=one.failures or (),
         forecast_percent=one.forecast_percent,
+        channel=found.channel,
+        away_since=promises.away_since(found.channel, heard, now) if has_it else None,
     )
 
 
@@ -210,6 +246,7 @@ class Candidate:
     part: Part
     polled_at: datetime | None
     forecast: Forecast | None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +260,16 @@ class Preview:
     def coming(self) -> int:
         """How many would be in."""
         return sum(one.part is Part.IN for one in self.candidates)
+
+    @property
+    def channels(self) -> list[str]:
+        """How those speak to us that would be in, or may come in later."""
+        return [one.channel for one in self.candidates if one.part is not Part.ABSENT and one.channel is not None]
+
+    @property
+    def needing_network(self) -> int:
+        """How many of them end the lesson only with a network."""
+        return promises.needing(self.channels)
 
 
 def preview(
@@ -244,8 +291,12 @@ def preview(
     require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
     day_began_at = members.day_began_at(now, timezone)
     found = members.tablets(school_class.id, on=day_began_at.date())
+    contacts = {
+        one.device_id: Contact(one.presence.polled_at, one.due_at, one.waits, one.presence.is_at_school)
+        for one in found
+    }
     told = forecast.forecasts(
-        [one.device_id for one in found], school_id=school_class.school_id, now=now, timezone=timezone
+        list(contacts), contacts=contacts, school_id=school_class.school_id, now=now, timezone=timezone
     )
     candidates = []
     for one in found:
@@ -256,7 +307,7 @@ def preview(
         candidates.append(
             Candidate(
                 one.device_id, one.person_id, one.serial, one.pupil, part, one.presence.polled_at,
-                told.get(one.device_id),
+                told.get(one.device_id), one.channel,
             )
         )  # fmt: skip
     candidates.sort(key=lambda one: (one.pupil or "", one.serial))

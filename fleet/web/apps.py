@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
-from flask import redirect, render_template, request, url_for
+from flask import Response as PlainResponse
+from flask import abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from fleet import clock
 from fleet.access import Permission, require
-from fleet.apps import catalogue, licences, packages
+from fleet.apps import catalogue, icons, licences, packages
+from fleet.apps.archives import MAX_BYTES
 from fleet.apps.catalogue import Told
 from fleet.apps.models import App
 from fleet.assignments import library, named
@@ -19,12 +21,22 @@ from fleet.web.blueprint import web
 from fleet.web.texts import translated as _
 
 _MAX_TYPED = 400
+_LASTING = "private, max-age=86400"
 Faults = Mapping[str, str]
 
 
 @web.get("/apps")
 def apps() -> str:
     """Show the catalogue."""
+    return page({})
+
+
+def page(faults: Faults) -> str:
+    """Return the catalogue, with what is wrong with a package that was sent.
+
+    Raises:
+        ForbiddenError: whoever looks may not read profiles.
+    """
     by = signed_in.by()
     library.require_reader(by)
     required_by = named.naming(named.apps_of, now=clock.now())
@@ -37,7 +49,22 @@ def apps() -> str:
         licences={one.store_id: one for one in licences.figures()},
         unknown={one: titles for one, titles in sorted(required_by.items()) if one not in ids},
         may_edit=by.may(Permission.EDIT_PROFILES),
+        faults=faults,
+        upload=url_for("web.app_upload"),
+        most_bytes=MAX_BYTES,
     )
+
+
+@web.get("/apps/<int(max=2147483647):number>/icon")
+def app_icon(number: int) -> PlainResponse:
+    """Give an app's own sign, for the pages to show."""
+    library.require_reader(signed_in.by())
+    icon = catalogue.numbered(number).icon
+    if icon is None:
+        abort(404)
+    response = PlainResponse(icon, mimetype=icons.media_type(icon))
+    response.headers["Cache-Control"] = _LASTING  # the page names it with its digest
+    return response
 
 
 @web.get("/apps/_new")
@@ -113,13 +140,13 @@ def app_remove(number: int) -> Response:
 
 @web.post("/apps/<int(max=2147483647):number>/package/withdraw")
 def app_package_withdraw(number: int) -> Response:
-    """Have tablets get an app from the store again."""
+    """Do without a package: tablets get the app from the store again, or from a package for other processors."""
     by = signed_in.by()
     require(by, Permission.EDIT_PROFILES)
     app = catalogue.numbered(number)
     try:
         with transaction():
-            packages.withdraw(catalogue.numbered(number), by=by, now=clock.now())
+            packages.withdraw(catalogue.numbered(number), by=by, now=clock.now(), cpu=request.form.get("cpu"))
     except NotFoundError:
         notices.warn(_("The app has no package of our own any more."))
     else:

@@ -71,6 +71,7 @@ def _living(found: View, *, by: Principal, now: datetime, sort: str) -> dict[str
         "earlier": finding.before_eyes(found.lesson),
         "parts": bars.lesson_parts(found.counts),
         "tiles": _sorted(tiles, sort),
+        "cut_off": [one.face.name for one in tiles if one.row.away_since is not None],
         "needing": [one for one in _sorted(tiles, "state") if one.needs],
         "sort": sort,
         "sorts": SORTS,

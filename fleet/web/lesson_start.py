@@ -4,9 +4,10 @@ The class was the first tap, to start is the second. Everything else has a sensi
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import request, url_for
 from werkzeug.datastructures import MultiDict
@@ -16,12 +17,13 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.db import transaction
 from fleet.errors import FleetError, InvalidError
-from fleet.lessons import endings, finding, life, sets, views
+from fleet.lessons import contents, endings, finding, life, promises, sets, views
 from fleet.lessons.endings import Endings
 from fleet.lessons.forecast import FORECAST_S
 from fleet.lessons.models import LessonSet, Part, SetKind
+from fleet.lessons.promises import Less
 from fleet.lessons.sets import Offer
-from fleet.lessons.views import Candidate
+from fleet.lessons.views import Candidate, Preview
 from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
 from fleet.web import faces, lesson_slider, refusals_lessons, sent, signed_in
@@ -31,6 +33,12 @@ from fleet.web.values import instant_of, whole
 
 _QUICK = (SetKind.EYES, SetKind.APPS, SetKind.WEB, SetKind.EXAM)
 _KINDS = {kind.value: kind for kind in _QUICK}
+# Some words of each kind that can be less on some tablets: what that is does not depend on which words they are.
+_TYPICAL: Mapping[SetKind, Mapping[str, Any]] = {
+    SetKind.APPS: {"apps": ["no.app"], "locked": True},
+    SetKind.WEB: {"hosts": ["no.example"]},
+    SetKind.EXAM: {"apps": ["no.app"], "hosts": ["no.example"], "locked": True},
+}
 _MAX_TYPED = 2_000
 _BETWEEN = re.compile(r"[\s,;]+")
 _SOME_TIME = timedelta(minutes=45)  # where no end can be chosen, the start is refused and says why
@@ -186,6 +194,8 @@ def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str | R
         "lesson_start",
         **living,
         offers=offers,
+        less=_less(offers, preview),
+        quick_less=_quick_less(preview),
         has_eyes=has_eyes,
         apps=apps,
         faces=list(zip(known, preview.candidates, strict=True)),
@@ -197,6 +207,18 @@ def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str | R
         typed=typed,
         problem=problem,
     )
+
+
+def _less(offers: Sequence[Offer], preview: Preview) -> dict[int, list[Less]]:
+    """Return by the sets' numbers what kinds of the class's tablets have less of them; one statement."""
+    settings = sets.settings_of([one.set for one in offers]) if preview.channels else {}
+    return {set_id: promises.shortfalls(told, preview.channels) for set_id, told in settings.items()}
+
+
+def _quick_less(preview: Preview) -> dict[str, list[Less]]:
+    """Return the same by kinds of quick sets, whatever their words will be."""
+    made = {kind.value: contents.quick_settings(kind, dict(told)) for kind, told in _TYPICAL.items()}
+    return {kind: promises.shortfalls(told, preview.channels) for kind, told in made.items()}
 
 
 def _of(part: Part, candidates: Sequence[Candidate]) -> list[Candidate]:

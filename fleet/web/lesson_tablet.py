@@ -3,6 +3,7 @@
 A page of its own; the script shows its part in a sheet over the lesson.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import request, url_for
@@ -10,11 +11,10 @@ from flask import request, url_for
 from fleet import clock
 from fleet.access import Permission
 from fleet.errors import NotFoundError
-from fleet.lessons import sets, views
-from fleet.lessons.models import LessonSet
+from fleet.lessons import promises, sets, views
 from fleet.lessons.views import Stage
 from fleet.orders import MAX_TEXT
-from fleet.web import signed_in
+from fleet.web import signed_in, words_lessons
 from fleet.web.blueprint import web
 from fleet.web.lesson import INSIDE, OUTSIDE, tiles_of
 from fleet.web.pages import show
@@ -36,13 +36,16 @@ def lesson_tablet(lesson_id: int, device_id: int) -> str:
         raise NotFoundError(kind="tablet in the lesson", name=str(device_id))
     is_in = found.stage is Stage.RUNNING and tile.row.state in INSIDE
     at = found.lesson.school_class
+    settings = sets.content(found.lesson.given[-1].set).settings if is_in else {}
+    channel = tile.row.channel
     return show(
         "lesson_tablet",
         lesson=found.lesson,
         view=found,
         tile=tile,
         given=found.lesson.given[-1].set,
-        locked=_locked(found.lesson.given[-1].set) if is_in else [],
+        locked=_locked(settings),
+        lacking=words_lessons.lacking(promises.less(settings, channel) if channel is not None else None),
         failed={one["key"] for one in tile.row.failures},
         inside=INSIDE,
         outside=OUTSIDE,
@@ -53,7 +56,6 @@ def lesson_tablet(lesson_id: int, device_id: int) -> str:
     )
 
 
-def _locked(given: LessonSet) -> list[tuple[Key, Any]]:
+def _locked(settings: Mapping[str, Any]) -> list[tuple[Key, Any]]:
     """Return what a set puts into force, setting by setting."""
-    settings = sets.content(given).settings
     return [(VOCABULARY[name], value) for name, value in settings.items() if name in VOCABULARY]

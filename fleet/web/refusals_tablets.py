@@ -68,6 +68,7 @@ def _invalid(data: Data) -> Faults | None:
             else _("A text has 1 to %(number)s characters on one line.", number=MAX_MESSAGE),
         ),
         "pupil": ("person", _("Choose the pupil who gets the tablet.")),
+        "admin password": ("reason", _of_order("reason", data)),
     }
     found = known.get(str(kind))
     return {found[0]: found[1]} if found is not None else None

@@ -25,6 +25,7 @@ from fleet.web import (
     words_profiles,
     words_tablets,
 )
+from fleet.web import app_uploads as _app_uploads
 from fleet.web import apps as _apps
 from fleet.web import assignments as _assignments
 from fleet.web import audit as _audit
@@ -66,6 +67,7 @@ from fleet.web import sign_in as _sign_in
 from fleet.web import tablet as _tablet
 from fleet.web import tablet_actions as _tablet_actions
 from fleet.web import tablet_notes as _tablet_notes
+from fleet.web import tablet_password as _tablet_password
 from fleet.web import tablet_timeline as _tablet_timeline
 from fleet.web import tablet_why as _tablet_why
 from fleet.web import tablets as _tablets
@@ -76,11 +78,11 @@ from fleet.web.blueprint import web
 SCREENS = (
     _enrolment, _ticket_new, _ticket, _imports, _setup,
     _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet, _tablet_actions, _tablets, _orders,
-    _tablet_notes, _tablet_timeline, _tablet_why, _school_class, _school_editing, _search,
+    _tablet_notes, _tablet_password, _tablet_timeline, _tablet_why, _school_class, _school_editing, _search,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _people, _person, _jobs, _audit,
     _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,
-    _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _images,
+    _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
 
 

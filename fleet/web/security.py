@@ -16,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.http import parse_cookie
 
-from fleet.web import signed_in
+from fleet.web import app_uploads, signed_in
 from fleet.web.blueprint import most_bytes, web
 
 # data: is for the design system, which draws its icons as masks.
@@ -57,6 +57,7 @@ def install(app: Flask, *, is_https: bool) -> None:
         MAX_CONTENT_LENGTH=_MAX_FORM_BYTES,
     )
     app.before_request(_take_more)  # before the forgery check, which reads the form
+    app.before_request(app_uploads.refuse_unread)
     CSRFProtect(app)
     app.before_request(_refuse_nul)
 

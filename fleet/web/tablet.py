@@ -12,6 +12,7 @@ from flask import request, url_for
 
 from fleet import clock
 from fleet.access import Permission, Principal
+from fleet.android import admin_password
 from fleet.assignments import bodies
 from fleet.compliance import queries as compliance
 from fleet.devices import holders, notes
@@ -101,6 +102,7 @@ def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> st
         lesson=finding.of_tablet(device.id, by=by, now=now),
         home=home(settings, app_names.known()) if settings is not None else None,
         holders=holders.listed(device, by=by),
+        has_admin_password=admin_password.may_be_shown(device, by=by),
         notes=written,
         writers=names.of({one.written_by for one in written}),
         typed=typed,

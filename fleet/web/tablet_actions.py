@@ -18,7 +18,7 @@ from fleet.access import Permission, Principal
 from fleet.db import transaction
 from fleet.devices import bulk
 from fleet.devices.bulk import Moved, Sorted, Target, Where
-from fleet.devices.models import Device
+from fleet.devices.models import Device, Platform
 from fleet.errors import FleetError, InvalidError, NotFoundError
 from fleet.lessons import occupied
 from fleet.orders import OrderKind, Wish, kinds
@@ -263,6 +263,7 @@ def _page(meant: Meant, *, faults: Mapping[str, str] | None = None) -> str:
         in_lesson=in_lesson,
         unheard={one.id for one in unheard},
         open_still=[one.serial for one in going if words_arrivals.stays_open(one)] if meant.name == "lost" else (),
+        on_android=words_tablets.on_android(meant.name, sum(one.platform is Platform.ANDROID for one in going)),
         waits=meant.name not in {*STEPS, MOVE},
         is_destructive=meant.name in words_tablets.DESTRUCTIVE,
         losing=_losing(going) if meant.name == MOVE else (),

@@ -6,6 +6,7 @@ from flask import Response, current_app, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from fleet import clock
+from fleet.android import coming
 from fleet.config import Config
 from fleet.db import transaction
 from fleet.devices import arrivals, sheet, tickets
@@ -82,7 +83,9 @@ def ticket_sheet(ticket_id: int) -> AnyResponse:
                 sheet.make_cards(found, code, holders, public_url=public_url, timezone=timezone),
                 f"billett-{found.id}-kort.pdf",
             )
-    return _pdf(sheet.make(found, code, public_url=public_url, timezone=timezone), f"billett-{found.id}.pdf")
+    android = coming.printed(code, public_url)
+    made = sheet.make(found, code, public_url=public_url, timezone=timezone, android=android)
+    return _pdf(made, f"billett-{found.id}.pdf")
 
 
 def _pdf(content: bytes, name: str) -> Response:

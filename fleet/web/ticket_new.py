@@ -4,11 +4,9 @@ Where is chosen by links, so that going back is the browser's own. The code is n
 it, and has the tablets appear beneath it.
 """
 
-import io
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-import segno
 from flask import current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -22,7 +20,7 @@ from fleet.devices.tickets import MadeAlreadyError, Place
 from fleet.errors import FleetError, ForbiddenError, InvalidError, NotFoundError
 from fleet.schools import queries as schools
 from fleet.schools.models import SchoolClass
-from fleet.web import notices, refusals_enrolment, sent, signed_in, words_enrolment
+from fleet.web import notices, refusals_enrolment, sent, signed_in, ticket_android, words_enrolment
 from fleet.web.blueprint import web
 from fleet.web.texts import translated as _
 from fleet.web.ticket import standing
@@ -186,23 +184,12 @@ def ready(ticket_id: int, code: str, by: Principal, *, is_first_run: bool = Fals
     config: Config = current_app.extensions["fleet_config"]
     found, today = tickets.get(ticket_id, by=by), clock.now().astimezone(config.timezone).date()
     payload = sheet.payload(config.public_url, code)
-    drawing = io.BytesIO()
-    segno.make(payload, error="m").save(
-        drawing,
-        kind="svg",
-        xmldecl=False,
-        svgns=True,
-        border=2,
-        light="#fff",
-        omitsize=True,
-        svgclass="qr",
-        lineclass=None,
-    )
     return render_template(
         "ticket_ready.html",
         code=codes.shown(code),
         payload=payload,
-        drawing=drawing.getvalue().decode(),
+        drawing=ticket_android.drawing(payload, error="m"),
+        android=ticket_android.told(found, code, by=by, config=config),
         public_url=config.public_url,
         is_local_only=config.is_local_only,
         back=url_for("web.setup" if is_first_run else "web.ticket_new"),

@@ -1,20 +1,27 @@
 """What our words for lessons are called on a page. Each table is total over its enumeration."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from flask_babel import ngettext
+
+from fleet import clock
 from fleet.lessons.endings import Ending
 from fleet.lessons.forecast import Kind
 from fleet.lessons.models import LessonSet, Part, SetKind
+from fleet.lessons.promises import Instead, Less
 from fleet.lessons.sets import Offer
 from fleet.lessons.views import Candidate, Other, Row, Stage, State
 from fleet.web import formats
-from fleet.web.formats import NOTHING, ago, hour
+from fleet.web.formats import NOTHING, ago, hour, minute
 from fleet.web.texts import translated as _
-from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failures
+from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failures, setting_name
+from profiles.key import APPLE, HEADWIND, NATIVE
 
 _NAMED = 3
+_SETTINGS = 8
 _LIKELY = 50  # percent, from which a tablet is said to be ready
+_SAME_DAY = timedelta(hours=12)  # an hour without a date is understood for so long
 
 
 def stage(one: Stage) -> Told:
@@ -50,6 +57,8 @@ def short_state(row: Row) -> str:
     """Say the same in a word or two, as it fits under a face."""
     if row.state is State.TAKEN and row.other is not None:
         return _("in %(title)s", title=row.other.class_title)
+    if _is_away(row):
+        return _("no contact")
     return {
         State.WAITING: _("waits"),
         State.FETCHED: _("fetches"),
@@ -65,6 +74,16 @@ def short_state(row: Row) -> str:
         State.STRAGGLER: _("not back"),
         State.UNTOUCHED: _("untouched"),
     }[row.state]
+
+
+def face_kind(row: Row) -> str:
+    """Return by which name the style sheet knows how a tablet stands in a lesson."""
+    return "away" if _is_away(row) else row.state.value
+
+
+def _is_away(row: Row) -> bool:
+    """Whether it is told of a tablet in a lesson that it is out of contact; after the lesson it is told as not back."""
+    return row.away_since is not None and row.state is not State.STRAGGLER
 
 
 def ready(one: Candidate) -> str:
@@ -92,8 +111,11 @@ def explained(row: Row) -> str:
     """Say more of a tablet in a lesson: why, since when, and what it means; empty where its state says it all."""
     since = hour(row.since) if row.since is not None else ""
     other = row.other
+    away = [_away(row.away_since)] if row.away_since is not None else []
     if row.state is State.FAILED:
-        return "; ".join(failures(row.failures))
+        return "; ".join([*failures(row.failures), *away])
+    if away:
+        return away[0]
     if row.state is State.TAKEN and other is not None:
         return _taken(other)
     heard = _heard(row.last_seen_at)
@@ -106,6 +128,11 @@ def explained(row: Row) -> str:
         State.BACK: _("at %(time)s", time=since),
         State.STRAGGLER: heard,
     }.get(row.state, "")
+
+
+def _away(at: datetime) -> str:
+    time = hour(at) if clock.now() - at < _SAME_DAY else minute(at)
+    return _("no contact since %(time)s; keeps the lesson until it has network", time=time)
 
 
 def _heard(at: datetime | None) -> str:
@@ -207,9 +234,53 @@ def _pupil(one: Candidate) -> str:
 
 def pupils(ones: Sequence[Candidate]) -> str:
     """Name the first of some pupils that are left out, and say how many more there are."""
-    told = ", ".join(_pupil(one) for one in ones[:_NAMED])
-    more = len(ones) - _NAMED
+    return first_of([_pupil(one) for one in ones])
+
+
+def first_of(names: Sequence[str], most: int = _NAMED) -> str:
+    """Tell the first of some names, and how many more there are."""
+    told = ", ".join(names[:most])
+    more = len(names) - most
     return _("%(names)s and %(number)s more", names=told, number=more) if more > 0 else told
+
+
+def _so_many(one: Less) -> str:
+    told = {
+        APPLE: ngettext("%(num)d iPad", "%(num)d iPads", one.count),
+        HEADWIND: ngettext("%(num)d Android tablet", "%(num)d Android tablets", one.count),
+        NATIVE: ngettext("%(num)d Linux tablet", "%(num)d Linux tablets", one.count),
+    }
+    return str(told[one.channel])
+
+
+def less(one: Less) -> str:
+    """Say what so many tablets of one kind have less of a lesson than its set says."""
+    told = [_instead(how) for how in one.instead.values()]
+    if one.missing:
+        told.append(
+            _("not in force: %(names)s", names=first_of([setting_name(name) for name in one.missing], _SETTINGS))
+        )
+    return f"{_so_many(one)}: {'; '.join(told)}"
+
+
+def less_short(one: Less) -> str:
+    """Say that they have less."""
+    return _("%(tablets)s: not all of it", tablets=_so_many(one))
+
+
+def lacking(one: Less | None) -> dict[str, str]:
+    """Say the same of one tablet, setting by setting."""
+    if one is None:
+        return {}
+    missing = dict.fromkeys(one.missing, _("not in force on this tablet"))
+    return missing | {name: _instead(how) for name, how in one.instead.items()}
+
+
+def _instead(how: Instead) -> str:
+    return {
+        Instead.HIDES_OTHERS: _("cannot be locked to one app; the other apps are hidden"),
+        Instead.IN_CHROME: _("only in Chrome; other browsers are hidden"),
+    }[how]
 
 
 def forecast_kind(name: str) -> str:

@@ -105,6 +105,7 @@ def _unmet_on_android() -> dict[Why, str]:
         Why.WINDOW_INSTEAD: _("The tablet cannot have both; the hours for updates count."),
         Why.ON_HOME_SCREEN: _("Stands on the home screen, not on the lock screen."),
         Why.NO_ZONE: _("There is no time zone of that name."),
+        Why.NO_PACKAGE: _("An app that nobody has uploaded comes only where the tablet has it already."),
         Why.NOT_TOLD: _("The tablet's agent does not tell this, so it cannot be judged."),
     }
 

@@ -135,6 +135,30 @@ def _order_abouts() -> dict[OrderKind, str]:
     }
 
 
+def on_android(name: str, number: int) -> str:
+    """Say what is otherwise with an action on so many Android tablets; empty where nothing is, or there are none."""
+    closes = ngettext(
+        "%(num)d Android tablet closes its apps once it has network.",
+        "%(num)d Android tablets close their apps once they have network.",
+        number,
+    )
+    told = {
+        OrderKind.LOCK_MESSAGE: ngettext(
+            "%(num)d Android tablet shows the text over the screen for five minutes; the home button may close it.",
+            "%(num)d Android tablets show the text over the screen for five minutes; the home button may close it.",
+            number,
+        ),
+        OrderKind.REPORT_NOW: ngettext(
+            "%(num)d Android tablet may take up to 15 minutes.",
+            "%(num)d Android tablets may take up to 15 minutes.",
+            number,
+        ),
+        "lost": closes,
+        "retire": closes,
+    }
+    return str(told.get(name, "")) if number else ""
+
+
 def deadline(told: str) -> str:
     """Say until when something is to be done, from a local date and time without a zone."""
     return local_minute(moment(told))
@@ -305,4 +329,4 @@ def states() -> Sequence[tuple[str, str]]:
 
 def channel(told: str) -> str:
     """Name a way in which tablets talk to us; one that we have not is called as it was told."""
-    return {"native": _("our own agent"), "apple": _("Apple"), "headwind": _("Headwind")}.get(told, told)
+    return {"native": _("our own agent"), "apple": _("Apple"), "headwind": _("Android (Headwind)")}.get(told, told)

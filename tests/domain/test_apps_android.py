@@ -56,7 +56,9 @@ def test_a_package_takes_up_its_app_and_is_where_tablets_get_it(files: PackageFi
     assert files.path(found.digest).stat().st_size == found.size_bytes
     assert catalogue.android_packages([BOARD, "no.example.other"]) == {
         BOARD: [
-            AndroidPackage(found.token, "1.2", 7, found.digest, found.size_bytes, "arm64-v8a", "apk", signer().name)
+            AndroidPackage(
+                "Tavla", found.token, "1.2", 7, found.digest, found.size_bytes, "arm64-v8a", "apk", signer().name
+            )
         ]
     }
     served = packages.served(found.token)

@@ -8,9 +8,9 @@ from flask import Flask
 from fleet.assignments import leases
 from fleet.assignments.assigning import Place
 from fleet.assignments.leases import Held
-from fleet.assignments.reasons import Case, Source, Why, compare, why
+from fleet.assignments.reasons import Case, Source, Why, compare, unmet, why
 from fleet.db import db, transaction
-from fleet.devices.models import Device
+from fleet.devices.models import Device, Platform
 from fleet.errors import NotFoundError
 from tests import factories as make
 from tests.conftest import NOW
@@ -133,3 +133,20 @@ def test_two_cases_cost_a_bounded_number_of_statements_however_many_layers(app: 
                 make.membership(device.person, of)
                 make.assign(make.published(f"gruppe-{round_}{number}", **{KEY: 5}), Place.school_class(of))
     assert counts[0] == counts[1] <= 10
+
+
+@pytest.mark.parametrize(
+    ("platform", "reasons"),
+    [
+        (Platform.ANDROID, {"apps.required": ["no-package"], "kiosk.app": ["no-kiosk"]}),
+        (Platform.IPADOS, {}),
+        (Platform.LINUX, {}),
+    ],
+)
+def test_a_tablet_that_was_never_in_use_is_judged_by_its_kind(
+    app: Flask, platform: Platform, reasons: dict[str, list[str]]
+) -> None:
+    settings = {"apps.required": ["no.example.app"], "kiosk.app": "no.example.app"}
+    with transaction():
+        found = unmet(make.device(make.school(), platform=platform), settings)
+    assert {key: [one.reason for one in told] for key, told in found.items()} == reasons

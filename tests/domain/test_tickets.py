@@ -318,6 +318,25 @@ def test_the_longest_names_leave_room_for_the_last_step(school: School, name: st
     assert steps[0] > foot + 10
 
 
+@pytest.mark.parametrize("name", ["Kjenn skole", "W" * 120, "Skole " * 20])
+def test_android_tablets_have_a_page_of_their_own_with_a_larger_code(school: School, name: str) -> None:
+    with transaction():
+        long = factories.school(name.strip())
+        klass = factories.school_class(long, name.strip())
+    ticket, code = ticket_for(long, klass)
+    url = "https://brett.example.test"
+    content = sheet.make(ticket, code, public_url=url, timezone=OSLO, android="{" + "x" * 700 + "}")
+    assert content.count(b"/Type /Page\n") == 2
+    said = zlib_text(content)
+    assert b"Trykk seks ganger" in said
+    sizes = [float(one) / 72 * 25.4 for one in re.findall(rb"([\d.]+) 0 0 [\d.]+ [\d.]+ [\d.]+ cm /I\d Do", said)]
+    assert sizes == pytest.approx([96, 130], abs=0.1)
+    heights = [float(found) for found in re.findall(rb"[\d.]+ ([\d.]+) Td", said.split(b"Registrer Android", 1)[1])]
+    foot, *steps = sorted(heights)
+    assert foot > 20  # points from the paper's edge
+    assert steps[0] > foot + 10
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

@@ -22,6 +22,11 @@ ROUTES: Routes = {
     "web.app_create": [("POST /apps/_new", _BAD_FOR_ADMIN)],
     "web.app_change": [("POST /apps/2147483647", _NONE_FOR_ADMIN), ("POST /apps/{app_number}", _BAD_FOR_ADMIN)],
     "web.app_remove": [("POST /apps/2147483647/remove", _NONE_FOR_ADMIN)],
+    "web.app_icon": [
+        ("/apps/{android_number}/icon", _READERS),
+        ("/apps/{app_number}/icon", (302, 404, 404, 404, 403, 403, 403)),
+    ],
+    "web.app_upload": [("POST /apps/_upload", _BAD_FOR_ADMIN)],
     "web.app_package_withdraw": [
         ("POST /apps/2147483647/package/withdraw", _NONE_FOR_ADMIN),
         ("POST /apps/{app_number}/package/withdraw", (302, 303, 403, 403, 403, 403, 403)),
@@ -38,8 +43,10 @@ ROUTES: Routes = {
 
 
 def fill(_world: World) -> dict[str, Any]:
-    """Add an app and an image."""
+    """Add two apps, one with a sign of its own, and an image."""
     by, now = Principal.command_line(), clock.now()
     images.add("skog.png", png(), by=by, now=now)
     made = catalogue.add("no.example.paint", Platform.IPADOS, Told("Maling", "123456789"), by=by, now=now)
-    return {"app_number": made.id}
+    android = catalogue.add("no.example.tavle", Platform.ANDROID, Told("Tavla"), by=by, now=now)
+    android.icon, android.icon_digest = png(), "0" * 64
+    return {"app_number": made.id, "android_number": android.id}

@@ -1,6 +1,5 @@
 """Apps and home screen in the open agent's configuration: what is installed, shown, closed; the agent's traps."""
 
-
 import pytest
 
 from fleet.channels.headwind import known_packages

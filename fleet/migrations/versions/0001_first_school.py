@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 00:53:48.237263
+Create Date: 2026-11-30 01:02:59.570734
 """
 
 import sqlalchemy as sa

@@ -12,7 +12,7 @@ for (const button of document.querySelectorAll("[data-copies]")) {
     } catch {
       document.execCommand("copy"); // an address without TLS has no clipboard of the newer kind
     }
-    document.getElementById("copied").textContent = button.dataset.done;
+    button.parentElement.querySelector("[role=status]").textContent = button.dataset.done;
   });
 }
 

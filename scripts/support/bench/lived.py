@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import case, func, insert, select, update
 
 from bench import municipality
 from bench.municipality import Municipality
 from bench.school import AUTHORITY
 from fleet import clock
 from fleet.access import Principal, Role
+from fleet.android.addresses import CHANNEL
 from fleet.apps import catalogue
 from fleet.apps.catalogue import Told
 from fleet.apps.models import App
@@ -192,6 +193,9 @@ def _operation(now: datetime, chance: random.Random) -> None:
         .where(Enrolment.device_id <= 30)
         .values(ticket_id=select(Ticket.id).limit(1).scalar_subquery())
     )
+    last = select(func.max(Device.id)).scalar_subquery()  # one that has Android's agent
+    db.session.execute(update(Device).where(Device.id == last).values(platform=Platform.ANDROID))
+    db.session.execute(update(Enrolment).where(Enrolment.device_id == last).values(channel=CHANNEL))
 
 
 def _lessons(app: Flask, town: Municipality) -> list[int]:
@@ -218,6 +222,7 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "school_id": school_class.school_id,
         "class_id": school_class.id,
         "serial": db.session.scalars(select(Device.serial).order_by(Device.id)).first(),
+        "android_serial": db.session.scalars(select(Device.serial).order_by(Device.id.desc())).first(),
         "lesson_id": lessons[0],
         "ticket_id": db.session.scalars(select(Ticket.id)).first(),
         "username": "laerer1",

@@ -28,6 +28,7 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("tablet_timeline", _SERIAL, "", "admin"),
     ("tablet_orders", _SERIAL, "", "admin"),
     ("tablet_edit", _SERIAL, "class={class_id}", "admin"),
+    ("tablet_password", {"serial": "android_serial"}, "", "admin"),
     ("tablet_action", {"name": "action"}, "id=1&id=2", "admin"),
     ("search", {}, "q=prøve+benk", "admin"),
     ("search", {}, "q=001", "teacher"),

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from profiles import android, chrome_lists
 from profiles.key import HEADWIND
@@ -79,6 +81,15 @@ def test_what_an_android_tablet_lacks_is_told(settings: dict[str, Any], reasons:
 def test_hours_for_updates_win_over_a_deferral() -> None:
     settings = {"os_update.deferral_days": 30, "os_update.window": {"from": "22:00", "until": "05:00"}}
     assert unmet(settings, HEADWIND) == [Unmet("os_update.deferral_days", "window-instead")]
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "is_told"), [(None, False), ({"no.example.app"}, False), (set(), True), ({"no.example.other"}, True)]
+)
+def test_an_app_that_nobody_has_uploaded_is_told(uploaded: set[str] | None, is_told: bool) -> None:
+    settings = {"apps.required": ["com.apple.Pages", "no.example.app"]}
+    found = unmet(settings, HEADWIND, uploaded=uploaded)
+    assert found == ([Unmet("apps.required", "no-package")] if is_told else [])
 
 
 def test_an_older_android_lacks_what_came_later() -> None:
@@ -163,3 +174,25 @@ def test_chrome_opens_and_closes_what_the_lists_say(
 ) -> None:
     assert [url for url in open_ if not opens(settings, url)] == []
     assert [url for url in closed if opens(settings, url)] == []
+
+
+HOSTS = st.sampled_from(["a.no", "www.a.no", "b.a.no", "c.b.a.no", "d.no"])
+PATHS = st.sampled_from(["", "/x", "/x/y", "/z"])
+TOLD = st.builds("{}{}{}".format, st.sampled_from(["", "*."]), HOSTS, PATHS)
+
+
+def fits(told: str, host: str, path: str) -> bool:
+    """Judge whether an entry of ours means an address."""
+    name, cut, start = told.removeprefix("*.").partition("/")
+    below = told.startswith("*.") and host.endswith(f".{name}")
+    return (host in {name, f"www.{name}"} or below) and path.startswith(cut + start)
+
+
+@given(st.lists(TOLD, max_size=4), st.lists(TOLD, max_size=4), HOSTS, PATHS)
+def test_chrome_opens_what_is_allowed_and_never_what_is_blocked(
+    blocked: list[str], allowed: list[str], host: str, path: str
+) -> None:
+    is_blocked = any(fits(one, host, path) for one in blocked)
+    is_allowed = any(fits(one, host, path) for one in allowed)
+    assert opens({"web.blocked": blocked}, host + path) == (not is_blocked)
+    assert opens({"web.blocked": blocked, "web.allowed": allowed}, host + path) == (is_allowed and not is_blocked)

@@ -1,0 +1,49 @@
+"""What is otherwise on Android tablets is said before an action is done to them."""
+
+import pytest
+from flask import Flask
+
+from fleet.db import transaction
+from fleet.devices.models import Platform
+from tests import factories, visiting
+from tests.doors.test_web_pages import words
+from tests.visiting import Visitor, World, visit
+
+LASTS = "Android-nettbrett viser teksten over skjermen i fem minutter; hjemknappen kan lukke den."
+
+
+@pytest.fixture
+def world(app: Flask) -> World:
+    return visiting.build(app)
+
+
+@pytest.fixture
+def admin(app: Flask, world: World) -> Visitor:
+    return visit(app, "admin")
+
+
+@pytest.fixture
+def ids(app: Flask, world: World) -> list[int]:
+    """Make two Android tablets and an iPad."""
+    kinds = [("headwind", Platform.ANDROID), ("headwind", Platform.ANDROID), ("apple", Platform.IPADOS)]
+    with app.app_context(), transaction():
+        return [factories.enrolled(world.school, channel=channel, platform=kind).id for channel, kind in kinds]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("lock-message", f"2 {LASTS}"),
+        ("report-now", "2 Android-nettbrett kan bruke opptil 15 minutter."),
+        ("lost", "2 Android-nettbrett stenger appene straks de har nett."),
+        ("retire", "2 Android-nettbrett stenger appene straks de har nett."),
+    ],
+)
+def test_it_is_counted_and_said_what_android_tablets_do(admin: Visitor, ids: list[int], name: str, told: str) -> None:
+    chosen = "&".join(f"id={one}" for one in ids)
+    assert told in words(admin.get(f"/tablet-actions/{name}?{chosen}").text)
+    assert "Android" not in words(admin.get(f"/tablet-actions/{name}?id={ids[2]}").text)
+
+
+def test_where_nothing_is_otherwise_nothing_is_said(admin: Visitor, ids: list[int]) -> None:
+    assert "Android" not in words(admin.get(f"/tablet-actions/restart?id={ids[0]}").text)

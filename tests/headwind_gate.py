@@ -42,7 +42,9 @@ class Raw:
 
     def ask(self, method: str = "GET") -> Response:
         """Ask for the configuration."""
-        told = {"customer": None, "configuration": None, "groups": [], "groupSet": []} if method == "POST" else None
+        told: dict[str, Any] | None = (
+            {"customer": None, "configuration": None, "groups": [], "groupSet": []} if method == "POST" else None
+        )
         return self.call(method, f"public/sync/configuration/{quote(self.number)}", told)
 
     def configuration(self, method: str = "GET") -> dict[str, Any]:

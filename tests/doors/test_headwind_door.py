@@ -328,7 +328,9 @@ def test_an_app_that_a_tablet_could_not_fetch_is_left_out_for_a_while(gate: Door
     with gate.database():
         client = db.session.query(AgentClient).one()
         assert set(client.put_off or {}) == {"no.example.bok"}
-        assert device_of().state.facts["app_states"] == {"no.example.bok": {"state": "failed", "reason": "download"}}
+        assert (device_of().state.facts or {})["app_states"] == {
+            "no.example.bok": {"state": "failed", "reason": "download"}
+        }
 
 
 def test_telephone_sim_and_place_are_kept_nowhere(gate: Door, code: str) -> None:

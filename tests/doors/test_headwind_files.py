@@ -124,7 +124,8 @@ def test_an_app_that_a_lesson_hides_is_not_installed_again_neither_then_nor_when
     with gate.database():
         client = db.session.query(AgentClient).one()
         assert APP in (client.hidden or ())
-        assert {one["id"] for one in client.device.state.facts["apps"]} == {APP}  # what is hidden is not gone
+        facts = client.device.state.facts or {}
+        assert {one["id"] for one in facts["apps"]} == {APP}  # what is hidden is not gone
     with gate.database():
         assigning.withdraw(lesson, by=CLI, now=clock.now())
     assert tablet.has_news()

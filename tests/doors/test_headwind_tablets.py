@@ -1,10 +1,14 @@
 """Android tablets at the door, by the simulated agent: what goes wrong on them, and that none is left open by it."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from agent_protocol.transport import Response
 from fleet import clock, orders
@@ -21,6 +25,7 @@ from fleet.devices.models import DeviceLife, Ticket
 from fleet.orders import OrderKind, OrderState, Wish
 from tests import apks
 from tests import factories as make
+from tests.agents import eventually
 from tests.android_school import GATE, come, come_by
 from tests.apks import BOARD
 from tests.gate import Door, door, ticket
@@ -69,11 +74,11 @@ def upload(gate: Door, tmp_path: Path) -> Publish:
     return publish
 
 
-def assign(gate: Door, name: str, **settings: Any) -> None:
+def assign(gate: Door, name: str, *, starts_at: datetime | None = None, **settings: Any) -> None:
     """Give all tablets a profile, on top of what they have."""
     with gate.database():
         version = make.published(name, **{key.replace("__", "."): value for key, value in settings.items()})
-        assigning.assign(version, Place.municipality(), by=CLI, now=clock.now())
+        assigning.assign(version, Place.municipality(), starts_at=starts_at, by=CLI, now=clock.now())
 
 
 def withdraw(gate: Door, name: str) -> None:
@@ -127,6 +132,32 @@ def test_news_come_by_the_log_while_another_app_is_in_front(gate: Door, agent: H
     assign(gate, "mer", web__blocked=["spill.example"])
     agent.poll()
     assert not [target for _, target in agent.asked if target.endswith("/sync/info")]
+    assert in_force(gate)
+
+
+def test_what_is_planned_while_a_tablet_waits_begins_on_it_to_the_second_and_rings_it_once(
+    gate: Door, agent: HeadwindAgent
+) -> None:
+    agent.update()
+    looks: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("SELECT") and "android_client.token_digest" in statement:
+            looks.append(statement)
+
+    with gate.app.app_context():
+        event.listen(db.engine, "before_cursor_execute", note)
+    waits = threading.Thread(target=agent.poll)
+    waits.start()
+    eventually(lambda: len(looks) >= 2, within_s=10)
+    starts_at = clock.now() + timedelta(seconds=5)
+    assign(gate, "senere", starts_at=starts_at, web__allowed=["bok.example"])
+    time.sleep(3)
+    assert len(looks) <= 4  # two as it came, one as it was rung, and one that may have come between
+    waits.join(30)
+    assert agent.changed_at is not None
+    assert timedelta() <= agent.changed_at - starts_at < timedelta(seconds=1)
+    assert ".bok.example" in agent.web_policy["URLAllowlist"]
     assert in_force(gate)
 
 

@@ -30,7 +30,7 @@ from tests.android_school import GATE, come, come_by
 from tests.apks import BOARD
 from tests.gate import Door, door, ticket
 from tests.headwind_agent import AFTER_4XX_S, HeadwindAgent
-from tests.headwind_system import Package
+from tests.headwind_system import LAUNCHER, Package
 from tests.ipad_school import device_of
 
 CLI = Principal.command_line()
@@ -61,15 +61,15 @@ def agent(gate: Door, code: str) -> HeadwindAgent:
 
 @pytest.fixture
 def upload(gate: Door, tmp_path: Path) -> Publish:
-    """Return what uploads a version of the board app; that returns what its file is called in its address."""
+    """Return what uploads a version of the board app, or of another; that returns what its file is called in its address."""
 
-    def publish(number: int) -> str:
+    def publish(number: int, *, version: str | None = None, package: str = BOARD) -> str:
         files = PackageFiles(gate.app.extensions["fleet_config"].packages_dir)
-        path = apks.apk(tmp_path / "Tavla.apk", code=number, version=f"1.{number}")
+        path = apks.apk(tmp_path / "Tavla.apk", code=number, version=version or f"1.{number}", package=package)
         received = packages.receive(path, files, by=CLI)
         with gate.database():
             packages.take(received, by=CLI, now=clock.now())
-        return file_name(BOARD, received.digest, "apk")
+        return file_name(package, received.digest, "apk")
 
     return publish
 
@@ -183,6 +183,23 @@ def test_an_app_is_fetched_once_hidden_and_shown_again_without_being_fetched_ane
     agent.poll()
     assert agent.found(BOARD) == Package("1.8", 8)
     assert fetched(agent) == [name, newer]
+    assert in_force(gate)
+
+
+def test_the_agent_follows_its_own_package_and_one_that_it_refuses_harms_nothing(
+    gate: Door, agent: HeadwindAgent, upload: Publish
+) -> None:
+    upload(16370, version="6.37", package=LAUNCHER)
+    agent.update()
+    assert agent.found(LAUNCHER) == Package("6.37", 16370)
+    assert in_force(gate)
+    agent.uninstallable[LAUNCHER] = "CONFLICT"
+    upload(16380, version="6.38", package=LAUNCHER)
+    agent.in_front = False
+    for _again in range(3):
+        agent.update()
+    assert (agent.stopped_by, agent.found(LAUNCHER)) == ([], Package("6.37", 16370))
+    assert agent.restrictions
     assert in_force(gate)
 
 

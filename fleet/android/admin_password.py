@@ -22,7 +22,8 @@ from fleet.orders import kinds
 
 _SECRET_BYTES = 32
 _PURPOSE = b"headwind-admin-password/"
-_CHARACTERS, _GROUP, _BITS = 15, 5, 5
+# 60 bits: a configuration carries its MD5, and whoever has that may try passwords as fast as machines can.
+_CHARACTERS, _GROUP, _BITS = 12, 4, 5
 # Small letters: somebody types it on a tablet's keyboard, which writes those first.
 _ALPHABET = CODE_ALPHABET.lower()
 
@@ -37,12 +38,9 @@ def secret(secrets_dir: Path) -> bytes:
 
 
 def admin_password(secret: bytes, serial: str) -> str:
-    """Return a tablet's password, exactly as it is typed: ``7k2mq-px4tr-9c3fa``.
+    """Return a tablet's password, exactly as it is typed: ``7k2m-qpx4-tr9d``.
 
-    Long, as its MD5 is handed to whoever has the tablet's address or, with its serial, a ticket's code: one graphics
-    card tries 50 bits in two hours.
-
-    Source: RFC 2104; the first 75 bits of HMAC-SHA-256, five to a character of Crockford's base 32.
+    Source: RFC 2104; the first 60 bits of HMAC-SHA-256, five to a character of Crockford's base 32.
 
     Args:
         secret: as :func:`secret` has it.

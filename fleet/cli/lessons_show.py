@@ -44,6 +44,8 @@ _KINDS: Mapping[str, str] = {APPLE: "iPadOS", HEADWIND: "Android", NATIVE: "Linu
 _INSTEAD: Mapping[Instead, str] = {
     Instead.HIDES_OTHERS: "not locked to it; the other apps are hidden",
     Instead.IN_CHROME: "in Chrome only; other browsers are hidden",
+    Instead.KNOWN_ONLY: "apps that nobody names are not shown, but not closed either",
+    Instead.ON_HOME_SCREEN: "on the home screen",
 }
 _ON_THE_WAY = (State.WAITING, State.FETCHED)
 _OUT = (State.ABSENT, State.UNSEEN, State.ELSEWHERE, State.TAKEN, State.RELEASED, State.GONE)

@@ -37,17 +37,30 @@ AWAY_AFTER = timedelta(seconds=90)
 
 
 class Instead(enum.StrEnum):
-    """What a tablet does where it cannot do what a setting says."""
+    """What a tablet does where it cannot do quite what a setting says."""
 
     HIDES_OTHERS = "hides-others"  # it cannot be locked to one app: the other apps that are known are hidden
     IN_CHROME = "in-chrome"  # it binds Chrome alone: the other browsers that are known are hidden
+    KNOWN_ONLY = "known-only"  # apps that nobody names are not shown, but not closed either
+    ON_HOME_SCREEN = "on-home-screen"  # a text stands there, and not on the lock screen
 
 
-_INSTEAD: Mapping[tuple[str, str], Instead] = MappingProxyType(
-    {(HEADWIND, "kiosk.app"): Instead.HIDES_OTHERS, (HEADWIND, "web.allowed"): Instead.IN_CHROME}
+INSTEAD: Mapping[str, Instead] = MappingProxyType(
+    {
+        Why.NO_KIOSK: Instead.HIDES_OTHERS,
+        Why.CHROME_ONLY: Instead.IN_CHROME,
+        Why.KNOWN_ONLY: Instead.KNOWN_ONLY,
+        Why.ON_HOME_SCREEN: Instead.ON_HOME_SCREEN,
+    }
 )
-# Counts only together with what the tablet has besides the lesson, which a lesson's contents do not say.
-_UNSURE = frozenset({Why.NO_PASSCODE})
+# Why a setting is not in force at all. What remains is told on the tablet's own page: what is in force nearly, or
+# counts only together with what the tablet has besides the lesson.
+MISSING = frozenset(
+    {
+        Why.NOT_HERE, Why.NOT_ON_IPAD, Why.NO_PORT, Why.CLOCK, Why.NO_NETWORK, Why.NEWER_SYSTEM, Why.NOT_SUPERVISED,
+        Why.AT_SET_UP, Why.NO_BROWSER, Why.NO_ZONE,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +71,7 @@ class Less:
         channel: how the tablets speak to us.
         count: how many they are.
         instead: settings in place of which they do something else, and what.
-        missing: settings that they do not have, or not fully, by their names.
+        missing: settings that they do not have, by their names.
     """
 
     channel: str
@@ -68,7 +81,7 @@ class Less:
 
     @property
     def is_much(self) -> bool:
-        """Whether something can be used that the set closes; in Chrome alone, with no other browser, nothing can."""
+        """Whether it is worth a look before the set is chosen: what is known and closed elsewhere is open there."""
         return bool(self.missing) or Instead.HIDES_OTHERS in self.instead.values()
 
 
@@ -111,10 +124,11 @@ def less(settings: Mapping[str, Any], channel: str, count: int = 1) -> Less | No
     What a setting only leaves as tablets are anyway is no loss.
     """
     told = {name: value for name, value in settings.items() if name in VOCABULARY}
-    asked = {name: value for name, value in told.items() if value != VOCABULARY[name].default}
-    instead = {name: how for (of, name), how in _INSTEAD.items() if of == channel and asked.get(name)}
-    found = {one.key for one in unmet(told, channel) if one.reason not in _UNSURE}
-    missing = sorted((found & asked.keys()) - instead.keys())
+    asked = [one for one in unmet(told, channel) if told[one.key] != VOCABULARY[one.key].default]
+    instead = {one.key: INSTEAD[one.reason] for one in asked if one.reason in INSTEAD}
+    # Where no page may be opened, Chrome opens none: nothing is otherwise.
+    instead = {name: how for name, how in instead.items() if how is not Instead.IN_CHROME or told[name] != []}
+    missing = sorted({one.key for one in asked if one.reason in MISSING} - instead.keys())
     return Less(channel, count, instead, missing) if instead or missing else None
 
 

@@ -143,14 +143,17 @@ def app_package_withdraw(number: int) -> Response:
     """Do without a package: tablets get the app from the store again, or from a package for other processors."""
     by = signed_in.by()
     require(by, Permission.EDIT_PROFILES)
-    app = catalogue.numbered(number)
+    catalogue.numbered(number)
     try:
         with transaction():
-            packages.withdraw(catalogue.numbered(number), by=by, now=clock.now(), cpu=request.form.get("cpu"))
+            app = catalogue.numbered(number)
+            packages.withdraw(app, by=by, now=clock.now(), cpu=request.form.get("cpu"))
+            name, has_more = app.name, bool(app.packages)
     except NotFoundError:
         notices.warn(_("The app has no package of our own any more."))
     else:
-        notices.tell(_("“%(name)s” has no package of our own any more.", name=app.name))
+        withdrawn = _("The package of “%(name)s” is withdrawn.", name=name)
+        notices.tell(withdrawn if has_more else _("“%(name)s” has no package of our own any more.", name=name))
     return redirect(url_for("web.app_edit", number=number), 303)
 
 

@@ -18,7 +18,9 @@ _JUST_NOW_S = 60
 def install(app: Flask) -> None:
     """Give templates these formats as filters."""
     app.jinja_env.filters.update(ago=ago, duration=duration, instant=instant, minute=minute, iso=iso, number=number)
-    app.jinja_env.filters.update(gigabytes=gigabytes, percent=percent, clock_time=clock_time, hour=hour, day=day)
+    app.jinja_env.filters.update(
+        gigabytes=gigabytes, file_size=file_size, percent=percent, clock_time=clock_time, hour=hour, day=day
+    )
 
 
 def ago(moment: datetime) -> str:
@@ -94,6 +96,13 @@ def percent(part: float) -> str:
 def gigabytes(size_bytes: float) -> str:
     """Return a size in GB (10^9 bytes, as makers of tablets count) with one decimal."""
     return f"{numbers.format_decimal(round(size_bytes / 1e9, 1), locale=locale())} GB"
+
+
+def file_size(size_bytes: float) -> str:
+    """Return the size of a file in MB (10^6 bytes), or in GB where it has that many, with one decimal."""
+    if size_bytes >= 1e9:
+        return gigabytes(size_bytes)
+    return f"{numbers.format_decimal(max(0.1, round(size_bytes / 1e6, 1)), locale=locale())} MB"
 
 
 def plain(value: Any) -> str:

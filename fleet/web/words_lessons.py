@@ -255,7 +255,10 @@ def _so_many(one: Less) -> str:
 
 def less(one: Less) -> str:
     """Say what so many tablets of one kind have less of a lesson than its set says."""
-    told = [_instead(how) for how in one.instead.values()]
+    ways = set(one.instead.values())
+    if Instead.HIDES_OTHERS in ways:
+        ways.discard(Instead.KNOWN_ONLY)  # that others are hidden is said then
+    told = [_instead(how) for how in Instead if how in ways]
     if one.missing:
         told.append(
             _("not in force: %(names)s", names=first_of([setting_name(name) for name in one.missing], _SETTINGS))
@@ -280,6 +283,8 @@ def _instead(how: Instead) -> str:
     return {
         Instead.HIDES_OTHERS: _("cannot be locked to one app; the other apps are hidden"),
         Instead.IN_CHROME: _("only in Chrome; other browsers are hidden"),
+        Instead.KNOWN_ONLY: _("apps that we do not know of are not shown, but not closed either"),
+        Instead.ON_HOME_SCREEN: _("the text stands on the home screen"),
     }[how]
 
 

@@ -26,19 +26,23 @@ def room(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Room:
 
 def test_before_the_start_it_is_said_who_needs_a_network_and_what_is_less(app: Flask, room: Room) -> None:
     words = ("lessons", "start", "8B", "--apps", "no.bok", "--locked", "--dry-run")
-    assert run(app, *words).output.splitlines() == [
-        "3 of 3 tablets within 15 s; 2 tablets on Android must have network when it ends, or keep it until they have",
-        "2 tablets on Android: kiosk.app: not locked to it; the other apps are hidden",
-    ]
+    forecast, less = run(app, *words).output.splitlines()
+    needs = "2 tablets on Android must have network when it ends, or keep it until they have"
+    assert forecast == f"3 of 3 tablets within 15 s; {needs}"
+    assert less.startswith("2 tablets on Android: apps.allowed: apps that nobody names are not shown, but not closed")
+    assert less.endswith("; kiosk.app: not locked to it; the other apps are hidden")
     row = json.loads(run(app, *words, "--json").output)
     assert row["end_needs_network"] == 2
     assert row["less"] == [
-        {"channel": "headwind", "tablets": 2, "instead": {"kiosk.app": "hides-others"}, "missing": []}
+        {
+            "channel": "headwind",
+            "tablets": 2,
+            "instead": {"apps.allowed": "known-only", "kiosk.app": "hides-others"},
+            "missing": [],
+        }
     ]
     exam = run(app, "lessons", "start", "8B", "--exam", "no.bok", "--web", "nb.no", "--dry-run").output.splitlines()
-    assert exam[1].startswith(
-        "2 tablets on Android: web.allowed: in Chrome only; other browsers are hidden; not in force:"
-    )
+    assert "; web.allowed: in Chrome only; other browsers are hidden; not in force: assistant.allowed," in exam[1]
 
 
 def test_meanwhile_and_afterwards_it_is_said_who_may_stay_in_it(

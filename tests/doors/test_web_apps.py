@@ -15,8 +15,8 @@ from fleet.apps.models import App
 from fleet.assignments.assigning import Place
 from fleet.db import db, transaction
 from fleet.devices.models import Platform
+from tests import apks, visiting
 from tests import factories as make
-from tests import visiting
 from tests.conftest import NOW
 from tests.doors.test_web_pages import visiting_text
 from tests.packages import ipa
@@ -131,6 +131,35 @@ def test_an_own_package_is_shown_and_withdrawn(app: Flask, admin: Visitor, tmp_p
     assert "vaer.ipa" not in admin.get(f"/apps/{number}").text
     admin.post(f"/apps/{number}/package/withdraw")
     assert "no package of our own any more" in admin.get(f"/apps/{number}").text
+
+
+def test_packages_for_several_processors_are_shown_and_withdrawn_one_by_one(
+    app: Flask, admin: Visitor, tmp_path: Path
+) -> None:
+    files = PackageFiles(tmp_path / "packages")
+    for abis in (["arm64-v8a"], []):
+        with app.app_context():
+            received = packages.receive(apks.apk(tmp_path / "tavle.apk", abis=abis), files, by=BY)
+            with transaction():
+                number = packages.take(received, by=BY, now=NOW).id
+    page = admin.get("/apps")
+    assert "Own package, version 1.2, 1.2 (arm64-v8a)" in words_of(page.text)
+    assert f'src="/apps/{number}/icon?d=' in page.text
+    icon = admin.get(f"/apps/{number}/icon")
+    assert (icon.mimetype, icon.data[:4], icon.headers["Cache-Control"]) == (
+        "image/png", b"\x89PNG", "private, max-age=86400",
+    )  # fmt: skip
+    shown = words_of(admin.get(f"/apps/{number}").text)
+    assert "Processor any Runs from Android 8.0 Size 0.1 MB" in shown
+    assert "Processor arm64-v8a Runs from Android 8.0 Size 0.1 MB" in shown
+    assert f"Signed by {apks.signer().name[:16]}…" in shown
+    assert "App Store" not in shown
+    admin.post(f"/apps/{number}/package/withdraw", cpu="arm64-v8a")
+    shown = words_of(admin.get(f"/apps/{number}").text)
+    assert "The package of “Tavla” is withdrawn." in shown
+    assert "arm64-v8a" not in shown
+    admin.post(f"/apps/{number}/package/withdraw", cpu="")
+    assert "has no package of our own any more" in words_of(admin.get(f"/apps/{number}").text)
 
 
 def test_who_may_not_write_profiles_sees_the_catalogue_and_no_buttons(app: Flask, it: Visitor) -> None:

@@ -11,6 +11,7 @@ from fleet.lessons.models import SetKind
 from fleet.lessons.promises import Heard, Instead, Less
 from fleet.orders import kinds
 from profiles.key import APPLE, HEADWIND, NATIVE
+from profiles.unmet import Why
 from tests.conftest import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -57,10 +58,10 @@ def test_who_never_asked_has_nothing_to_keep() -> None:
 @pytest.mark.parametrize(
     ("kind", "told", "channel", "instead", "missing"),
     [
-        (SetKind.APPS, {"apps": ["no.a"], "locked": True}, HEADWIND, {"kiosk.app": Instead.HIDES_OTHERS}, []),
+        (SetKind.APPS, {"apps": ["no.a"], "locked": True}, HEADWIND, {"apps.allowed": Instead.KNOWN_ONLY, "kiosk.app": Instead.HIDES_OTHERS}, []),
         (SetKind.WEB, {"hosts": ["nb.no"]}, HEADWIND, {"web.allowed": Instead.IN_CHROME}, []),
         (
-            SetKind.EXAM, {"apps": ["no.a"]}, HEADWIND, {},
+            SetKind.EXAM, {"apps": ["no.a"]}, HEADWIND, {"apps.allowed": Instead.KNOWN_ONLY},
             [
                 "assistant.allowed", "dictation.allowed", "dictionary.lookup_allowed", "spelling.autocorrect_allowed",
                 "spelling.check_allowed", "spelling.prediction_allowed", "writing_tools.allowed",
@@ -76,7 +77,21 @@ def test_what_a_tablet_does_instead_is_told_and_what_it_does_not_have(
     assert found.is_much == (kind is not SetKind.WEB)
 
 
-@pytest.mark.parametrize("channel", [NATIVE, APPLE, HEADWIND])
+def test_every_reason_is_looked_at_once() -> None:
+    told_elsewhere = {
+        Why.NO_PASSCODE, Why.TOO_MANY, Why.NEEDED, Why.COARSE, Why.WINDOW_INSTEAD, Why.NO_PACKAGE, Why.NOT_TOLD,
+    }  # fmt: skip
+    assert sorted([*promises.INSTEAD, *promises.MISSING, *told_elsewhere]) == sorted(Why)
+
+
+def test_with_eyes_on_the_teacher_only_a_few_things_are_otherwise() -> None:
+    found = promises.less(quick_settings(SetKind.EYES, {"text": "Se hit"}), HEADWIND)
+    assert found is not None
+    assert found.instead == {"apps.allowed": Instead.KNOWN_ONLY, "lock_screen.message": Instead.ON_HOME_SCREEN}
+    assert not found.is_much
+
+
+@pytest.mark.parametrize("channel", [NATIVE, APPLE])
 def test_nothing_is_told_of_what_holds_everywhere(channel: str) -> None:
     for kind, told in ((SetKind.APPS, {"apps": ["no.a"]}), (SetKind.EYES, {"text": "Se hit"})):
         assert promises.less(quick_settings(kind, told), channel) is None

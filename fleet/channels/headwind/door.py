@@ -244,22 +244,37 @@ class HeadwindChannel:
             self.waiting.leave(device_id, wait)
 
     async def _hold(self, request: Request, digest: str, wait: Wait, look: Look) -> Response:
-        now = self._now()
-        for_s = self._dice.uniform(0.8 * HOLD_S, HOLD_S)
-        if look.until is not None:
-            for_s = min(for_s, max(0.0, (look.until - now).total_seconds()) + _AFTER_SWITCH_S)
+        for_s, until = self._dice.uniform(0.8 * HOLD_S, HOLD_S), look.until
+        if until is not None:
+            for_s = min(for_s, self._until_s(until))
         self._note(request, look, due_s=for_s + _LATE_S)
         wait.version = look.version if look.is_open else None
-        is_due = False
+        sooner: list[asyncio.TimerHandle] = []
 
         async def news() -> bool | None:
+            nonlocal until
             found = await self._looks.submit(digest)
-            return True if found is None or found.has_news else None
+            if found is None or found.has_news:
+                return True
+            wait.version = found.version if found.is_open else None  # it has that, so it is not rung for it again
+            if found.until is not None and (until is None or found.until < until):
+                until = found.until
+                end = asyncio.get_running_loop().call_later(self._until_s(until), wait.end, Ended.OVER)
+                sooner.append(end)
+            return None
 
-        found = await self.waiting.hold(wait, news, for_s=for_s, gone=request.gone)
-        if found is Ended.OVER and look.until is not None and look.until <= self._now():
+        try:
+            outcome = await self.waiting.hold(wait, news, for_s=for_s, gone=request.gone)
+        finally:
+            for end in sooner:
+                end.cancel()
+        is_due = False
+        if outcome is Ended.OVER and until is not None and until <= self._now():
             is_due = await news() is True
-        return wire.ok(_CONFIG_UPDATED if found is True or is_due else [])
+        return wire.ok(_CONFIG_UPDATED if outcome is True or is_due else [])
+
+    def _until_s(self, until: datetime) -> float:
+        return max(0.0, (until - self._now()).total_seconds()) + _AFTER_SWITCH_S
 
     def _note(self, request: Request, look: Look, *, due_s: float) -> None:
         if look.is_open:

@@ -2,7 +2,8 @@
 
 Invariants: the agent may ask twice for the same enrolment, as it asks again at once where no answer came; until its
 token was seen it is given the same one, whatever has become of the ticket meanwhile. A tablet whose token was seen, and
-that asks again, was wiped: it is taken in anew.
+that asks again, was wiped: it is taken in anew. Where no wipe of ours was agreed to, the audit says that it had not
+left: who has a ticket's code and knows a serial can ask as well, and the tablet's own word is worth nothing then.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
         return known
     request = EnrolmentRequest(
         code=arrival.code, serial=arrival.number, platform=Platform.ANDROID, model="", channel=CHANNEL,
-        key_thumbprint=_name(), public_key=b"",
+        key_thumbprint=_name(), public_key=b"", says_when_it_leaves=True,
     )  # fmt: skip
     outcome = enrolment.enrol(request, now=now)
     if isinstance(outcome, Refused):

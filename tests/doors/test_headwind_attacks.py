@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from fleet import clock
 from fleet.android.models import AgentClient
 from fleet.channels.headwind.known import MOST_FAILURES
 from fleet.db import db, take_turn
-from tests.doors.test_headwind_door import come, device_of
+from fleet.devices.enrolment import IN_USE_FOR
+from fleet.orders import OrderKind, Wish
+from tests import factories as make
+from tests.doors.test_headwind_door import come, device_of, order
 from tests.gate import Door, door, ticket
 from tests.headwind_gate import Raw
 
@@ -52,6 +56,26 @@ def test_a_number_that_is_no_serial_takes_no_tablet_in(gate: Door, code: str, me
     assert answer.status in {400, 403, 404}
     with gate.database():
         assert db.session.query(AgentClient).count() == 0
+
+
+def test_who_takes_a_tablets_place_by_its_serial_leaves_a_line_that_it_had_not_left(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    with gate.database():
+        device_of().state.last_seen_at = clock.now() - IN_USE_FOR  # overnight
+    Raw(gate).enrol(code)  # somebody who has photographed the code and read the serial
+    assert tablet.ask().status == 404
+    with gate.database():
+        (line,) = make.audited(action="enrolment.taken-over")
+        assert line.fields["serial"] == "BRETT1"
+
+
+def test_a_tablet_that_was_wiped_as_ordered_has_left(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    order(gate, Wish(OrderKind.WIPE, reason="skal til en annen elev"))
+    assert tablet.confirm("public", factoryReset=True).status == 200
+    Raw(gate).enrol(code)
+    with gate.database():
+        assert list(make.audited(action="enrolment.taken-over")) == []
 
 
 def test_a_stranger_has_nobody_wait_and_nothing_written(gate: Door, code: str) -> None:

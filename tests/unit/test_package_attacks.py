@@ -76,3 +76,34 @@ def test_very_long_names_of_icons_are_not_gathered(tmp_path: Path) -> None:
     types = [apks.entries(2, [apks.entry(number)]) for number in range(500)]
     table = Table(apks.table(strings, types))
     assert table.texts(0x7F020000) == set()
+
+
+@pytest.mark.parametrize("scheme", [apks.V2, apks.V3, 0x1B93AD61])
+def test_a_package_that_says_two_signers_is_refused(tmp_path: Path, scheme: int) -> None:
+    """A tablet verifies the first of two alike, and of several kinds the newest alone: the other can be anybody's."""
+    own, vendor = apks.signer("own"), apks.signer("vendor")
+    pairs = apks.signing_block(own.der, scheme)[8:-24] + apks.signing_block(vendor.der)[8:-24]
+    if scheme != apks.V2:
+        pairs = apks.signing_block(vendor.der)[8:-24] + apks.signing_block(own.der, scheme)[8:-24]
+    size = struct.pack("<Q", len(pairs) + 24)
+    content = apks.with_block(apks.apk_bytes(scheme="none"), size + pairs + size + b"APK Sig Block 42")
+    (tmp_path / "a.apk").write_bytes(content)
+    with pytest.raises(PackageError) as caught:
+        reading.read(tmp_path / "a.apk")
+    assert caught.value.data["reason"] == "signature"
+
+
+def test_a_signer_for_other_systems_does_not_hide_the_one_for_ours(tmp_path: Path) -> None:
+    own, vendor = apks.signer("own"), apks.signer("vendor")
+    pairs = [apks.signing_block(one.der, apks.V3)[8:-24] for one in (vendor, own)]
+    signers = b"".join(
+        one[one.index(struct.pack("<I", apks.V3)) + 8 :][: -(12 + 64)] for one in pairs
+    )  # without the pair after it
+    content = struct.pack("<I", apks.V3) + struct.pack("<I", len(signers)) + signers
+    block = struct.pack("<Q", len(content)) + content
+    size = struct.pack("<Q", len(block) + 24)
+    told = apks.with_block(apks.apk_bytes(scheme="none"), size + block + size + b"APK Sig Block 42")
+    (tmp_path / "a.apk").write_bytes(told)
+    with pytest.raises(PackageError) as caught:
+        reading.read(tmp_path / "a.apk")
+    assert caught.value.data["reason"] == "signature"

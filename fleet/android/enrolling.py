@@ -16,11 +16,13 @@ from fleet.android.addresses import CHANNEL
 from fleet.android.models import AgentClient
 from fleet.crypto import random_token, token_digest
 from fleet.db import db, id_set, take_turn
-from fleet.devices import codes, enrolment, tickets
+from fleet.devices import codes, enrolment, life, tickets
 from fleet.devices.codes import TicketCodeError
 from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
-from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
+from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
 from fleet.schools.roster.reader import UNSHOWABLE
+
+_COMES_BACK_AFTER = frozenset(life.ENDS_ENROLMENT.values())  # what ended an enrolment without doubt of its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,15 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
 def come_back(client: AgentClient, *, now: datetime) -> bool:
     """Take a tablet in once more that was lost or out of use, and is expected again by a delivery list.
 
-    It still has the token that it had then, which nobody else can have. The caller has the turn, and commits.
+    It still has the token that it had then, which nobody else can have; where its key was revoked, somebody thinks
+    otherwise, and where it came in differently since, the token is an old one. The caller has the turn, and commits.
     """
     device = db.session.get_one(Device, client.device_id)
     if client.wiped_at is not None or device.life is not DeviceLife.EXPECTED or device.listed_at is None:
+        return False
+    query = select(Enrolment.key_thumbprint, Enrolment.end_reason).where(Enrolment.device_id == device.id)
+    last = db.session.execute(query.order_by(Enrolment.id.desc()).limit(1)).first()
+    if last is None or last.key_thumbprint != client.key_thumbprint or last.end_reason not in _COMES_BACK_AFTER:
         return False
     request = EnrolmentRequest(
         code="", by_listing=True, serial=device.serial, platform=Platform.ANDROID, model=device.model or "",

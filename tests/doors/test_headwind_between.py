@@ -51,3 +51,26 @@ def test_one_whose_key_was_revoked_does_not_come_back_by_itself(gate: Door, code
         life.revoke_key(device_of(), by=CLI, now=clock.now())
     assert tablet.configuration()["lock"] is True
     assert state(gate)["life"] is DeviceLife.EXPECTED
+
+
+@pytest.mark.parametrize("step", ["lost", "retire"])
+def test_one_that_is_found_or_in_use_again_is_told_by_its_next_poll(gate: Door, code: str, step: str) -> None:
+    listed(gate)
+    tablet = come(gate, code)
+    with gate.database():
+        life.step(device_of(), step, by=CLI, now=clock.now())
+    tablet.configuration()
+    with gate.database():
+        life.step(device_of(), {"lost": "found", "retire": "reinstate"}[step], by=CLI, now=clock.now())
+    assert tablet.has_news()
+
+
+def test_one_that_is_approved_is_told_even_where_no_profile_is_for_it(gate: Door, code: str) -> None:
+    with gate.database():
+        db.session.query(Ticket).one().asks = True
+    tablet = come(gate, code)
+    assert state(gate)["life"] is DeviceLife.PENDING
+    tablet.configuration()
+    with gate.database():
+        life.step(device_of(), "approve", by=CLI, now=clock.now())
+    assert tablet.has_news()

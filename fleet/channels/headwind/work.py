@@ -124,7 +124,7 @@ class Work:
                 asks = [Ask(one, one.client.number, None) for one in found.values() if not one.has_all(now)]
                 planned = self._planned(asks, now)
             news = {device_id for device_id, one in planned.items() if one.is_news}
-            right = [one.served for device_id, one in planned.items() if device_id not in news]
+            right = [one.served for one in planned.values() if not one.is_news and _is_to_note(one)]
             first = {digest: one for digest, one in found.items() if one.is_newest and one.client.seen_at is None}
             if right or first:
                 with transaction():
@@ -213,7 +213,7 @@ def _look(one: Standing | None, planned: Mapping[int, Planned], news: Collection
         return None
     made = planned.get(one.device_id)
     until = made.served.until if made is not None else one.client.served_until
-    return Look(one.device_id, one.is_open, one.device_id in news, one.wanted_version, until)
+    return Look(one.device_id, one.is_open, one.device_id in news, one.config_version, until)
 
 
 def _is_to_note(one: Planned) -> bool:

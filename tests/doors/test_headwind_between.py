@@ -10,8 +10,9 @@ from fleet import clock
 from fleet.db import db
 from fleet.devices import life
 from fleet.devices.models import DeviceLife, Ticket
+from fleet.orders import OrderKind, OrderState, Wish
 from tests import factories as make
-from tests.doors.test_headwind_door import CLI, come, device_of, state
+from tests.doors.test_headwind_door import CLI, COMPLETED, FETCHED, assign, come, device_of, order, order_state, state
 from tests.gate import Door, door, ticket
 from tests.headwind_gate import Raw
 
@@ -63,6 +64,19 @@ def test_one_that_is_found_or_in_use_again_is_told_by_its_next_poll(gate: Door, 
     with gate.database():
         life.step(device_of(), {"lost": "found", "retire": "reinstate"}[step], by=CLI, now=clock.now())
     assert tablet.has_news()
+
+
+def test_a_message_is_not_done_before_the_update_that_shows_it_is(gate: Door, code: str) -> None:
+    assign(gate)
+    tablet = come(gate, code)
+    tablet.configuration()
+    tablet.log(FETCHED, COMPLETED)
+    uid = order(gate, Wish(OrderKind.LOCK_MESSAGE, text="Øynene hit"))
+    tablet.configuration()
+    tablet.log(FETCHED)
+    assert order_state(gate, uid) is OrderState.SENT
+    tablet.log(COMPLETED)
+    assert order_state(gate, uid) is OrderState.DONE
 
 
 def test_one_that_is_approved_is_told_even_where_no_profile_is_for_it(gate: Door, code: str) -> None:

@@ -66,7 +66,8 @@ def take(batch: Sequence[Told], *, now: datetime) -> Taken:
         if before.info.model is None and known.info.model is not None:
             models[device_id] = known.info.model
         _put_off(client, words, now)
-        ended += [(device_id, uid) for uid in _in_force(client, known)]
+        if any(_says_what_is_in_force(one, client.served_profile) for one in words):
+            ended += [(device_id, uid) for uid in _in_force(client, known)]
         if any(one.logged is not None and one.logged.has_failed_reset for one in words):
             unset.append(device_id)
         reports.append(known.report(device_id, key, last + 1))
@@ -110,6 +111,15 @@ def _put_off(client: AgentClient, words: Sequence[Told], now: datetime) -> None:
         put_off[app] = {"until": until, "digest": package.digest if package is not None else None}
     client.put_off = put_off
     client.served_version = None  # it is looked at anew
+
+
+def _says_what_is_in_force(one: Told, served: str | None) -> bool:
+    """Whether a tablet tells anew that it has what it was last given, if it has it.
+
+    Else what is known is of an update before it, and may be of the same profile.
+    """
+    is_done = one.logged is not None and one.logged.is_completed
+    return is_done or (one.info is not None and one.info.profile == served)
 
 
 def _in_force(client: AgentClient, known: Known) -> Sequence[str]:

@@ -1,14 +1,19 @@
 """What happens to Android tablets between two answers: what is revoked, found, approved or moved while they wait."""
 
 import threading
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from fleet import clock
+from fleet.assignments import assigning
+from fleet.assignments.assigning import Place
+from fleet.channels.headwind.door import HeadwindChannel
 from fleet.db import db
-from fleet.devices import life
+from fleet.devices import life, states
 from fleet.devices.models import DeviceLife, Ticket
 from fleet.orders import OrderKind, OrderState, Wish
 from tests import factories as make
@@ -79,6 +84,20 @@ def test_a_message_is_not_done_before_the_update_that_shows_it_is(gate: Door, co
     assert order_state(gate, uid) is OrderState.DONE
 
 
+def test_a_poll_that_waits_hears_of_what_begins_while_it_does(gate: Door, code: str) -> None:
+    assign(gate)
+    tablet = come(gate, code)
+    tablet.configuration()
+    thread, found = held(tablet)
+    with gate.database():
+        version, now = make.published("time", **{"web.blocked": ["spill.example"]}), clock.now()
+        starts_at = now + timedelta(seconds=3)
+        assigning.assign(version, Place.municipality(), starts_at=starts_at, by=CLI, now=now)
+    thread.join(8)
+    assert found == [True]
+    assert timedelta(0) < clock.now() - starts_at < timedelta(seconds=4)
+
+
 def test_one_that_is_approved_is_told_even_where_no_profile_is_for_it(gate: Door, code: str) -> None:
     with gate.database():
         db.session.query(Ticket).one().asks = True
@@ -88,3 +107,17 @@ def test_one_that_is_approved_is_told_even_where_no_profile_is_for_it(gate: Door
     with gate.database():
         life.step(device_of(), "approve", by=CLI, now=clock.now())
     assert tablet.has_news()
+
+
+def test_a_version_that_was_raised_for_nothing_is_looked_at_once(gate: Door, code: str) -> None:
+    assign(gate)
+    tablet = come(gate, code)
+    tablet.configuration()
+    held(tablet)
+    with gate.database():
+        states.have_fetched([device_of().id])
+    time.sleep(1)  # others look several times a second who waits with a version that is not theirs
+    with gate.database():
+        version = device_of().state.config_version
+    (channel,) = [one for one in gate.gate._channels if isinstance(one, HeadwindChannel)]
+    assert list(channel.waiting.held().values()) == [version]

@@ -84,6 +84,25 @@ def test_a_message_is_not_done_before_the_update_that_shows_it_is(gate: Door, co
     assert order_state(gate, uid) is OrderState.DONE
 
 
+def test_one_that_comes_back_has_nothing_in_force_until_it_says_so(gate: Door, code: str) -> None:
+    assign(gate)
+    listed(gate)
+    tablet = come(gate, code)
+    tablet.configuration()
+    tablet.log(FETCHED, COMPLETED)
+    with gate.database():
+        life.step(device_of(), "lost", by=CLI, now=clock.now())
+    tablet.configuration()
+    tablet.log(FETCHED, COMPLETED)
+    with gate.database():
+        life.step(device_of(), "found", by=CLI, now=clock.now())
+    tablet.configuration()
+    tablet.log(FETCHED)
+    assert state(gate)["applied"] is None
+    tablet.log(COMPLETED)
+    assert state(gate)["applied"] == state(gate)["desired"] is not None
+
+
 def test_a_poll_that_waits_hears_of_what_begins_while_it_does(gate: Door, code: str) -> None:
     assign(gate)
     tablet = come(gate, code)

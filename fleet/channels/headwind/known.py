@@ -50,6 +50,10 @@ class Known:
         told: dict[str, Any] = msgspec.to_builtins(self)
         return told
 
+    def anew(self) -> "Known":
+        """Return what is known of a tablet that has come back: what it is and has, but nothing is in force."""
+        return replace(self, applied=None, is_fetched=True, is_stopped=False)
+
     def with_info(self, info: Info, hidden: Collection[str]) -> "Known":
         """Return what is known after the tablet told of itself.
 

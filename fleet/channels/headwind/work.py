@@ -18,6 +18,7 @@ from fleet.apps.files import PackageFiles
 from fleet.channels import package_files
 from fleet.channels.headwind import confirming, telling
 from fleet.channels.headwind.confirming import Confirmed
+from fleet.channels.headwind.known import Known
 from fleet.channels.headwind.messages import Info
 from fleet.channels.headwind.plan import Ask, Planned, Planner
 from fleet.channels.headwind.telling import Told
@@ -159,7 +160,8 @@ class Work:
             take_turn("assignments")
             ids = [one.device_id for one in found.values() if _may_come_back(one)]
             for client in serving.held(ids).values():
-                enrolling.come_back(client, now=now)
+                if enrolling.come_back(client, now=now):
+                    client.told = Known.read(client.told).anew().written()
         with reading():
             return serving.standings(list(found), now)
 

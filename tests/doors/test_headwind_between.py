@@ -128,6 +128,17 @@ def test_one_that_is_approved_is_told_even_where_no_profile_is_for_it(gate: Door
     assert tablet.has_news()
 
 
+def test_a_passcode_that_could_not_be_changed_is_said_though_the_tablets_log_comes_later(gate: Door, code: str) -> None:
+    assign(gate)
+    tablet = come(gate, code)
+    tablet.configuration()
+    uid = order(gate, Wish(OrderKind.CLEAR_PASSCODE, reason="Glemt kode på tur"))
+    tablet.configuration()
+    assert tablet.confirm("password").status == 200
+    tablet.log("Failed to reset password")
+    assert order_state(gate, uid) is OrderState.FAILED
+
+
 def test_a_version_that_was_raised_for_nothing_is_looked_at_once(gate: Door, code: str) -> None:
     assign(gate)
     tablet = come(gate, code)

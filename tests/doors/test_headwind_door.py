@@ -420,7 +420,9 @@ def test_a_tablet_is_asked_to_report_and_to_clear_its_passcode(gate: Door, code:
     clear = order(gate, Wish(OrderKind.CLEAR_PASSCODE, reason=REASON))
     assert tablet.configuration()["passwordReset"] == ""
     assert tablet.confirm("password").status == 200
+    tablet.log(FETCHED, COMPLETED)
     assert order_state(gate, clear) is OrderState.DONE
+    assert tablet.confirm("password").status == 409
     failing = order(gate, Wish(OrderKind.CLEAR_PASSCODE, reason=REASON))
     tablet.configuration()
     tablet.log("Failed to reset password")

@@ -26,8 +26,9 @@ from fleet.schools import queries as schools
 
 NOTICE_FOR = timedelta(minutes=5)  # that a message stands over everything; afterwards the tablet is its pupil's again
 _NAMELESS = "Skolens nettbrett"  # until somebody has written what the municipality is called
-# Orders that are carried out by being in force; the others are done when the tablet confirms them.
-_ENDING = frozenset({OrderKind.LOCK_MESSAGE, OrderKind.REPORT_NOW})
+# Orders that are carried out by being in force; the others are done when the tablet confirms them. Its word on a new
+# passcode says nothing of whether there is one.
+_ENDING = frozenset({OrderKind.LOCK_MESSAGE, OrderKind.REPORT_NOW, OrderKind.CLEAR_PASSCODE})
 _settings: Kept[Mapping[str, Any]] = Kept(512)
 
 

@@ -72,8 +72,8 @@ def take(batch: Sequence[Told], *, now: datetime) -> Taken:
             unset.append(device_id)
         reports.append(known.report(device_id, key, last + 1))
     checkins.receive(reports, now=now)
+    confirming.fail_resets(unset, now=now)  # before they are over with the update
     confirming.finish(ended, now=now)
-    confirming.fail_resets(unset, now=now)
     return Taken(owners, models)
 
 

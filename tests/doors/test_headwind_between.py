@@ -151,3 +151,18 @@ def test_a_version_that_was_raised_for_nothing_is_looked_at_once(gate: Door, cod
         version = device_of().state.config_version
     (channel,) = [one for one in gate.gate._channels if isinstance(one, HeadwindChannel)]
     assert list(channel.waiting.held().values()) == [version]
+
+
+def test_a_message_that_never_arrived_is_not_done_by_the_end_of_an_update_without_it(gate: Door, code: str) -> None:
+    assign(gate)
+    tablet = come(gate, code)
+    data = tablet.configuration()
+    tablet.log(FETCHED, COMPLETED)
+    uid = order(gate, Wish(OrderKind.LOCK_MESSAGE, text="Øynene hit"))
+    tablet.configuration()  # the answer is lost
+    tablet.log("Failed to update config: network error", COMPLETED)
+    tablet.tell(data)
+    assert order_state(gate, uid) is OrderState.SENT
+    assert tablet.configuration()["lock"] is True
+    tablet.log(FETCHED, COMPLETED)
+    assert order_state(gate, uid) is OrderState.DONE

@@ -66,7 +66,7 @@ def take(batch: Sequence[Told], *, now: datetime) -> Taken:
         if before.info.model is None and known.info.model is not None:
             models[device_id] = known.info.model
         _put_off(client, words, now)
-        if any(_says_what_is_in_force(one, client.served_profile) for one in words):
+        if any(_says_what_is_in_force(one, client, known) for one in words):
             ended += [(device_id, uid) for uid in _in_force(client, known)]
         if any(one.logged is not None and one.logged.has_failed_reset for one in words):
             unset.append(device_id)
@@ -113,18 +113,18 @@ def _put_off(client: AgentClient, words: Sequence[Told], now: datetime) -> None:
     client.served_version = None  # it is looked at anew
 
 
-def _says_what_is_in_force(one: Told, served: str | None) -> bool:
+def _says_what_is_in_force(one: Told, client: AgentClient, known: Known) -> bool:
     """Whether a tablet tells anew that it has what it was last given, if it has it.
 
     Else what is known is of an update before it, and may be of the same profile.
     """
-    is_done = one.logged is not None and one.logged.is_completed
-    return is_done or (one.info is not None and one.info.profile == served)
+    is_done = one.logged is not None and one.logged.is_completed and known.is_fetched
+    return is_done or (one.info is not None and one.info.profile == client.served_profile)
 
 
 def _in_force(client: AgentClient, known: Known) -> Sequence[str]:
     """Note that what a tablet was last given is in force, where it is; return the orders that are done with it."""
-    if known.applied != client.served_profile or client.served_at is None:
+    if known.applied != client.served_profile or client.served_digest is None:
         return ()
     ended, client.served_orders = client.served_orders or (), None
     if client.hidden != client.served_hidden:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet import clock
+from fleet.android.models import AgentClient
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
 from fleet.channels.headwind.door import HeadwindChannel
@@ -137,6 +138,15 @@ def test_a_passcode_that_could_not_be_changed_is_said_though_the_tablets_log_com
     assert tablet.confirm("password").status == 200
     tablet.log("Failed to reset password")
     assert order_state(gate, uid) is OrderState.FAILED
+
+
+def test_apps_that_nobody_has_uploaded_and_a_tablet_names_are_not_kept(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.configuration()
+    tablet.log(*(f"Failed to download app no.made.up{n}: x" for n in range(400)))
+    with gate.database():
+        client = db.session.query(AgentClient).one()
+        assert len(client.put_off or {}) == 0
 
 
 def test_a_version_that_was_raised_for_nothing_is_looked_at_once(gate: Door, code: str) -> None:

@@ -48,6 +48,7 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
     known = expected(arrival.code, arrival.number)
     if known is not None:
         return known
+    former = _former(arrival.number)
     request = EnrolmentRequest(
         code=arrival.code, serial=arrival.number, platform=Platform.ANDROID, model="", channel=CHANNEL,
         key_thumbprint=_name(), public_key=b"",
@@ -56,6 +57,9 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
     if isinstance(outcome, Refused):
         return outcome
     ticket = tickets.find(codes.normalise(arrival.code))
+    if former is not None:  # it was wiped: what was known of its agent is forgotten
+        db.session.delete(former)
+        db.session.flush()
     _begin(outcome, request, arrival, ticket.id if ticket is not None else None)
     return outcome.device_id
 
@@ -121,12 +125,14 @@ def _name() -> str:
     return token_digest(random_token())
 
 
+def _former(number: str) -> AgentClient | None:
+    """Return what is kept of the agent that a tablet had before, held: others take that before the tablet's state."""
+    query = select(AgentClient).join(Device, Device.id == AgentClient.device_id)
+    query = query.where(Device.serial == number.strip().upper()).with_for_update(of=AgentClient)
+    return db.session.scalars(query).first()
+
+
 def _begin(outcome: Enrolled, request: EnrolmentRequest, arrival: Arrival, ticket_id: int | None) -> None:
-    """Forget what was known of the tablet's agent before: it was wiped."""
-    former = db.session.get(AgentClient, outcome.device_id, with_for_update=True)
-    if former is not None:
-        db.session.delete(former)
-        db.session.flush()
     client = AgentClient(
         device_id=outcome.device_id, key_thumbprint=request.key_thumbprint, ticket_id=ticket_id,
         number=arrival.number.strip()[:64], cpu=(arrival.cpu or "")[:16] or None,

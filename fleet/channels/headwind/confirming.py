@@ -48,7 +48,7 @@ def confirm(digest: str, what: str, info: Info, *, now: datetime) -> Confirmed:
     if device_id is None:
         return Confirmed.UNKNOWN
     client = serving.held([device_id])[device_id]
-    tokens.use(device_id, digest, now=now)
+    tokens.use(client, digest, now=now)
     key, _last = serving.sequences([device_id])[device_id]
     if key is None or key != client.key_thumbprint:
         is_wiping = what == WIPE and client.wiped_at is not None

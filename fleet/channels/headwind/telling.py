@@ -75,7 +75,7 @@ def take(batch: Sequence[Told], *, now: datetime) -> Taken:
     for device_id, words in told.items():
         client, (key, last) = clients[device_id], sequences[device_id]
         for one in words:
-            _use(client, one.digest, now)
+            tokens.use(client, one.digest, now=now)
         if key is None or key != client.key_thumbprint:
             continue  # what it tells once its enrolment has ended is nobody's business
         before = Known.read(client.told)
@@ -93,11 +93,6 @@ def take(batch: Sequence[Told], *, now: datetime) -> Taken:
     confirming.fail_resets(unset, now=now)  # before they are over with the update
     confirming.finish(ended, now=now)
     return Taken(owners, models)
-
-
-def _use(client: AgentClient, digest: str, now: datetime) -> None:
-    if client.token_digest == digest and client.seen_at is None:
-        client.seen_at, client.former_digest = now, None
 
 
 def _known(client: AgentClient, known: Known, words: Sequence[Told]) -> Known:

@@ -129,8 +129,7 @@ class Work:
             first = {digest: one for digest, one in found.items() if one.is_newest and one.client.seen_at is None}
             if right or first:
                 with transaction():
-                    for digest, one in sorted(first.items(), key=lambda item: item[1].device_id):
-                        tokens.use(one.device_id, digest, now=now)
+                    _use(first, right, now)
                     _note([replace(one, is_fetched=False) for one in right], now)
         return [_look(found.get(digest), planned, news) for digest in digests]
 
@@ -199,6 +198,15 @@ class Work:
         """Return a picture and what kind it is of, by the SHA-256 of its bytes."""
         with self._app.app_context(), reading():
             return images.by_digest(digest)
+
+
+def _use(first: Mapping[str, Standing], right: Sequence[Served], now: datetime) -> None:
+    """Note which tablets speak under their newest tokens; those of which more is to be noted are held with them."""
+    ids = {one.device_id for one in first.values()} | {one.standing.device_id for one in right}
+    clients = serving.held(ids)
+    for digest, one in first.items():
+        if one.device_id in clients:
+            tokens.use(clients[one.device_id], digest, now=now)
 
 
 def _note(served: Sequence[Served], now: datetime) -> None:

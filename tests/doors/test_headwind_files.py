@@ -10,11 +10,12 @@ import pytest
 from fleet import clock
 from fleet.access import Principal
 from fleet.android.models import AgentClient
-from fleet.apps import images, packages
+from fleet.apps import catalogue, images, packages
 from fleet.apps.files import PackageFiles
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
 from fleet.db import db
+from fleet.devices.models import Platform
 from tests import factories as make
 from tests.apks import apk
 from tests.gate import Door, door, ticket
@@ -166,9 +167,25 @@ def test_a_wallpaper_has_an_address_under_its_own_sum(gate: Door) -> None:
     assert fetch(gate, "https://fleet.test/hw-images/" + "0" * 64).status == 404
 
 
+def test_an_app_that_the_catalogue_comes_to_know_is_closed_where_only_some_are_allowed(gate: Door) -> None:
+    assign(gate, apps__allowed=["no.example.annet"])
+    tablet = come(gate)
+    tablet.configuration()
+    tablet.log(FETCHED, COMPLETED)
+    with gate.database():
+        catalogue.add(APP, Platform.ANDROID, catalogue.Told("Bok"), by=CLI, now=clock.now())
+    assert tablet.has_news()
+    settings = {one["name"]: one["value"] for one in tablet.configuration()["applicationSettings"]}
+    assert APP in settings["locked_packages"].split(",")
+
+
 def test_the_agent_follows_its_own_package(gate: Door, tmp_path: Path) -> None:
     upload(gate, tmp_path, package="com.hmdm.launcher", version="6.40", code=640)
     assign(gate)
-    found = entry(come(gate).configuration(), "com.hmdm.launcher")
+    tablet = come(gate)
+    found = entry(tablet.configuration(), "com.hmdm.launcher")
     assert (found["version"], found["code"]) == ("6.40", 640)
     assert found["name"].startswith("fleet:")
+    tablet.log(FETCHED, COMPLETED)
+    upload(gate, tmp_path, package="com.hmdm.launcher", version="6.41", code=641)
+    assert tablet.has_news()

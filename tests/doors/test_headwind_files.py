@@ -126,7 +126,8 @@ def test_an_app_that_a_lesson_hides_is_not_installed_again_neither_then_nor_when
         client = db.session.query(AgentClient).one()
         assert APP in (client.hidden or ())
         facts = client.device.state.facts or {}
-        assert {one["id"] for one in facts["apps"]} == {APP}  # what is hidden is not gone
+        # What is hidden is not gone, but nobody can open it.
+        assert facts["apps"] == [{"id": APP, "version": "1.2", "is_hidden": True}]
     with gate.database():
         assigning.withdraw(lesson, by=CLI, now=clock.now())
     assert tablet.has_news()

@@ -176,3 +176,14 @@ def test_a_message_that_never_arrived_is_not_done_by_the_end_of_an_update_withou
     assert tablet.configuration()["lock"] is True
     tablet.log(FETCHED, COMPLETED)
     assert order_state(gate, uid) is OrderState.DONE
+
+
+def test_a_profile_that_is_not_there_opens_no_tablet(gate: Door, code: str) -> None:
+    assign(gate, web__blocked=["spill.example"])
+    tablet = come(gate, code)
+    tablet.configuration()
+    with gate.database():
+        found = device_of()
+        found.state.desired_digest = "0" * 64
+        states.have_fetched([found.id])
+    assert tablet.ask().status == 500

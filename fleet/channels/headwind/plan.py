@@ -121,7 +121,8 @@ class Planner:
         kinds = {order.kind for order in waiting}
         made = server_config.server_config(
             Wish(
-                settings=around.settings.get(one.profile or "", {}),
+                # A profile that is not there is a fault of ours, and no reason to open a tablet.
+                settings=around.settings[one.profile] if one.profile is not None else {},
                 profile=one.profile,
                 packages=self._packages(around, ask.cpu or one.client.cpu, but=put_off),
                 known=around.known,

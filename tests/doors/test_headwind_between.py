@@ -129,6 +129,15 @@ def test_one_that_is_approved_is_told_even_where_no_profile_is_for_it(gate: Door
     assert tablet.has_news()
 
 
+def test_a_number_that_cannot_be_shown_is_no_fault_of_ours(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.number = "BRETT1\x00\x1b"
+    assert tablet.ask().status == 200
+    other = Raw(gate, "BRETT\x00")
+    other.project = f"hw-e{code.lower().replace('-', '')}"
+    assert other.ask("POST").status == 400
+
+
 def test_a_passcode_that_could_not_be_changed_is_said_though_the_tablets_log_comes_later(gate: Door, code: str) -> None:
     assign(gate)
     tablet = come(gate, code)

@@ -152,7 +152,7 @@ class HeadwindChannel:
     async def _enrol(self, request: Request, code: str, number: str) -> Response:
         if len(request.body) > _MAX_ENROLMENT_BYTES:
             return self.too_large()
-        if len(number) > _MAX_NUMBER:
+        if len(number) > _MAX_NUMBER or not number.isprintable():
             return wire.refused(400, "error.number")
         cpu = _cpu(request)
 
@@ -188,7 +188,8 @@ class HeadwindChannel:
         return wire.refused(404, "error.notfound")
 
     async def _configuration(self, request: Request, digest: str, number: str) -> Response:
-        found = await self._configs.submit(ConfigItem(digest, number[:_MAX_NUMBER], _cpu(request)))
+        shown = "".join(sign for sign in number[:_MAX_NUMBER] if sign.isprintable())
+        found = await self._configs.submit(ConfigItem(digest, shown, _cpu(request)))
         return wire.refused(404, _UNKNOWN) if found is None else wire.written(found)
 
     async def _take(self, told: Told) -> Response:

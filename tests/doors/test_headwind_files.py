@@ -156,6 +156,21 @@ def test_an_app_that_could_not_be_fetched_is_left_out_until_it_is_tried_again(ga
     assert "url" in entry(tablet.configuration())
 
 
+def test_a_package_that_took_the_place_of_one_that_failed_is_not_put_off_with_it(gate: Door, tmp_path: Path) -> None:
+    upload(gate, tmp_path)
+    assign(gate, apps__required=[APP])
+    tablet = come(gate)
+    former = entry(tablet.configuration())["url"]
+    upload(gate, tmp_path, code=8, version="1.3")
+    tablet.log(f"{APP} Install failed: INSTALL_FAILED_INVALID_APK")
+    assert tablet.has_news()
+    found = entry(tablet.configuration())
+    assert found["url"] != former
+    tablet.log(f"{APP} Install failed: INSTALL_FAILED_INVALID_APK")
+    assert tablet.has_news()
+    assert "url" not in entry(tablet.configuration())
+
+
 def test_a_wallpaper_has_an_address_under_its_own_sum(gate: Door) -> None:
     picture = png(640, 480)
     with gate.database():

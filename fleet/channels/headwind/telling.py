@@ -119,10 +119,18 @@ def _put_off(client: AgentClient, words: Sequence[Told], ours: Packages, now: da
     put_off = dict(client.put_off or {})
     for app, why in failed.items():
         package = catalogue.for_cpu(ours[app], client.cpu) if why == messages.INSTALL else None
+        if package is not None and _is_newer(package, client):
+            continue
         until = (now + _PUT_OFF_FOR[why]).isoformat()
         put_off[app] = {"until": until, "digest": package.digest if package is not None else None}
     client.put_off = put_off
     client.served_version = None  # it is looked at anew
+
+
+def _is_newer(package: AndroidPackage, client: AgentClient) -> bool:
+    """Whether a package has come since a tablet was last given something, so that it was another that failed."""
+    came_at, served_at = package.uploaded_at, client.served_at
+    return came_at is not None and served_at is not None and came_at > served_at
 
 
 def _says_what_is_in_force(one: Told, client: AgentClient, known: Known) -> bool:

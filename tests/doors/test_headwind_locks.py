@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -13,6 +12,7 @@ from fleet.android import enrolling
 from fleet.android.enrolling import Arrival
 from fleet.android.models import AgentClient
 from fleet.channels.headwind.door import HeadwindChannel
+from fleet.channels.headwind.work import Work
 from fleet.db import db, transaction
 from fleet.devices import life
 from tests.doors.test_headwind_door import CLI, assign, device_of
@@ -62,9 +62,10 @@ def held(table: str, device_id: int) -> str:
     return f"SELECT 1 FROM {table} WHERE device_id = {device_id} FOR UPDATE"  # noqa: S608 (only ours go in)
 
 
-def channel(gate: Door) -> Any:
+def work_of(gate: Door) -> Work:
     (found,) = [one for one in gate.gate._channels if isinstance(one, HeadwindChannel)]
-    return found._work
+    work: Work = found._work
+    return work
 
 
 def test_polls_under_new_tokens_take_their_rows_with_those_of_which_more_is_noted(gate: Door, code: str) -> None:
@@ -79,7 +80,7 @@ def test_polls_under_new_tokens_take_their_rows_with_those_of_which_more_is_note
         first, second = clients["BRETT1"].device_id, clients["BRETT2"].device_id
         digests = [clients["BRETT1"].token_digest, clients["BRETT2"].token_digest]
         assert first < second
-    beside(gate, lambda: channel(gate).looks(digests), held("android_client", first), held("android_client", second))
+    beside(gate, lambda: work_of(gate).looks(digests), held("android_client", first), held("android_client", second))
     with gate.database():
         assert all(one.seen_at is not None for one in db.session.query(AgentClient))
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from agent_protocol.transport import Response
 from tests import headwind_reader, headwind_wire
-from tests.headwind_flow import ServerError, StoppedError, UpdateFlow
+from tests.headwind_flow import ReplacedError, ServerError, StoppedError, UpdateFlow
 from tests.headwind_wire import GarbledError
 
 Send = Callable[..., Response]
@@ -152,6 +152,8 @@ class HeadwindAgent(UpdateFlow):
                 self.apply()
             except ServerError:
                 self.is_stranded = True
+            except ReplacedError:
+                self.start_again()
             except StoppedError as stop:
                 self.stopped_by.append(str(stop))
 
@@ -285,7 +287,10 @@ class HeadwindAgent(UpdateFlow):
         """
         signature = headwind_wire.file_signature(url)
         headers = {"Accept-Encoding": "identity"} | ({"X-Request-Signature": signature} if signature else {})
-        answer = self._send(headwind_wire.split_url(url)[0], "GET", headwind_wire.target_of(url), headers, None)
+        try:
+            answer = self._send(headwind_wire.split_url(url)[0], "GET", headwind_wire.target_of(url), headers, None)
+        except http.client.HTTPException as error:
+            raise OSError("unexpected end of stream") from error
         if answer.status != 200:
             raise OSError(f"Bad server response for {url}: {answer.status}")
         return answer.body

@@ -21,6 +21,10 @@ class StoppedError(Exception):
     """The update goes no further; the text says at what."""
 
 
+class ReplacedError(Exception):
+    """The agent installed itself anew: Android ends what ran, and starts the new one."""
+
+
 @dataclass(kw_only=True)
 class UpdateFlow(AndroidSystem, ABC):
     """Puts a configuration into force, in the agent's order.
@@ -223,6 +227,8 @@ class UpdateFlow(AndroidSystem, ABC):
             self.failed.add(name)
             self.log(1, f"{package} Install failed: {why_not}")
             return
+        if package == LAUNCHER:
+            raise ReplacedError
         self.log(4, f"App {package} installed successfully")
         if one.get("runAfterInstall"):
             self.launches.append(package)

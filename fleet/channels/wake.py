@@ -105,7 +105,7 @@ class Waiting:
         for_s: float,
         gone: Callable[[], Awaitable[None]],
     ) -> Found | Ended:
-        """Hold a tablet until a look finds something, or the wait ends; one that has not ended may be held again.
+        """Hold a tablet until a look finds something, or the wait ends.
 
         Args:
             wait: as entered.
@@ -116,7 +116,7 @@ class Waiting:
         loop = asyncio.get_running_loop()
         clock = loop.call_later(for_s, wait.end, Ended.OVER)
         watch = asyncio.ensure_future(gone())
-        watch.add_done_callback(lambda done: None if done.cancelled() else wait.end(Ended.GONE))
+        watch.add_done_callback(lambda _watch: wait.end(Ended.GONE))
         try:
             while await wait.is_rung():
                 async with self._turns:

@@ -1,10 +1,14 @@
 """Android tablets at the door, by the simulated agent: what goes wrong on them, and that none is left open by it."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from agent_protocol.transport import Response
 from fleet import clock, orders
@@ -21,11 +25,12 @@ from fleet.devices.models import DeviceLife, Ticket
 from fleet.orders import OrderKind, OrderState, Wish
 from tests import apks
 from tests import factories as make
+from tests.agents import eventually
 from tests.android_school import GATE, come, come_by
 from tests.apks import BOARD
 from tests.gate import Door, door, ticket
 from tests.headwind_agent import AFTER_4XX_S, HeadwindAgent
-from tests.headwind_system import Package
+from tests.headwind_system import LAUNCHER, Package
 from tests.ipad_school import device_of
 
 CLI = Principal.command_line()
@@ -56,24 +61,24 @@ def agent(gate: Door, code: str) -> HeadwindAgent:
 
 @pytest.fixture
 def upload(gate: Door, tmp_path: Path) -> Publish:
-    """Return what uploads a version of the board app; that returns what its file is called in its address."""
+    """Return what uploads a version of the board app, or of another; that returns what its file is called in its address."""
 
-    def publish(number: int) -> str:
+    def publish(number: int, *, version: str | None = None, package: str = BOARD) -> str:
         files = PackageFiles(gate.app.extensions["fleet_config"].packages_dir)
-        path = apks.apk(tmp_path / "Tavla.apk", code=number, version=f"1.{number}")
+        path = apks.apk(tmp_path / "Tavla.apk", code=number, version=version or f"1.{number}", package=package)
         received = packages.receive(path, files, by=CLI)
         with gate.database():
             packages.take(received, by=CLI, now=clock.now())
-        return file_name(BOARD, received.digest, "apk")
+        return file_name(package, received.digest, "apk")
 
     return publish
 
 
-def assign(gate: Door, name: str, **settings: Any) -> None:
+def assign(gate: Door, name: str, *, starts_at: datetime | None = None, **settings: Any) -> None:
     """Give all tablets a profile, on top of what they have."""
     with gate.database():
         version = make.published(name, **{key.replace("__", "."): value for key, value in settings.items()})
-        assigning.assign(version, Place.municipality(), by=CLI, now=clock.now())
+        assigning.assign(version, Place.municipality(), starts_at=starts_at, by=CLI, now=clock.now())
 
 
 def withdraw(gate: Door, name: str) -> None:
@@ -130,6 +135,32 @@ def test_news_come_by_the_log_while_another_app_is_in_front(gate: Door, agent: H
     assert in_force(gate)
 
 
+def test_what_is_planned_while_a_tablet_waits_begins_on_it_to_the_second_and_rings_it_once(
+    gate: Door, agent: HeadwindAgent
+) -> None:
+    agent.update()
+    looks: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("SELECT") and "android_client.token_digest" in statement:
+            looks.append(statement)
+
+    with gate.app.app_context():
+        event.listen(db.engine, "before_cursor_execute", note)
+    waits = threading.Thread(target=agent.poll)
+    waits.start()
+    eventually(lambda: len(looks) >= 2, within_s=10)
+    starts_at = clock.now() + timedelta(seconds=5)
+    assign(gate, "senere", starts_at=starts_at, web__allowed=["bok.example"])
+    time.sleep(3)
+    assert len(looks) <= 4  # two as it came, one as it was rung, and one that may have come between
+    waits.join(30)
+    assert agent.changed_at is not None
+    assert timedelta() <= agent.changed_at - starts_at < timedelta(seconds=1)
+    assert ".bok.example" in agent.web_policy["URLAllowlist"]
+    assert in_force(gate)
+
+
 def test_an_app_is_fetched_once_hidden_and_shown_again_without_being_fetched_anew(
     gate: Door, agent: HeadwindAgent, upload: Publish
 ) -> None:
@@ -152,6 +183,23 @@ def test_an_app_is_fetched_once_hidden_and_shown_again_without_being_fetched_ane
     agent.poll()
     assert agent.found(BOARD) == Package("1.8", 8)
     assert fetched(agent) == [name, newer]
+    assert in_force(gate)
+
+
+def test_the_agent_follows_its_own_package_and_one_that_it_refuses_harms_nothing(
+    gate: Door, agent: HeadwindAgent, upload: Publish
+) -> None:
+    upload(16370, version="6.37", package=LAUNCHER)
+    agent.update()
+    assert agent.found(LAUNCHER) == Package("6.37", 16370)
+    assert in_force(gate)
+    agent.uninstallable[LAUNCHER] = "CONFLICT"
+    upload(16380, version="6.38", package=LAUNCHER)
+    agent.in_front = False
+    for _again in range(3):
+        agent.update()
+    assert (agent.stopped_by, agent.found(LAUNCHER)) == ([], Package("6.37", 16370))
+    assert agent.restrictions
     assert in_force(gate)
 
 

@@ -4,7 +4,8 @@ They wait at the server as ours do, with pauses of seconds, which are shorter he
 than tablets with our agent is one thing, told in fleet/docs/android.md and shown by two tests here:
 
 - ``NO_CLOCK_OF_ITS_OWN``: the open agent cannot switch by itself. A tablet without a network when the lesson ends keeps
-  it until it has one again, whichever; its teacher sees it as a straggler. With a network it is told on the second.
+  it until it has one again, whichever; its teacher sees it as a straggler. So it is with one that was planned, and its
+  beginning. With a network it is told on the second.
 """
 
 import signal

@@ -284,6 +284,18 @@ def test_what_was_installed_in_vain_is_not_fetched_again_and_stops_every_later_u
     assert agent.found(READER) == Package("2.0")
 
 
+def test_an_update_in_which_it_installs_itself_ends_there_and_begins_anew(
+    agent: HeadwindAgent, server: Scripted
+) -> None:
+    own = app(pkg=LAUNCHER, version="6.37", code=16370)
+    server.config = config(applications=[own, app()])
+    agent.update()
+    assert agent.found(LAUNCHER) == Package("6.37", 16370)
+    assert [target.rpartition("/")[2] for target in of("/hw-files/", server)] == [f"{READER}-1.apk"] * 2
+    assert len(of("/configuration/", server)) == 2
+    assert (agent.restrictions, len(agent.completed)) == ({"no_add_user"}, 2)
+
+
 def test_what_cannot_be_given_to_the_installer_stops_the_update_at_once(agent: HeadwindAgent, server: Scripted) -> None:
     agent.in_front = False
     agent.unpackable[READER] = "no space"

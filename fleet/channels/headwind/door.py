@@ -240,31 +240,37 @@ class HeadwindChannel:
             self.waiting.leave(device_id, wait)
 
     async def _hold(self, request: Request, digest: str, wait: Wait, look: Look) -> Response:
-        """Hold a poll. A ring without news may yet move the moment at which there will be some: it is held anew."""
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + self._dice.uniform(0.8 * HOLD_S, HOLD_S)
+        for_s, until = self._dice.uniform(0.8 * HOLD_S, HOLD_S), look.until
+        if until is not None:
+            for_s = min(for_s, self._until_s(until))
+        self._note(request, look, due_s=for_s + _LATE_S)
+        wait.version = look.version if look.is_open else None
+        sooner: list[asyncio.TimerHandle] = []
 
-        async def looked_anew() -> Look | bool | None:
+        async def news() -> bool | None:
+            nonlocal until
             found = await self._looks.submit(digest)
             if found is None or found.has_news:
                 return True
-            wait.version = found.version
-            return found if found.until != look.until else None
+            wait.version = found.version if found.is_open else None  # it has that, so it is not rung for it again
+            if found.until is not None and (until is None or found.until < until):
+                until = found.until
+                end = asyncio.get_running_loop().call_later(self._until_s(until), wait.end, Ended.OVER)
+                sooner.append(end)
+            return None
 
-        while True:
-            for_s = ends_at - loop.time()
-            if look.until is not None:
-                for_s = min(for_s, (look.until - self._now()).total_seconds() + _AFTER_SWITCH_S)
-            self._note(request, look, due_s=max(0.0, for_s) + _LATE_S)
-            wait.version = look.version
-            found = await self.waiting.hold(wait, looked_anew, for_s=max(0.0, for_s), gone=request.gone)
-            if not isinstance(found, Look):
-                break
-            look = found
-        is_due = found is Ended.OVER and look.until is not None and look.until <= self._now()
-        if is_due:
-            found = await looked_anew()
-        return wire.ok(_CONFIG_UPDATED if found is True else [])
+        try:
+            outcome = await self.waiting.hold(wait, news, for_s=for_s, gone=request.gone)
+        finally:
+            for end in sooner:
+                end.cancel()
+        is_due = False
+        if outcome is Ended.OVER and until is not None and until <= self._now():
+            is_due = await news() is True
+        return wire.ok(_CONFIG_UPDATED if outcome is True or is_due else [])
+
+    def _until_s(self, until: datetime) -> float:
+        return max(0.0, (until - self._now()).total_seconds()) + _AFTER_SWITCH_S
 
     def _note(self, request: Request, look: Look, *, due_s: float) -> None:
         if look.is_open:

@@ -196,3 +196,12 @@ def test_a_profile_that_is_not_there_opens_no_tablet(gate: Door, code: str) -> N
         found.state.desired_digest = "0" * 64
         states.have_fetched([found.id])
     assert tablet.ask().status == 500
+
+
+def test_a_restart_that_a_tablet_may_not_do_is_not_done(gate: Door, code: str) -> None:
+    tablet = come(gate, code)
+    tablet.configuration()
+    uid = order(gate, Wish(OrderKind.RESTART))
+    tablet.configuration()
+    assert tablet.confirm("reboot", mdmMode=False).status == 409
+    assert order_state(gate, uid) is OrderState.FAILED

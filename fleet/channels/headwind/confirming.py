@@ -4,8 +4,8 @@ Invariants: an order is ended in the transaction that agrees, so that a tablet w
 where nothing is ordered we do not agree. A wipe is agreed to as often as the tablet asks: as long as it can ask it is
 not wiped. Where it was to clear its passcode its word ends nothing: the log, which comes later, says whether it could.
 
-Source: hmdm-android, helper/ConfigUpdater: factory reset and restart after a 2xx only; a changed passcode is confirmed
-whether or not it could be changed.
+Source: DevicePolicyManager.reboot: of a device's owner only; hmdm-android, helper/ConfigUpdater: factory reset and
+restart after a 2xx only; a changed passcode is confirmed whether or not it could be changed.
 """
 
 import enum
@@ -59,7 +59,7 @@ def confirm(digest: str, what: str, info: Info, *, now: datetime) -> Confirmed:
         return Confirmed.NOTHING_ORDERED
     if what == PASSCODE:
         return Confirmed.AGREED
-    can = what != WIPE or info.can_wipe
+    can = info.can_wipe if what == WIPE else info.is_owner is not False
     _end(((device_id, uid) for uid in wishes), OrderState.DONE if can else OrderState.FAILED, UNABLE, now=now)
     if not can:
         return Confirmed.UNABLE

@@ -7,7 +7,7 @@ number.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -93,7 +93,7 @@ def standings(digests: Collection[str], now: datetime) -> dict[str, Standing]:
     found = {}
     for row, standing in rows:
         for digest in {row.token_digest, row.former_digest} & wanted:
-            found[digest] = standing if digest == row.token_digest else _former(standing)
+            found[digest] = standing if digest == row.token_digest else replace(standing, is_newest=False)
     return found
 
 
@@ -129,14 +129,6 @@ def _standing(row: Any, moved: Mapping[str, Sequence[Mapping[str, Any]]], now: d
         row.device_id, row.serial, row.life, row.key is not None and row.key == row.key_thumbprint, is_newest=True,
         config_version=row.config_version, profile=profile, switch_at=switch_at, lost_message=row.lost_message,
         lost_phone=row.lost_phone, client=row,
-    )  # fmt: skip
-
-
-def _former(one: Standing) -> Standing:
-    return Standing(
-        one.device_id, one.serial, one.life, one.is_open, is_newest=False, config_version=one.config_version,
-        profile=one.profile, switch_at=one.switch_at, lost_message=one.lost_message, lost_phone=one.lost_phone,
-        client=one.client,
     )  # fmt: skip
 
 

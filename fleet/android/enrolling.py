@@ -112,7 +112,7 @@ def expected(code: str, number: str) -> int | None:
 def note_models(models: Mapping[int, str]) -> None:
     """Note which model tablets are, where no delivery list has said so: when they come in they do not tell.
 
-    A unit of work of its own: tablets' rows are taken before those of their agents.
+    A unit of work of its own: it takes no other rows.
     """
     query = select(Device).where(Device.id.in_(id_set(models)), Device.model.is_(None)).order_by(Device.id)
     for device in db.session.scalars(query.with_for_update(key_share=True)):

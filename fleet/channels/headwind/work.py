@@ -129,7 +129,8 @@ class Work:
             first = {digest: one for digest, one in found.items() if one.is_newest and one.client.seen_at is None}
             if right or first:
                 with transaction():
-                    _use(first, right, now)
+                    if first:
+                        _use(first, right, now)
                     _note([replace(one, is_fetched=False) for one in right], now)
         return [_look(found.get(digest), planned, news) for digest in digests]
 

@@ -52,6 +52,11 @@ def costs(gate: Door, work: Work, numbers: Mapping[str, str]) -> dict[str, int]:
         unit()
         return len([one for one in seen if not one.startswith("BEGIN")])
 
+    def raised() -> None:
+        _raise(gate)
+        seen.clear()
+        work.looks(digests)
+
     info = messages.read_info(b'{"model": "SM-T500", "batteryLevel": 70}')
     event.listen(engine, "before_cursor_execute", note)
     try:
@@ -68,7 +73,7 @@ def costs(gate: Door, work: Work, numbers: Mapping[str, str]) -> dict[str, int]:
                     [Told(one, logged=_logged("Failed to download app no.made.up: timeout")) for one in digests]
                 )
             ),
-            "raised for nothing": (_raise(gate), counted(lambda: work.looks(digests)))[1],
+            "raised for nothing": counted(raised),
             "quiet again": counted(lambda: work.looks(digests)),
         }
     finally:

@@ -61,6 +61,10 @@ class Known:
         told: dict[str, Any] = msgspec.to_builtins(self)
         return told
 
+    def anew(self) -> "Known":
+        """Return what is known of a tablet that has come back: what it is and has, but nothing is in force."""
+        return replace(self, applied=None, is_fetched=True, is_stopped=False)
+
     def with_info(self, info: Info, hidden: Collection[str]) -> "Known":
         """Return what is known after the tablet told of itself.
 
@@ -88,6 +92,10 @@ class Known:
         is_stopped = self.is_stopped if logged.is_stopped is None else logged.is_stopped
         return replace(self, failures=failures, applied=applied, is_fetched=is_fetched, is_stopped=is_stopped)
 
+    def _told(self, app: str, version: str) -> dict[str, Any]:
+        """Return an app as it is reported: one that the tablet does not list is there, but nobody can open it."""
+        return {"id": app, "version": version, **({} if app in self.info.apps else {"is_hidden": True})}
+
     def report(self, device_id: int, key: str, sequence: int) -> Report:
         """Return it as our report.
 
@@ -101,7 +109,7 @@ class Known:
             "os_version": self.info.os_version,
             "model": self.info.model,
             "agent_version": self.info.agent_version,
-            "apps": [{"id": app, "version": version} for app, version in sorted(self.apps.items())],
+            "apps": [self._told(app, version) for app, version in sorted(self.apps.items())],
             "app_states": {app: {"state": "failed", "reason": why} for app, why in sorted(self.failures.items())},
             "flags": {name: value for name, value in flags.items() if value is not None},
         }

@@ -22,7 +22,8 @@ from fleet.orders import kinds
 
 _SECRET_BYTES = 32
 _PURPOSE = b"headwind-admin-password/"
-_CHARACTERS, _GROUP, _BITS = 10, 5, 5
+# 60 bits: a configuration carries its MD5, and whoever has that may try passwords as fast as machines can.
+_CHARACTERS, _GROUP, _BITS = 12, 4, 5
 # Small letters: somebody types it on a tablet's keyboard, which writes those first.
 _ALPHABET = CODE_ALPHABET.lower()
 
@@ -37,9 +38,9 @@ def secret(secrets_dir: Path) -> bytes:
 
 
 def admin_password(secret: bytes, serial: str) -> str:
-    """Return a tablet's password, exactly as it is typed: ``7k2mq-px4tr``.
+    """Return a tablet's password, exactly as it is typed: ``7k2m-qpx4-tr9d``.
 
-    Source: RFC 2104; the first 50 bits of HMAC-SHA-256, five to a character of Crockford's base 32.
+    Source: RFC 2104; the first 60 bits of HMAC-SHA-256, five to a character of Crockford's base 32.
 
     Args:
         secret: as :func:`secret` has it.
@@ -48,7 +49,7 @@ def admin_password(secret: bytes, serial: str) -> str:
     made = hmac.new(secret, _PURPOSE + serial.encode(), hashlib.sha256).digest()
     number = int.from_bytes(made) >> (len(made) * 8 - _CHARACTERS * _BITS)
     told = "".join(_ALPHABET[number >> _BITS * place & 31] for place in reversed(range(_CHARACTERS)))
-    return f"{told[:_GROUP]}-{told[_GROUP:]}"
+    return "-".join(told[place : place + _GROUP] for place in range(0, _CHARACTERS, _GROUP))
 
 
 def may_be_shown(device: Device, *, by: Principal) -> bool:

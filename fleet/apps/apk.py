@@ -9,6 +9,7 @@ attributes are those of ``android.R.attr``; ``lib/ABI/`` as https://developer.an
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from fleet.apps import apk_signing, axml, icons
@@ -66,6 +67,7 @@ def facts(archive: Archive) -> Facts:
     app_id = told.app_id()
     code = told.code(table)
     version = _resolved(told.outer.get(_VERSION), table)
+    kinds = cpus(one.group(1) for member in archive.members if (one := _LIBRARY.fullmatch(member.filename)))
     return Facts(
         app_id,
         _name(told.application, table) or app_id[:MAX_NAME],
@@ -73,19 +75,24 @@ def facts(archive: Archive) -> Facts:
         str(code),
         _system(told.system.get(_MINIMUM)),
         APK,
-        cpu({one.group(1) for one in map(_LIBRARY.fullmatch, (one.filename for one in archive.members)) if one}),
+        only(kinds),
         apk_signing.certificate(archive),
         _icon(archive, told.application, table),
+        kinds,
     )
 
 
-def cpu(found: set[str]) -> str:
-    """Return the one kind of processor that a package is for, by its folders of native code; empty: any, or several.
+def cpus(folders: Iterable[str]) -> frozenset[str]:
+    """Return the kinds of processor that a package has code for, by the names of its folders."""
+    return frozenset(CPUS[one] for one in folders if one in CPUS)
+
+
+def only(kinds: frozenset[str]) -> str:
+    """Return the one kind of processor that a package is for; empty: any, or several.
 
     A package for several kinds is taken for one that suits any: it was made for all that its maker thought of.
     """
-    kinds = {CPUS[one] for one in found if one in CPUS}
-    return kinds.pop() if len(kinds) == 1 else ""
+    return next(iter(kinds)) if len(kinds) == 1 else ""
 
 
 class _Manifest:

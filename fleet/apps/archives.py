@@ -35,10 +35,12 @@ class Archive:
     Args:
         package: the zip.
         file: what it is read from.
+        scratch: a folder for what must be looked at as a file of its own; None: the system's.
     """
 
-    def __init__(self, package: zipfile.ZipFile, file: BinaryIO) -> None:
+    def __init__(self, package: zipfile.ZipFile, file: BinaryIO, scratch: Path | None = None) -> None:
         self._package, self._file = package, file
+        self.scratch = scratch
         self.members = package.infolist()
         self.directory_offset = package.start_dir  # where the list of members begins
         _require_sound_names(self.members)
@@ -112,8 +114,12 @@ class _Frugal(io.BufferedReader):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
+def opened(path: Path, scratch: Path | None = None) -> Iterator[Archive]:
     """Open a package.
+
+    Args:
+        path: where it is.
+        scratch: as :class:`Archive` has it.
 
     Raises:
         PackageError: it is no zip, or too large; also what comes over damaged bytes while it is open.
@@ -123,17 +129,17 @@ def opened(path: Path) -> Iterator[Archive]:
         raise PackageError(reason="not-a-zip")
     if path.stat().st_size > MAX_BYTES:
         raise PackageError(reason="size", most=MAX_BYTES)
-    with opened_file(io.FileIO(path)) as archive:
+    with opened_file(io.FileIO(path), scratch) as archive:
         yield archive
 
 
 @contextmanager
-def opened_file(raw: io.FileIO) -> Iterator[Archive]:
+def opened_file(raw: io.FileIO, scratch: Path | None = None) -> Iterator[Archive]:
     """Open a package whose file is open, and close it afterwards; as :func:`opened`."""
     with _Frugal(raw) as file:
         try:
             with zipfile.ZipFile(file) as package:
-                yield Archive(package, file)
+                yield Archive(package, file, scratch)
         except _DAMAGED as error:
             raise PackageError(reason="not-a-zip") from error
         except OSError as error:

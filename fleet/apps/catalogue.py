@@ -288,18 +288,18 @@ def known_android() -> frozenset[str]:
     return frozenset(db.session.scalars(select(App.app_id).where(App.platform == Platform.ANDROID)))
 
 
-def names(platform: Platform | None, app_ids: Collection[str]) -> Mapping[str, str]:
+def names(platform: Platform | None, app_ids: Collection[str] | None) -> Mapping[str, str]:
     """Return what apps are called, by id, as far as the catalogue knows; at most one statement.
 
     Args:
         platform: whose apps; None: of any, as profiles are for all of them.
-        app_ids: which ones.
+        app_ids: which ones; None: all.
     """
-    if not app_ids:
+    if app_ids is not None and not app_ids:
         return {}
-    query = (
-        select(App.app_id, App.name).where(among_texts(App.app_id, app_ids)).order_by(App.platform)
-    )  # an iPad's before Android's
+    query = select(App.app_id, App.name).order_by(App.platform)  # of one id the last one's name counts
+    if app_ids is not None:
+        query = query.where(among_texts(App.app_id, app_ids))
     if platform is not None:
         query = query.where(App.platform == platform)
     return {row.app_id: row.name for row in db.session.execute(query)}

@@ -35,6 +35,7 @@ class Facts:
         cpu: the one kind of processor that it is for, as Android names it; empty: any.
         certificate: SHA-256 of its signer's certificate, lower-case hex; None where we do not read it.
         icon: its sign, PNG or WebP; None where it has none that we can show.
+        cpus: all kinds of processor that it has code for; empty where it has none that depends on them.
     """
 
     app_id: str
@@ -46,6 +47,7 @@ class Facts:
     cpu: str = ""
     certificate: str | None = None
     icon: bytes | None = None
+    cpus: frozenset[str] = frozenset()
 
 
 def one_line(found: object, key: str, longest: int) -> str:

@@ -81,7 +81,7 @@ def receive(source: Path, files: PackageFiles, *, by: Principal) -> Received:
     require(by, Permission.EDIT_PROFILES)
     reading.read(source)  # before half a gigabyte is copied
     with files.draft(source) as draft:
-        facts = reading.read(draft.path)  # of what is kept: the other may have changed meanwhile
+        facts = reading.read(draft.path, draft.path.parent)  # of what is kept: the other may have changed meanwhile
         files.keep(draft)
     return Received(facts, draft.digest, draft.size_bytes, _file_name(source.name))
 
@@ -103,7 +103,7 @@ def receive_sent(draft: Draft, file_name: str, files: PackageFiles, *, by: Princ
         OSError: it cannot be read, or there is no room.
     """
     require(by, Permission.EDIT_PROFILES)
-    facts = reading.read(draft.path)
+    facts = reading.read(draft.path, draft.path.parent)
     files.keep(draft)
     last_part = file_name.replace("\\", "/").rpartition("/")[2]
     return Received(facts, draft.digest, draft.size_bytes, _file_name(last_part) or f"{facts.app_id}.{facts.kind}")
@@ -112,7 +112,8 @@ def receive_sent(draft: Draft, file_name: str, files: PackageFiles, *, by: Princ
 def take(received: Received, *, by: Principal, now: datetime) -> App:
     """Have tablets get an app from a package from now on; takes the app up where the catalogue does not have it.
 
-    The same package again changes nothing. Packages for several kinds of processor stand side by side.
+    The same package again changes nothing. Packages for several kinds of processor stand side by side, until a newer
+    one comes that suits them all.
 
     Raises:
         ForbiddenError: ``by`` may not edit profiles.
@@ -132,8 +133,9 @@ def take(received: Received, *, by: Principal, now: datetime) -> App:
         return app
     if platform is Platform.ANDROID:
         _require_successor(app, facts, current, present)
-    if present is not None:
-        _replace(present, now)
+    for one in current:
+        if one is present or _is_outdated(one, facts):
+            _replace(one, now)
     made = AppPackage(
         app_pk=app.id, version=facts.version, build=facts.build, digest=received.digest, kind=facts.kind,
         cpu=facts.cpu, certificate=facts.certificate, size_bytes=received.size_bytes, file_name=received.file_name,
@@ -223,6 +225,12 @@ def _require_successor(app: App, facts: Facts, current: Sequence[AppPackage], pr
             name=app.name, version=facts.version, build=facts.build,
             current_version=had.version, current_build=had.build,
         )  # fmt: skip
+
+
+def _is_outdated(one: AppPackage, facts: Facts) -> bool:
+    """Whether a package for one kind of processor is older than a new one that suits that kind too, among others."""
+    suits = not facts.cpus or one.cpu in facts.cpus
+    return bool(one.cpu) and not facts.cpu and suits and int(one.build) < int(facts.build)
 
 
 def _file_name(told: str) -> str:

@@ -13,14 +13,18 @@ _KINDS: Sequence[tuple[Callable[[Archive], bool], _Reader]] = (
 )  # fmt: skip
 
 
-def read(path: Path) -> Facts:
+def read(path: Path, scratch: Path | None = None) -> Facts:
     """Return what a package says of itself.
+
+    Args:
+        path: where it is.
+        scratch: a folder for the package in a bundle, which is looked at as a file of its own; None: the system's.
 
     Raises:
         PackageError: it is none, looks like several at once, or means harm.
         OSError: it cannot be read.
     """
-    with opened(path) as archive:
+    with opened(path, scratch) as archive:
         found = [read_ for is_one, read_ in _KINDS if is_one(archive)]
         if len(found) > 1:
             raise PackageError(reason="several")

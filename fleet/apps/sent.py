@@ -4,6 +4,7 @@ The file never stands in memory, nor does the page read it from the form: whoeve
 folder of packages as it comes, and removes what the page did not keep.
 """
 
+import errno
 from dataclasses import dataclass
 
 from fleet.apps.archives import MAX_BYTES
@@ -14,6 +15,14 @@ FIELD = "file"
 FORM_BYTES = 64 * 1024  # all of the form that is not the file
 MOST_BYTES = MAX_BYTES + FORM_BYTES
 KEY = "fleet.sent"  # by which the page finds it in what is told of a request (ASGI scope); nobody outside can set that
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def refusal_of(error: OSError) -> str:
+    """Return why a file could not be written, as :class:`Sent` has it."""
+    return "full" if error.errno in _FULL else "disk"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,19 +57,20 @@ def facts(archive: Archive) -> Facts:
     member = archive.named(base) if _PART.fullmatch(base) else None
     if member is None:
         raise PackageError(reason="manifest")
-    with tempfile.TemporaryFile(buffering=0) as inner:
+    with tempfile.TemporaryFile(buffering=0, dir=archive.scratch) as inner:
         archive.copy(member, inner, MAX_INNER_BYTES)
         with opened_file(io.FileIO(inner.fileno(), closefd=False)) as package:
             found = apk.facts(package)
     code = told.get("version_code")
     if app_id != found.app_id or (code is not None and not _is_code(code, int(found.build))):
         raise PackageError(reason="names")
-    split = {part.removeprefix("config.").replace("_v", "-v") for part in parts.values()}
+    kinds = found.cpus | apk.cpus(part.removeprefix("config.").replace("_v", "-v") for part in parts.values())
     return dataclasses.replace(
         found,
         kind=XAPK,
         name=found.name if found.name != found.app_id else _name(told) or found.name,
-        cpu=found.cpu or apk.cpu(split),
+        cpu=apk.only(kinds),
+        cpus=kinds,
         icon=found.icon or _icon(archive, told),
     )
 

@@ -10,7 +10,6 @@ Source: RFC 7578 (multipart/form-data); RFC 9110 section 15.5.14 (413).
 
 import asyncio
 import contextlib
-import errno
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +22,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from fleet.apps.files import PackageFiles, Writing
-from fleet.apps.sent import FIELD, FORM_BYTES, MOST_BYTES, PATH, Sent
+from fleet.apps.sent import FIELD, FORM_BYTES, MOST_BYTES, PATH, Sent, refusal_of
 from fleet.channels.asgi import AbandonedError, Receive, length
 
 MaySend = Callable[[Mapping[str, str]], bool]  # by the request's headers; asks the database
@@ -37,7 +36,6 @@ _PIECE = 1024 * 1024
 _MAX_BUFFER = 4 * _PIECE
 _MAX_PARTS = 20
 _MAX_BOUNDARY = 200
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _log = structlog.get_logger("gate")
 
@@ -123,7 +121,7 @@ class Spooling:
             reason = error.reason
         except OSError as error:
             _log.error("no room for a file", errno=error.errno)
-            reason = "full" if error.errno in _FULL else "disk"
+            reason = refusal_of(error)
         finally:
             stopped.cancel()
         await asyncio.to_thread(form.drop)  # before the page is drawn

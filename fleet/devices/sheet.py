@@ -92,7 +92,7 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo, andr
     sheet.set_creation_date(ticket.created_at)
     sheet.set_margins(_LEFT, 18, _LEFT)
     sheet.set_auto_page_break(auto=False)
-    _head(sheet, ticket, "Registrer nettbrett", timezone)
+    _head(sheet, ticket, "Registrer nettbrett" if android is None else "Registrer nettbrett, ikke Android", timezone)
     _code(sheet, payload(public_url, code), width_mm=_QR_MM, error="m")
     _text(sheet, "Adresse", size=10, colour=_GREY, gap=0.5)
     _text(sheet, public_url, size=14, gap=3)

@@ -16,8 +16,7 @@ def install(app: Flask) -> None:
 
 
 def _read() -> Mapping[str, str]:
-    # Of an id that several platforms have, the last one's name counts: as in catalogue.names.
-    return {one.app_id: one.name for one in sorted(catalogue.listed(), key=lambda one: one.platform)}
+    return catalogue.names(None, None)
 
 
 def known() -> Mapping[str, str]:

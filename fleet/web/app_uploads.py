@@ -12,7 +12,7 @@ from fleet.apps.files import PackageFiles
 from fleet.apps.packages import Received
 from fleet.apps.sent import Sent
 from fleet.config import Config
-from fleet.db import transaction
+from fleet.db import is_unavailable, transaction
 from fleet.errors import FleetError
 from fleet.web import apps, notices, refusals_apps, signed_in
 from fleet.web.blueprint import web
@@ -31,8 +31,13 @@ def may_send(app: Flask, headers: Mapping[str, str]) -> bool:
         headers: of the request, by lower-case name.
     """
     told = {"Cookie": headers.get("cookie", "")}
-    with app.test_request_context(sent.PATH, method="POST", headers=told):
-        return signed_in.account() is not None and signed_in.by().may(Permission.EDIT_PROFILES)
+    try:
+        with app.test_request_context(sent.PATH, method="POST", headers=told):
+            return signed_in.account() is not None and signed_in.by().may(Permission.EDIT_PROFILES)
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        return False  # the form goes the way of any other, where that is answered
 
 
 def refuse_unread() -> tuple[str, int] | None:
@@ -55,8 +60,9 @@ def app_upload() -> AnyResponse | tuple[str, int]:
     try:
         received = packages.receive_sent(found.draft, found.file_name, PackageFiles(config.packages_dir), by=by)
         number_of_app = _taken(received)
-    except OSError:
-        return apps.page({"file": _words("disk")}), 500
+    except OSError as error:
+        refusal = sent.refusal_of(error)
+        return apps.page({"file": _words(refusal)}), _STATUS[refusal]
     except FleetError as error:
         faults = refusals_apps.told(error)
         if faults is None:

@@ -87,6 +87,16 @@ def test_packages_for_several_processors_stand_side_by_side(taken: Any) -> None:
     assert len(make.audited(action="apps.package-withdrawn")) == 3
 
 
+def test_a_newer_package_that_suits_them_all_takes_the_place_of_those_for_one_processor(taken: Any) -> None:
+    for abi in ("arm64-v8a", "armeabi-v7a", "x86"):
+        taken(abis=[abi], code=7)
+    assert cpus(taken(abis=["arm64-v8a", "armeabi-v7a"], code=7)) == [
+        ("", "7"), ("arm64-v8a", "7"), ("armeabi-v7a", "7"), ("x86", "7"),
+    ]  # fmt: skip
+    assert cpus(taken(abis=["arm64-v8a", "armeabi-v7a"], code=8)) == [("", "8"), ("x86", "7")]
+    assert cpus(taken(code=9)) == [("", "9")]
+
+
 def test_a_package_of_another_signer_is_refused_for_every_processor(taken: Any, files: PackageFiles) -> None:
     taken(abis=["arm64-v8a"])
     for abis in (["arm64-v8a"], ["x86"], []):

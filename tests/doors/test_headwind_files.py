@@ -148,7 +148,7 @@ def test_an_app_that_could_not_be_fetched_is_left_out_until_it_is_tried_again(ga
     with gate.database():
         client = db.session.query(AgentClient).one()
         assert client.served_until is not None
-        client.put_off = {APP: clock.now().isoformat()}
+        client.put_off = {APP: {"until": clock.now().isoformat(), "digest": None}}
         client.served_until = clock.now()
     assert tablet.has_news()
     assert "url" in entry(tablet.configuration())

@@ -159,3 +159,7 @@ def test_the_pictures_squares_are_as_few_as_can_be() -> None:
     said = provisioning.text(provisioning.extras(agent, "https://nettbrett.kommune.no", codes.make(), network))
     assert segno.make(said, error="l").symbol_size(border=0)[0] <= 117
     assert len(ticket_android.drawing(said, error="l")) < 20_000
+
+
+def test_whoever_scans_the_other_code_with_an_android_tablet_reads_what_to_do(app: Flask) -> None:
+    assert 'id="android-title"' in Visitor(app).get("/enrol").text

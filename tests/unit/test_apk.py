@@ -33,7 +33,8 @@ def reason(path: Path) -> str:
 def test_a_package_says_what_it_is_and_who_signed_it(tmp_path: Path, scheme: str, *, is_utf8: bool) -> None:
     found = reading.read(apks.apk(tmp_path / "a.apk", scheme=scheme, is_utf8=is_utf8, abis=["arm64-v8a"]))
     icon = png(144, 144) + b"\0" * 200
-    assert found == Facts(BOARD, "Tavla", "1.2", "7", "8.0", "apk", "arm64-v8a", signer().name, icon)
+    cpus = frozenset({"arm64-v8a"})
+    assert found == Facts(BOARD, "Tavla", "1.2", "7", "8.0", "apk", "arm64-v8a", signer().name, icon, cpus)
 
 
 @pytest.mark.parametrize("is_utf8", [True, False])

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 01:09:43.617535
+Create Date: 2026-11-30 01:25:29.462520
 """
 
 import sqlalchemy as sa

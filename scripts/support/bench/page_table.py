@@ -83,5 +83,5 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
 NOT_PAGES = {
     "setup_ticket_again",
     "static_file", "sign_in", "enrol", "choose_password", "tablets_file", "audit_file", "import_example",
-    "image_picture", "import_look", "settings_import_look",
+    "app_icon", "image_picture", "import_look", "settings_import_look",
 }  # fmt: skip

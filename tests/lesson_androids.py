@@ -138,8 +138,7 @@ class LiveAndroid:
     @property
     def settings(self) -> Mapping[str, Any]:
         """What is in force of settings that lessons change in these tests, in our words."""
-        policy = self.agent.web_policy
-        return {"web.allowed": hosts_of(policy["URLAllowlist"])} if policy.get("URLBlocklist") == ["*"] else {}
+        return settings_of(self.agent)
 
     @property
     def switched_at(self) -> datetime:
@@ -153,6 +152,12 @@ def hosts_of(allowlist: Sequence[str]) -> list[str]:
     return [one for one in alone if one.removeprefix("www.") == one] + [
         f"*.{one}" for one in allowlist if not one.startswith(".")
     ]
+
+
+def settings_of(agent: HeadwindAgent) -> Mapping[str, Any]:
+    """Return what is in force on a tablet of settings that lessons change in these tests, in our words."""
+    policy = agent.web_policy
+    return {"web.allowed": hosts_of(policy["URLAllowlist"])} if policy.get("URLBlocklist") == ["*"] else {}
 
 
 @contextmanager

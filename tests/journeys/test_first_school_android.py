@@ -30,7 +30,7 @@ FOLLOWS, SURVIVES, COMES, WAITS, LOSES = (f"JOURNEYDROID{number}" for number in 
 
 
 @pytest.fixture(scope="module")
-def server(make_database: MakeUrl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def school(make_database: MakeUrl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Return a server with a small school; each test has a tablet of its own there."""
     folder = tmp_path_factory.mktemp("school")
     write_roster(folder / "roster.zip")
@@ -39,6 +39,14 @@ def server(make_database: MakeUrl, tmp_path_factory: pytest.TempPathFactory) -> 
         running.fleet("roster", "import", str(folder / "roster.zip"))
         running.fleet("devices", "import", str(folder / "levering.csv"))
         yield running
+
+
+@pytest.fixture
+def server(school: Server) -> Server:
+    """Return the school's server, which runs, whatever has become of it in another test."""
+    if school.process is None or school.process.poll() is not None:
+        school.start()
+    return school
 
 
 def ticket(server: Server) -> dict[str, Any]:
@@ -84,12 +92,13 @@ def test_a_tablet_enrols_follows_its_class_and_ends_an_assignment_once_it_can_as
     assert "videos.example" in blocked(agent)
     assert shown(server, FOLLOWS)["profile"] == "applied"
 
+    started_at = time.monotonic()
     publish(server, tmp_path, "time", web={"allowed": ["nb.no"]})
-    until = datetime.now(UTC) + timedelta(seconds=20)
+    a_command_s = time.monotonic() - started_at  # on a busy machine several times as long
+    until = datetime.now(UTC) + timedelta(seconds=8 + 4 * a_command_s)
     server.fleet("assignments", "create", "time", "--class", "8B", "--until", until.isoformat(timespec="seconds"))
     agent.poll()
     assert blocked(agent).startswith('["*"')
-    assert shown(server, FOLLOWS)["profile"] == "applied"
     assert server.stop(signal.SIGTERM) == 0
     assert datetime.now(UTC) < until, "the server took too long for this test to show anything"
     time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from fleet.android import tokens
+from fleet.android import displacing, tokens
 from fleet.android.addresses import CHANNEL
 from fleet.android.models import AgentClient
 from fleet.crypto import random_token, token_digest
@@ -49,7 +49,7 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
     known = expected(arrival.code, arrival.number)
     if known is not None:
         return known
-    former = _former(arrival.number)
+    former, was_in = _former(arrival.number)
     request = EnrolmentRequest(
         code=arrival.code, serial=arrival.number, platform=Platform.ANDROID, model="", channel=CHANNEL,
         key_thumbprint=_name(), public_key=b"", says_when_it_leaves=True,
@@ -61,7 +61,10 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
     if former is not None:  # it was wiped: what was known of its agent is forgotten
         db.session.delete(former)
         db.session.flush()
-    _begin(outcome, request, arrival, ticket.id if ticket is not None else None)
+    made = _begin(outcome, request, arrival, ticket.id if ticket is not None else None)
+    if former is not None and was_in:
+        displacing.note(made, former, now=now)
+        db.session.flush()
     return outcome.device_id
 
 
@@ -126,14 +129,22 @@ def _name() -> str:
     return token_digest(random_token())
 
 
-def _former(number: str) -> AgentClient | None:
-    """Return what is kept of the agent that a tablet had before, held: others take that before the tablet's state."""
-    query = select(AgentClient).join(Device, Device.id == AgentClient.device_id)
-    query = query.where(Device.serial == number.strip().upper()).with_for_update(of=AgentClient)
-    return db.session.scalars(query).first()
+def _former(number: str) -> tuple[AgentClient | None, bool]:
+    """Return what is kept of the agent that a tablet had before, and whether that is in.
+
+    It is held: others take that before the tablet's state.
+    """
+    query = (
+        select(AgentClient, DeviceState.key_thumbprint)
+        .join(Device, Device.id == AgentClient.device_id)
+        .join(DeviceState, DeviceState.device_id == AgentClient.device_id)
+        .where(Device.serial == number.strip().upper())
+    )
+    row = db.session.execute(query.with_for_update(of=AgentClient)).first()
+    return (row[0], row[1] == row[0].key_thumbprint) if row is not None else (None, False)
 
 
-def _begin(outcome: Enrolled, request: EnrolmentRequest, arrival: Arrival, ticket_id: int | None) -> None:
+def _begin(outcome: Enrolled, request: EnrolmentRequest, arrival: Arrival, ticket_id: int | None) -> AgentClient:
     client = AgentClient(
         device_id=outcome.device_id, key_thumbprint=request.key_thumbprint, ticket_id=ticket_id,
         number=arrival.number.strip()[:64], cpu=(arrival.cpu or "")[:16] or None,
@@ -141,3 +152,4 @@ def _begin(outcome: Enrolled, request: EnrolmentRequest, arrival: Arrival, ticke
     tokens.begin(client, arrival.secret)
     db.session.add(client)
     db.session.flush()
+    return client

@@ -46,6 +46,11 @@ class AgentClient(Base):
     notice: Mapped[str | None] = mapped_column(String(500))
     notice_until: Mapped[datetime | None]
     wiped_at: Mapped[datetime | None]  # when it said that it is about to be
+    # The token of the enrolment whose place this one took, of which nobody knew that it was over: see ``displacing``.
+    displaced_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    displaced_seed: Mapped[str | None] = mapped_column(String(32))
+    displaced_generation: Mapped[int | None]
+    displaced_at: Mapped[datetime | None]
     told: Mapped[dict[str, Any] | None] = mapped_column(Document)  # its last report, as the channel keeps it
 
     device: Mapped[Device] = relationship()

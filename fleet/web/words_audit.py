@@ -21,6 +21,7 @@ from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
     "android.password-shown": lambda: _("Admin password of a tablet shown"),
+    "android.place-restored": lambda: _("Tablet took its place back from who had taken it"),
     "android.token-rotated": lambda: _("Tablet given a new address"),
     "apps.added": lambda: _("App taken into the catalogue"),
     "apps.changed": lambda: _("App changed"),

@@ -8,23 +8,12 @@ import hashlib
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from fleet.channels.headwind.messages import Info, Logged
 from fleet.checkins.receive import Report
-
-V = TypeVar("V")
-
-# Of apps that could not be had: far more than any profile requires. Who has a tablet's word shall not fill the disk.
-MOST_FAILURES = 100
-
-
-def newest(before: Mapping[str, V], told: Mapping[str, V]) -> dict[str, V]:
-    """Return what is known of apps that could not be had, with what a tablet tells now; others give way."""
-    every = {**{app: one for app, one in before.items() if app not in told}, **told}
-    return dict(list(every.items())[-MOST_FAILURES:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +74,7 @@ class Known:
             logged: what counts in it.
             served: the effective profile that it was last given.
         """
-        failures = newest(self.failures, logged.failures)
+        failures = {**self.failures, **logged.failures}
         is_new = self.is_fetched if logged.was_fetched is None else logged.was_fetched
         applied = served if logged.is_completed and is_new else self.applied
         is_fetched = self.is_fetched if logged.is_fetched is None else logged.is_fetched

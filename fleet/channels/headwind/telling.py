@@ -12,7 +12,7 @@ from fleet.android.models import AgentClient
 from fleet.apps import catalogue
 from fleet.apps.catalogue import AndroidPackage
 from fleet.channels.headwind import confirming, messages
-from fleet.channels.headwind.known import Known, newest
+from fleet.channels.headwind.known import Known
 from fleet.channels.headwind.messages import Info, Logged
 from fleet.checkins import receive as checkins
 from fleet.checkins.receive import Report
@@ -123,7 +123,7 @@ def _put_off(client: AgentClient, words: Sequence[Told], ours: Packages, now: da
             continue
         until = (now + _PUT_OFF_FOR[why]).isoformat()
         put_off[app] = {"until": until, "digest": package.digest if package is not None else None}
-    client.put_off = newest(client.put_off or {}, put_off)
+    client.put_off = {**(client.put_off or {}), **put_off}
     client.served_version = None  # it is looked at anew
 
 

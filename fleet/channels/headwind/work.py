@@ -10,7 +10,7 @@ from datetime import datetime
 from flask import Flask
 
 from fleet import orders
-from fleet.android import enrolling, serving, tokens
+from fleet.android import displacing, enrolling, serving, tokens
 from fleet.android.enrolling import Arrival
 from fleet.android.serving import Served, Standing
 from fleet.apps import images, packages
@@ -120,8 +120,8 @@ class Work:
         """Return what polls find, by the SHA-256 of their tokens; None for a token that nobody has."""
         now = self._now()
         with self._app.app_context():
+            found = self._standings(digests, now)
             with reading():
-                found = serving.standings(digests, now)
                 asks = [Ask(one, one.client.number, None) for one in found.values() if not one.has_all(now)]
                 planned = self._planned(asks, now)
             news = {device_id for device_id, one in planned.items() if one.is_news}
@@ -138,8 +138,7 @@ class Work:
         """Return configurations as JSON; None for a token that nobody has. What is new is noted as handed out."""
         now = self._now()
         with self._app.app_context():
-            with reading():
-                found = serving.standings([one.digest for one in batch], now)
+            found = self._standings([one.digest for one in batch], now)
             if any(_may_come_back(one) for one in found.values()):
                 found = self._come_back(found, now)
             with reading():
@@ -155,6 +154,24 @@ class Work:
                 with transaction():
                     _note(new, now)
         return [planned[found[one.digest].device_id].data if one.digest in found else None for one in batch]
+
+    def _standings(self, digests: Collection[str], now: datetime) -> dict[str, Standing]:
+        """Return how the tablets stand whose tokens these are.
+
+        Who is known by none may have lost its place to somebody who told its serial, and gets it back.
+        """
+        with reading():
+            found = serving.standings(digests, now)
+            unknown = set(digests) - found.keys()
+            taken = displacing.displaced(unknown, now=now) if unknown else ()
+        if not taken:
+            return found
+        with transaction():
+            take_turn("assignments")
+            for client in serving.held(taken).values():
+                displacing.restore(client, unknown, now=now)
+        with reading():
+            return serving.standings(digests, now)
 
     def _planned(self, asks: Sequence[Ask], now: datetime) -> dict[int, Planned]:
         made = self._planner.plan(asks, now=now) if asks else []

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 01:50:23.520362
+Create Date: 2026-11-30 01:51:24.737207
 """
 
 import sqlalchemy as sa
@@ -495,10 +495,15 @@ def upgrade() -> None:
     sa.Column('notice', sa.String(length=500), nullable=True),
     sa.Column('notice_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('wiped_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('displaced_digest', sa.String(length=64), nullable=True),
+    sa.Column('displaced_seed', sa.String(length=32), nullable=True),
+    sa.Column('displaced_generation', sa.Integer(), nullable=True),
+    sa.Column('displaced_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('told', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_android_client_device_id_device')),
     sa.ForeignKeyConstraint(['ticket_id'], ['ticket.id'], name=op.f('fk_android_client_ticket_id_ticket')),
     sa.PrimaryKeyConstraint('device_id', name=op.f('pk_android_client')),
+    sa.UniqueConstraint('displaced_digest', name=op.f('uq_android_client_displaced_digest')),
     sa.UniqueConstraint('former_digest', name=op.f('uq_android_client_former_digest')),
     sa.UniqueConstraint('key_thumbprint', name=op.f('uq_android_client_key_thumbprint')),
     sa.UniqueConstraint('token_digest', name=op.f('uq_android_client_token_digest'))

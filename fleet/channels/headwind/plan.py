@@ -90,10 +90,13 @@ class Planner:
         self._public_url = public_url
         self._secret = secret
 
-    def plan(self, asks: Sequence[Ask], *, now: datetime) -> list[Planned]:
-        """Return what tablets shall be given; a bounded number of statements for all of them."""
+    def plan(self, asks: Sequence[Ask], *, now: datetime) -> list[Planned | None]:
+        """Return what tablets shall be given; a bounded number of statements for all of them.
+
+        None for one whose profile is not there: a fault of ours, and no reason to open a tablet, nor to let others wait.
+        """
         around = self._around([one.standing for one in asks], now)
-        return [self._one(one, around, now) for one in asks]
+        return [self._one(one, around, now) if _has_settings(one.standing, around) else None for one in asks]
 
     def _around(self, standings: Sequence[Standing], now: datetime) -> _Around:
         in_use = [one for one in standings if not one.is_closed]
@@ -121,7 +124,6 @@ class Planner:
         kinds = {order.kind for order in waiting}
         made = server_config.server_config(
             Wish(
-                # A profile that is not there is a fault of ours, and no reason to open a tablet.
                 settings=around.settings[one.profile] if one.profile is not None else {},
                 profile=one.profile,
                 packages=self._packages(around, ask.cpu or one.client.cpu, but=put_off),
@@ -188,6 +190,10 @@ class Planner:
 
 def _read(digests: Any) -> dict[str, Mapping[str, Any]]:
     return {digest: msgspec.json.decode(body) for digest, body in bodies.load(digests).items()}
+
+
+def _has_settings(one: Standing, around: _Around) -> bool:
+    return one.is_closed or one.profile is None or one.profile in around.settings
 
 
 def _hidden(one: Standing) -> frozenset[str]:

@@ -112,11 +112,12 @@ class Work:
             standing = serving.standing_of(device_id, now)
             if standing is None:
                 return None
-            return self._planner.plan([Ask(standing, number, cpu, is_coming=True)], now=now)[0].data
+            (made,) = self._planner.plan([Ask(standing, number, cpu, is_coming=True)], now=now)
+            return made.data if made is not None else None
 
     # -- polls and configurations --------------------------------------------------------------------------------
 
-    def looks(self, digests: Sequence[str]) -> list[Look | None]:
+    def looks(self, digests: Sequence[str]) -> list[Look | Exception | None]:
         """Return what polls find, by the SHA-256 of their tokens; None for a token that nobody has."""
         now = self._now()
         with self._app.app_context():
@@ -132,9 +133,9 @@ class Work:
                     if first:
                         _use(first, right, now)
                     _note([replace(one, is_fetched=False) for one in right], now)
-        return [_look(found.get(digest), planned, news) for digest in digests]
+        return [_look(found.get(digest), planned, news, now) for digest in digests]
 
-    def configs(self, batch: Sequence[ConfigItem]) -> list[bytes | None]:
+    def configs(self, batch: Sequence[ConfigItem]) -> list[bytes | Exception | None]:
         """Return configurations as JSON; None for a token that nobody has. What is new is noted as handed out."""
         now = self._now()
         with self._app.app_context():
@@ -153,7 +154,7 @@ class Work:
             if new:
                 with transaction():
                     _note(new, now)
-        return [planned[found[one.digest].device_id].data if one.digest in found else None for one in batch]
+        return [_config(found.get(one.digest), planned) for one in batch]
 
     def _standings(self, digests: Collection[str], now: datetime) -> dict[str, Standing]:
         """Return how the tablets stand whose tokens these are.
@@ -175,7 +176,7 @@ class Work:
 
     def _planned(self, asks: Sequence[Ask], now: datetime) -> dict[int, Planned]:
         made = self._planner.plan(asks, now=now) if asks else []
-        return {one.standing.device_id: plan for one, plan in zip(asks, made, strict=True)}
+        return {one.standing.device_id: plan for one, plan in zip(asks, made, strict=True) if plan is not None}
 
     def _come_back(self, found: Mapping[str, Standing], now: datetime) -> dict[str, Standing]:
         with transaction():
@@ -241,10 +242,21 @@ def _note(served: Sequence[Served], now: datetime) -> None:
         orders.mark_sent(noted.orders, now=now)
 
 
-def _look(one: Standing | None, planned: Mapping[int, Planned], news: Collection[int]) -> Look | None:
+def _config(one: Standing | None, planned: Mapping[int, Planned]) -> bytes | Exception | None:
     if one is None:
         return None
     made = planned.get(one.device_id)
+    return made.data if made is not None else LookupError(f"no profile {one.profile}")
+
+
+def _look(
+    one: Standing | None, planned: Mapping[int, Planned], news: Collection[int], now: datetime
+) -> Look | Exception | None:
+    if one is None:
+        return None
+    made = planned.get(one.device_id)
+    if made is None and not one.has_all(now):
+        return LookupError(f"no profile {one.profile}")
     until = made.served.until if made is not None else one.client.served_until
     return Look(one.device_id, one.is_open, one.device_id in news, one.config_version, until)
 

@@ -151,16 +151,20 @@ def _waits(ticket: Ticket | None, by: Principal) -> list[ColumnElement[bool]]:
 
 def refusals(ticket: Ticket, *, now: datetime) -> list[Refusal]:
     """Return whom a ticket refused and has not taken in since, newest first; one statement."""
-    come = select(literal("serial:") + func.substr(Device.serial, 1, _SUBJECT_SIGNS))
-    come = come.join(Enrolment, Enrolment.device_id == Device.id)
-    come = come.where(Enrolment.ticket_id == ticket.id, Enrolment.ended_at.is_(None))
+    come = select(Enrolment.id).join(Device, Device.id == Enrolment.device_id)
+    come = come.where(
+        Enrolment.ticket_id == ticket.id,
+        Enrolment.ended_at.is_(None),
+        Enrolment.enrolled_at >= AuditEntry.at,  # one that was reset and asks again is refused after it came
+        AuditEntry.subject == literal("serial:") + func.substr(Device.serial, 1, _SUBJECT_SIGNS),
+    )
     query = (
         select(AuditEntry.subject, AuditEntry.at, AuditEntry.fields)
         .where(
             AuditEntry.action == "enrolment.refused",
             AuditEntry.at >= max(ticket.created_at, now - _REFUSALS_FOR),
             AuditEntry.fields["ticket_id"].as_integer() == ticket.id,
-            AuditEntry.subject.not_in(come),
+            ~come.exists(),
         )
         .order_by(AuditEntry.id.desc())
         .limit(_REFUSALS_LOOKED_AT)

@@ -18,5 +18,6 @@ from fleet.orders.travelling import expire, finish, follow_changes, forget, mark
 __all__ = [
     "DEFAULT_LIFE", "GENTLE", "IN_LESSONS", "MAX_TEXT", "OPEN", "PRIVILEGED", "Filter", "NotCarriedError", "Order",
     "OrderClosedError", "OrderKind", "OrderState", "SamePersonError", "Wish", "approve", "carries", "count", "decline",
-    "expire", "find", "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "recall", "withdraw",
+    "expire", "find", "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "recall",
+    "withdraw",
 ]  # fmt: skip

@@ -204,7 +204,7 @@ def test_who_held_a_lesson_and_left_the_school_has_nothing_more_to_do_with_it(
     with school.app.app_context(), transaction():
         (grant,) = accounts.find("kari").grants
         grant.school_id = factories.school("Naboskolen").id
-    assert "8B" not in kari.get("/lessons").text
+    assert "8B" not in words(kari.get("/lessons").text)  # a token may have these letters
     assert kari.get(address).status_code == 404
     assert kari.post(f"{address}/end", page="/lessons").status_code == 404
 

@@ -52,5 +52,10 @@ def test_what_a_lost_tablet_shows_is_asked_for_as_its_own_text_and_not_an_ipads(
     assert "Det skjermen på en iPad viser" in words(admin.get(f"/tablet-actions/lost?id={ids[2]}").text)
 
 
+def test_only_where_an_ipad_is_wiped_it_may_set_itself_up_again(admin: Visitor, ids: list[int]) -> None:
+    assert "come_back" not in admin.get(f"/tablet-actions/wipe?id={ids[0]}").text
+    assert "come_back" in admin.get(f"/tablet-actions/wipe?id={ids[0]}&id={ids[2]}").text
+
+
 def test_where_nothing_is_otherwise_nothing_is_said(admin: Visitor, ids: list[int]) -> None:
     assert "Android" not in words(admin.get(f"/tablet-actions/restart?id={ids[0]}").text)

@@ -328,6 +328,12 @@ def test_one_that_was_reset_and_asks_again_too_soon_stands_there_though_it_had_c
     assert isinstance(comes(app, code, "RESET1", key="after"), Refused)
     page = words(staff.refresh(f"/enrolment/{number}").text)
     assert "Et nettbrett med dette serienummeret" in page
+    with app.app_context(), transaction():
+        device = db.session.scalars(select(Device).where(Device.serial == "RESET1")).one()
+        device.state.last_seen_at = clock.now() - timedelta(hours=1)
+    _other, another = made(world, staff)
+    assert isinstance(comes(app, another, "RESET1", key="after"), Enrolled)
+    assert "Et nettbrett med dette serienummeret" not in words(staff.refresh(f"/enrolment/{number}").text)
 
 
 def test_those_that_have_not_come_are_listed(world: World, staff: Visitor, app: Flask) -> None:

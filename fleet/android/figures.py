@@ -11,6 +11,8 @@ from fleet.android.models import AgentClient
 from fleet.db import db
 from fleet.devices.models import Device, DeviceLife, DeviceState
 
+OLDEST = "6.36"  # what the wire contract of the channel was derived from
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -36,6 +38,11 @@ class Figures:
         """Return how many have an older agent than this version."""
         wanted = _parts(version)
         return sum(count for told, count in self.versions.items() if told and _parts(told) < wanted)
+
+
+def is_too_old(version: str) -> bool:
+    """Whether an agent is older than those that this server was made for."""
+    return _parts(version) < _parts(OLDEST)
 
 
 def _parts(version: str) -> tuple[int, ...]:

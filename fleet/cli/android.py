@@ -70,6 +70,8 @@ def status(*, as_json: bool) -> None:
         click.echo("package  none: download the agent from h-mdm.com, then `scripts/fleet apps upload hmdm-….apk`")
     else:
         click.echo(f"package  {agent.version}, SHA-256 {agent.digest}")
+        if figures.is_too_old(agent.version):
+            click.echo(f"{'':9}older than {figures.OLDEST}, which this server needs: bring a newer one from h-mdm.com")
         click.echo(f"signer   {agent.signer or 'not known'}")
     for one in in_the_way:
         click.echo(f"address  {one}")

@@ -14,7 +14,7 @@ from fleet.cli.devices_why import why
 from fleet.cli.moments import Moment, instant
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table, text
 from fleet.devices import codes, delivery, life, queries, reported
-from fleet.devices.models import Device, DeviceLife
+from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.schools import queries as schools
 
 _COLUMNS = ["serial", "asset_tag", "model", "school", "class", "life", "last_seen_at", "profile"]
@@ -229,9 +229,15 @@ def found(serial: str) -> None:
     with application(writes=True):
         device = queries.find_device(serial, by=by)
         life.step(device, "found", by=by, now=clock.now())
-        stepped, is_enrolled = device.serial, device.life is DeviceLife.ENROLLED
-    how = "in use again" if is_enrolled else "expected, and enrols with a ticket"
-    click.echo(f"{stepped} is found: it is {how}")
+        click.echo(f"{device.serial} is found: it is {_how_it_comes_back(device)}")
+
+
+def _how_it_comes_back(device: Device) -> str:
+    if device.life is DeviceLife.ENROLLED:
+        return "in use again"
+    if device.platform is Platform.ANDROID and device.listed_at is not None:
+        return "expected, and comes in by itself when it asks next; opening its home screen has it ask"
+    return "expected, and enrols with a ticket"
 
 
 _step_command("retire", "Take a tablet out of use.", "retired")

@@ -67,7 +67,10 @@ def _bad_package(data: Data) -> str:
         "test-only": "this package was made for tests only, tablets would not install it: have it built for release",
         "names": "the package in this .xapk is another than its manifest.json says",
     }
-    none = "this is no zip that can be read: a package is an .ipa file for iPads, an .apk or .xapk for Android"
+    none = (
+        "this is no zip that can be read: a package is an .ipa file for iPads, an .apk or .xapk for Android; "
+        "one that was cut off on its way has to be fetched once more"
+    )
     return told.get(str(data.get("reason")), none)
 
 

@@ -150,17 +150,19 @@ def _waits(ticket: Ticket | None, by: Principal) -> list[ColumnElement[bool]]:
 
 
 def refusals(ticket: Ticket, *, now: datetime) -> list[Refusal]:
-    """Return whom a ticket refused and has not taken in since, newest first; one statement."""
-    come = select(literal("serial:") + func.substr(Device.serial, 1, _SUBJECT_SIGNS))
-    come = come.join(Enrolment, Enrolment.device_id == Device.id)
-    come = come.where(Enrolment.ticket_id == ticket.id, Enrolment.ended_at.is_(None))
+    """Return whom a ticket refused and who has not come in since, newest first; one statement."""
+    subject = literal("serial:") + func.substr(Device.serial, 1, _SUBJECT_SIGNS)
+    come = select(subject.label("subject"), func.max(Enrolment.enrolled_at).label("at"))
+    come = come.join_from(Device, Enrolment, Enrolment.device_id == Device.id)
+    came = come.where(Enrolment.enrolled_at >= ticket.created_at).group_by(subject).subquery()
     query = (
         select(AuditEntry.subject, AuditEntry.at, AuditEntry.fields)
+        .outerjoin(came, came.c.subject == AuditEntry.subject)
         .where(
             AuditEntry.action == "enrolment.refused",
             AuditEntry.at >= max(ticket.created_at, now - _REFUSALS_FOR),
             AuditEntry.fields["ticket_id"].as_integer() == ticket.id,
-            AuditEntry.subject.not_in(come),
+            came.c.at.is_(None) | (came.c.at < AuditEntry.at),  # one that was reset asks again after it came
         )
         .order_by(AuditEntry.id.desc())
         .limit(_REFUSALS_LOOKED_AT)

@@ -137,6 +137,7 @@ def _steps(sheet: FPDF, ticket: Ticket, steps: Sequence[str]) -> None:
     """Say what to do, and at the foot of the page what the sheet is."""
     for number, step in enumerate(steps, 1):
         sheet.set_font("Helvetica", "B", 12)
+        sheet.set_text_color(*_INK)
         sheet.set_x(_LEFT)
         sheet.cell(_INDENT, 12 * 0.48, f"{number}.", new_x=XPos.LMARGIN, new_y=YPos.TOP)
         _text(sheet, step, size=12, gap=2.2, indent=_INDENT)

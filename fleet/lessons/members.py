@@ -25,6 +25,7 @@ class Member:
 
     device_id: int
     serial: str
+    asset_tag: str | None
     person_id: int | None
     pupil: str | None
     presence: Presence
@@ -47,6 +48,7 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
         select(
             Device.id,
             Device.serial,
+            Device.asset_tag,
             Device.person_id,
             Person.given_name,
             Person.family_name,
@@ -66,7 +68,7 @@ def tablets(class_id: int, *, on: date, device_ids: Collection[int] | None = Non
         query = query.where(Device.id.in_(id_set(device_ids)))
     return [
         Member(
-            row.id, row.serial, row.person_id,
+            row.id, row.serial, row.asset_tag, row.person_id,
             f"{row.given_name} {row.family_name}" if row.given_name is not None else None,
             Presence(row.polled_at, row.is_at_school), row.channel, row.due_at, bool(row.waits),
         )

@@ -12,7 +12,8 @@ from sqlalchemy import Select, func, select
 from fleet import orders
 from fleet.access import Permission, Principal
 from fleet.db import db, id_set
-from fleet.devices.models import Device
+from fleet.devices import enrolment
+from fleet.devices.models import Device, DeviceLife
 from fleet.errors import ForbiddenError, NotFoundError
 from fleet.lessons import granting, life
 from fleet.lessons.models import LessonTablet
@@ -36,6 +37,7 @@ def order(
 ) -> list[Order]:
     """Wish something of the tablets in a lesson, or of some of them; returns the orders that are new.
 
+    What is wished of all goes to those that can have it: one tablet of another kind must not keep a word from a class.
     The same wish of the same person, again within some seconds or since its form was shown, is one.
 
     Args:
@@ -50,7 +52,8 @@ def order(
         NotFoundError: there is no such lesson, or a tablet is not in it, or not for ``by``.
         LessonOverError: it is over.
         ForbiddenError: lessons have no such order, or the lesson has not begun.
-        InvalidError, NotCarriedError: as for :func:`fleet.orders.queue`.
+        InvalidError: as for :func:`fleet.orders.queue`.
+        NotCarriedError: as there; of all tablets in the lesson, only where none can have it.
     """
     lesson = life.get(lesson_id, by=by)
     life.require_running(lesson, now=now)
@@ -61,6 +64,8 @@ def order(
     if not wanted or not wanted <= inside:
         missing = sorted(wanted - inside)
         raise NotFoundError(kind="tablet in the lesson", name=", ".join(str(one) for one in missing))
+    if device_ids is None:
+        wanted = _that_can(wanted, wish.kind) or wanted
     granting.hold(wanted)  # so that one that is sent twice at once is wished once
     wanted -= _wished(lesson.id, wish, since=_since(shown_at, now), by=by)
     if not wanted:
@@ -69,6 +74,11 @@ def order(
     left = max(lesson.ends_at - now, _SHORTEST)
     within = granting.order_name(lesson.id)
     return orders.queue(devices, wish, life=left, allowed=frozenset(wanted), within=within, by=by, now=now)
+
+
+def _that_can(device_ids: Collection[int], kind: OrderKind) -> set[int]:
+    channels = enrolment.open_channels(device_ids)
+    return {one for one in device_ids if kind in orders.carries(channels.get(one), DeviceLife.ENROLLED)}
 
 
 def _since(shown_at: datetime | None, now: datetime) -> datetime:

@@ -242,6 +242,7 @@ class Candidate:
     device_id: int
     person_id: int | None
     serial: str
+    asset_tag: str | None
     pupil: str | None
     part: Part
     polled_at: datetime | None
@@ -306,7 +307,7 @@ def preview(
         )  # fmt: skip
         candidates.append(
             Candidate(
-                one.device_id, one.person_id, one.serial, one.pupil, part, one.presence.polled_at,
+                one.device_id, one.person_id, one.serial, one.asset_tag, one.pupil, part, one.presence.polled_at,
                 told.get(one.device_id), one.channel,
             )
         )  # fmt: skip

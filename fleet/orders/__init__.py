@@ -1,6 +1,6 @@
 """One-off wishes to tablets, with a life. See the modules; what other areas and doors need of them is offered here."""
 
-from fleet.orders.kinds import DEFAULT_LIFE, GENTLE, IN_LESSONS, MAX_TEXT, PRIVILEGED, Wish
+from fleet.orders.kinds import DEFAULT_LIFE, GENTLE, IN_LESSONS, MAX_TEXT, PRIVILEGED, Wish, carries
 from fleet.orders.models import OPEN, Order, OrderClosedError, OrderKind, OrderState
 from fleet.orders.queries import Filter, count, listed
 from fleet.orders.queueing import (
@@ -17,6 +17,7 @@ from fleet.orders.travelling import expire, finish, follow_changes, forget, mark
 
 __all__ = [
     "DEFAULT_LIFE", "GENTLE", "IN_LESSONS", "MAX_TEXT", "OPEN", "PRIVILEGED", "Filter", "NotCarriedError", "Order",
-    "OrderClosedError", "OrderKind", "OrderState", "SamePersonError", "Wish", "approve", "count", "decline", "expire",
-    "find", "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "recall", "withdraw",
+    "OrderClosedError", "OrderKind", "OrderState", "SamePersonError", "Wish", "approve", "carries", "count", "decline",
+    "expire", "find", "finish", "follow_changes", "forget", "listed", "mark_sent", "pending", "queue", "recall",
+    "withdraw",
 ]  # fmt: skip

@@ -9,9 +9,10 @@ from flask import Response, request, url_for
 
 from fleet import clock
 from fleet.access import Permission, Principal
+from fleet.devices.models import DeviceLife
 from fleet.lessons import endings, finding, ordering, sets, views
 from fleet.lessons.views import Row, Stage, State, View
-from fleet.orders import MAX_TEXT
+from fleet.orders import MAX_TEXT, OrderKind, carries
 from fleet.web import bars, faces, sent, signed_in
 from fleet.web.blueprint import web
 from fleet.web.faces import Face
@@ -79,6 +80,7 @@ def _living(found: View, *, by: Principal, now: datetime, sort: str) -> dict[str
         "inside": INSIDE,
         "outside": OUTSIDE,
         "later": [],
+        "can_send": any(can_be_told(row) for row in found.rows),
     }
     if is_running:
         told["later"] = endings.later(found.lesson, by=by, now=now, timezone=signed_in.timezone())
@@ -98,6 +100,7 @@ def _beside(found: View, *, by: Principal, now: datetime) -> dict[str, Any]:
     }
     if found.stage is Stage.RUNNING:
         told["opened"] = ordering.opened(found.lesson.id)
+        told["untold"] = sum(row.state in INSIDE and not can_be_told(row) for row in found.rows)
         told["apps"] = finding.apps_on([row.device_id for row in found.rows if row.state in INSIDE])
     return told
 
@@ -106,6 +109,11 @@ def tiles_of(rows: Sequence[Row], *, now: datetime) -> list[Tile]:
     """Return the class's tablets as they are shown."""
     known = faces.faces([(row.pupil, row.asset_tag or row.serial) for row in rows])
     return [Tile(row, face, _needs(row, now)) for row, face in zip(rows, known, strict=True)]
+
+
+def can_be_told(row: Row) -> bool:
+    """Whether a tablet is in the lesson and can be sent a message or a page; a channel carries both or none."""
+    return row.state in INSIDE and OrderKind.MESSAGE in carries(row.channel, DeviceLife.ENROLLED)
 
 
 def _sorted(tiles: Sequence[Tile], sort: str) -> list[Tile]:

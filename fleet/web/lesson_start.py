@@ -188,7 +188,7 @@ def _page(class_id: int, typed: Typed, *, problem: str | None = None) -> str | R
     offers = _first(sets.offered(school_class, by=by, now=now), whole(request.args.get("set_id")))
     apps = finding.apps_on([one.device_id for one in preview.candidates])
     has_eyes = any(one.set.kind is SetKind.EYES and one.set.title == SetKind.EYES.value for one in offers)
-    known = faces.faces([(one.pupil, one.serial) for one in preview.candidates])
+    known = faces.faces([(one.pupil, one.asset_tag or one.serial) for one in preview.candidates])
     chosen = _chosen(ends, typed, now)
     return show(
         "lesson_start",

@@ -16,7 +16,7 @@ from fleet.lessons.views import Stage
 from fleet.orders import MAX_TEXT
 from fleet.web import signed_in, words_lessons
 from fleet.web.blueprint import web
-from fleet.web.lesson import INSIDE, OUTSIDE, tiles_of
+from fleet.web.lesson import INSIDE, OUTSIDE, can_be_told, tiles_of
 from fleet.web.pages import show
 from profiles.key import Key
 from profiles.vocabulary import VOCABULARY
@@ -50,6 +50,7 @@ def lesson_tablet(lesson_id: int, device_id: int) -> str:
         inside=INSIDE,
         outside=OUTSIDE,
         may_see_tablet=by.may(Permission.SEE_SCHOOL, school_id=at.school_id, class_id=at.id),
+        can_be_told=can_be_told(tile.row),
         max_text=MAX_TEXT,
         is_whole=not signed_in.is_refresh(),
         own_address=url_for("web.lesson_tablet", **(request.view_args or {})),

@@ -61,7 +61,7 @@ def _of_package(error: FleetError) -> Mapping[str, str]:
         "test-only": _("The package was made for tests only, so tablets would not install it."),
         "names": _("The package inside is another than the .xapk says."),
     }.get(error.data["reason"])
-    return {"file": found or _("The file is no package, or is damaged.")}
+    return {"file": found or _("The file is no package, or is damaged: fetch it once more.")}
 
 
 def _other_signer(error: FleetError) -> Mapping[str, str]:

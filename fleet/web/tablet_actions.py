@@ -264,6 +264,7 @@ def _page(meant: Meant, *, faults: Mapping[str, str] | None = None) -> str:
         unheard={one.id for one in unheard},
         open_still=[one.serial for one in going if words_arrivals.stays_open(one)] if meant.name == "lost" else (),
         on_android=words_tablets.on_android(meant.name, sum(one.platform is Platform.ANDROID for one in going)),
+        has_ipad=any(one.platform is Platform.IPADOS for one in going),
         waits=meant.name not in {*STEPS, MOVE},
         is_destructive=meant.name in words_tablets.DESTRUCTIVE,
         losing=_losing(going) if meant.name == MOVE else (),

@@ -153,7 +153,11 @@ def on_android(name: str, number: int) -> str:
             "%(num)d Android tablets may take up to 15 minutes.",
             number,
         ),
-        "lost": closes,
+        "lost": ngettext(
+            "%(num)d Android tablet closes its apps and shows the text once it has network.",
+            "%(num)d Android tablets close their apps and show the text once they have network.",
+            number,
+        ),
         "retire": closes,
     }
     return str(told.get(name, "")) if number else ""

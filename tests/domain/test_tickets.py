@@ -331,6 +331,11 @@ def test_android_tablets_have_a_page_of_their_own_with_a_larger_code(school: Sch
     assert b"Trykk seks ganger" in said
     assert b"ikke Android" in said
     assert b"ikke Android" not in zlib_text(sheet.make(ticket, code, public_url=url, timezone=OSLO))
+    first = re.search(rb"([\d. ]+ rg)[^()]*\(1\.\)", said.split(b"Registrer Android", 1)[1])
+    second = re.search(rb"([\d. ]+ rg)[^()]*\(2\.\)", said.split(b"Registrer Android", 1)[1])
+    assert first is not None
+    assert second is not None
+    assert first[1] == second[1], "the first step is as black as the others"
     sizes = [float(one) / 72 * 25.4 for one in re.findall(rb"([\d.]+) 0 0 [\d.]+ [\d.]+ [\d.]+ cm /I\d Do", said)]
     assert sizes == pytest.approx([96, 130], abs=0.1)
     heights = [float(found) for found in re.findall(rb"[\d.]+ ([\d.]+) Td", said.split(b"Registrer Android", 1)[1])]

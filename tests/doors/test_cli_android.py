@@ -17,7 +17,7 @@ from fleet.assignments.assigning import Place
 from fleet.crypto import token_digest
 from fleet.db import db, transaction
 from fleet.devices import codes, queries, tickets
-from fleet.devices.models import Device
+from fleet.devices.models import Device, DeviceLife, Platform
 from tests import factories as make
 from tests.android import DIGEST, SIGNER, agent_package
 from tests.doors.fleet_command import run
@@ -164,6 +164,26 @@ def test_status_counts_who_has_an_old_agent_or_one_that_owns_nothing(app: Flask,
         make.enrolments_end(queries.find_device("NY1", by=CLI))
         queries.find_device("NY1", by=CLI).state.key_thumbprint = None
     assert json.loads(run(app, "android", "status", "--json").output)["tablets"]["agents"] == 3
+
+
+def test_status_says_of_a_package_that_is_too_old_what_to_bring(app: Flask) -> None:
+    with transaction():
+        agent_package("6.9")
+    assert "older than 6.36, which this server needs" in run(app, "android", "status").output
+
+
+@pytest.mark.usefixtures("_package")
+def test_status_says_nothing_of_a_package_that_is_new_enough(app: Flask) -> None:
+    assert "older than" not in run(app, "android", "status").output
+
+
+def test_of_a_found_tablet_that_is_on_a_list_it_is_said_that_it_comes_by_itself(app: Flask) -> None:
+    with transaction():
+        school = make.school("Ny skole")
+        for serial, listed_at in (("LISTET1", clock.now()), ("ULISTET1", None)):
+            make.device(school, serial=serial, platform=Platform.ANDROID, life=DeviceLife.LOST, listed_at=listed_at)
+    assert "comes in by itself when it asks next" in run(app, "devices", "found", "LISTET1").output
+    assert "enrols with a ticket" in run(app, "devices", "found", "ULISTET1").output
 
 
 def test_status_of_a_server_without_android_tablets_is_quiet(app: Flask) -> None:

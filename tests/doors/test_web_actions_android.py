@@ -35,7 +35,7 @@ def ids(app: Flask, world: World) -> list[int]:
     [
         ("lock-message", f"2 {LASTS}"),
         ("report-now", "2 Android-nettbrett kan bruke opptil 15 minutter."),
-        ("lost", "2 Android-nettbrett stenger appene straks de har nett."),
+        ("lost", "2 Android-nettbrett stenger appene og viser teksten straks de har nett."),
         ("retire", "2 Android-nettbrett stenger appene straks de har nett."),
     ],
 )
@@ -43,6 +43,18 @@ def test_it_is_counted_and_said_what_android_tablets_do(admin: Visitor, ids: lis
     chosen = "&".join(f"id={one}" for one in ids)
     assert told in words(admin.get(f"/tablet-actions/{name}?{chosen}").text)
     assert "Android" not in words(admin.get(f"/tablet-actions/{name}?id={ids[2]}").text)
+
+
+def test_what_a_lost_tablet_shows_is_asked_for_as_its_own_text_and_not_an_ipads(admin: Visitor, ids: list[int]) -> None:
+    android = words(admin.get(f"/tablet-actions/lost?id={ids[0]}").text)
+    assert "Det skjermen på nettbrettet viser" in android
+    assert "på en iPad viser" not in android
+    assert "Det skjermen på en iPad viser" in words(admin.get(f"/tablet-actions/lost?id={ids[2]}").text)
+
+
+def test_only_where_an_ipad_is_wiped_it_may_set_itself_up_again(admin: Visitor, ids: list[int]) -> None:
+    assert "come_back" not in admin.get(f"/tablet-actions/wipe?id={ids[0]}").text
+    assert "come_back" in admin.get(f"/tablet-actions/wipe?id={ids[0]}&id={ids[2]}").text
 
 
 def test_where_nothing_is_otherwise_nothing_is_said(admin: Visitor, ids: list[int]) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from fleet import clock
 from fleet.access import Principal
@@ -314,6 +315,25 @@ def test_one_that_is_refused_stands_there_with_why_and_what_to_do_until_it_comes
     assert (
         "Det står ikke på leveringslisten." not in words(staff.refresh(f"/enrolment/{number}").text).split("OTHER1")[0]
     )
+
+
+def test_one_that_was_reset_and_asks_again_too_soon_stands_there_though_it_had_come_in(
+    world: World, staff: Visitor, app: Flask
+) -> None:
+    number, code = made(world, staff)
+    assert isinstance(comes(app, code, "RESET1"), Enrolled)
+    with app.app_context(), transaction():
+        device = db.session.scalars(select(Device).where(Device.serial == "RESET1")).one()
+        device.state.last_seen_at = clock.now()
+    assert isinstance(comes(app, code, "RESET1", key="after"), Refused)
+    page = words(staff.refresh(f"/enrolment/{number}").text)
+    assert "Et nettbrett med dette serienummeret" in page
+    with app.app_context(), transaction():
+        device = db.session.scalars(select(Device).where(Device.serial == "RESET1")).one()
+        device.state.last_seen_at = clock.now() - timedelta(hours=1)
+    _other, another = made(world, staff)
+    assert isinstance(comes(app, another, "RESET1", key="after"), Enrolled)
+    assert "Et nettbrett med dette serienummeret" not in words(staff.refresh(f"/enrolment/{number}").text)
 
 
 def test_those_that_have_not_come_are_listed(world: World, staff: Visitor, app: Flask) -> None:

@@ -4,10 +4,13 @@ from datetime import time, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
-from fleet.db import transaction
+from fleet.db import db, transaction
+from fleet.devices.models import Platform
 from fleet.lessons import plans, sharing, timetable
 from fleet.lessons.models import SetKind
+from fleet.orders import Order
 from tests import factories, lessons, teaching
 from tests.conftest import NOW
 from tests.doors.test_web_lessons import MOST_STATEMENTS, start_page
@@ -16,6 +19,7 @@ from tests.teaching import Teaching, words
 from tests.visiting import Visitor
 
 BY_CLOCK = "etter sin egen klokke"
+OPENS_SHEET = 'thumb-button" data-variant="secondary" popovertarget="send-sheet"'
 
 
 @pytest.fixture
@@ -135,3 +139,34 @@ def test_of_a_planned_lesson_it_is_said_too(school: Teaching, kari: Visitor) -> 
         lesson_id = school.lesson().id
     page = words(kari.get(f"/lessons/{lesson_id}").text)
     assert "3 Android-nettbrett må ha nett når økten slutter" in page
+
+
+def test_nothing_is_offered_to_send_where_no_tablet_can_have_it(school: Teaching, kari: Visitor) -> None:
+    address = school.start(kari, everybody="yes")
+    assert OPENS_SHEET not in kari.get(address).text
+    assert "/message" not in kari.get(f"{address}/tablets/{school.tablets[0].id}").text
+    answer = kari.post(f"{address}/message", page=address, text="Hei")
+    assert "4 av disse nettbrettene kan ikke det" in words(kari.get(answer.location).text)
+
+
+def test_in_a_mixed_class_a_message_goes_to_those_that_can_have_it(school: Teaching, kari: Visitor) -> None:
+    with school.app.app_context(), transaction():
+        lessons.on_channel("native", *school.rows(school.tablets[1]), platform=Platform.LINUX)
+    address = school.start(kari, everybody="yes")
+    page = kari.get(address).text
+    assert OPENS_SHEET in page
+    assert '<p class="hint" id="untold">3 ' in page
+    assert "/message" in kari.get(f"{address}/tablets/{school.tablets[1].id}").text
+    kari.post(f"{address}/message", page=address, text="Hei")
+    with school.app.app_context():
+        assert [one.device_id for one in db.session.scalars(select(Order)).all()] == [school.tablets[1].id]
+
+
+def test_before_the_start_a_tablet_is_called_by_its_asset_tag_as_in_the_lesson(school: Teaching, kari: Visitor) -> None:
+    with school.app.app_context(), transaction():
+        (one,) = school.rows(school.tablets[0])
+        one.person_id, one.class_id, one.asset_tag = None, school.own.id, "N-001"
+        serial = one.serial
+    page = words(kari.get(start_page(school)).text)
+    assert "N-001" in page
+    assert serial not in page

@@ -243,9 +243,18 @@ def _prefixed(content: bytes) -> bytes:
     return struct.pack("<I", len(content)) + content
 
 
-def signing_block(der: bytes, scheme: int = V2) -> bytes:
-    """Return the block that stands before a zip's list, of one signer; the signature itself is nobody's to read here."""
-    signed = _prefixed(b"") + _prefixed(_prefixed(der)) + _prefixed(b"")
+def signing_block(der: bytes, scheme: int = V2, *, after: bytes | None = None) -> bytes:
+    """Return the block that stands before a zip's list, of one signer; the signature itself is nobody's to read here.
+
+    Args:
+        der: the signer's certificate.
+        scheme: which way to sign.
+        after: the certificate of the key that this one came after.
+    """
+    level = [_prefixed(_prefixed(_prefixed(one) + bytes(4)) + bytes(8) + _prefixed(b"")) for one in (after or b"", der)]
+    told = _prefixed(struct.pack("<II", 0x3BA06F8C, 1) + b"".join(level)) if after else b""
+    systems = b"" if scheme == V2 else struct.pack("<II", 24, 2**31 - 1)
+    signed = _prefixed(b"") + _prefixed(_prefixed(der)) + systems + _prefixed(told)
     signers = _prefixed(_prefixed(_prefixed(signed) + _prefixed(b"") + _prefixed(b"")))
     pairs = b"".join(
         struct.pack("<QI", 4 + len(content), number) + content

@@ -2,7 +2,8 @@
 
 Invariants: the agent may ask twice for the same enrolment, as it asks again at once where no answer came; until its
 token was seen it is given the same one, whatever has become of the ticket meanwhile. A tablet whose token was seen, and
-that asks again, was wiped: it is taken in anew.
+that asks again, was wiped: it is taken in anew. Where no wipe of ours was agreed to, the audit says that it had not
+left: who has a ticket's code and knows a serial can ask as well, and the tablet's own word is worth nothing then.
 """
 
 from collections.abc import Mapping
@@ -16,11 +17,13 @@ from fleet.android.addresses import CHANNEL
 from fleet.android.models import AgentClient
 from fleet.crypto import random_token, token_digest
 from fleet.db import db, id_set, take_turn
-from fleet.devices import codes, enrolment, tickets
+from fleet.devices import codes, enrolment, life, tickets
 from fleet.devices.codes import TicketCodeError
 from fleet.devices.enrolment import Enrolled, EnrolmentRequest, Refused
-from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
+from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
 from fleet.schools.roster.reader import UNSHOWABLE
+
+_COMES_BACK_AFTER = frozenset(life.ENDS_ENROLMENT.values())  # what ended an enrolment without doubt of its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,18 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
     known = expected(arrival.code, arrival.number)
     if known is not None:
         return known
+    former = _former(arrival.number)
     request = EnrolmentRequest(
         code=arrival.code, serial=arrival.number, platform=Platform.ANDROID, model="", channel=CHANNEL,
-        key_thumbprint=_name(), public_key=b"",
+        key_thumbprint=_name(), public_key=b"", says_when_it_leaves=True,
     )  # fmt: skip
     outcome = enrolment.enrol(request, now=now)
     if isinstance(outcome, Refused):
         return outcome
     ticket = tickets.find(codes.normalise(arrival.code))
+    if former is not None:  # it was wiped: what was known of its agent is forgotten
+        db.session.delete(former)
+        db.session.flush()
     _begin(outcome, request, arrival, ticket.id if ticket is not None else None)
     return outcome.device_id
 
@@ -61,10 +68,15 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
 def come_back(client: AgentClient, *, now: datetime) -> bool:
     """Take a tablet in once more that was lost or out of use, and is expected again by a delivery list.
 
-    It still has the token that it had then, which nobody else can have. The caller has the turn, and commits.
+    It still has the token that it had then, which nobody else can have; where its key was revoked, somebody thinks
+    otherwise, and where it came in differently since, the token is an old one. The caller has the turn, and commits.
     """
     device = db.session.get_one(Device, client.device_id)
     if client.wiped_at is not None or device.life is not DeviceLife.EXPECTED or device.listed_at is None:
+        return False
+    query = select(Enrolment.key_thumbprint, Enrolment.end_reason).where(Enrolment.device_id == device.id)
+    last = db.session.execute(query.order_by(Enrolment.id.desc()).limit(1)).first()
+    if last is None or last.key_thumbprint != client.key_thumbprint or last.end_reason not in _COMES_BACK_AFTER:
         return False
     request = EnrolmentRequest(
         code="", by_listing=True, serial=device.serial, platform=Platform.ANDROID, model=device.model or "",
@@ -101,7 +113,7 @@ def expected(code: str, number: str) -> int | None:
 def note_models(models: Mapping[int, str]) -> None:
     """Note which model tablets are, where no delivery list has said so: when they come in they do not tell.
 
-    A unit of work of its own: tablets' rows are taken before those of their agents.
+    A unit of work of its own: it takes no other rows.
     """
     query = select(Device).where(Device.id.in_(id_set(models)), Device.model.is_(None)).order_by(Device.id)
     for device in db.session.scalars(query.with_for_update(key_share=True)):
@@ -114,12 +126,14 @@ def _name() -> str:
     return token_digest(random_token())
 
 
+def _former(number: str) -> AgentClient | None:
+    """Return what is kept of the agent that a tablet had before, held: others take that before the tablet's state."""
+    query = select(AgentClient).join(Device, Device.id == AgentClient.device_id)
+    query = query.where(Device.serial == number.strip().upper()).with_for_update(of=AgentClient)
+    return db.session.scalars(query).first()
+
+
 def _begin(outcome: Enrolled, request: EnrolmentRequest, arrival: Arrival, ticket_id: int | None) -> None:
-    """Forget what was known of the tablet's agent before: it was wiped."""
-    former = db.session.get(AgentClient, outcome.device_id, with_for_update=True)
-    if former is not None:
-        db.session.delete(former)
-        db.session.flush()
     client = AgentClient(
         device_id=outcome.device_id, key_thumbprint=request.key_thumbprint, ticket_id=ticket_id,
         number=arrival.number.strip()[:64], cpu=(arrival.cpu or "")[:16] or None,

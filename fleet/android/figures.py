@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, case, func, select
 
 from fleet.android.models import AgentClient
 from fleet.db import db
-from fleet.devices.models import Device, DeviceState
+from fleet.devices.models import Device, DeviceLife, DeviceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ def figures() -> Figures:
 
     client, state = AgentClient, DeviceState
     version = func.coalesce(state.facts["agent_version"].as_string(), "")
+    is_used = Device.life != DeviceLife.PENDING  # what such a one is given has no version
     query = (
         select(
             version.label("version"),
@@ -58,10 +59,11 @@ def figures() -> Figures:
             number(client.seen_at.is_(None) & client.former_digest.is_(None)).label("coming"),
             number(client.former_digest.is_not(None)).label("moving"),
             number(state.facts["flags"]["device_owner"].as_boolean().is_(False)).label("not_owner"),
-            number(state.config_version.is_distinct_from(client.served_version)).label("behind"),
+            number(is_used & state.config_version.is_distinct_from(client.served_version)).label("behind"),
         )
         .select_from(client)
         .join(state, state.device_id == client.device_id)
+        .join(Device, Device.id == client.device_id)
         .where(state.key_thumbprint == client.key_thumbprint)
         .group_by(version)
     )

@@ -1,12 +1,13 @@
 """What each tablet with the open agent shall have and was last given, for many at once.
 
-Invariants: a tablet that has what it shall have costs one statement with all who ask at the same moment, and no write;
-what was served is noted before it is handed out, for its words on what is in force are compared with that. Rows are
-taken in the order client, state, orders, each by rising number.
+Invariants: a tablet that has what it shall have costs one statement with all who ask at the same moment, and no write
+(a closed one, of which there are few, some statements more); what was served is noted before it is handed out, for its
+words on what is in force are compared with that. Rows are taken in the order client, state, orders, each by rising
+number.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from fleet.db import among_texts, db, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState
 
-CLOSED_VERSION = 0  # served to a tablet whose enrolment has ended; versions of configurations begin at 1
+CLOSED_VERSION = 0  # served to a tablet that nobody shall use; versions of configurations begin at 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,23 @@ class Standing:
     client: Any
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nobody shall use it: its enrolment has ended, or nobody has approved it yet."""
+        return not self.is_open or self.life is DeviceLife.PENDING
+
+    @property
     def wanted_version(self) -> int:
-        """The version of what it shall have; :data:`CLOSED_VERSION` where its enrolment has ended."""
-        return self.config_version if self.is_open else CLOSED_VERSION
+        """The version of what it shall have; :data:`CLOSED_VERSION` where it is closed."""
+        return CLOSED_VERSION if self.is_closed else self.config_version
 
     def has_all(self, now: datetime) -> bool:
-        """Whether nothing has happened since it was last given something: no need to work anything out."""
+        """Whether nothing has happened since it was last given something: no need to work anything out.
+
+        Of a closed one that is not known: where it is in its life raises no version.
+        """
         until = self.client.served_until
-        return self.client.served_version == self.wanted_version and (until is None or now < until)
+        is_same = not self.is_closed and self.client.served_version == self.wanted_version
+        return is_same and (until is None or now < until)
 
 
 _CLIENT = (
@@ -83,7 +93,7 @@ def standings(digests: Collection[str], now: datetime) -> dict[str, Standing]:
     found = {}
     for row, standing in rows:
         for digest in {row.token_digest, row.former_digest} & wanted:
-            found[digest] = standing if digest == row.token_digest else _former(standing)
+            found[digest] = standing if digest == row.token_digest else replace(standing, is_newest=False)
     return found
 
 
@@ -119,14 +129,6 @@ def _standing(row: Any, moved: Mapping[str, Sequence[Mapping[str, Any]]], now: d
         row.device_id, row.serial, row.life, row.key is not None and row.key == row.key_thumbprint, is_newest=True,
         config_version=row.config_version, profile=profile, switch_at=switch_at, lost_message=row.lost_message,
         lost_phone=row.lost_phone, client=row,
-    )  # fmt: skip
-
-
-def _former(one: Standing) -> Standing:
-    return Standing(
-        one.device_id, one.serial, one.life, one.is_open, is_newest=False, config_version=one.config_version,
-        profile=one.profile, switch_at=one.switch_at, lost_message=one.lost_message, lost_phone=one.lost_phone,
-        client=one.client,
     )  # fmt: skip
 
 

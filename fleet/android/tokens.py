@@ -83,12 +83,16 @@ def rotate(device: Device, *, secret: bytes, by: Principal, now: datetime) -> No
     states.have_fetched([device.id])
 
 
-def use(device_id: int, digest: str, *, now: datetime) -> None:
-    """Note that a tablet speaks under its newest token: from here on the one before is worth nothing."""
-    client = db.session.get(AgentClient, device_id, with_for_update=True, populate_existing=True)
-    if client is not None and client.token_digest == digest and client.seen_at is None:
+def use(client: AgentClient, digest: str, *, now: datetime) -> None:
+    """Note that a tablet speaks under its newest token, if it does: from here on the one before is worth nothing.
+
+    Args:
+        client: held by the caller.
+        digest: SHA-256 of the token that it speaks under.
+        now: the instant.
+    """
+    if client.token_digest == digest and client.seen_at is None:
         client.seen_at, client.former_digest = now, None
-        db.session.flush()
 
 
 def owners(digests: Collection[str]) -> dict[str, int]:

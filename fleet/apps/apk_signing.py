@@ -2,7 +2,8 @@
 
 The tablet itself verifies the signature as it installs, and lets an update in only if the same key signed it. What is
 read here tells beforehand which key that is. Of several ways to sign, the oldest counts that newer systems look at, as
-a key that was changed later stands only in the newer ones.
+a key that was changed later stands only in the newer ones. Those systems verify the newest way alone, whatever the
+others say: a newer one with another key must tell that it came after the oldest's, which a tablet verifies then.
 
 Source: https://source.android.com/docs/security/features/apksigning/v2 and /v3 (the block before the zip's list of
 members, its pairs and the signers in it); JAR File Specification, "Signature Validation", for files in META-INF.
@@ -22,11 +23,13 @@ from fleet.apps.facts import PackageError
 
 _MAX_BLOCK_BYTES = 16 * 2**20
 _MAX_PAIRS = 1_000
+_MAX_PARTS = 10  # signers of a package, attributes of a signer: one or two of each
 _MAX_FILE_BYTES = 256 * 1024
 _MAX_CERTIFICATE_BYTES = 64 * 1024
 _MAGIC = b"APK Sig Block 42"
 _FOOT = struct.Struct("<Q16s")
-_V2, _V3, _V31 = 0x7109871A, 0xF05368C0, 0x1B93AD61
+_V2, _V3, _V31 = _SCHEMES = (0x7109871A, 0xF05368C0, 0x1B93AD61)  # the oldest first
+_ROTATION = 0x3BA06F8C
 _SIGNATURE_FILE = re.compile(r"META-INF/[^/]+\.(RSA|DSA|EC)", re.IGNORECASE)
 _SEQUENCE = 0x30  # what each certificate begins with, DER
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
@@ -38,10 +41,14 @@ def certificate(archive: Archive) -> str:
     Raises:
         PackageError: nobody signed it, or who did cannot be read.
     """
-    blocks = dict(_pairs(_block(archive)))
-    for scheme in (_V2, _V3, _V31):
-        if scheme in blocks:
-            return hashlib.sha256(_of_first_signer(blocks[scheme])).hexdigest()
+    blocks = [(number, content) for number, content in _pairs(_block(archive)) if number in _SCHEMES]
+    if blocks:
+        by_scheme = dict(blocks)
+        told = [one for scheme in _SCHEMES if scheme in by_scheme for one in _signers(by_scheme[scheme], scheme)]
+        own = _own(told[0])
+        if len(by_scheme) < len(blocks) or any(own != _own(one) and own != _oldest(one) for one in told):
+            raise PackageError(reason="signature")
+        return hashlib.sha256(own).hexdigest()
     files = sorted(archive.matching(_SIGNATURE_FILE), key=lambda one: one.filename)
     if not files:
         raise PackageError(reason="signature")
@@ -79,14 +86,46 @@ def _pairs(block: bytes) -> Iterator[tuple[int, bytes]]:
     raise PackageError(reason="signature")
 
 
-def _of_first_signer(signers: bytes) -> bytes:
-    """Return the first certificate, which is the signer's own, of the first signer."""
-    signed, _rest = _prefixed(_prefixed(_prefixed(signers)[0])[0])
+def _signers(block: bytes, scheme: int) -> list[bytes]:
+    """Return what signers signed: of the oldest way the first one's, as a tablet verifies all of them.
+
+    Of the newer ways all signers', as a tablet verifies the one alone that is for its system.
+    """
+    found: list[bytes] = []
+    rest = _prefixed(block)[0]
+    while not found or (rest and scheme != _V2):
+        signer, rest = _prefixed(rest)
+        found.append(_prefixed(signer)[0])
+        if len(found) > _MAX_PARTS:
+            raise PackageError(reason="signature")
+    return found
+
+
+def _own(signed: bytes) -> bytes:
+    """Return the first certificate, which is the signer's own, of what a signer signed."""
     _digests, rest = _prefixed(signed)
     found, _rest = _prefixed(_prefixed(rest)[0])
     if not 2 <= len(found) <= _MAX_CERTIFICATE_BYTES or found[0] != _SEQUENCE:
         raise PackageError(reason="signature")
     return found
+
+
+def _oldest(signed: bytes) -> bytes | None:
+    """Return the certificate that a signer's changes of key begin with; None where it tells of none.
+
+    Source: -/v3 there, "Proof-of-rotation": an attribute behind two numbers, which has a number and then one part for
+    each key, the oldest first.
+    """
+    _certificates, rest = _prefixed(_prefixed(signed)[1])
+    try:
+        told, _rest = _prefixed(rest[2 * _U32.size :])
+        for _count in range(_MAX_PARTS):
+            attribute, told = _prefixed(told)
+            if attribute.startswith(_U32.pack(_ROTATION)):
+                return _prefixed(_prefixed(_prefixed(attribute[2 * _U32.size :])[0])[0])[0]
+    except PackageError:
+        pass
+    return None
 
 
 def _prefixed(data: bytes) -> tuple[bytes, bytes]:

@@ -22,6 +22,7 @@ MAX_BYTES = 4 * 2**30
 MAX_MEMBERS = 100_000
 MAX_DIRECTORY_BYTES = 32 * 2**20
 _PIECE = 1024 * 1024
+_MEMBER = b"PK\x01\x02"  # begins each in the list. Source: APPNOTE.TXT section 4.3.12
 # How many times longer than it lies there a large member may be: what is code or pictures is packed already.
 _MOST_TIMES = 20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
@@ -86,6 +87,8 @@ class Archive:
             OSError: there is no room.
         """
         _require_plain(member, "bomb")
+        if member.compress_size > self.directory_offset - member.header_offset:  # what it says is more than lies there
+            raise PackageError(reason="bomb")
         most = min(most, _PIECE + _MOST_TIMES * member.compress_size)
         size = 0
         with self._package.open(member) as opened:
@@ -103,14 +106,20 @@ class Archive:
 
 
 class _Frugal(io.BufferedReader):
-    """A file that is never read in one large piece: the zip reader takes the list of members as long as it says."""
+    """A file that is never read in one large piece: the zip reader takes the list of members as long as it says.
+
+    Nor does it get a list with too many of them: each takes ten times the memory that it takes in the list.
+    """
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:
             return super().read(MAX_DIRECTORY_BYTES)
         if size > MAX_DIRECTORY_BYTES:
             raise PackageError(reason="many", most=MAX_MEMBERS)
-        return super().read(size)
+        found = super().read(size)
+        if found.count(_MEMBER) > MAX_MEMBERS:
+            raise PackageError(reason="many", most=MAX_MEMBERS)
+        return found
 
 
 @contextmanager

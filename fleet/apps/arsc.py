@@ -6,7 +6,6 @@ Source: Android's ``ResourceTypes.h``: ``ResTable_header``, ``ResTable_package``
 with offsets of 16 bits), ``ResTable_entry`` (also compact), ``ResTable_config``.
 """
 
-import itertools
 import struct
 from collections.abc import Iterator
 
@@ -37,6 +36,7 @@ _U16, _U32, _PAIR = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<HH
 _MAX_PACKAGES = 16
 _MAX_CONFIGURATIONS = 2_000  # of one type
 _MAX_LOOKED_UP = 4_096  # of one reference, with what it leads to
+_MAX_TEXT = 1_024  # of thousands that are returned together
 _MAX_DEPTH = 8
 _LANGUAGES = {"nb": 0, "no": 1, "": 2}
 _OTHER_LANGUAGE = 3
@@ -93,21 +93,22 @@ class Table:
         return None
 
     def texts(self, reference: int) -> set[str]:
-        """Return all texts that a reference may stand for, such as the files of a picture for each screen.
+        """Return the short texts that a reference may stand for, such as the files of a picture for each screen.
 
         Raises:
             DamagedError: the table is not sound there.
         """
         open_, seen, found = [reference], {reference}, set[str]()
         left = _MAX_LOOKED_UP
-        while open_ and left:
-            for _language, told in itertools.islice(self._values(open_.pop()), left):
-                left -= 1
+        while open_ and left > 0:
+            looked_up = open_.pop()
+            left -= 1 + len(self._types.get(looked_up >> 16, ()))  # also where nothing is found: looking takes as long
+            for _language, told in self._values(looked_up):
                 if told.kind == REFERENCE and told.data not in seen:
                     seen.add(told.data)
                     open_.append(told.data)
                 text = self._string(told)
-                if text is not None:
+                if text is not None and len(text) <= _MAX_TEXT:
                     found.add(text)
         return found
 

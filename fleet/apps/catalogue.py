@@ -80,6 +80,7 @@ class AndroidPackage:
         cpu: the one kind of processor that it is for; empty: any.
         kind: ``apk`` or ``xapk``.
         certificate: SHA-256 of its signer's certificate, lower-case hex.
+        uploaded_at: since when tablets get it.
     """
 
     name: str
@@ -91,6 +92,7 @@ class AndroidPackage:
     cpu: str
     kind: str
     certificate: str | None = None
+    uploaded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ def android_packages(app_ids: Collection[str]) -> Mapping[str, Sequence[AndroidP
         return {}
     query = (
         select(App.app_id, App.name, AppPackage.token, AppPackage.version, AppPackage.build, AppPackage.digest,
-               AppPackage.size_bytes, AppPackage.cpu, AppPackage.kind, AppPackage.certificate)
+               AppPackage.size_bytes, AppPackage.cpu, AppPackage.kind, AppPackage.certificate, AppPackage.uploaded_at)
         .join(AppPackage, (AppPackage.app_pk == App.id) & AppPackage.is_current)
         .where(App.platform == Platform.ANDROID, among_texts(App.app_id, app_ids))
         .order_by(AppPackage.cpu)
@@ -263,7 +265,7 @@ def android_packages(app_ids: Collection[str]) -> Mapping[str, Sequence[AndroidP
     for row in db.session.execute(query):
         made = AndroidPackage(
             row.name, row.token, row.version, int(row.build), row.digest, row.size_bytes, row.cpu, row.kind,
-            row.certificate,
+            row.certificate, row.uploaded_at,
         )  # fmt: skip
         found.setdefault(row.app_id, []).append(made)
     return found

@@ -83,31 +83,38 @@ class Spooling:
             AbandonedError: whoever sends it is gone, or the server stops.
         """
         size = length(headers)
-        reason = await asyncio.to_thread(self._hindrance, size)
-        if reason:
-            yield b"", Sent(refusal=reason)
+        if size > MOST_BYTES or self._open >= AT_ONCE:
+            yield b"", Sent(refusal="size" if size > MOST_BYTES else "busy")
             return
         form = _Form(self._files)
-        self._open += 1
+        self._open += 1  # before the disk is asked: others come while it answers
         self._expected += size
         try:
-            yield await self._read(form, headers, receive, stopping)
+            reason = await asyncio.to_thread(self._hindrance)
+            yield (b"", Sent(refusal=reason)) if reason else await self._read(form, headers, receive, stopping)
         finally:
             self._open -= 1
             self._expected -= max(0, size - form.size)
             await asyncio.shield(asyncio.to_thread(form.drop))
 
-    def _hindrance(self, size: int) -> str:
-        """Return why a form of a size cannot be read now; empty where it can."""
-        if size > MOST_BYTES:
-            return "size"
-        if self._open >= AT_ONCE:
-            return "busy"
+    def _hindrance(self) -> str:
+        """Return why the disk takes no form that is expected; empty where it does."""
         try:
             free = self._files.free_bytes()
         except OSError:
             return "disk"
-        return "full" if free - self._expected - size < SPARE_BYTES else ""
+        return "full" if free - self._expected < SPARE_BYTES else ""
+
+    def _take(self, form: "_Form", piece: bytes) -> None:
+        """Write a piece, where that leaves enough to others: who need not say how long a form is may send 4 GB.
+
+        Raises:
+            _RefusedError: it does not, or this is no form.
+            OSError: writing failed.
+        """
+        if self._files.free_bytes() - len(piece) < SPARE_BYTES:
+            raise _RefusedError("full")
+        form.take(piece)
 
     async def _read(
         self, form: "_Form", headers: Mapping[str, str], receive: Receive, stopping: asyncio.Event
@@ -152,7 +159,7 @@ class Spooling:
                 since, lately = now(), 0
             piece += chunk
             if len(piece) >= _PIECE or not more:
-                await asyncio.to_thread(form.take, bytes(piece))
+                await asyncio.to_thread(self._take, form, bytes(piece))
                 piece.clear()
 
 

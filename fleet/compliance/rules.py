@@ -129,9 +129,10 @@ def _apps(seen: Seen, wanted: Wanted, is_open: AbstractSet[Name], now: datetime)
     """Judge apps: anew only where the tablet has had its profile for a while, else what is open and still so."""
     told = [app for app in seen.facts.get("apps") or () if isinstance(app, dict)]
     installed = {str(app.get("id")) for app in told}
+    hidden = {str(app.get("id")) for app in told if app.get("is_hidden")}  # there, but nobody can open it
     candidates = [
         *_first(FindingKind.APP_MISSING, wanted.required - installed),
-        *_first(FindingKind.APP_BLOCKED, wanted.blocked & installed),
+        *_first(FindingKind.APP_BLOCKED, wanted.blocked & (installed - hidden)),
     ]
     waiting = [found for found in candidates if found.name not in is_open]
     if not waiting:

@@ -57,7 +57,7 @@ def test_a_package_takes_up_its_app_and_is_where_tablets_get_it(files: PackageFi
     assert catalogue.android_packages([BOARD, "no.example.other"]) == {
         BOARD: [
             AndroidPackage(
-                "Tavla", found.token, "1.2", 7, found.digest, found.size_bytes, "arm64-v8a", "apk", signer().name
+                "Tavla", found.token, "1.2", 7, found.digest, found.size_bytes, "arm64-v8a", "apk", signer().name, NOW
             )
         ]
     }

@@ -305,6 +305,30 @@ def test_only_a_few_files_are_read_at_once(gate: Door) -> None:
     assert (status, "Others are sending files" in page, again) == (503, True, 303)
 
 
+def test_those_who_come_in_the_same_moment_are_few_too(gate: Door) -> None:
+    cookie, _token = signed_in(gate)
+
+    async def crowd() -> int:
+        every = [Sender(gate, cookie) for _ in range(4 * spooling.AT_ONCE)]
+        await asyncio.wait({one.served for one in every}, timeout=5)
+        turned_away = sum(one.served.done() for one in every)
+        for one in every:
+            await one.pieces.put({"type": "http.disconnect"})
+            await one.status()
+        return turned_away
+
+    assert gate.wait(crowd()) == 3 * spooling.AT_ONCE
+
+
+def test_who_does_not_say_how_much_comes_leaves_room_to_others(gate: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    cookie, token = signed_in(gate)
+    head, _file, end = form(token, b"")
+    monkeypatch.setattr(spooling, "SPARE_BYTES", files(gate.app).free_bytes() - 20 * 2**20)
+    pieces = [head, *[b"\0" * 2**20] * 60, end]
+    answer = gate.wait(gate.call("POST", sent.PATH, headers(cookie, None, transfer_encoding="chunked"), chunks=pieces))
+    assert (answer.status, "has no room" in said(answer), kept(gate)) == (507, True, [])
+
+
 def test_a_full_disk_is_said_before_and_while_the_file_comes(gate: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     who = signed_in(gate)
     monkeypatch.setattr(spooling, "SPARE_BYTES", 2**60)

@@ -58,7 +58,8 @@ def come(
         device_id = enrolling.arrive(Arrival(code, serial, "arm64-v8a", secret(app)), now=clock.now())
         assert isinstance(device_id, int)
         if is_seen:
-            tokens.use(device_id, db.session.get_one(AgentClient, device_id).token_digest, now=clock.now())
+            client = db.session.get_one(AgentClient, device_id)
+            tokens.use(client, client.token_digest, now=clock.now())
             facts = {"agent_version": version, "flags": {"device_owner": owner}}
             db.session.get_one(Device, device_id).state.facts = facts
 

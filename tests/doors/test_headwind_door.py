@@ -13,6 +13,7 @@ import pytest
 from fleet import clock, orders
 from fleet.access import Principal
 from fleet.android import admin_password, tokens
+from fleet.android.addresses import AGENT_APP
 from fleet.android.models import AgentClient
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
@@ -22,6 +23,7 @@ from fleet.devices.models import Device, DeviceLife, Ticket
 from fleet.orders import OrderKind, OrderState, Wish
 from tests import factories as make
 from tests import headwind_reader
+from tests.android import agent_package
 from tests.gate import Door, door, ticket
 from tests.headwind_gate import Raw
 
@@ -322,15 +324,15 @@ def test_a_configuration_that_never_arrived_is_not_in_force_and_is_told_again(ga
 
 def test_an_app_that_a_tablet_could_not_fetch_is_left_out_for_a_while(gate: Door, code: str) -> None:
     assign(gate)
+    with gate.database():
+        agent_package()
     tablet = come(gate, code)
     tablet.configuration()
-    tablet.log("Failed to download app no.example.bok: timeout")
+    tablet.log(f"Failed to download app {AGENT_APP}: timeout", "Failed to download app no.made.up: timeout")
     with gate.database():
         client = db.session.query(AgentClient).one()
-        assert set(client.put_off or {}) == {"no.example.bok"}
-        assert (device_of().state.facts or {})["app_states"] == {
-            "no.example.bok": {"state": "failed", "reason": "download"}
-        }
+        assert set(client.put_off or {}) == {AGENT_APP}  # nobody gave it the other
+        assert (device_of().state.facts or {})["app_states"] == {AGENT_APP: {"state": "failed", "reason": "download"}}
 
 
 def test_telephone_sim_and_place_are_kept_nowhere(gate: Door, code: str) -> None:
@@ -420,7 +422,9 @@ def test_a_tablet_is_asked_to_report_and_to_clear_its_passcode(gate: Door, code:
     clear = order(gate, Wish(OrderKind.CLEAR_PASSCODE, reason=REASON))
     assert tablet.configuration()["passwordReset"] == ""
     assert tablet.confirm("password").status == 200
+    tablet.log(FETCHED, COMPLETED)
     assert order_state(gate, clear) is OrderState.DONE
+    assert tablet.confirm("password").status == 409
     failing = order(gate, Wish(OrderKind.CLEAR_PASSCODE, reason=REASON))
     tablet.configuration()
     tablet.log("Failed to reset password")

@@ -10,11 +10,12 @@ import pytest
 from fleet import clock
 from fleet.access import Principal
 from fleet.android.models import AgentClient
-from fleet.apps import images, packages
+from fleet.apps import catalogue, images, packages
 from fleet.apps.files import PackageFiles
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
 from fleet.db import db
+from fleet.devices.models import Platform
 from tests import factories as make
 from tests.apks import apk
 from tests.gate import Door, door, ticket
@@ -125,7 +126,8 @@ def test_an_app_that_a_lesson_hides_is_not_installed_again_neither_then_nor_when
         client = db.session.query(AgentClient).one()
         assert APP in (client.hidden or ())
         facts = client.device.state.facts or {}
-        assert {one["id"] for one in facts["apps"]} == {APP}  # what is hidden is not gone
+        # What is hidden is not gone, but nobody can open it.
+        assert facts["apps"] == [{"id": APP, "version": "1.2", "is_hidden": True}]
     with gate.database():
         assigning.withdraw(lesson, by=CLI, now=clock.now())
     assert tablet.has_news()
@@ -154,6 +156,21 @@ def test_an_app_that_could_not_be_fetched_is_left_out_until_it_is_tried_again(ga
     assert "url" in entry(tablet.configuration())
 
 
+def test_a_package_that_took_the_place_of_one_that_failed_is_not_put_off_with_it(gate: Door, tmp_path: Path) -> None:
+    upload(gate, tmp_path)
+    assign(gate, apps__required=[APP])
+    tablet = come(gate)
+    former = entry(tablet.configuration())["url"]
+    upload(gate, tmp_path, code=8, version="1.3")
+    tablet.log(f"{APP} Install failed: INSTALL_FAILED_INVALID_APK")
+    assert tablet.has_news()
+    found = entry(tablet.configuration())
+    assert found["url"] != former
+    tablet.log(f"{APP} Install failed: INSTALL_FAILED_INVALID_APK")
+    assert tablet.has_news()
+    assert "url" not in entry(tablet.configuration())
+
+
 def test_a_wallpaper_has_an_address_under_its_own_sum(gate: Door) -> None:
     picture = png(640, 480)
     with gate.database():
@@ -166,9 +183,25 @@ def test_a_wallpaper_has_an_address_under_its_own_sum(gate: Door) -> None:
     assert fetch(gate, "https://fleet.test/hw-images/" + "0" * 64).status == 404
 
 
+def test_an_app_that_the_catalogue_comes_to_know_is_closed_where_only_some_are_allowed(gate: Door) -> None:
+    assign(gate, apps__allowed=["no.example.annet"])
+    tablet = come(gate)
+    tablet.configuration()
+    tablet.log(FETCHED, COMPLETED)
+    with gate.database():
+        catalogue.add(APP, Platform.ANDROID, catalogue.Told("Bok"), by=CLI, now=clock.now())
+    assert tablet.has_news()
+    settings = {one["name"]: one["value"] for one in tablet.configuration()["applicationSettings"]}
+    assert APP in settings["locked_packages"].split(",")
+
+
 def test_the_agent_follows_its_own_package(gate: Door, tmp_path: Path) -> None:
     upload(gate, tmp_path, package="com.hmdm.launcher", version="6.40", code=640)
     assign(gate)
-    found = entry(come(gate).configuration(), "com.hmdm.launcher")
+    tablet = come(gate)
+    found = entry(tablet.configuration(), "com.hmdm.launcher")
     assert (found["version"], found["code"]) == ("6.40", 640)
     assert found["name"].startswith("fleet:")
+    tablet.log(FETCHED, COMPLETED)
+    upload(gate, tmp_path, package="com.hmdm.launcher", version="6.41", code=641)
+    assert tablet.has_news()

@@ -149,11 +149,11 @@ def test_what_is_planned_while_a_tablet_waits_begins_on_it_to_the_second_and_rin
         event.listen(db.engine, "before_cursor_execute", note)
     waits = threading.Thread(target=agent.poll)
     waits.start()
-    eventually(lambda: len(looks) >= 2, within_s=10)
+    eventually(lambda: bool(looks), within_s=10)
     starts_at = clock.now() + timedelta(seconds=5)
     assign(gate, "senere", starts_at=starts_at, web__allowed=["bok.example"])
     time.sleep(3)
-    assert len(looks) <= 4  # two as it came, one as it was rung, and one that may have come between
+    assert len(looks) <= 3  # one as it came, one as it was rung, and one that may have come between
     waits.join(30)
     assert agent.changed_at is not None
     assert timedelta() <= agent.changed_at - starts_at < timedelta(seconds=1)

@@ -149,7 +149,7 @@ def test_a_signing_block_that_is_not_sound_is_refused(tmp_path: Path, block: byt
 
 def test_an_older_signature_names_the_key_that_was_there_first(tmp_path: Path) -> None:
     old, new = signer("old"), signer("new")
-    both = apks.signing_block(old.der)[8:-24] + apks.signing_block(new.der, apks.V3)[8:-24]
+    both = apks.signing_block(old.der)[8:-24] + apks.signing_block(new.der, apks.V3, after=old.der)[8:-24]
     size = struct.pack("<Q", len(both) + 24)
     path = tmp_path / "a.apk"
     path.write_bytes(apks.with_block(apks.apk_bytes(scheme="v1", by=new), size + both + size + b"APK Sig Block 42"))

@@ -94,6 +94,11 @@ def test_apps_missing_and_blocked_are_named_one_by_one() -> None:
     ]
 
 
+def test_an_app_that_is_hidden_counts_as_there_but_not_as_one_that_is_blocked_in_vain() -> None:
+    hidden = replace(WELL, facts={**WELL.facts, "apps": [{"id": "no.a", "version": "1", "is_hidden": True}]})
+    assert names(hidden, required=frozenset({"no.a"}), blocked=frozenset({"no.a"})) == []
+
+
 @pytest.mark.parametrize("moment", ["applied_at", "desired_at"])
 def test_a_fresh_assignment_gives_apps_time(moment: str) -> None:
     fresh: dict[str, Any] = {moment: NOW - timedelta(minutes=29)}

@@ -2,10 +2,10 @@
 
 Invariants: an order is ended in the transaction that agrees, so that a tablet which starts again does not do it again;
 where nothing is ordered we do not agree. A wipe is agreed to as often as the tablet asks: as long as it can ask it is
-not wiped.
+not wiped. Where it was to clear its passcode its word ends nothing: the log, which comes later, says whether it could.
 
-Source: hmdm-android, helper/ConfigUpdater: factory reset and restart after a 2xx only; a changed passcode is confirmed
-whether or not it could be changed, which the log says.
+Source: DevicePolicyManager.reboot: of a device's owner only; hmdm-android, helper/ConfigUpdater: factory reset and
+restart after a 2xx only; a changed passcode is confirmed whether or not it could be changed.
 """
 
 import enum
@@ -48,7 +48,7 @@ def confirm(digest: str, what: str, info: Info, *, now: datetime) -> Confirmed:
     if device_id is None:
         return Confirmed.UNKNOWN
     client = serving.held([device_id])[device_id]
-    tokens.use(device_id, digest, now=now)
+    tokens.use(client, digest, now=now)
     key, _last = serving.sequences([device_id])[device_id]
     if key is None or key != client.key_thumbprint:
         is_wiping = what == WIPE and client.wiped_at is not None
@@ -57,7 +57,9 @@ def confirm(digest: str, what: str, info: Info, *, now: datetime) -> Confirmed:
     wishes = [one.uid for one in orders.pending([device_id], now=now).get(device_id, ()) if one.kind is kind]
     if not wishes:
         return Confirmed.NOTHING_ORDERED
-    can = what != WIPE or info.can_wipe
+    if what == PASSCODE:
+        return Confirmed.AGREED
+    can = info.can_wipe if what == WIPE else info.is_owner is not False
     _end(((device_id, uid) for uid in wishes), OrderState.DONE if can else OrderState.FAILED, UNABLE, now=now)
     if not can:
         return Confirmed.UNABLE

@@ -152,7 +152,7 @@ class HeadwindChannel:
     async def _enrol(self, request: Request, code: str, number: str) -> Response:
         if len(request.body) > _MAX_ENROLMENT_BYTES:
             return self.too_large()
-        if len(number) > _MAX_NUMBER:
+        if len(number) > _MAX_NUMBER or not number.isprintable():  # of what else, PostgreSQL holds not every sign
             return wire.refused(400, "error.number")
         cpu = _cpu(request)
 
@@ -188,40 +188,45 @@ class HeadwindChannel:
         return wire.refused(404, "error.notfound")
 
     async def _configuration(self, request: Request, digest: str, number: str) -> Response:
-        found = await self._configs.submit(ConfigItem(digest, number[:_MAX_NUMBER], _cpu(request)))
+        told = "".join(sign for sign in number if sign.isprintable())[:_MAX_NUMBER]
+        found = await self._configs.submit(ConfigItem(digest, told, _cpu(request)))
         return wire.refused(404, _UNKNOWN) if found is None else wire.written(found)
 
     async def _take(self, told: Told) -> Response:
         """Take what a tablet tells; a part of its log that says nothing is not even looked up."""
-        self._measure(told.digest)
         if told.logged is not None and told.logged == messages.Logged():
             return wire.ok()
-        return wire.ok() if await self._words.submit(told) else wire.refused(404, _UNKNOWN)
+        is_ours = await self._is_measured(told.digest) and await self._words.submit(told)
+        return wire.ok() if is_ours else wire.refused(404, _UNKNOWN)
 
     async def _confirm(self, request: Request, digest: str, what: str) -> Response:
-        self._measure(digest)
         info = messages.read_info(request.body)
+        if not await self._is_measured(digest):
+            return wire.refused(404, _UNKNOWN)
         found = await self._in_thread(self._work.confirm, digest, what, info)
         if found is Confirmed.AGREED:
             return wire.ok()
         return wire.refused(404 if found is Confirmed.UNKNOWN else 409, f"error.{found.name.lower()}")
 
-    def _measure(self, digest: str) -> None:
-        """Put off a tablet that tells more than any sound one does."""
+    async def _is_measured(self, digest: str) -> bool:
+        """Put off a tablet that tells more than any sound one does; False for who is no tablet of ours.
+
+        Raises:
+            FullError: it has told too much.
+        """
+        if await self._owner(digest) is None:
+            return False
         if not self._allowance.take(digest, self._now()):
             raise FullError
+        return True
 
     # -- polls ---------------------------------------------------------------------------------------------------
 
     async def _poll(self, request: Request, digest: str) -> Response:
         """Hold a poll until there is news, it is time for some, or the time is over."""
-        device_id = self._owners.get(digest)
+        device_id = await self._owner(digest)
         if device_id is None:
-            found = await self._looks.submit(digest)
-            if found is None:
-                return wire.refused(404, _UNKNOWN)
-            device_id = found.device_id
-            self._remember(digest, device_id)
+            return wire.refused(404, _UNKNOWN)
         # Entered before the look that counts, so that no change slips between the look and the wait.
         wait = self.waiting.enter(device_id)
         if wait is None:
@@ -277,10 +282,14 @@ class HeadwindChannel:
             poll = Poll(look.device_id, now, now + timedelta(seconds=due_s), waits=True, address=request.client)
             self._presence.note(poll)
 
-    def _remember(self, digest: str, device_id: int) -> None:
-        self._owners[digest] = device_id
-        if len(self._owners) > _TOKENS_KEPT:
-            self._owners.popitem(last=False)
+    async def _owner(self, digest: str) -> int | None:
+        """Return whose a token is, or was a moment ago: strangers shall not have the database write to find out."""
+        device_id = self._owners.get(digest)
+        if device_id is None and (found := await self._looks.submit(digest)) is not None:
+            device_id = self._owners[digest] = found.device_id
+            if len(self._owners) > _TOKENS_KEPT:
+                self._owners.popitem(last=False)
+        return device_id
 
     # -- files ---------------------------------------------------------------------------------------------------
 

@@ -8,12 +8,23 @@ import hashlib
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from fleet.channels.headwind.messages import Info, Logged
 from fleet.checkins.receive import Report
+
+V = TypeVar("V")
+
+# Of apps that could not be had: far more than any profile requires. Who has a tablet's word shall not fill the disk.
+MOST_FAILURES = 100
+
+
+def newest(before: Mapping[str, V], told: Mapping[str, V]) -> dict[str, V]:
+    """Return what is known of apps that could not be had, with what a tablet tells now; others give way."""
+    every = {**{app: one for app, one in before.items() if app not in told}, **told}
+    return dict(list(every.items())[-MOST_FAILURES:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,10 @@ class Known:
         told: dict[str, Any] = msgspec.to_builtins(self)
         return told
 
+    def anew(self) -> "Known":
+        """Return what is known of a tablet that has come back: what it is and has, but nothing is in force."""
+        return replace(self, applied=None, is_fetched=True, is_stopped=False)
+
     def with_info(self, info: Info, hidden: Collection[str]) -> "Known":
         """Return what is known after the tablet told of itself.
 
@@ -70,12 +85,16 @@ class Known:
             logged: what counts in it.
             served: the effective profile that it was last given.
         """
-        failures = {**self.failures, **logged.failures}
+        failures = newest(self.failures, logged.failures)
         is_new = self.is_fetched if logged.was_fetched is None else logged.was_fetched
         applied = served if logged.is_completed and is_new else self.applied
         is_fetched = self.is_fetched if logged.is_fetched is None else logged.is_fetched
         is_stopped = self.is_stopped if logged.is_stopped is None else logged.is_stopped
         return replace(self, failures=failures, applied=applied, is_fetched=is_fetched, is_stopped=is_stopped)
+
+    def _told(self, app: str, version: str) -> dict[str, Any]:
+        """Return an app as it is reported: one that the tablet does not list is there, but nobody can open it."""
+        return {"id": app, "version": version, **({} if app in self.info.apps else {"is_hidden": True})}
 
     def report(self, device_id: int, key: str, sequence: int) -> Report:
         """Return it as our report.
@@ -90,7 +109,7 @@ class Known:
             "os_version": self.info.os_version,
             "model": self.info.model,
             "agent_version": self.info.agent_version,
-            "apps": [{"id": app, "version": version} for app, version in sorted(self.apps.items())],
+            "apps": [self._told(app, version) for app, version in sorted(self.apps.items())],
             "app_states": {app: {"state": "failed", "reason": why} for app, why in sorted(self.failures.items())},
             "flags": {name: value for name, value in flags.items() if value is not None},
         }

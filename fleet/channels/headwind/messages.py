@@ -18,6 +18,7 @@ from fleet.errors import InvalidError
 
 MARK = "fleet:"  # begins what we call the agent itself in a configuration; what follows names the effective profile
 _MOST_APPS, _MOST_LOGS = 3_000, 500
+_LONGEST_PACKAGE = 155
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+")
 _PROFILE = re.compile(r"[0-9a-f]{64}")
 FETCHED, NOT_FETCHED, COMPLETED = "Configuration updated", "Failed to update config", "Update flow completed"
@@ -160,7 +161,7 @@ def read_log(body: bytes) -> Logged:
 def _failure(text: str) -> tuple[str, str, bool] | None:
     for pattern, kind, stops in _FAILURES:
         found = pattern.match(text)
-        if found is not None and _PACKAGE.fullmatch(found["app"]):
+        if found is not None and _is_package(found["app"]):
             return found["app"], kind, stops
     return None
 
@@ -188,9 +189,13 @@ def _apps(told: object) -> dict[str, str]:
     found = {}
     for one in _listed(told, _MOST_APPS):
         name, version = one.get("pkg"), _text(one.get("version"), 64)
-        if isinstance(name, str) and len(name) <= 155 and _PACKAGE.fullmatch(name):
+        if isinstance(name, str) and _is_package(name):
             found[name] = version or ""
     return found
+
+
+def _is_package(told: str) -> bool:
+    return len(told) <= _LONGEST_PACKAGE and _PACKAGE.fullmatch(told) is not None
 
 
 def _profile(told: object) -> str | None:

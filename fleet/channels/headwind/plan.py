@@ -21,14 +21,14 @@ from fleet.assignments import bodies
 from fleet.assignments.kept import Kept
 from fleet.channels.headwind import server_config
 from fleet.channels.headwind.server_config import Closed, Package, Wish
-from fleet.devices.models import DeviceLife
 from fleet.orders import Order, OrderKind, OrderState
 from fleet.schools import queries as schools
 
 NOTICE_FOR = timedelta(minutes=5)  # that a message stands over everything; afterwards the tablet is its pupil's again
 _NAMELESS = "Skolens nettbrett"  # until somebody has written what the municipality is called
-# Orders that are carried out by being in force; the others are done when the tablet confirms them.
-_ENDING = frozenset({OrderKind.LOCK_MESSAGE, OrderKind.REPORT_NOW})
+# Orders that are carried out by being in force; the others are done when the tablet confirms them. Its word on a new
+# passcode says nothing of whether there is one.
+_ENDING = frozenset({OrderKind.LOCK_MESSAGE, OrderKind.REPORT_NOW, OrderKind.CLEAR_PASSCODE})
 _settings: Kept[Mapping[str, Any]] = Kept(512)
 
 
@@ -96,9 +96,9 @@ class Planner:
         return [self._one(one, around, now) for one in asks]
 
     def _around(self, standings: Sequence[Standing], now: datetime) -> _Around:
-        is_open = [one for one in standings if one.is_open]
-        settings = _settings.load({one.profile for one in is_open if one.profile is not None}, _read)
-        waiting = orders.pending([one.device_id for one in is_open], now=now) if is_open else {}
+        in_use = [one for one in standings if not one.is_closed]
+        settings = _settings.load({one.profile for one in in_use if one.profile is not None}, _read)
+        waiting = orders.pending([one.device_id for one in in_use], now=now) if in_use else {}
         required = {app for one in settings.values() for app in one.get("apps.required") or ()}
         shown = {one.get("wallpaper.image") for one in settings.values()}
         shown |= {clip.get("icon") for one in settings.values() for clip in one.get("web.bookmarks") or ()}
@@ -114,14 +114,15 @@ class Planner:
 
     def _one(self, ask: Ask, around: _Around, now: datetime) -> Planned:
         one = ask.standing
-        if not one.is_open or one.life is DeviceLife.PENDING:
+        if one.is_closed:
             return self._closed(ask, around)
         waiting = around.waiting.get(one.device_id, ())
         notice, put_off = _notice(one, waiting, now), _put_off(one, now)
         kinds = {order.kind for order in waiting}
         made = server_config.server_config(
             Wish(
-                settings=around.settings.get(one.profile or "", {}),
+                # A profile that is not there is a fault of ours, and no reason to open a tablet.
+                settings=around.settings[one.profile] if one.profile is not None else {},
                 profile=one.profile,
                 packages=self._packages(around, ask.cpu or one.client.cpu, but=put_off),
                 known=around.known,

@@ -147,13 +147,10 @@ class Made:
     Args:
         data: ready for JSON.
         hidden: packages that are hidden once it is in force.
-        is_settling: whether apps that shall be installed have no address yet, only because they may be hidden still:
-            once this is in force the same is to be given again, and then whole.
     """
 
     data: dict[str, Any]
     hidden: frozenset[str]
-    is_settling: bool = False
 
 
 def server_config(wish: Wish) -> Made:
@@ -187,7 +184,7 @@ def server_config(wish: Wish) -> Made:
             _setting(android.CHROME, "managedConfig", chrome.as_text(settings)),
         ],
     }
-    return Made(data, closed.locked, is_settling=any(app in wish.hidden for app in required))
+    return Made(data, closed.locked)
 
 
 def _agent(wish: Wish) -> dict[str, Any] | None:

@@ -43,12 +43,3 @@ def refused(status: int, message: str) -> Response:
     """
     body = msgspec.json.encode({"status": "ERROR", "message": message, "data": None})
     return Response(status, {"content-type": _JSON, **NEVER_KEPT}, body)
-
-
-def request_signature(number: str) -> str:
-    """Return with what the agent signs that it asks for a configuration, so that its own build can be told from others.
-
-    Args:
-        number: what it calls itself.
-    """
-    return hashlib.sha1((SHARED_SECRET + number).encode()).hexdigest().upper()  # noqa: S324 (a checksum)

@@ -18,6 +18,7 @@ from fleet.apps.files import PackageFiles
 from fleet.channels import package_files
 from fleet.channels.headwind import confirming, telling
 from fleet.channels.headwind.confirming import Confirmed
+from fleet.channels.headwind.known import Known
 from fleet.channels.headwind.messages import Info
 from fleet.channels.headwind.plan import Ask, Planned, Planner
 from fleet.channels.headwind.telling import Told
@@ -124,12 +125,12 @@ class Work:
                 asks = [Ask(one, one.client.number, None) for one in found.values() if not one.has_all(now)]
                 planned = self._planned(asks, now)
             news = {device_id for device_id, one in planned.items() if one.is_news}
-            right = [one.served for device_id, one in planned.items() if device_id not in news]
+            right = [one.served for one in planned.values() if not one.is_news and _is_to_note(one)]
             first = {digest: one for digest, one in found.items() if one.is_newest and one.client.seen_at is None}
             if right or first:
                 with transaction():
-                    for digest, one in sorted(first.items(), key=lambda item: item[1].device_id):
-                        tokens.use(one.device_id, digest, now=now)
+                    if first:
+                        _use(first, right, now)
                     _note([replace(one, is_fetched=False) for one in right], now)
         return [_look(found.get(digest), planned, news) for digest in digests]
 
@@ -142,8 +143,13 @@ class Work:
             if any(_may_come_back(one) for one in found.values()):
                 found = self._come_back(found, now)
             with reading():
-                asks = [Ask(found[one.digest], one.number, one.cpu) for one in batch if one.digest in found]
-                planned = self._planned(asks, now)
+                # Once for each tablet, however often it asks at the same moment.
+                asks = {
+                    found[one.digest].device_id: Ask(found[one.digest], one.number, one.cpu)
+                    for one in batch
+                    if one.digest in found
+                }
+                planned = self._planned(list(asks.values()), now)
             new = [one.served for one in planned.values() if _is_to_note(one)]
             if new:
                 with transaction():
@@ -159,7 +165,8 @@ class Work:
             take_turn("assignments")
             ids = [one.device_id for one in found.values() if _may_come_back(one)]
             for client in serving.held(ids).values():
-                enrolling.come_back(client, now=now)
+                if enrolling.come_back(client, now=now):
+                    client.told = Known.read(client.told).anew().written()
         with reading():
             return serving.standings(list(found), now)
 
@@ -199,6 +206,15 @@ class Work:
             return images.by_digest(digest)
 
 
+def _use(first: Mapping[str, Standing], right: Sequence[Served], now: datetime) -> None:
+    """Note which tablets speak under their newest tokens; those of which more is to be noted are held with them."""
+    ids = {one.device_id for one in first.values()} | {one.standing.device_id for one in right}
+    clients = serving.held(ids)
+    for digest, one in first.items():
+        if one.device_id in clients:
+            tokens.use(clients[one.device_id], digest, now=now)
+
+
 def _note(served: Sequence[Served], now: datetime) -> None:
     """Note what tablets are handed, or have already: clients' rows first, then tablets' states, then orders."""
     noted = serving.note(served, now=now)
@@ -213,7 +229,7 @@ def _look(one: Standing | None, planned: Mapping[int, Planned], news: Collection
         return None
     made = planned.get(one.device_id)
     until = made.served.until if made is not None else one.client.served_until
-    return Look(one.device_id, one.is_open, one.device_id in news, one.wanted_version, until)
+    return Look(one.device_id, one.is_open, one.device_id in news, one.config_version, until)
 
 
 def _is_to_note(one: Planned) -> bool:

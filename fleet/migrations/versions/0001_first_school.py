@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 01:25:29.462520
+Create Date: 2026-11-30 01:50:23.520362
 """
 
 import sqlalchemy as sa

@@ -379,17 +379,6 @@ class HeadwindAgent(UpdateFlow):
             case "runApp":
                 self.launches.append(payload["pkg"])
 
-    def run(self, off: threading.Event, *, scale: float = 1.0) -> None:
-        """Wait for pushes until it is switched off.
-
-        Args:
-            off: is set then.
-            scale: of its pauses.
-        """
-        while not off.is_set() and self.polls:
-            pause_s = self.poll()
-            off.wait(pause_s * scale)
-
     def device_info(self) -> dict[str, Any]:
         """Return what a report says."""
         return {"deviceId": self.number, "serial": self.serial, **super().device_info()}

@@ -93,7 +93,8 @@ class LiveAndroid:
         else:
             self.agent.open_launcher()
         self.agent.in_front = False  # its pupil opens something else
-        self.agent.run(self._off, scale=self.scale)
+        while not self._off.is_set() and self.agent.polls:
+            self._pause(self.agent.poll())
 
     def _pause(self, pause_s: float) -> None:
         self._off.wait(pause_s * self.scale)

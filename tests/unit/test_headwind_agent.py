@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -525,19 +524,6 @@ def test_it_waits_for_pushes_and_how_long_it_pauses_depends_on_the_answer(
     signed = "changeme-C3z9vi54hw-e1/rest/notification/polling/R52W1"
     headers = next(headers for _, target, headers, _ in server.seen if "/polling/" in target)
     assert headers["X-Request-Signature"] == hashlib.sha1(signed.encode()).hexdigest().upper()  # noqa: S324
-
-
-def test_it_waits_again_and_again_until_it_is_switched_off(agent: HeadwindAgent, server: Scripted) -> None:
-    off = threading.Event()
-    server.polls.extend([[], []])
-    agent.pause = lambda _s: None
-    done = threading.Thread(target=agent.run, args=(off,), kwargs={"scale": 0.0})
-    done.start()
-    while len(of("/polling/", server)) < 3:
-        pass
-    off.set()
-    done.join(5)
-    assert not done.is_alive()
 
 
 def test_a_download_is_signed_by_what_stands_after_files(agent: HeadwindAgent, server: Scripted) -> None:

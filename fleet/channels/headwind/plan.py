@@ -93,7 +93,7 @@ class Planner:
     def plan(self, asks: Sequence[Ask], *, now: datetime) -> list[Planned | None]:
         """Return what tablets shall be given; a bounded number of statements for all of them.
 
-        None for one whose profile is not there: a fault of ours, and no reason to open a tablet, nor to let others wait.
+        None for one whose profile is not there: a fault of ours, no reason to open a tablet or to let others wait.
         """
         around = self._around([one.standing for one in asks], now)
         return [self._one(one, around, now) if _has_settings(one.standing, around) else None for one in asks]

@@ -46,6 +46,7 @@ class AgentClient(Base):
     notice: Mapped[str | None] = mapped_column(String(500))
     notice_until: Mapped[datetime | None]
     wiped_at: Mapped[datetime | None]  # when it said that it is about to be
+    restarts_at: Mapped[datetime | None]  # when it said that it is about to start again
     # The token of the enrolment whose place this one took, of which nobody knew that it was over: see ``displacing``.
     displaced_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
     displaced_seed: Mapped[str | None] = mapped_column(String(32))

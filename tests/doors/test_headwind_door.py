@@ -17,6 +17,7 @@ from fleet.android.addresses import AGENT_APP
 from fleet.android.models import AgentClient
 from fleet.assignments import assigning
 from fleet.assignments.assigning import Place
+from fleet.channels.headwind.confirming import ASKS_AGAIN_WITHIN
 from fleet.db import db
 from fleet.devices import life, tickets
 from fleet.devices.models import Device, DeviceLife, Ticket
@@ -371,6 +372,9 @@ def test_a_restart_is_agreed_to_once_and_never_where_none_is_ordered(gate: Door,
     assert order_state(gate, uid) is OrderState.SENT
     headwind_reader.read_done(tablet.confirm("reboot").body)
     assert order_state(gate, uid) is OrderState.DONE
+    assert tablet.confirm("reboot").status == 200  # our word was lost, and it asks once more
+    with gate.database():
+        db.session.query(AgentClient).one().restarts_at = clock.now() - ASKS_AGAIN_WITHIN
     assert tablet.confirm("reboot").status == 409
     assert tablet.configuration()["reboot"] is False
 

@@ -10,7 +10,7 @@ restart after a 2xx only; a changed passcode is confirmed whether or not it coul
 
 import enum
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fleet import orders
 from fleet.android import serving, tokens
@@ -22,6 +22,9 @@ from fleet.orders import OrderClosedError, OrderKind, OrderState
 
 WIPE, RESTART, PASSCODE = "public", "reboot", "password"  # as they stand in the addresses
 _KINDS = {WIPE: OrderKind.WIPE, RESTART: OrderKind.RESTART, PASSCODE: OrderKind.CLEAR_PASSCODE}
+ASKS_AGAIN_WITHIN = timedelta(
+    seconds=15
+)  # after ten seconds without an answer. Source: hmdm-android, ServerServiceKeeper
 UNABLE, UNSET = "not-admin", "passcode-not-changed"
 
 
@@ -56,13 +59,16 @@ def confirm(digest: str, what: str, info: Info, *, now: datetime) -> Confirmed:
     kind = _KINDS[what]
     wishes = [one.uid for one in orders.pending([device_id], now=now).get(device_id, ()) if one.kind is kind]
     if not wishes:
-        return Confirmed.NOTHING_ORDERED
+        is_again = what == RESTART and client.restarts_at is not None and now - client.restarts_at < ASKS_AGAIN_WITHIN
+        return Confirmed.AGREED if is_again else Confirmed.NOTHING_ORDERED
     if what == PASSCODE:
         return Confirmed.AGREED
     can = info.can_wipe if what == WIPE else info.is_owner is not False
     _end(((device_id, uid) for uid in wishes), OrderState.DONE if can else OrderState.FAILED, UNABLE, now=now)
     if not can:
         return Confirmed.UNABLE
+    if what == RESTART:
+        client.restarts_at = now
     if what == WIPE:
         client.wiped_at = now
         life.removed(client.device, now=now)

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 01:51:24.737207
+Create Date: 2026-11-30 02:00:21.122026
 """
 
 import sqlalchemy as sa
@@ -495,6 +495,7 @@ def upgrade() -> None:
     sa.Column('notice', sa.String(length=500), nullable=True),
     sa.Column('notice_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('wiped_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('restarts_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('displaced_digest', sa.String(length=64), nullable=True),
     sa.Column('displaced_seed', sa.String(length=32), nullable=True),
     sa.Column('displaced_generation', sa.Integer(), nullable=True),

@@ -82,7 +82,8 @@ def list_apps(platform: str | None, *, as_json: bool) -> None:
     show_table(told, ["name", "id", "platform", "source", "licensed", "required by"], as_json=False)
     for app_id in sorted(required_by.keys() - known):
         profiles = ", ".join(required_by[app_id])
-        click.echo(f"{app_id}: required by {profiles}, but not here: add it with `scripts/fleet apps add`")
+        bring = "add it with `scripts/fleet apps add`, or bring its package with `scripts/fleet apps upload`"
+        click.echo(f"{app_id}: required by {profiles}, but not here: {bring}")
 
 
 @group.command()

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 02:00:21.122026
+Create Date: 2026-11-30 02:00:52.813848
 """
 
 import sqlalchemy as sa

@@ -61,6 +61,14 @@ MISSING = frozenset(
         Why.AT_SET_UP, Why.NO_BROWSER, Why.NO_ZONE,
     }
 )  # fmt: skip
+# What one has on some tablets only, or what disturbs nobody's work: no reason to look twice before a set is chosen.
+SMALL = frozenset(
+    {
+        "apps.clips_allowed", "cloud.backup_allowed", "cloud.documents_allowed", "cloud.private_relay_allowed",
+        "games.centre_allowed", "games.multiplayer_allowed", "lock_screen.notifications_allowed",
+        "writing_tools.allowed",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class Less:
     @property
     def is_much(self) -> bool:
         """Whether it is worth a look before the set is chosen: what is known and closed elsewhere is open there."""
-        return bool(self.missing) or Instead.HIDES_OTHERS in self.instead.values()
+        return not SMALL.issuperset(self.missing) or Instead.HIDES_OTHERS in self.instead.values()
 
 
 def needs_network(channel: str | None) -> bool:

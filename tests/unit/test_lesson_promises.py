@@ -12,6 +12,7 @@ from fleet.lessons.promises import Heard, Instead, Less
 from fleet.orders import kinds
 from profiles.key import APPLE, HEADWIND, NATIVE
 from profiles.unmet import Why
+from profiles.vocabulary import VOCABULARY
 from tests.conftest import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -107,3 +108,9 @@ def test_a_class_is_told_by_channel_and_counted() -> None:
     settings = {"sound.locked": True, "camera.allowed": False}
     assert promises.shortfalls(settings, [APPLE, HEADWIND, APPLE, None]) == [Less(APPLE, 2, {}, ["sound.locked"])]
     assert promises.shortfalls(settings, []) == []
+
+
+def test_what_some_tablets_do_not_have_at_all_is_no_reason_to_look_twice() -> None:
+    assert not Less(HEADWIND, 4, {}, ["lock_screen.notifications_allowed", "writing_tools.allowed"]).is_much
+    assert Less(HEADWIND, 4, {}, ["spelling.check_allowed", "writing_tools.allowed"]).is_much
+    assert set(VOCABULARY) >= promises.SMALL

@@ -427,7 +427,7 @@ def test_a_package_of_our_own_is_installed_by_its_manifest(gate: Door, code: str
         app = catalogue.add(BOOK, Platform.IPADOS, Told("Boka"), by=CLI, now=clock.now())
         package = AppPackage(
             app_pk=app.id, version="1.0", build="1", digest="d" * 64, size_bytes=10, file_name="b.ipa", token="t" * 43,
-            is_current=True, uploaded_at=clock.now(),
+            kind="ipa", is_current=True, uploaded_at=clock.now(),
         )  # fmt: skip
         db.session.add(package)
     assign(gate, **{"apps.required": [BOOK]})

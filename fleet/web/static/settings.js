@@ -7,8 +7,10 @@ for (const button of document.querySelectorAll("[data-copies]")) {
     const field = document.getElementById(button.dataset.copies);
     if (field.select) field.select();
     else getSelection().selectAllChildren(field); // text of the page, such as a command
+    // A browser that is asked for leave, or stands in the background, may not answer at all.
+    const tooLate = new Promise((_, fail) => setTimeout(fail, 1000));
     try {
-      await navigator.clipboard.writeText(field.value ?? field.textContent);
+      await Promise.race([navigator.clipboard.writeText(field.value ?? field.textContent), tooLate]);
     } catch {
       document.execCommand("copy"); // an address without TLS has no clipboard of the newer kind
     }

@@ -73,16 +73,16 @@ def _place_actions() -> dict[str, Action]:
         "lost": Action(
             _("Report lost"),
             _(
-                "An iPad is locked and shows a text until it is found. Other tablets cannot speak to the server any "
-                "more, and are enrolled anew when they are found."
+                "An iPad is locked, an Android tablet closes its apps, and both show a text until they are found. "
+                "Other tablets cannot speak to the server any more, and are enrolled anew when they are found."
             ),
             "pin",
         ),
         "found": Action(
             _("Found again"),
             _(
-                "An iPad that shows the text opens, and is in use as before. Other tablets are expected, and are "
-                "enrolled anew with a ticket."
+                "An iPad that shows the text opens, and is in use as before. An Android tablet on a delivery list "
+                "comes back by itself. Other tablets are expected, and are enrolled anew with a ticket."
             ),
             "check",
         ),

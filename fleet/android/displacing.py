@@ -12,13 +12,11 @@ from sqlalchemy import select
 
 from fleet import audit
 from fleet.access import Principal
-from fleet.android.addresses import CHANNEL
+from fleet.android import again
 from fleet.android.models import AgentClient
-from fleet.crypto import random_token, token_digest
 from fleet.db import among_texts, db
-from fleet.devices import enrolment, life
-from fleet.devices.enrolment import EnrolmentRequest, Refused
-from fleet.devices.models import Device, Platform
+from fleet.devices import life
+from fleet.devices.models import Device
 
 PROVES_FOR = timedelta(days=14)
 
@@ -53,17 +51,12 @@ def restore(client: AgentClient, digests: Collection[str], *, now: datetime) -> 
     if device.listed_at is None or device.state.key_thumbprint != client.key_thumbprint:
         return False
     life.removed(device, now=now)
-    request = EnrolmentRequest(
-        code="", by_listing=True, serial=device.serial, platform=Platform.ANDROID, model=device.model or "",
-        channel=CHANNEL, key_thumbprint=token_digest(random_token()), public_key=b"",
-    )  # fmt: skip
-    if isinstance(enrolment.enrol(request, now=now), Refused):
+    if not again.come_in(client, device, now=now):
         return False
-    client.key_thumbprint = request.key_thumbprint
     client.seed, client.generation, client.token_digest = seed, generation, digest
     client.former_digest, client.seen_at = None, now
     client.displaced_digest = client.displaced_seed = client.displaced_generation = client.displaced_at = None
-    client.served_version = client.served_profile = client.served_digest = client.told = None
+    client.told = None
     db.session.flush()
     audit.record(
         Principal("device", device.uid), "android.place-restored", subject=f"device:{device.id}", now=now,

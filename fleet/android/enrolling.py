@@ -3,7 +3,7 @@
 Invariants: the agent may ask twice for the same enrolment, as it asks again at once where no answer came; until its
 token was seen it is given the same one, whatever has become of the ticket meanwhile. A tablet whose token was seen, and
 that asks again, was wiped: it is taken in anew. Where no wipe of ours was agreed to, the audit says that it had not
-left: who has a ticket's code and knows a serial can ask as well, and the tablet's own word is worth nothing then.
+left: who has a ticket's code and knows a serial can ask as well (:mod:`fleet.android.displacing`).
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,9 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from fleet.android import displacing, tokens
+from fleet.android import again, displacing, tokens
 from fleet.android.addresses import CHANNEL
 from fleet.android.models import AgentClient
-from fleet.crypto import random_token, token_digest
 from fleet.db import db, id_set, take_turn
 from fleet.devices import codes, enrolment, life, tickets
 from fleet.devices.codes import TicketCodeError
@@ -52,7 +51,7 @@ def arrive(arrival: Arrival, *, now: datetime) -> int | Refused:
     former, was_in = _former(arrival.number)
     request = EnrolmentRequest(
         code=arrival.code, serial=arrival.number, platform=Platform.ANDROID, model="", channel=CHANNEL,
-        key_thumbprint=_name(), public_key=b"", says_when_it_leaves=True,
+        key_thumbprint=again.name(), public_key=b"", says_when_it_leaves=True,
     )  # fmt: skip
     outcome = enrolment.enrol(request, now=now)
     if isinstance(outcome, Refused):
@@ -81,17 +80,9 @@ def come_back(client: AgentClient, *, now: datetime) -> bool:
     last = db.session.execute(query.order_by(Enrolment.id.desc()).limit(1)).first()
     if last is None or last.key_thumbprint != client.key_thumbprint or last.end_reason not in _COMES_BACK_AFTER:
         return False
-    request = EnrolmentRequest(
-        code="", by_listing=True, serial=device.serial, platform=Platform.ANDROID, model=device.model or "",
-        channel=CHANNEL, key_thumbprint=_name(), public_key=b"",
-    )  # fmt: skip
-    outcome = enrolment.enrol(request, now=now)
-    if isinstance(outcome, Refused):
-        return False
-    client.key_thumbprint = request.key_thumbprint
-    client.served_version = client.served_profile = client.served_digest = None
+    is_in = again.come_in(client, device, now=now)
     db.session.flush()
-    return True
+    return is_in
 
 
 def expected(code: str, number: str) -> int | None:
@@ -122,11 +113,6 @@ def note_models(models: Mapping[int, str]) -> None:
     for device in db.session.scalars(query.with_for_update(key_share=True)):
         device.model = UNSHOWABLE.sub("", models[device.id])[:120].strip() or None
     db.session.flush()
-
-
-def _name() -> str:
-    """Return what names an enrolment where there is no key: nothing that anybody else could know."""
-    return token_digest(random_token())
 
 
 def _former(number: str) -> tuple[AgentClient | None, bool]:

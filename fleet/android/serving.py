@@ -7,7 +7,7 @@ number.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -157,7 +157,7 @@ class Served:
     sent: Sequence[int] = ()
     notice: tuple[str, datetime] | None = None
     number: str | None = None
-    cpu: str | None = field(default=None)
+    cpu: str | None = None
     is_fetched: bool = True
 
 

@@ -6,12 +6,10 @@ believed gets 400 or, where the certificate is another tablet's or its enrolment
 Source: https://developer.apple.com/documentation/devicemanagement/sending-mdm-commands-to-a-device; RFC 8894.
 """
 
-import asyncio
 import base64
 import binascii
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -31,6 +29,7 @@ from fleet.channels.batching import Batcher, FullError
 from fleet.channels.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
+from fleet.channels.threads import Threads
 from fleet.checkins.presence import Poll
 from fleet.devices.enrolment import EnrolmentError
 from fleet.errors import FleetError, ReasonError
@@ -88,25 +87,22 @@ class AppleChannel:
         self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
         self._desk = Desk(now)
         self._allowance = Allowance(SAID_AT_ONCE, _SAID_EVERY_S, kept=_IDENTITIES_KEPT)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="apple")
-        self._limit = queue_limit
-        self._waiting = 0
-        self._is_closed = False
+        self._threads = Threads(threads, limit=queue_limit, name="apple")
 
     @property
     def is_full(self) -> bool:
         """Whether tablets are turned away just now."""
-        return self._waiting >= self._limit or self._calls.is_full
+        return self._threads.is_full or self._calls.is_full
 
     def release(self) -> None:
         """Nobody is held here."""
 
     async def drain(self) -> None:
         """Answer everything that was taken in."""
-        self._is_closed = True
+        self._threads.close()
         await self._calls.drain()
         await self._desk.drain()
-        await asyncio.to_thread(self._threads.shutdown)
+        await self._threads.drain()
 
     def too_large(self) -> Response:
         """Return the refusal of a body beyond the limit."""
@@ -280,13 +276,10 @@ class AppleChannel:
         return await self._calls.submit(Call(message.enrolment.text, thumbprint))
 
     async def _in_thread(self, function: Callable[..., Any], *given: object) -> Any:
-        if self._is_closed or self.is_full:
+        """Run a unit of work in a thread; where calls are turned away, so is this."""
+        if self._calls.is_full:
             raise FullError
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *given)
-        finally:
-            self._waiting -= 1
+        return await self._threads.run(function, *given)
 
 
 def _profile(body: bytes) -> Response:

@@ -13,9 +13,7 @@ import random
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import unquote
 
 from fleet.allowance import Allowance
@@ -29,6 +27,7 @@ from fleet.channels.headwind.telling import Told
 from fleet.channels.headwind.work import ConfigItem, Look, Work
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
+from fleet.channels.threads import Threads
 from fleet.channels.wake import Ended, Wait, Waiting
 from fleet.checkins.presence import Poll
 from fleet.crypto import token_digest
@@ -80,9 +79,7 @@ class HeadwindChannel:
         self._owners: OrderedDict[str, int] = OrderedDict()
         self._allowance = Allowance(_WRITES_AT_ONCE, _WRITE_EVERY_S, kept=_TOKENS_KEPT)
         self._desk = Desk(now)
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="headwind")
-        self._limit, self._rare = queue_limit, 0
-        self._is_closed = False
+        self._threads = Threads(2, limit=queue_limit, name="headwind")
 
     @property
     def is_full(self) -> bool:
@@ -96,11 +93,11 @@ class HeadwindChannel:
     async def drain(self) -> None:
         """Answer everything that was taken in."""
         self.release()
-        self._is_closed = True
+        self._threads.close()
         for batcher in (self._looks, self._configs, self._words):
             await batcher.drain()
         await self._desk.drain()
-        await asyncio.to_thread(self._threads.shutdown)
+        await self._threads.drain()
 
     def too_large(self) -> Response:
         """Return the refusal of a body beyond the limit."""
@@ -203,7 +200,7 @@ class HeadwindChannel:
         info = messages.read_info(request.body)
         if not await self._is_measured(digest):
             return wire.refused(404, _UNKNOWN)
-        found = await self._in_thread(self._work.confirm, digest, what, info)
+        found = await self._threads.run(self._work.confirm, digest, what, info)
         if found is Confirmed.AGREED:
             return wire.ok()
         return wire.refused(404 if found is Confirmed.UNKNOWN else 409, f"error.{found.name.lower()}")
@@ -296,26 +293,16 @@ class HeadwindChannel:
     async def _package(self, request: Request, token: str) -> Response:
         if request.method not in {"GET", "HEAD"}:
             return Response(405, {"allow": "GET, HEAD"})
-        found: Response = await self._in_thread(self._work.package, request, token)
+        found: Response = await self._threads.run(self._work.package, request, token)
         return found
 
     async def _image(self, digest: str) -> Response:
-        found = await self._in_thread(self._work.image, digest)
+        found = await self._threads.run(self._work.image, digest)
         if found is None:
             return Response(404)
         media_type, body = found
         told = {"content-type": media_type, "cache-control": _IMMUTABLE, "x-content-type-options": "nosniff"}
         return Response(200, told, body)
-
-    async def _in_thread(self, function: Callable[..., Any], *given: object) -> Any:
-        """Run a rarer unit of work in a thread; as many may wait as in the batchers' queues."""
-        if self._is_closed or self._rare >= self._limit:
-            raise FullError
-        self._rare += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *given)
-        finally:
-            self._rare -= 1
 
 
 def _cpu(request: Request) -> str | None:

@@ -3,17 +3,14 @@
 Source: agent_protocol/README.md.
 """
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -42,6 +39,7 @@ from fleet.channels.native.authority import Authority
 from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Config, PollItem, ResultItem, Work, etag_of, to_report
 from fleet.channels.presence import Presence
+from fleet.channels.threads import Threads
 from fleet.channels.wake import Ended, Wait, Waiting
 from fleet.checkins.presence import Poll
 from fleet.checkins.receive import Answer
@@ -103,10 +101,7 @@ class NativeChannel:
         self._polls: Batcher[PollItem, Config] = Batcher(work.configs, limit=queue_limit, name="polls")
         self._reports: Batcher[OurReport, Answer] = Batcher(work.receive, limit=queue_limit, name="reports")
         self._allowance = Allowance(_WRITES_AT_ONCE, _WRITE_EVERY_S, kept=_KEYS_KEPT)
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="native")
-        self._at_once = queue_limit
-        self._rare = 0
-        self._is_closed = False
+        self._threads = Threads(4, limit=queue_limit, name="native")
 
     @property
     def is_full(self) -> bool:
@@ -120,10 +115,10 @@ class NativeChannel:
     async def drain(self) -> None:
         """Answer everything that was taken in."""
         self.release()
-        self._is_closed = True
+        self._threads.close()
         for batcher in (self._keys, self._polls, self._reports):
             await batcher.drain()
-        await asyncio.to_thread(self._threads.shutdown)
+        await self._threads.drain()
 
     def too_large(self) -> Response:
         """Return the refusal of a body beyond the limit."""
@@ -262,7 +257,7 @@ class NativeChannel:
 
     async def _profile(self, request: Request, digest: str) -> Response:
         device_id, signed = await self._authenticate(request)
-        body = await self._in_thread(self._work.body, device_id, signed.keyid, digest)
+        body = await self._threads.run(self._work.body, device_id, signed.keyid, digest)
         if body is None:
             raise ProtocolError(Code.NOT_FOUND)
         headers = {"content-type": _JSON, "etag": f'"{digest}"', "cache-control": _IMMUTABLE}
@@ -274,18 +269,8 @@ class NativeChannel:
             raise ProtocolError(Code.NOT_FOUND)
         result = decode(OrderResult, request.body)
         item = ResultItem(device_id, signed.keyid, signed.sequence, order, result)
-        await self._in_thread(self._work.finish, item)
+        await self._threads.run(self._work.finish, item)
         return Response(204)
-
-    async def _in_thread(self, function: Callable[..., object], *given: object) -> Any:
-        """Run a rarer unit of work in a thread; as many may wait as in the batchers' queues."""
-        if self._is_closed or self._rare >= self._at_once:
-            raise FullError
-        self._rare += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *given)
-        finally:
-            self._rare -= 1
 
     # -- enrolment -----------------------------------------------------------------------------------------------
 
@@ -316,7 +301,7 @@ class NativeChannel:
         self._verify(request, signed, key)
         self._require_nonce(signed.nonce)
         der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        outcome = await self._in_thread(self._work.enrol, asked, signed.keyid, der)
+        outcome = await self._threads.run(self._work.enrol, asked, signed.keyid, der)
         if isinstance(outcome, Refused):
             return self._refusal(outcome.error)
         now = self._now()

@@ -1,0 +1,55 @@
+"""Threads for rarer units of work of a channel's door, with a bounded queue.
+
+Invariants: who finds the queue full is told at once; once closed nothing more is taken in, and what was is answered.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fleet.channels.batching import FullError
+
+
+class Threads:
+    """A few threads.
+
+    Args:
+        count: how many.
+        limit: how many units of work may wait or be done at the same time.
+        name: of the threads.
+    """
+
+    def __init__(self, count: int, *, limit: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._limit, self._waiting = limit, 0
+        self._is_closed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would be turned away."""
+        return self._waiting >= self._limit
+
+    async def run(self, function: Callable[..., Any], *given: object) -> Any:
+        """Run a unit of work in a thread and return what it returns.
+
+        Raises:
+            FullError: too many wait already, or the server is stopping.
+            Exception: what it raises.
+        """
+        if self._is_closed or self.is_full:
+            raise FullError
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *given)
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Take nothing more in."""
+        self._is_closed = True
+
+    async def drain(self) -> None:
+        """Answer everything that was taken in, then end the threads."""
+        self.close()
+        await asyncio.to_thread(self._pool.shutdown)

@@ -4,6 +4,7 @@ Source: the agent calls ``BASE_URL/SERVER_PROJECT/rest/…``, where ``SERVER_PRO
 addresses without regard to capitals, so what we make has none.
 """
 
+from fleet.apps.catalogue import AndroidPackage
 from fleet.devices import codes
 
 PREFIX = "/hw-"  # of all that the agent, or its tablet, asks for
@@ -61,6 +62,17 @@ def package_url(public_url: str, token: str, name: str) -> str:
         name: as :func:`file_name` has it.
     """
     return f"{public_url}{PREFIX}files/{token}/{name}"
+
+
+def address_of(public_url: str, app_id: str, package: AndroidPackage) -> str:
+    """Return where a package of an app is, under a name of its own.
+
+    Args:
+        public_url: of the server, without a slash at the end.
+        app_id: the app's package name.
+        package: the package.
+    """
+    return package_url(public_url, package.token, file_name(app_id, package.digest, package.kind))
 
 
 def image_url(public_url: str, digest: str) -> str:

@@ -29,8 +29,7 @@ def agent(public_url: str) -> Agent | None:
     package = catalogue.for_cpu([one for one in found if one.kind == APK], _USUAL_CPU)
     if package is None:
         return None
-    name = addresses.file_name(addresses.AGENT_APP, package.digest, package.kind)
-    url = addresses.package_url(public_url, package.token, name)
+    url = addresses.address_of(public_url, addresses.AGENT_APP, package)
     return Agent(package.version, url, package.digest, package.certificate)
 
 

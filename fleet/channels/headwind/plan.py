@@ -178,8 +178,7 @@ class Planner:
         for app, packages in around.packages.items():
             chosen = catalogue.for_cpu(packages, cpu)
             if chosen is not None and not (app in but and but[app].digest in {None, chosen.digest}):
-                name = addresses.file_name(app, chosen.digest, chosen.kind)
-                url = addresses.package_url(self._public_url, chosen.token, name)
+                url = addresses.address_of(self._public_url, app, chosen)
                 found[app] = Package(chosen.name, chosen.version, chosen.version_code, url)
         return found
 

@@ -40,6 +40,10 @@ class Permission(enum.StrEnum):
     TEACH = "teach"
     TEACH_ANY_TIME = "teach-any-time"
     SHARE_SETS = "share-sets"
+    ANSWER_FINDINGS = "answer-findings"
+    ENTER_ABSENCE = "enter-absence"
+    EDIT_RULES = "edit-rules"
+    EDIT_ALERTS = "edit-alerts"
     RUN_JOBS = "run-jobs"
     MANAGE_PEOPLE = "manage-people"
     READ_AUDIT = "read-audit"
@@ -60,6 +64,9 @@ _SCHOOL_IT = frozenset(
         Permission.TEACH,
         Permission.TEACH_ANY_TIME,  # outside school hours
         Permission.SHARE_SETS,
+        Permission.ANSWER_FINDINGS,
+        Permission.ENTER_ABSENCE,
+        Permission.EDIT_ALERTS,
     }
 )
 
@@ -67,7 +74,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.MUNICIPAL_ADMIN: frozenset(Permission),
     Role.SCHOOL_IT: _SCHOOL_IT,
     # For the teacher's own classes only, see Principal.may.
-    Role.TEACHER: frozenset({Permission.SEE_CLASS, Permission.TEACH}),
+    Role.TEACHER: frozenset({Permission.SEE_CLASS, Permission.TEACH, Permission.ENTER_ABSENCE}),
 }
 
 

@@ -39,7 +39,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "serial": device.serial,
         "asset_tag": device.asset_tag,
         **place(device),
-        "kind": finding.kind.value,
+        "kind": finding.kind,
         "subject": finding.subject or None,
         "detail": finding.detail,
         "opened_at": finding.opened_at,

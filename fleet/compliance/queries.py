@@ -22,7 +22,7 @@ from fleet.schools.models import ClassKind, Membership, School, SchoolClass
 class Filter:
     """Which findings: of a kind, or of the tablets of a school, of a class and its pupils, or of one tablet."""
 
-    kind: FindingKind | None = None
+    kind: str | None = None
     school_id: int | None = None
     class_id: int | None = None
     device_id: int | None = None
@@ -66,11 +66,14 @@ def count(given: Filter, *, by: Principal) -> Count:
     return Count(*db.session.execute(_open(query, given, by)).one())
 
 
-def counts(*, by: Principal) -> dict[FindingKind, int]:
-    """Return how many findings of each kind are open at the tablets ``by`` may see; one statement."""
+def counts(*, by: Principal) -> dict[str, int]:
+    """Return how many findings of each kind are open at the tablets ``by`` may see; one statement.
+
+    It has every kind that comes with the server, and those of own rules that have any.
+    """
     query: Any = select(Finding.kind, func.count()).group_by(Finding.kind)
     found = {row[0]: row[1] for row in db.session.execute(_open(query, Filter(), by))}
-    return {kind: found.get(kind, 0) for kind in FindingKind}
+    return {kind.value: 0 for kind in FindingKind} | found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,9 @@ def _class_id(on: date | None) -> Any:
     return func.coalesce(Device.class_id, first.scalar_subquery())
 
 
-def kinds_of(device_ids: Collection[int]) -> dict[int, list[FindingKind]]:
+def kinds_of(device_ids: Collection[int]) -> dict[int, list[str]]:
     """Return the kinds of open findings of tablets that the caller was given, by tablet; one statement, or none."""
-    found: dict[int, list[FindingKind]] = defaultdict(list)
+    found: dict[int, list[str]] = defaultdict(list)
     if device_ids:
         query = select(Finding.device_id, Finding.kind).distinct().order_by(Finding.kind)
         mine = (Finding.closed_at.is_(None), Finding.device_id.in_(id_set(device_ids)))

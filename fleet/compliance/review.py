@@ -127,7 +127,7 @@ def _compare(row: Any, outcome: Outcome, standing: Sequence[Finding], change: Ch
     """Note what of a tablet's findings is new, over, or told differently."""
     found = {one.name: one for one in outcome.findings}
     for finding in standing:
-        if finding.kind is FindingKind.SILENT:
+        if finding.kind == FindingKind.SILENT:
             if row.life is not DeviceLife.ENROLLED or _heard_since(row, finding.opened_at):
                 change.closed.append(finding)
             continue

@@ -72,7 +72,7 @@ class Seen:
         return self.desired_digest is not None and self.applied_digest != self.desired_digest
 
 
-Name = tuple[FindingKind, str]
+Name = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def needs(
     *,
     by: Principal,
     now: datetime,
-    counts: Mapping[FindingKind, int],
+    counts: Mapping[str, int],
     pending_approval: int,
     names: Mapping[int, str],
     municipality: Municipality | None,
@@ -108,7 +108,7 @@ def needs(
     return [*(one for one in found if one is not None), *_setup(by, municipality)]
 
 
-def _silent(counts: Mapping[FindingKind, int], by: Principal) -> Need | None:
+def _silent(counts: Mapping[str, int], by: Principal) -> Need | None:
     number = counts[FindingKind.SILENT]
     if not number:
         return None
@@ -127,7 +127,7 @@ def _silence(one: Silence) -> Line:
     return Line(", ".join(part for part in told if part), address, about, one.since)
 
 
-def _failed(counts: Mapping[FindingKind, int]) -> Need | None:
+def _failed(counts: Mapping[str, int]) -> Need | None:
     kinds = [kind for kind in (FindingKind.PROFILE_MISSING, FindingKind.SETTINGS_FAILED) if counts[kind]]
     number = sum(counts[kind] for kind in kinds)
     if not number:
@@ -154,7 +154,7 @@ def _failed(counts: Mapping[FindingKind, int]) -> Need | None:
     )  # fmt: skip
 
 
-def others(counts: Mapping[FindingKind, int]) -> list[tuple[FindingKind, int]]:
+def others(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return the kinds of open findings that have no card, with how many there are, most of them first."""
     carded = {FindingKind.SILENT, FindingKind.PROFILE_MISSING, FindingKind.SETTINGS_FAILED}
     found = [(kind, number) for kind, number in counts.items() if number and kind not in carded]

@@ -10,7 +10,6 @@ from flask import Response, request, url_for
 from fleet import clock
 from fleet.access import Permission, Principal
 from fleet.compliance import queries as compliance
-from fleet.compliance.models import FindingKind
 from fleet.devices import bulk, reported
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife, Platform
@@ -215,7 +214,7 @@ def _lines(ids: Sequence[int], sort: str, by: Principal) -> Iterator[list[Any]]:
             yield _line(one, where, kinds.get(one.id, ()))
 
 
-def _line(device: Device, where: Mapping[int, str], kinds: Sequence[FindingKind]) -> list[Any]:
+def _line(device: Device, where: Mapping[int, str], kinds: Sequence[str]) -> list[Any]:
     state = device.state
     version = (state.facts or {}).get("os_version", "")
     seen = state.last_seen_at.astimezone(signed_in.timezone()) if state.last_seen_at is not None else None

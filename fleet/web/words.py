@@ -87,43 +87,61 @@ def failures(told: Iterable[Mapping[str, str]]) -> list[str]:
     return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
 
 
-def finding_title(kind: FindingKind) -> str:
-    """Name a kind of finding."""
-    return {
+def finding_title(kind: str) -> str:
+    """Name a kind of finding; one of the municipality's own rules by its code."""
+    known: dict[str, str] = {
         FindingKind.PROFILE_MISSING: _("Profile not applied"),
         FindingKind.SETTINGS_FAILED: _("Settings that failed"),
         FindingKind.OS_OUTDATED: _("Old system"),
         FindingKind.APP_MISSING: _("App missing"),
         FindingKind.APP_BLOCKED: _("Blocked app"),
+        FindingKind.PASSCODE_MISSING: _("No passcode"),
+        FindingKind.NOT_ENCRYPTED: _("Not encrypted"),
+        FindingKind.NOT_SUPERVISED: _("Not supervised"),
+        FindingKind.TAMPERED: _("Tampered with"),
         FindingKind.STORAGE_LOW: _("Storage nearly full"),
+        FindingKind.BATTERY_WORN: _("Battery worn out"),
         FindingKind.CLOCK_WRONG: _("Clock wrong"),
+        FindingKind.CERTIFICATE_ENDING: _("Certificate runs out"),
+        FindingKind.NOT_ENROLLED: _("Delivered, not enrolled"),
         FindingKind.SILENT: _("Silent"),
-    }[kind]
+        FindingKind.MISSING: _("Missing"),
+    }
+    return known.get(kind, kind)
 
 
 def finding_sentence(finding: Finding) -> str:
     """Say what was found about a tablet."""
     told: Mapping[str, Any] = finding.detail
     subject = finding.subject
-    if finding.kind is FindingKind.STORAGE_LOW and isinstance(told.get("free_bytes"), int):
+    if finding.kind == FindingKind.STORAGE_LOW and isinstance(told.get("free_bytes"), int):
         return _("Only %(size)s of storage is free.", size=gigabytes(told["free_bytes"]))
-    if finding.kind is FindingKind.CLOCK_WRONG and isinstance(told.get("offset_s"), int):
+    if finding.kind == FindingKind.CLOCK_WRONG and isinstance(told.get("offset_s"), int):
         return _("The tablet's clock is wrong by %(time)s.", time=duration(abs(told["offset_s"])))
-    if finding.kind is FindingKind.OS_OUTDATED and told.get("found") and told.get("expected"):
+    if finding.kind == FindingKind.OS_OUTDATED and told.get("found") and told.get("expected"):
         return _("Has system %(found)s, at least %(expected)s is asked for.", **_texts(told, "found", "expected"))
-    if finding.kind is FindingKind.SETTINGS_FAILED and told.get("settings"):
+    if finding.kind == FindingKind.SETTINGS_FAILED and told.get("settings"):
         names = ", ".join(setting_name(str(name)) for name in told["settings"])
         return _("Could not put into force: %(settings)s.", settings=names)
-    return {
+    known: dict[str, str] = {
         FindingKind.PROFILE_MISSING: _("Has been heard from several times without taking its profile."),
         FindingKind.SETTINGS_FAILED: _("Could not put all settings into force."),
         FindingKind.OS_OUTDATED: _("The system is older than asked for."),
         FindingKind.APP_MISSING: _("%(app)s shall be installed, but is not.", app=subject),
         FindingKind.APP_BLOCKED: _("%(app)s is blocked, but is installed.", app=subject),
+        FindingKind.PASSCODE_MISSING: _("Has no passcode."),
+        FindingKind.NOT_ENCRYPTED: _("Its storage is not encrypted."),
+        FindingKind.NOT_SUPERVISED: _("Is not supervised, so not all settings can be put into force."),
+        FindingKind.TAMPERED: _("Its system has been tampered with."),
         FindingKind.STORAGE_LOW: _("The storage is nearly full."),
+        FindingKind.BATTERY_WORN: _("The battery is worn out."),
         FindingKind.CLOCK_WRONG: _("The tablet's clock is wrong."),
+        FindingKind.CERTIFICATE_ENDING: _("Its certificate runs out. Enrol the tablet again before that."),
+        FindingKind.NOT_ENROLLED: _("Was delivered, and has not been enrolled."),
         FindingKind.SILENT: _("Not heard from for longer than expected in school hours."),
-    }[finding.kind]
+        FindingKind.MISSING: _("Nobody knows where it is."),
+    }
+    return known.get(finding.kind, finding_title(finding.kind))
 
 
 def _texts(told: Mapping[str, Any], *names: str) -> dict[str, str]:

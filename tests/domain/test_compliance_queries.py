@@ -36,7 +36,7 @@ def test_open_findings_come_newest_first_with_their_tablets_in_one_statement(app
     db.session.expire_all()
     statements.clear()
     shown = [
-        (f.kind.value, f.device.serial, f.device.school and f.device.school.name, f.device.school_class is not None)
+        (f.kind, f.device.serial, f.device.school and f.device.school.name, f.device.school_class is not None)
         for f in queries.open_findings(queries.Filter(), by=ADMIN)
     ]
     assert len(statements) == 1

@@ -44,7 +44,7 @@ def shall_have_and_has(
 
 def open_names(device: Device) -> list[str]:
     query = select(Finding).where(Finding.device_id == device.id, Finding.closed_at.is_(None))
-    return sorted(f"{one.kind.value} {one.subject}".strip() for one in db.session.scalars(query))
+    return sorted(f"{one.kind} {one.subject}".strip() for one in db.session.scalars(query))
 
 
 def add_finding(device: Device, kind: FindingKind, *, at: datetime, subject: str = "") -> Finding:

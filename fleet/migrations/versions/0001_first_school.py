@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 02:00:52.813848
+Create Date: 2026-11-30 03:57:02.853586
 """
 
 import sqlalchemy as sa
@@ -57,6 +57,25 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_audit_entry_at'), ['at'], unique=False)
         batch_op.create_index(batch_op.f('ix_audit_entry_subject'), ['subject'], unique=False)
 
+    op.create_table('compliance_rule',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('code', sa.String(length=48), nullable=False),
+    sa.Column('title', sa.String(length=120), nullable=True),
+    sa.Column('condition', sa.String(length=1000), nullable=True),
+    sa.Column('stays', sa.String(length=1000), nullable=True),
+    sa.Column('shows', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('grace_min', sa.Integer(), nullable=True),
+    sa.Column('severity', sa.Enum('note', 'warning', 'serious', name='severity', native_enum=False, length=16), nullable=True),
+    sa.Column('school_ids', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('platforms', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('is_on', sa.Boolean(), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('changed_by', sa.String(length=80), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_compliance_rule')),
+    sa.UniqueConstraint('code', name=op.f('uq_compliance_rule_code'))
+    )
     op.create_table('effective_profile',
     sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('body', sa.Text(), nullable=False),
@@ -306,6 +325,22 @@ def upgrade() -> None:
     with op.batch_alter_table('day_figures', schema=None) as batch_op:
         batch_op.create_index('uq_day_figures_nowhere', ['on'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
         batch_op.create_index('uq_day_figures_school_id_on', ['school_id', 'on'], unique=True)
+
+    op.create_table('incident',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('cause', sa.Enum('cart', 'class', 'profile', 'network', 'school', 'everywhere', name='incidentcause', native_enum=False, length=16), nullable=False),
+    sa.Column('about', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('began_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('opened_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('most', sa.Integer(), nullable=False),
+    sa.Column('of', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_incident_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_incident'))
+    )
+    with op.batch_alter_table('incident', schema=None) as batch_op:
+        batch_op.create_index('ix_incident_school_id_closed_at', ['school_id', 'closed_at'], unique=False)
 
     op.create_table('person',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -579,6 +614,16 @@ def upgrade() -> None:
     with op.batch_alter_table('check_in', schema=None) as batch_op:
         batch_op.create_index('ix_check_in_received_at', ['received_at'], unique=False)
 
+    op.create_table('device_habit',
+    sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('counted_on', sa.Date(), nullable=False),
+    sa.Column('days', sa.Integer(), nullable=False),
+    sa.Column('heard', sa.Integer(), nullable=False),
+    sa.Column('heard_late', sa.Integer(), nullable=False),
+    sa.Column('heard_away', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_device_habit_device_id_device')),
+    sa.PrimaryKeyConstraint('device_id', name=op.f('pk_device_habit'))
+    )
     op.create_table('device_holder',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('device_id', sa.Integer(), nullable=False),
@@ -690,18 +735,45 @@ def upgrade() -> None:
     op.create_table('finding',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('device_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.Enum('profile-missing', 'settings-failed', 'os-outdated', 'app-missing', 'app-blocked', 'storage-low', 'clock-wrong', 'silent', name='findingkind', native_enum=False, length=16), nullable=False),
+    sa.Column('kind', sa.String(length=48), nullable=False),
     sa.Column('subject', sa.String(length=255), nullable=False),
+    sa.Column('severity', sa.Enum('note', 'warning', 'serious', name='severity', native_enum=False, length=16), nullable=False),
     sa.Column('detail', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('opened_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('closed_by', sa.String(length=80), nullable=True),
+    sa.Column('acknowledged_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('acknowledged_by', sa.String(length=80), nullable=True),
+    sa.Column('snoozed_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('is_mute', sa.Boolean(), nullable=False),
     sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_finding_device_id_device')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_finding'))
     )
     with op.batch_alter_table('finding', schema=None) as batch_op:
         batch_op.create_index('ix_finding_closed_at', ['closed_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_finding_device_id'), ['device_id'], unique=False)
+        batch_op.create_index('ix_finding_mute', ['device_id'], unique=False, sqlite_where=sa.text('is_mute'), postgresql_where=sa.text('is_mute'))
         batch_op.create_index('uq_finding_open', ['device_id', 'kind', 'subject'], unique=True, sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
+
+    op.create_table('finding_wait',
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('kind', sa.String(length=48), nullable=False),
+    sa.Column('subject', sa.String(length=255), nullable=False),
+    sa.Column('noticed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_finding_wait_device_id_device')),
+    sa.PrimaryKeyConstraint('device_id', 'kind', 'subject', name=op.f('pk_finding_wait'))
+    )
+    op.create_table('incident_member',
+    sa.Column('incident_id', sa.Integer(), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('joined_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('left_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_incident_member_device_id_device')),
+    sa.ForeignKeyConstraint(['incident_id'], ['incident.id'], name=op.f('fk_incident_member_incident_id_incident')),
+    sa.PrimaryKeyConstraint('incident_id', 'device_id', name=op.f('pk_incident_member'))
+    )
+    with op.batch_alter_table('incident_member', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_incident_member_device_id'), ['device_id'], unique=False)
 
     op.create_table('leased_tablet',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -844,6 +916,40 @@ def upgrade() -> None:
     with op.batch_alter_table('sign_in_session', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_sign_in_session_account_id'), ['account_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_sign_in_session_expires_at'), ['expires_at'], unique=False)
+
+    op.create_table('silence_question',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('device_id', sa.Integer(), nullable=False),
+    sa.Column('class_id', sa.Integer(), nullable=True),
+    sa.Column('asked_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('escalated_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('withdrawn_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('answered_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('answered_by', sa.String(length=80), nullable=True),
+    sa.Column('answer', sa.Enum('here', 'home', 'gone', name='answer', native_enum=False, length=16), nullable=True),
+    sa.Column('excused_until', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_silence_question_class_id_school_class')),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_silence_question_device_id_device')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_silence_question'))
+    )
+    with op.batch_alter_table('silence_question', schema=None) as batch_op:
+        batch_op.create_index('ix_silence_question_class_id', ['class_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_silence_question_device_id'), ['device_id'], unique=False)
+        batch_op.create_index('uq_silence_question_open', ['device_id'], unique=True, sqlite_where=sa.text('answered_at IS NULL AND withdrawn_at IS NULL'), postgresql_where=sa.text('answered_at IS NULL AND withdrawn_at IS NULL'))
+
+    op.create_table('finding_event',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('finding_id', sa.Integer(), nullable=False),
+    sa.Column('act', sa.Enum('acknowledged', 'snoozed', 'woken', 'closed', 'reopened', name='findingact', native_enum=False, length=16), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('by', sa.String(length=80), nullable=False),
+    sa.Column('note', sa.String(length=500), nullable=True),
+    sa.Column('until', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['finding_id'], ['finding.id'], name=op.f('fk_finding_event_finding_id_finding')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_finding_event'))
+    )
+    with op.batch_alter_table('finding_event', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_finding_event_finding_id'), ['finding_id'], unique=False)
 
     op.create_table('lesson_plan',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -995,6 +1101,16 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_lesson_plan_class_id'))
 
     op.drop_table('lesson_plan')
+    with op.batch_alter_table('finding_event', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_finding_event_finding_id'))
+
+    op.drop_table('finding_event')
+    with op.batch_alter_table('silence_question', schema=None) as batch_op:
+        batch_op.drop_index('uq_silence_question_open', sqlite_where=sa.text('answered_at IS NULL AND withdrawn_at IS NULL'), postgresql_where=sa.text('answered_at IS NULL AND withdrawn_at IS NULL'))
+        batch_op.drop_index(batch_op.f('ix_silence_question_device_id'))
+        batch_op.drop_index('ix_silence_question_class_id')
+
+    op.drop_table('silence_question')
     with op.batch_alter_table('sign_in_session', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_sign_in_session_expires_at'))
         batch_op.drop_index(batch_op.f('ix_sign_in_session_account_id'))
@@ -1028,8 +1144,14 @@ def downgrade() -> None:
         batch_op.drop_index('ix_leased_tablet_device_id_ends_at')
 
     op.drop_table('leased_tablet')
+    with op.batch_alter_table('incident_member', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_incident_member_device_id'))
+
+    op.drop_table('incident_member')
+    op.drop_table('finding_wait')
     with op.batch_alter_table('finding', schema=None) as batch_op:
         batch_op.drop_index('uq_finding_open', sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
+        batch_op.drop_index('ix_finding_mute', sqlite_where=sa.text('is_mute'), postgresql_where=sa.text('is_mute'))
         batch_op.drop_index(batch_op.f('ix_finding_device_id'))
         batch_op.drop_index('ix_finding_closed_at')
 
@@ -1055,6 +1177,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_device_holder_device_id_since')
 
     op.drop_table('device_holder')
+    op.drop_table('device_habit')
     with op.batch_alter_table('check_in', schema=None) as batch_op:
         batch_op.drop_index('ix_check_in_received_at')
 
@@ -1112,6 +1235,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_person_school_id'))
 
     op.drop_table('person')
+    with op.batch_alter_table('incident', schema=None) as batch_op:
+        batch_op.drop_index('ix_incident_school_id_closed_at')
+
+    op.drop_table('incident')
     with op.batch_alter_table('day_figures', schema=None) as batch_op:
         batch_op.drop_index('uq_day_figures_school_id_on')
         batch_op.drop_index('uq_day_figures_nowhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
@@ -1160,6 +1287,7 @@ def downgrade() -> None:
     op.drop_table('job_lease')
     op.drop_table('image')
     op.drop_table('effective_profile')
+    op.drop_table('compliance_rule')
     with op.batch_alter_table('audit_entry', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_audit_entry_subject'))
         batch_op.drop_index(batch_op.f('ix_audit_entry_at'))

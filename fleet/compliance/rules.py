@@ -93,12 +93,14 @@ class Outcome:
     Args:
         findings: what is worth a look now.
         waits: what has been noticed while its grace runs, and until when.
+        noticed: what of that counts from when it was first noticed, and so is to be kept.
         failed: codes of rules that took more than their bounds.
         again_at: when to look again although nothing changes.
     """
 
     findings: tuple[Found, ...] = ()
     waits: Mapping[Name, datetime] = field(default_factory=dict)
+    noticed: frozenset[Name] = frozenset()
     failed: frozenset[str] = frozenset()
     again_at: datetime | None = None
 
@@ -161,18 +163,22 @@ def judge(rules: Sequence[Ready], document: Mapping[str, Any], past: Past, evalu
     """
     findings: list[Found] = []
     waits: dict[Name, datetime] = {}
+    noticed: set[Name] = set()
     failed: set[str] = set()
     evaluation.again_at = None
     for one in rules:
         try:
-            found, waiting = _judge(one, document, past, evaluation)
+            with evaluation.on_behalf_of(one.rule.code):
+                found, waiting = _judge(one, document, past, evaluation)
         except ExpressionLimitError:
             failed.add(one.rule.code)
             continue
         findings.extend(found)
         waits.update(waiting)
+        if one.since is None:
+            noticed.update(waiting)
     again = [*waits.values(), *([evaluation.again_at] if evaluation.again_at is not None else [])]
-    return Outcome(tuple(findings), waits, frozenset(failed), min(again, default=None))
+    return Outcome(tuple(findings), waits, frozenset(noticed), frozenset(failed), min(again, default=None))
 
 
 def _judge(

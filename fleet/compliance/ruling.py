@@ -154,7 +154,7 @@ def save(draft: Draft, *, by: Principal, now: datetime, version: int | None = No
     row.severity = draft.severity
     row.school_ids = sorted(draft.school_ids) if draft.school_ids is not None else None
     row.platforms = sorted(draft.platforms) if draft.platforms is not None else None
-    return _changed(row, before, "rules.changed" if before is not None else "rules.added", by=by, now=now)
+    return _record(by, "rules.changed" if before is not None else "rules.added", row, before, now=now)
 
 
 def as_rule(draft: Draft, before: Rule | None) -> Rule:
@@ -192,7 +192,7 @@ def switch(code: str, *, is_on: bool, by: Principal, now: datetime) -> Rule:
         return before
     row = _row(before, None, now)
     row.is_on = is_on
-    return _changed(row, before, "rules.switched-on" if is_on else "rules.switched-off", by=by, now=now)
+    return _record(by, "rules.switched-on" if is_on else "rules.switched-off", row, before, now=now)
 
 
 def reset(code: str, *, by: Principal, now: datetime) -> Rule:
@@ -210,7 +210,7 @@ def reset(code: str, *, by: Principal, now: datetime) -> Rule:
     row = _row(before, None, now)
     row.condition = row.stays = row.shows = row.grace_min = row.severity = row.school_ids = row.platforms = None
     row.is_on = True
-    return _changed(row, before, "rules.reset", by=by, now=now)
+    return _record(by, "rules.reset", row, before, now=now)
 
 
 def remove(code: str, *, by: Principal, now: datetime) -> None:
@@ -225,10 +225,10 @@ def remove(code: str, *, by: Principal, now: datetime) -> None:
     before = deciding.named(code, (one for one in deciding.known() if not one.is_shipped))
     row = _row(before, None, now)
     row.ended_at = now
-    _changed(row, before, "rules.removed", by=by, now=now)
+    _record(by, "rules.removed", row, before, now=now)
 
 
-def _changed(row: ComplianceRule, before: Rule | None, action: str, *, by: Principal, now: datetime) -> Rule:
+def _record(by: Principal, action: str, row: ComplianceRule, before: Rule | None, *, now: datetime) -> Rule:
     """Note who changed a rule, and have the tablets reviewed that it concerned or concerns."""
     row.version = (before.version if before is not None else 0) + 1
     row.changed_at, row.changed_by, row.failed_at = now, by.name, None

@@ -134,6 +134,8 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "finding": _("Finding %(number)s", number=number),
         "findings": _("Findings"),
         "delivery-list": _("Delivery list"),
+        "alerts": _("Alerts"),
+        "webhook": _("Webhook %(number)s", number=number),
         "push-certificate": _("Push certificate"),
         "server-token": _("Server token"),
         "licence-token": _("Token for Apps and Books"),

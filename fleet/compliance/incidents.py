@@ -1,6 +1,7 @@
 """Reading incidents: a fixed number of statements.
 
-Whoever looks after a school sees its incidents, and those everywhere that its tablets are in. How they begin and end is decided in :mod:`fleet.compliance.clusters`.
+Whoever looks after a school sees its incidents, and those everywhere that its tablets are in. How they begin and end
+is decided in :mod:`fleet.compliance.clusters`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What follows from a tablet's silence: pure. The job with a database and a simulated school year take these same steps.
+"""What follows from a tablet's silence: pure. The job and a simulated school year take these same steps.
 
 First come many (:mod:`fleet.compliance.clusters`): tablets that are quiet for one reason are one incident, and none of
 them is asked about. What is left goes step by step: silent, and its class is asked where it is; nobody answers, and the
@@ -63,11 +63,14 @@ def _step(one: Tablet, scene: Scene, is_inside: bool, done: Decisions) -> None:
     if kind is None and one.mute:
         done.unmutes.append(one.id)
     standing = {FindingKind.SILENT: one.silent_id, FindingKind.MISSING: one.missing_id}
-    for other, finding_id in standing.items():
-        if finding_id is not None and other is not kind:
-            done.closes.append(finding_id)
+    done.closes += [number for other, number in standing.items() if number is not None and other is not kind]
     if kind is not None and standing[kind] is None and kind not in one.mute:
         done.opens[one.id] = kind, detail(one)
+    _question(one, kind, scene, done)
+
+
+def _question(one: Tablet, kind: FindingKind | None, scene: Scene, done: Decisions) -> None:
+    """Ask about a tablet that is silent, pass on what nobody answered, and ask no more where it is not silent."""
     asked = one.asked
     if kind is None:
         if asked is not None and asked.is_open:
@@ -99,15 +102,11 @@ def wanted(one: Tablet, limits: Limits, now: datetime, *, is_inside: bool = Fals
         return FindingKind.MISSING
     if is_inside or (asked is not None and _is_excused(asked, now)):
         return None
-    limit = limits.silent.total_seconds()
-    if one.missed_s < (limit if one.is_single else limit * one.patience):
+    if one.missed_s < limits.silent.total_seconds() * (1 if one.is_single else one.patience):
         return None
+    unknown = limits.missing.total_seconds() * (1 if one.missing_id is not None else one.patience)
     is_unanswered = asked is not None and asked.is_open
-    if is_unanswered and one.missed_s >= limits.missing.total_seconds() * one.patience:
-        return FindingKind.MISSING
-    if is_unanswered and one.missing_id is not None and one.missed_s >= limits.missing.total_seconds():
-        return FindingKind.MISSING
-    return FindingKind.SILENT
+    return FindingKind.MISSING if is_unanswered and one.missed_s >= unknown else FindingKind.SILENT
 
 
 def _is_excused(asked: Asked, now: datetime) -> bool:

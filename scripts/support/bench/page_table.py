@@ -77,6 +77,7 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("school_settings", _SCHOOL, "", "admin"),
     ("settings_times", _SCHOOL, "", "admin"),
     ("settings_lessons", _SCHOOL, "", "admin"),
+    ("settings_after_school", _SCHOOL, "", "admin"),
 )
 
 # Answers to GET that are no pages: files, redirects, what nobody who is signed in sees, what shows a file just sent.

@@ -16,6 +16,7 @@ from fleet.db import db, id_set
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceState
 from fleet.devices.search import is_pupil
+from fleet.errors import NotFoundError
 from fleet.schools.models import ClassKind, Membership, School, SchoolClass
 
 
@@ -84,6 +85,27 @@ def open_findings(given: Filter, *, by: Principal, limit: int | None = None, off
         .offset(offset)
     )
     return db.session.scalars(query).all()
+
+
+def find(finding_id: int, *, by: Principal) -> Finding:
+    """Return a finding, open or closed, with its tablet, school and class; one statement.
+
+    Raises:
+        NotFoundError: there is none of this number, or ``by`` may not see its tablet.
+    """
+    own = contains_eager(Finding.device)
+    query = select(Finding).join(Finding.device).where(Finding.id == finding_id, devices.may_see(by))
+    query = query.options(own, own.joinedload(Device.school), own.joinedload(Device.school_class))
+    found = db.session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFoundError(kind="finding", name=str(finding_id))
+    return found
+
+
+def muted(device_id: int) -> Sequence[Finding]:
+    """Return those of a tablet that the caller was given which were closed by hand while their reason stands."""
+    query = select(Finding).where(Finding.device_id == device_id, Finding.is_mute)
+    return db.session.scalars(query.order_by(Finding.closed_at.desc(), Finding.id.desc())).all()
 
 
 def count(given: Filter, *, by: Principal) -> Count:

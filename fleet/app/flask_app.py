@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, request
 from sqlalchemy import URL, make_url
 
+import fleet.alerts.models
 import fleet.android.models
 import fleet.assignments.models
 import fleet.audit

@@ -72,7 +72,7 @@ def about(item: Item, *, with_school: bool) -> str:
         most = item.detail.get("most")
         parts = [words_alerts.silent_tablets(most) if isinstance(most, int) else None]
     elif item.topic is AlertTopic.CERTIFICATES:
-        ends_on = _date(item.detail.get("ends_on") or item.detail.get("ends_at"))
+        ends_on = _date(item.detail.get("ends_at"))
         parts, since = [], _("ends %(day)s", day=day(ends_on)) if ends_on is not None else since
     elif item.topic not in {AlertTopic.QUESTIONS, AlertTopic.JOBS} and item.title is None:
         parts.append(_sentence(item))
@@ -90,8 +90,7 @@ def _sentence(item: Item) -> str:
 
 
 def _cause(item: Item) -> str:
-    about_it = item.detail.get("about")
-    return words_alerts.cause(item.kind, about_it if isinstance(about_it, Mapping) else item.detail, item.school)
+    return words_alerts.cause(item.kind, item.detail, item.school)
 
 
 def _ending(item: Item) -> str:

@@ -128,7 +128,10 @@ def _test(contents: Contents) -> Mail:
         place=_place(contents),
         heading=_("Mails arrive"),
         lead=[
-            _("%(name)s asked for this mail, to see whether the mail server's settings are right.", name=contents.reader),
+            _(
+                "%(name)s asked for this mail, to see whether the mail server's settings are right.",
+                name=contents.reader,
+            ),
             _("They are. There is nothing more to do."),
         ],
         ways=[Way(_("To the settings"), _address(contents, "settings_mail"))],

@@ -1,12 +1,12 @@
 """What alerts are called, on the pages and in mails. Each table is total over its enumeration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask_babel import ngettext
 
 from fleet.access import Role
-from fleet.alerts.models import AlertTopic, Delivery, HookState, LetterKind, LetterState, MailSecurity
+from fleet.alerts.models import AlertTopic, Delivery, HookState, LetterKind, LetterState, MailSecurity, Webhook
 from fleet.compliance.models import Answer, IncidentCause
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told
@@ -128,3 +128,23 @@ def silent_tablets(number: int) -> str:
 def answer(one: Answer) -> str:
     """Say where a tablet is, as whoever is asked would."""
     return {Answer.HERE: _("It is here"), Answer.HOME: _("It is at home"), Answer.GONE: _("It is gone")}[one]
+
+
+def works() -> Told:
+    """Say that something does what it should."""
+    return Told(_("Works"), GOOD)
+
+
+def webhook(one: Webhook) -> Told:
+    """Say how a webhook stands."""
+    if not one.is_on:
+        return Told(_("Switched off"), NEUTRAL)
+    if one.failed_at is not None:
+        return Told(_("Does not get through"), BAD)
+    return works() if one.worked_at is not None else Told(_("Nothing sent yet"), NEUTRAL)
+
+
+def topics(told: Iterable[str]) -> str:
+    """Name several topics, of which another version of the program may have had some."""
+    known = {one.value: one for one in AlertTopic}
+    return ", ".join(topic(known[one]) if one in known else one for one in told)

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
-from sqlalchemy.orm import joinedload
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import aliased, joinedload
 
 from fleet import audit
 from fleet.access import Permission, Principal
@@ -108,10 +108,15 @@ def claim(*, vault_key: bytes, now: datetime) -> Claimed | None:
         HookMessage.state.in_(_OPEN),
         (HookMessage.state == HookState.SENDING) & (HookMessage.claimed_until <= now),
     )
+    other = aliased(HookMessage)
+    # One at a time for each webhook: one that answers slowly holds up nobody else.
+    is_busy = exists().where(
+        other.webhook_id == HookMessage.webhook_id, other.state == HookState.SENDING, other.claimed_until > now
+    )
     due = (
         select(HookMessage.id)
         .join(HookMessage.webhook)
-        .where(is_free, HookMessage.due_at <= now, Webhook.is_on)
+        .where(is_free, HookMessage.due_at <= now, Webhook.is_on, ~is_busy)
         .order_by(HookMessage.due_at, HookMessage.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=HookMessage)
@@ -119,7 +124,7 @@ def claim(*, vault_key: bytes, now: datetime) -> Claimed | None:
     held_until = now + HOLD
     taking = (
         update(HookMessage)
-        .where(HookMessage.id.in_(due.scalar_subquery()))
+        .where(HookMessage.id == due.scalar_subquery())
         .values(state=HookState.SENDING, claimed_until=held_until, attempts=HookMessage.attempts + 1)
         .returning(HookMessage.id)
         .execution_options(synchronize_session=False)

@@ -231,5 +231,6 @@ def retry(letter_id: int, *, by: Principal, now: datetime) -> Letter:
     if found.state is not LetterState.GIVEN_UP:
         raise ConflictError(kind="letter", name=str(letter_id), reason="not given up")
     found.state, found.attempts, found.due_at, found.ended_at = LetterState.WAITING, 0, now, None
+    found.failing_since = None
     db.session.flush()
     return found

@@ -157,8 +157,9 @@ class LetterState(enum.StrEnum):
 class Letter(Base):
     """One mail to one reader. ``key`` names reader and moment, so that it is there once.
 
-    ``contents`` is what was written when a mail server may have taken it and nobody knows: the same goes again, under
-    the same ``message_id``. ``failure`` is the reason of the last failure, without an address in it.
+    ``contents`` is what is being sent. It stays where a mail server may have taken it and nobody knows: the same goes
+    again, under the same ``message_id``. Where it was certainly not taken it is written anew, without what is over.
+    ``failure`` is the reason of the last failure, without an address in it.
     """
 
     __tablename__ = "letter"
@@ -178,10 +179,10 @@ class Letter(Base):
     due_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0)
     claimed_until: Mapped[datetime | None]
-    is_unsure: Mapped[bool] = mapped_column(default=False)  # a mail server may have it
     contents: Mapped[dict[str, Any] | None]
     address: Mapped[str | None] = mapped_column(String(255))  # the one it was last sent to
     items: Mapped[int] = mapped_column(default=0)  # how many events it told of
+    failing_since: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     failure: Mapped[str | None] = mapped_column(String(200))
     ended_at: Mapped[datetime | None]  # sent, given up or empty since

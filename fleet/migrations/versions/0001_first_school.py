@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 04:09:50.014638
+Create Date: 2026-11-30 04:20:35.995585
 """
 
 import sqlalchemy as sa
@@ -917,10 +917,10 @@ def upgrade() -> None:
     sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('attempts', sa.Integer(), nullable=False),
     sa.Column('claimed_until', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('is_unsure', sa.Boolean(), nullable=False),
     sa.Column('contents', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
     sa.Column('address', sa.String(length=255), nullable=True),
     sa.Column('items', sa.Integer(), nullable=False),
+    sa.Column('failing_since', sa.DateTime(timezone=True), nullable=True),
     sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('failure', sa.String(length=200), nullable=True),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),

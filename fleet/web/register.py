@@ -4,6 +4,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from fleet.config import Config
+from fleet.web import absence as _absence
 from fleet.web import account as _account
 from fleet.web import account_alerts as _account_alerts
 from fleet.web import (
@@ -27,6 +28,7 @@ from fleet.web import (
     words_lessons,
     words_people,
     words_profiles,
+    words_silence,
     words_tablets,
 )
 from fleet.web import app_uploads as _app_uploads
@@ -61,6 +63,7 @@ from fleet.web import school_class as _school_class
 from fleet.web import school_editing as _school_editing
 from fleet.web import search as _search
 from fleet.web import settings as _settings
+from fleet.web import settings_after_school as _settings_after_school
 from fleet.web import settings_alerts as _settings_alerts
 from fleet.web import settings_calendar as _settings_calendar
 from fleet.web import settings_import as _settings_import
@@ -73,6 +76,7 @@ from fleet.web import settings_webhook as _settings_webhook
 from fleet.web import settings_webhooks as _settings_webhooks
 from fleet.web import setup as _setup
 from fleet.web import sign_in as _sign_in
+from fleet.web import silence as _silence
 from fleet.web import tablet as _tablet
 from fleet.web import tablet_actions as _tablet_actions
 from fleet.web import tablet_notes as _tablet_notes
@@ -91,7 +95,8 @@ SCREENS = (
     _tablet_notes, _tablet_password, _tablet_timeline, _tablet_why, _school_class, _school_editing, _search,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _account_alerts, _unsubscribe, _people, _person, _jobs, _audit,
-    _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,
+    _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
+    _settings_undo, _absence, _silence,
     _settings_alerts, _settings_mail, _settings_letters, _settings_webhooks, _settings_webhook,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
@@ -108,9 +113,8 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(
         words_arrivals=words_arrivals, words_tablets=words_tablets, words_calendar=words_calendar
     )
-    app.jinja_env.globals.update(
-        words_jobs=words_jobs, words_alerts=words_alerts, words_failures=words_failures, charts=charts
-    )
+    app.jinja_env.globals.update(words_jobs=words_jobs, words_silence=words_silence, charts=charts)
+    app.jinja_env.globals.update(words_alerts=words_alerts, words_failures=words_failures)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)

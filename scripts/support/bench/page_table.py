@@ -85,6 +85,7 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("settings_webhooks", {}, "", "admin"),
     ("settings_webhook_new", {}, "", "admin"),
     ("settings_webhook", {"webhook_id": "webhook_id"}, "", "admin"),
+    ("settings_after_school", _SCHOOL, "", "admin"),
 )
 
 # Answers to GET that are no pages: files, redirects, what nobody who is signed in sees, what shows a file just sent.

@@ -61,16 +61,15 @@ def apps(asked: Asked) -> Sheet:
     tells = [(Column("apps"), len(rows)), (columns[5], sums[0]), (columns[6], sums[1]), (Column("rare-apps"), small)]
     return Sheet(
         report="apps", since=None, until=asked.today, place=where.name, columns=columns, rows=rows, count=len(rows),
-        charts=[chart] if most else [], notes=("counted-hourly", "rare-apps", *(("licences-everywhere",) if where.name else ())),
-        tells=tells,
+        charts=[chart] if most else [], tells=tells,
+        notes=("counted-hourly", "rare-apps", *(("licences-everywhere",) if where.name else ())),
     )  # fmt: skip
 
 
 def _installed(asked: Asked, where: Place) -> Select[Any]:
     """Select platform, app and number of tablets in use that say they have it, as it was counted last."""
-    query: Select[Any] = select(AppUse.platform, AppUse.app_id, func.sum(AppUse.tablets)).where(
-        where.at(AppUse.school_id)
-    )
+    columns: list[Any] = [AppUse.platform, AppUse.app_id, func.sum(AppUse.tablets)]
+    query = select(*columns).where(where.at(AppUse.school_id))
     if asked.given.platform is not None:
         query = query.where(AppUse.platform == asked.given.platform)
     return query.group_by(AppUse.platform, AppUse.app_id)

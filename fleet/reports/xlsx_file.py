@@ -131,7 +131,6 @@ def _charts(book: Any, paper: Paper) -> None:
     )
     sheet.set_column(_FIGURES_AT, _FIGURES_AT, 26)
     sheet.set_column(_FIGURES_AT + 1, _FIGURES_AT + 6, 14)
-    sheet.set_landscape()
     sheet.set_paper(9)  # A4
     sheet.fit_to_pages(1, 0)
     row = 0

@@ -128,6 +128,8 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "app": _("App %(number)s", number=number),
         "image": _("Image %(number)s", number=number),
         "delivery-list": _("Delivery list"),
+        "alerts": _("Alerts"),
+        "webhook": _("Webhook %(number)s", number=number),
         "push-certificate": _("Push certificate"),
         "server-token": _("Server token"),
         "licence-token": _("Token for Apps and Books"),

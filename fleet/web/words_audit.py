@@ -20,6 +20,18 @@ from fleet.web.formats import day, instant, plain, weekday
 from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
+    "alerts.chosen": lambda: _("Who hears of what decided"),
+    "alerts.mail-server-removed": lambda: _("Mail server removed"),
+    "alerts.mail-server-set": lambda: _("Mail server set"),
+    "alerts.muted": lambda: _("Alerts of a kind turned off"),
+    "alerts.time-set": lambda: _("Time of the summary chosen"),
+    "alerts.unmuted": lambda: _("Alerts of a kind turned on"),
+    "alerts.webhook-changed": lambda: _("Webhook changed"),
+    "alerts.webhook-created": lambda: _("Webhook made"),
+    "alerts.webhook-removed": lambda: _("Webhook removed"),
+    "alerts.webhook-replayed": lambda: _("Messages to a webhook sent again"),
+    "alerts.webhook-secret-renewed": lambda: _("Webhook given a new secret"),
+    "alerts.webhook-switched": lambda: _("Webhook turned on or off"),
     "android.password-shown": lambda: _("Admin password of a tablet shown"),
     "android.place-restored": lambda: _("Tablet took its place back from who had taken it"),
     "android.token-rotated": lambda: _("Tablet given a new address"),
@@ -97,6 +109,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "orders.withdrawn": lambda: _("Order withdrawn"),
     "people.created": lambda: _("Account made"),
     "people.disabled": lambda: _("Account closed"),
+    "people.email-set": lambda: _("Mail address set"),
     "people.enabled": lambda: _("Account opened again"),
     "people.granted": lambda: _("Role given"),
     "people.language-set": lambda: _("Language chosen"),
@@ -126,6 +139,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
 }
 
 AREAS: Mapping[str, Callable[[], str]] = {
+    "alerts": lambda: _("Alerts"),
     "android": lambda: _("Android tablets"),
     "apps": lambda: _("Apps"),
     "assignments": lambda: _("Assignments"),
@@ -159,6 +173,7 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "class_id": lambda: _("class"),
     "code": lambda: _("why"),
     "count": lambda: _("number"),
+    "delivery": lambda: _("how it comes"),
     "digest": lambda: _("fingerprint"),
     "ends_at": lambda: _("until"),
     "file_name": lambda: _("file"),
@@ -167,6 +182,7 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "from_name": lambda: _("was called"),
     "from_school_id": lambda: _("from school"),
     "from_state": lambda: _("was"),
+    "host": lambda: _("machine"),
     "import_id": lambda: _("import"),
     "is_school_day": lambda: _("school day"),
     "job": lambda: _("job"),
@@ -192,6 +208,8 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "ticket_id": lambda: _("ticket"),
     "title": lambda: _("title"),
     "to_state": lambda: _("is now"),
+    "topic": lambda: _("of what"),
+    "topics": lambda: _("of what all"),
     "version": lambda: _("version"),
     "weekday": lambda: _("weekday"),
 }

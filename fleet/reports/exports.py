@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
 
@@ -173,6 +174,5 @@ def forget(folder: Path, *, now: datetime) -> int:
     return gone
 
 
-def _run(query: object) -> int:
-    told = query.execution_options(synchronize_session=False)  # type: ignore[attr-defined]
-    return int(db.session.execute(told).rowcount)
+def _run(query: Any) -> int:
+    return int(db.session.execute(query.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]

@@ -52,6 +52,7 @@ def groups() -> list[Group]:
                 ("tablets", _("Tablets"), "tablet", bool(by.grants)),
                 ("schools", _("Schools"), "school", bool(by.grants)),
                 ("findings", _("Findings"), "finding", bool(by.grants)),
+                ("reports", _("Reports"), "report", bool(by.grants)),
                 ("orders", _("Orders"), "order", _anywhere(by, Permission.ORDER_GENTLE)),
                 ("enrolment", _("Enrolment"), "qr", _anywhere(by, Permission.MANAGE_TICKETS)),
             ],

@@ -23,6 +23,7 @@ from fleet.web import (
     words_lessons,
     words_people,
     words_profiles,
+    words_reports,
     words_tablets,
 )
 from fleet.web import app_uploads as _app_uploads
@@ -36,6 +37,7 @@ from fleet.web import findings as _findings
 from fleet.web import images as _images
 from fleet.web import imports as _imports
 from fleet.web import jobs as _jobs
+from fleet.web import kept_data as _kept_data
 from fleet.web import lesson as _lesson
 from fleet.web import lesson_actions as _lesson_actions
 from fleet.web import lesson_calibration as _lesson_calibration
@@ -52,6 +54,7 @@ from fleet.web import profile as _profile
 from fleet.web import profile_edit as _profile_edit
 from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
+from fleet.web import report as _report
 from fleet.web import school as _school
 from fleet.web import school_class as _school_class
 from fleet.web import school_editing as _school_editing
@@ -80,7 +83,7 @@ SCREENS = (
     _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet, _tablet_actions, _tablets, _orders,
     _tablet_notes, _tablet_password, _tablet_timeline, _tablet_why, _school_class, _school_editing, _search,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
-    _account, _people, _person, _jobs, _audit,
+    _account, _people, _person, _jobs, _audit, _report, _kept_data,
     _settings, _settings_calendar, _settings_import, _settings_lessons, _settings_times, _settings_undo,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
@@ -97,7 +100,7 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(
         words_arrivals=words_arrivals, words_tablets=words_tablets, words_calendar=words_calendar
     )
-    app.jinja_env.globals.update(words_jobs=words_jobs, charts=charts)
+    app.jinja_env.globals.update(words_jobs=words_jobs, charts=charts, words_reports=words_reports)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)

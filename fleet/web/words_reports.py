@@ -136,6 +136,24 @@ NOTES: Mapping[str, Callable[[], str]] = {
     ),
 }  # fmt: skip
 
+KEPT: Mapping[str, Callable[[], str]] = {
+    "check_ins": lambda: _("What tablets report each time"),
+    "findings": lambda: _("Findings that are over"),
+    "orders": lambda: _("Orders to tablets that are over"),
+    "alerts": lambda: _("Letters and messages about alerts"),
+    "locations": lambda: _("Where lost tablets were"),
+    "lessons": lambda: _("Who had what in which lesson"),
+    "sign_ins": lambda: _("Sign-ins"),
+    "people": lambda: _("Persons who have left"),
+    "holders": lambda: _("Whose own a tablet was"),
+    "undo_data": lambda: _("What an import's undo needs"),
+    "schedules": lambda: _("Schedules no tablet has any more"),
+    "mdm": lambda: _("What iPads were told and asked"),
+    "job_runs": lambda: _("Runs of jobs"),
+    "audit_lines": lambda: _("The audit log"),
+    "figures": lambda: _("Figures of days, without persons and tablets"),
+}
+
 _VOCABULARIES: Mapping[str, Callable[[str], str]] = {
     "finding": words.finding_title,
     "severity": lambda code: _SEVERITY[code](),
@@ -186,6 +204,11 @@ def what_for(report: str) -> str:
 def value(vocabulary: str, code: object) -> str:
     """Say what a code means."""
     return _VOCABULARIES[vocabulary](str(code))
+
+
+def kept(kind: str) -> str:
+    """Name a kind of data that is kept for a while."""
+    return KEPT[kind]()
 
 
 def period(code: str) -> str:

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 04:31:06.641535
+Create Date: 2026-11-30 04:34:03.810320
 """
 
 import sqlalchemy as sa

@@ -234,6 +234,14 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "profile": "kommune-grunn",
         "app_number": db.session.scalars(select(App.id)).first(),
         "action": "message",
+        "report": "compliance",
+        "report_places": "places",
+        "report_findings": "findings",
+        "report_list": "finding-list",
+        "report_lessons": "lessons",
+        "report_apps": "apps",
+        "report_systems": "systems",
+        "report_tablets": "tablets",
         "device_id": db.session.scalars(
             select(LessonTablet.device_id).where(LessonTablet.lesson_id == lessons[0])
         ).first(),

@@ -28,6 +28,7 @@ from fleet.web import (
     words_lessons,
     words_people,
     words_profiles,
+    words_reports,
     words_rules,
     words_silence,
     words_tablets,
@@ -45,6 +46,7 @@ from fleet.web import findings as _findings
 from fleet.web import images as _images
 from fleet.web import imports as _imports
 from fleet.web import jobs as _jobs
+from fleet.web import kept_data as _kept_data
 from fleet.web import lesson as _lesson
 from fleet.web import lesson_actions as _lesson_actions
 from fleet.web import lesson_calibration as _lesson_calibration
@@ -61,6 +63,7 @@ from fleet.web import profile as _profile
 from fleet.web import profile_edit as _profile_edit
 from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
+from fleet.web import report as _report
 from fleet.web import rule as _rule
 from fleet.web import rules as _rules
 from fleet.web import school as _school
@@ -104,6 +107,7 @@ SCREENS = (
     _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
     _settings_undo, _absence, _silence,
     _settings_alerts, _settings_mail, _settings_letters, _settings_webhooks, _settings_webhook,
+    _report, _kept_data,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
 
@@ -122,6 +126,7 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(words_jobs=words_jobs, words_silence=words_silence)
     app.jinja_env.globals.update(words_rules=words_rules, charts=charts)
     app.jinja_env.globals.update(words_alerts=words_alerts, words_failures=words_failures)
+    app.jinja_env.globals.update(words_reports=words_reports)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)

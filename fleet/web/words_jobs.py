@@ -33,6 +33,7 @@ JOBS: Mapping[str, Callable[[], tuple[str, str]]] = {
         _("Files that were sent and not used are removed within the hour."),
     ),
     "day-figures": lambda: (_("Figures of the day"), _("Today is counted, so that the last weeks can be seen.")),
+    "report-mails": lambda: (_("Reports by mail"), _("Reports go out that somebody has asked for.")),
     "retention": lambda: (_("Tidying up"), _("What is no longer needed is removed, people's data first of all.")),
 }
 
@@ -65,6 +66,12 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
         "%(num)d former package of an app removed", "%(num)d former packages of apps removed", n
     ),
     ("day-figures", "schools"): lambda n: ngettext("%(num)d school counted", "%(num)d schools counted", n),
+    ("day-figures", "rows"): lambda n: ngettext("%(num)d row written", "%(num)d rows written", n),
+    ("report-mails", "sent"): lambda n: ngettext("%(num)d report mailed", "%(num)d reports mailed", n),
+    ("report-mails", "failed"): lambda n: ngettext(
+        "%(num)d report could not be made", "%(num)d reports could not be made", n
+    ),
+    ("unused-files", "exports"): lambda n: ngettext("%(num)d report removed", "%(num)d reports removed", n),
     ("retention", "check_ins"): lambda n: ngettext("%(num)d check-in removed", "%(num)d check-ins removed", n),
     ("retention", "findings"): lambda n: ngettext("%(num)d finding removed", "%(num)d findings removed", n),
     ("retention", "locations"): lambda n: ngettext("%(num)d position removed", "%(num)d positions removed", n),
@@ -79,7 +86,6 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ),
     ("retention", "schedules"): lambda n: ngettext("%(num)d schedule removed", "%(num)d schedules removed", n),
     ("retention", "alerts"): lambda n: ngettext("%(num)d row of alerts removed", "%(num)d rows of alerts removed", n),
-    ("retention", "figures"): lambda n: ngettext("%(num)d day's figures removed", "%(num)d days' figures removed", n),
     ("retention", "job_runs"): lambda n: ngettext("%(num)d run removed", "%(num)d runs removed", n),
     ("retention", "audit_lines"): lambda n: ngettext("%(num)d audit line removed", "%(num)d audit lines removed", n),
 }  # fmt: skip

@@ -31,7 +31,7 @@ def needs(*, by: Principal, now: datetime, counts: Mapping[str, int]) -> list[Ne
 
 
 def _incidents(by: Principal, now: datetime) -> Need | None:
-    found = incidents.open_incidents(by=by)
+    found = incidents.open_incidents(by=by, is_short=True)
     if not found:
         return None
     lines = [

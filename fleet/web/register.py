@@ -72,6 +72,7 @@ from fleet.web import tablet as _tablet
 from fleet.web import tablet_actions as _tablet_actions
 from fleet.web import tablet_notes as _tablet_notes
 from fleet.web import tablet_password as _tablet_password
+from fleet.web import tablet_silence as _tablet_silence
 from fleet.web import tablet_timeline as _tablet_timeline
 from fleet.web import tablet_why as _tablet_why
 from fleet.web import tablets as _tablets
@@ -86,7 +87,7 @@ SCREENS = (
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _people, _person, _jobs, _audit,
     _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
-    _settings_undo, _absence, _silence,
+    _settings_undo, _absence, _silence, _tablet_silence,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
 

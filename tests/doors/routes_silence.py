@@ -30,6 +30,11 @@ ROUTES: Routes = {
         ("/incidents/{past_incident_id}", _AT_SCHOOL),
         ("/incidents/2147483647", NOWHERE),
     ],
+    "web.tablet_silence": [
+        ("/tablets/OWN1/silence", _OWN_CLASS),
+        ("/tablets/ASKED1/silence", _OWN_CLASS),
+        ("/tablets/QUIET0/silence", _OWN_CLASS),
+    ],
     "web.class_absence": [("/classes/{w.own_class.id}/absence", _OWN_CLASS), ("/classes/2147483647/absence", NOWHERE)],
     "web.class_absence_enter": [("POST /classes/{w.own_class.id}/absence", _BAD_IN_OWN_CLASS)],
     "web.absence_remove": [("POST /absences/2147483647/remove", NOWHERE)],

@@ -5,6 +5,7 @@ from jinja2 import StrictUndefined
 
 from fleet.config import Config
 from fleet.web import absence as _absence
+from fleet.web import absence_import as _absence_import
 from fleet.web import account as _account
 from fleet.web import (
     app_names,
@@ -87,7 +88,7 @@ SCREENS = (
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _people, _person, _jobs, _audit,
     _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
-    _settings_undo, _absence, _silence, _tablet_silence,
+    _settings_undo, _absence, _absence_import, _silence, _tablet_silence,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
 

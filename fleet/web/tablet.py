@@ -53,7 +53,7 @@ def tabs(device: Device) -> list[Tab]:
     told = (
         ("tablet", _("Overview")),
         ("tablet_why", _("Why it has what it has")),
-        ("tablet_silence", _("Silence")),
+        ("tablet_silence", _("Contact")),
         ("tablet_timeline", _("Timeline")),
         ("tablet_orders", _("Orders")),
     )

@@ -1,5 +1,6 @@
 """Silence on the pages: questions with one tap and taken back, missing tablets, incidents, who is away."""
 
+import io
 import re
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from fleet import clock
 from fleet.compliance.models import Answer, Finding, FindingKind, Incident, IncidentMember, Question
 from fleet.db import db, reading, transaction
 from fleet.devices.models import Device
-from fleet.schools.models import Absence, Municipality
+from fleet.schools.models import Absence, Municipality, Person
 from tests import factories, visiting
 from tests.doors.routes_silence import incident
 from tests.doors.test_web_pages import MOST_STATEMENTS, words
@@ -246,6 +247,28 @@ def test_nobody_notes_absence_in_others_classes(app: Flask, world: World) -> Non
     assert visitor.get(page).status_code == 404
     on = clock.now().date().isoformat()
     assert visitor.post(page, page="/", pupil=[pupil_id(world)], first=on).status_code == 404
+
+
+def test_absence_of_a_file_is_shown_then_taken(app: Flask, world: World) -> None:
+    with app.app_context(), transaction():
+        db.session.get_one(Person, world.tablet.person_id).username = "elev1"
+    it, page = visit(app, "it"), "/absences/import"
+
+    def send(content: str) -> str:
+        data = {"csrf_token": it.token(page), "file": (io.BytesIO(content.encode()), "fravaer.csv")}
+        with app.app_context():
+            answer = it.client.post(page, data=data, content_type="multipart/form-data")
+        return str(answer.location)
+
+    look = send("brukernavn;fra;til\nelev1;2026-10-05;2026-10-07\n")
+    assert "1 fravær vil bli lagt inn" in words(it.get(look).text)
+    assert it.post(look, page=page).status_code == 303
+    with app.app_context(), reading():
+        assert [one.person_id for one in db.session.scalars(select(Absence))] == [world.tablet.person_id]
+    refused = it.get(send("brukernavn;fra\nukjent;2026-10-05\n"))
+    assert refused.status_code == 400
+    assert "Linje 2: Ingen av elevene dine har dette brukernavnet" in words(refused.text)
+    assert page in it.get("/imports").text
 
 
 @pytest.mark.parametrize(

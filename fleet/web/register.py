@@ -5,6 +5,7 @@ from jinja2 import StrictUndefined
 
 from fleet.config import Config
 from fleet.web import absence as _absence
+from fleet.web import absence_import as _absence_import
 from fleet.web import account as _account
 from fleet.web import account_alerts as _account_alerts
 from fleet.web import (
@@ -89,6 +90,7 @@ from fleet.web import tablet as _tablet
 from fleet.web import tablet_actions as _tablet_actions
 from fleet.web import tablet_notes as _tablet_notes
 from fleet.web import tablet_password as _tablet_password
+from fleet.web import tablet_silence as _tablet_silence
 from fleet.web import tablet_timeline as _tablet_timeline
 from fleet.web import tablet_why as _tablet_why
 from fleet.web import tablets as _tablets
@@ -105,9 +107,10 @@ SCREENS = (
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _account_alerts, _unsubscribe, _people, _person, _jobs, _audit,
     _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
-    _settings_undo, _absence, _silence,
+    _settings_undo,
     _settings_alerts, _settings_mail, _settings_letters, _settings_webhooks, _settings_webhook,
     _report, _kept_data,
+    _absence, _absence_import, _silence, _tablet_silence,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from flask import Flask
@@ -93,7 +93,7 @@ class Mailbox:
         answer = self._next("DATA")
         if answer is not None and answer != "take and hang up":
             return answer
-        self.taken.append(cast("EmailMessage", message_from_bytes(envelope.content, policy=policy.default)))
+        self.taken.append(message_from_bytes(envelope.content, policy=policy.default))
         self.recipients += envelope.rcpt_tos
         self.on_taken()
         if answer is not None:
@@ -138,7 +138,7 @@ def mail(
         server.close()
         await server.wait_closed()
         for talk in talks:
-            if talk.transport is not None:
+            if isinstance(talk.transport, asyncio.Transport):
                 talk.transport.abort()
         await asyncio.sleep(0.01)  # the loop closes them when it comes to it
         others = asyncio.all_tasks() - {asyncio.current_task()}

@@ -18,6 +18,7 @@ from fleet.schools.models import School
 from tests import alerts, factories
 from tests.alerts import BY, PASSWORD, World
 from tests.apns import Authority
+from tests.serving import free_port
 
 pytestmark = pytest.mark.serves
 TUESDAY_8 = datetime(2026, 9, 15, 6, 0, tzinfo=UTC)  # 08:00 in Oslo
@@ -99,7 +100,7 @@ def test_what_is_over_before_the_letter_is_written_is_not_in_it(world: World) ->
 
 
 def test_an_outage_of_a_day_loses_nothing_and_sends_nothing_twice(world: World) -> None:
-    port = alerts.free_port()
+    port = free_port()
     world.uses(port)
     world.finds("A1", severity=Severity.SERIOUS)
     world.finds("A2")

@@ -18,10 +18,11 @@ from fleet.db import Base, among_texts, db
 PUBLIC_FIELDS = frozenset(
     {
         "account_id", "added", "app", "assignment_id", "cart", "changed", "channel", "class_id", "code", "count",
-        "digest", "ends_at", "file_name", "from_cart", "from_class_id", "from_name", "from_school_id", "from_state",
-        "import_id", "is_school_day", "job", "max_enrolments", "minutes", "name", "on", "order_id", "order_kind",
-        "outcome", "plan_id", "profile", "ranges", "reason", "removed", "role", "rule", "school_id", "scope",
-        "serial", "set_id", "starts_at", "ticket_id", "title", "to_state", "version", "weekday",
+        "delivery", "digest", "ends_at", "file_name", "from_cart", "from_class_id", "from_name", "from_school_id",
+        "from_state", "host", "import_id", "is_school_day", "job", "max_enrolments", "minutes", "name", "on",
+        "order_id", "order_kind", "outcome", "plan_id", "profile", "ranges", "reason", "removed", "role", "rule",
+        "school_id", "scope", "serial", "set_id", "starts_at", "ticket_id", "title", "to_state", "topic", "topics",
+        "version", "weekday",
     }
 )  # fmt: skip
 

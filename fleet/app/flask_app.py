@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, request
 from sqlalchemy import URL, make_url
 
+import fleet.alerts.models
 import fleet.android.models
 import fleet.assignments.models
 import fleet.audit
@@ -25,6 +26,7 @@ import fleet.schools.roster.apply
 import fleet.uploads  # noqa: F401 (the models, so that metadata is whole)
 from fleet import config as configuration
 from fleet import crypto, orders
+from fleet.alerts import events
 from fleet.android import following as androids
 from fleet.apps import licences
 from fleet.assignments import materialise, named
@@ -81,6 +83,7 @@ def create_app(
         orders.follow_changes()
         following.follow_changes(config.timezone)
         androids.follow_changes()
+        events.follow_changes()
     db.init_app(app)
     if config.is_sqlite:
         with app.app_context():

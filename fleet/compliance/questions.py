@@ -7,7 +7,7 @@ missing at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,8 @@ from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DevicePresence, DeviceState
 from fleet.errors import ConflictError, NotFoundError
 from fleet.schools import queries as schools
+
+TAKEN_BACK_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +117,55 @@ def answer(question_id: int, answer: Answer, *, by: Principal, now: datetime, ti
     return found
 
 
-def _follow(device: Device, answer: Answer, asked_at: datetime, now: datetime) -> None:
+def take_back(question_id: int, *, by: Principal, now: datetime) -> Question:
+    """Take an answer back that one has just given: the question waits again, and the tablet is silent as before.
+
+    Raises:
+        NotFoundError: there is none of this number, or ``by`` may not answer it.
+        ConflictError: it is not answered, somebody else answered it, it is too late, or the tablet has been heard from
+            since. Data: ``reason`` (``waiting``, ``other``, ``late``, ``heard``).
+    """
+    found = db.session.get(Question, question_id)
+    device = db.session.get_one(Device, found.device_id) if found is not None else None
+    if found is None or device is None or not _may(by, found, device):
+        raise NotFoundError(kind="question", name=str(question_id))
+    states.lock(id_set([device.id]))
+    db.session.refresh(found)
+    reason = _why_it_stands(found, by, now)
+    if reason is not None:
+        raise ConflictError(kind="question", reason=reason)
+    found.answer = found.answered_at = found.answered_by = found.excused_until = None
+    db.session.flush()
+    audit.record(
+        by, "silence.answer-taken-back", subject=f"device:{device.id}", now=now, serial=device.serial,
+        class_id=found.class_id,
+    )  # fmt: skip
+    _follow(device, None, found.asked_at, now)
+    changed("question", [question_id], now=now)
+    return found
+
+
+def _why_it_stands(found: Question, by: Principal, now: datetime) -> str | None:
+    """Return why an answer cannot be taken back, None where it can."""
+    if found.answered_at is None:
+        return "waiting"
+    if found.answered_by != by.name:
+        return "other"
+    if now - found.answered_at > TAKEN_BACK_WITHIN:
+        return "late"
+    row = next(iter(looking.states_of([found.device_id])))
+    again = select(Question.id).where(Question.device_id == found.device_id, Question.id > found.id)
+    is_over = looking.heard(row) > found.asked_at or row.life is not DeviceLife.ENROLLED
+    return "heard" if is_over or db.session.scalar(again.limit(1)) is not None else None
+
+
+def _follow(device: Device, answer: Answer | None, asked_at: datetime, now: datetime) -> None:
     """Have the tablet's findings say what the answer means; the job would do the same a little later."""
     is_silence = (Finding.device_id == device.id, Finding.kind.in_(looking.SILENCES))
     found = db.session.scalars(select(Finding).where(*is_silence, Finding.closed_at.is_(None))).all()
-    wanted = {Answer.GONE: FindingKind.MISSING, Answer.HERE: FindingKind.SILENT, Answer.HOME: None}[answer]
+    wanted = {
+        Answer.GONE: FindingKind.MISSING, Answer.HERE: FindingKind.SILENT, Answer.HOME: None, None: FindingKind.SILENT,
+    }[answer]  # fmt: skip
     change = Change(closed=[one for one in found if one.kind != wanted])
     row = next(iter(looking.states_of([device.id])))
     is_quiet = looking.heard(row) <= asked_at and row.life is DeviceLife.ENROLLED

@@ -13,12 +13,17 @@ from datetime import datetime, time, timedelta
 
 from fleet import audit, job_runs, orders, uploads
 from fleet.access import Principal
+from fleet.alerts import events as alert_events
+from fleet.alerts import planning as alert_planning
+from fleet.alerts import retention as alert_retention
+from fleet.alerts.events import Ending
 from fleet.apps import packages
 from fleet.apps.files import PackageFiles
 from fleet.assignments import memberships, schedules
 from fleet.checkins import receive
 from fleet.compliance import ledger, review, silence
 from fleet.config import Config
+from fleet.crypto import vault_key_of
 from fleet.devices import holders, tickets
 from fleet.errors import NotFoundError
 from fleet.jobs.when import Daily, Every, When
@@ -26,6 +31,9 @@ from fleet.lessons import calibration, following
 from fleet.lessons import retention as lesson_retention
 from fleet.lessons import timetable as lesson_timetable
 from fleet.mdm import retention as mdm_retention
+from fleet.mdm.licence_token import LicenceTokenKeeper
+from fleet.mdm.push_keeper import PushKeeper
+from fleet.mdm.token_keeper import TokenKeeper
 from fleet.orders import locations
 from fleet.people import signing_in
 from fleet.reports import figures
@@ -45,6 +53,7 @@ KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import befor
 KEEP_PEOPLE_WHO_LEFT = timedelta(days=180)  # a summer, and time to find out that a roster was wrong
 KEEP_HOLDERS = timedelta(days=365)  # whose own a tablet was
 KEEP_MDM = timedelta(days=30)  # what iPads were told and asked, once it is over
+KEEP_ALERTS = timedelta(days=90)  # what was told to whom
 KEEP_AUDIT = timedelta(days=3 * 366)
 KEEP_FIGURES = timedelta(days=2 * 366)  # so that a day can be seen beside the same one a year ago
 AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wait
@@ -113,6 +122,21 @@ def _unused_files(now: datetime, config: Config) -> Counts:
     return {"files": uploads.forget(now=now), "packages": packages.forget(kept, now=now)}
 
 
+def _alerts(now: datetime, config: Config) -> Counts:
+    return asdict(alert_planning.plan(now=now, timezone=config.timezone))
+
+
+def _endings(now: datetime, config: Config) -> Counts:
+    vault = vault_key_of(config.secrets_dir, config.vault_key_file)
+    kept = {
+        "push-certificate": PushKeeper(config.secrets_dir, vault).current(),
+        "server-token": TokenKeeper(config.secrets_dir, vault).current(),
+        "licence-token": LicenceTokenKeeper(config.secrets_dir, vault).current(),
+    }
+    found = [Ending(kind, one.expires_at, one.warning_step(now)) for kind, one in kept.items() if one is not None]
+    return {"endings": alert_events.note_endings(found, now=now)}
+
+
 def _retention(now: datetime, _config: Config) -> Counts:
     return {
         "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=AT_ONCE),
@@ -126,6 +150,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
         "schedules": schedules.forget_unused(older_than=KEEP_UNUSED_SCHEDULES, now=now),
         "mdm": mdm_retention.forget(older_than=KEEP_MDM, now=now, at_most=AT_ONCE),
+        "alerts": alert_retention.forget(older_than=KEEP_ALERTS, now=now, at_most=AT_ONCE),
         "figures": figures.forget(older_than=KEEP_FIGURES, now=now),
         "job_runs": job_runs.forget(older_than=KEEP_JOB_RUNS, now=now),
         "audit_lines": audit.forget(older_than=KEEP_AUDIT, now=now),
@@ -145,6 +170,8 @@ TIMETABLE = (
     ),
     Job("due-reviews", "findings open when a grace is over", Every(5), _due_reviews, repeated=True),
     Job("silent-tablets", "tablets not heard from in school hours are found", Every(15), _silent_tablets),
+    Job("alerts", "who is to hear of something is written to", Every(1), _alerts, repeated=True),
+    Job("endings", "certificates and tokens that end are told of in time", Every(60), _endings),
     Job("membership-dates", "pupils' tablets follow when a membership begins or ends", Every(60), _membership_dates),
     Job("expiring-tickets", "rights to enrol that end are noted", Every(60), _expiring_tickets),
     Job("unused-files", "files that were sent and not used are removed within the hour", Every(10), _unused_files),

@@ -18,7 +18,7 @@ from fleet import audit
 from fleet.access import PERMISSIONS, Grant, Permission, Principal, Role, require
 from fleet.db import db, take_turn
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
-from fleet.people import ending
+from fleet.people import ending, mail_addresses
 from fleet.people.models import Account, AccountGrant
 from fleet.schools import queries as schools
 from fleet.schools.models import MembershipRole, Person, PersonKind, School
@@ -277,6 +277,26 @@ def set_language(account: Account, language: str | None, *, now: datetime) -> No
     db.session.flush()
     own = Principal("account", str(account.id))
     audit.record(own, "people.language-set", subject=f"account:{account.id}", now=now)
+
+
+def set_email(account: Account, email: str | None, *, by: Principal, now: datetime) -> None:
+    """Choose where an account's mail goes; None: to the address the roster has, if any.
+
+    Args:
+        account: whose.
+        email: the address.
+        by: the account itself, or who may act on it.
+        now: the instant.
+
+    Raises:
+        ForbiddenError: ``by`` is somebody else, who may not act on the account.
+        InvalidError: it is no address.
+    """
+    if by.account_id != account.id:
+        require_to_manage(by, account)
+    account.email = mail_addresses.read(email) if email is not None else None
+    db.session.flush()
+    audit.record(by, "people.email-set", subject=f"account:{account.id}", now=now)
 
 
 def set_theme(account: Account, theme: str | None, *, now: datetime) -> None:

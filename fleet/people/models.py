@@ -26,6 +26,7 @@ class Account(Base):
     password_hash: Mapped[str | None] = mapped_column(String(255))  # argon2id; None until one is chosen
     language: Mapped[str | None] = mapped_column(String(8))  # nb, nn or en; None follows the browser
     theme: Mapped[str | None] = mapped_column(String(8))  # light or dark; None follows the browser
+    email: Mapped[str | None] = mapped_column(String(255))  # for alerts; None: the roster's
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), unique=True)
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]

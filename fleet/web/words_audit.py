@@ -20,6 +20,18 @@ from fleet.web.formats import day, instant, plain, weekday
 from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
+    "alerts.chosen": lambda: _("Who hears of what decided"),
+    "alerts.mail-server-removed": lambda: _("Mail server removed"),
+    "alerts.mail-server-set": lambda: _("Mail server set"),
+    "alerts.muted": lambda: _("Alerts of a kind turned off"),
+    "alerts.time-set": lambda: _("Time of the summary chosen"),
+    "alerts.unmuted": lambda: _("Alerts of a kind turned on"),
+    "alerts.webhook-changed": lambda: _("Webhook changed"),
+    "alerts.webhook-created": lambda: _("Webhook made"),
+    "alerts.webhook-removed": lambda: _("Webhook removed"),
+    "alerts.webhook-replayed": lambda: _("Messages to a webhook sent again"),
+    "alerts.webhook-secret-renewed": lambda: _("Webhook given a new secret"),
+    "alerts.webhook-switched": lambda: _("Webhook turned on or off"),
     "android.password-shown": lambda: _("Admin password of a tablet shown"),
     "android.place-restored": lambda: _("Tablet took its place back from who had taken it"),
     "android.token-rotated": lambda: _("Tablet given a new address"),
@@ -65,6 +77,11 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "mdm.licence-token-set": lambda: _("Token for Apps and Books taken into use"),
     "mdm.licences-claimed": lambda: _("Licences taken over from another service"),
     "mdm.push-certificate-set": lambda: _("Push certificate for iPads taken into use"),
+    "findings.acknowledged": lambda: _("Findings acknowledged"),
+    "findings.closed": lambda: _("Findings closed by hand"),
+    "findings.reopened": lambda: _("Finding opened again"),
+    "findings.snoozed": lambda: _("Findings put off"),
+    "findings.woken": lambda: _("Findings ask for a look again"),
     "images.added": lambda: _("Image added"),
     "images.removed": lambda: _("Image removed"),
     "images.replaced": lambda: _("Image replaced"),
@@ -97,6 +114,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "orders.withdrawn": lambda: _("Order withdrawn"),
     "people.created": lambda: _("Account made"),
     "people.disabled": lambda: _("Account closed"),
+    "people.email-set": lambda: _("Mail address set"),
     "people.enabled": lambda: _("Account opened again"),
     "people.granted": lambda: _("Role given"),
     "people.language-set": lambda: _("Language chosen"),
@@ -114,6 +132,12 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "profiles.restored": lambda: _("Older version made a draft"),
     "roster.applied": lambda: _("Roster imported"),
     "roster.undone": lambda: _("Roster import undone"),
+    "rules.added": lambda: _("Rule made"),
+    "rules.changed": lambda: _("Rule changed"),
+    "rules.removed": lambda: _("Rule removed"),
+    "rules.reset": lambda: _("Rule put back as it came"),
+    "rules.switched-off": lambda: _("Rule switched off"),
+    "rules.switched-on": lambda: _("Rule switched on"),
     "schools.created": lambda: _("School made"),
     "schools.longest-lesson-set": lambda: _("Longest lesson set"),
     "schools.networks-set": lambda: _("School's networks set"),
@@ -126,6 +150,7 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
 }
 
 AREAS: Mapping[str, Callable[[], str]] = {
+    "alerts": lambda: _("Alerts"),
     "android": lambda: _("Android tablets"),
     "apps": lambda: _("Apps"),
     "assignments": lambda: _("Assignments"),
@@ -134,6 +159,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "classes": lambda: _("Classes"),
     "devices": lambda: _("Tablets"),
     "enrolment": lambda: _("Enrolment"),
+    "findings": lambda: _("Findings"),
     "images": lambda: _("Images"),
     "jobs": lambda: _("Jobs"),
     "lessons": lambda: _("Lessons"),
@@ -143,6 +169,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "people": lambda: _("People"),
     "profiles": lambda: _("Profiles"),
     "roster": lambda: _("Roster"),
+    "rules": lambda: _("Rules"),
     "schools": lambda: _("Schools"),
     "setup": lambda: _("Getting started"),
     "tickets": lambda: _("Tickets"),
@@ -159,6 +186,7 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "class_id": lambda: _("class"),
     "code": lambda: _("why"),
     "count": lambda: _("number"),
+    "delivery": lambda: _("how it comes"),
     "digest": lambda: _("fingerprint"),
     "ends_at": lambda: _("until"),
     "file_name": lambda: _("file"),
@@ -167,6 +195,7 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "from_name": lambda: _("was called"),
     "from_school_id": lambda: _("from school"),
     "from_state": lambda: _("was"),
+    "host": lambda: _("machine"),
     "import_id": lambda: _("import"),
     "is_school_day": lambda: _("school day"),
     "job": lambda: _("job"),
@@ -192,6 +221,8 @@ FIELDS: Mapping[str, Callable[[], str]] = {
     "ticket_id": lambda: _("ticket"),
     "title": lambda: _("title"),
     "to_state": lambda: _("is now"),
+    "topic": lambda: _("of what"),
+    "topics": lambda: _("of what all"),
     "version": lambda: _("version"),
     "weekday": lambda: _("weekday"),
 }
@@ -203,7 +234,7 @@ _IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "class": {"class_i
                "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile", "digest"}, "job-run": {"job"},
                "ticket": {"ticket_id"}, "roster-import": {"import_id"}, "lesson": {"class_id"},
                "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"},
-               "image": {"name"}}  # fmt: skip
+               "image": {"name"}, "rule": {"rule", "title"}}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,11 @@ JOBS: Mapping[str, Callable[[], tuple[str, str]]] = {
     ),
     "due-reviews": lambda: (_("Findings"), _("Findings open when a tablet has had the time it is given.")),
     "silent-tablets": lambda: (_("Silent tablets"), _("Tablets not heard from in school hours are found.")),
+    "alerts": lambda: (_("Alerts"), _("Who is to hear of something gets a letter.")),
+    "endings": lambda: (
+        _("Certificates that end"),
+        _("Whoever runs the server hears in time of certificates and tokens that end."),
+    ),
     "membership-dates": lambda: (
         _("Pupils who come and go"),
         _("Pupils' tablets follow when a class begins or ends for them."),
@@ -43,6 +48,15 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("silent-tablets", "tablets"): lambda n: ngettext("%(num)d tablet looked at", "%(num)d tablets looked at", n),
     ("silent-tablets", "opened"): lambda n: ngettext("%(num)d tablet fell silent", "%(num)d tablets fell silent", n),
     ("silent-tablets", "closed"): lambda n: ngettext("%(num)d tablet is back", "%(num)d tablets are back", n),
+    ("alerts", "events"): lambda n: ngettext("%(num)d event told of", "%(num)d events told of", n),
+    ("alerts", "letters"): lambda n: ngettext("%(num)d letter made", "%(num)d letters made", n),
+    ("alerts", "messages"): lambda n: ngettext(
+        "%(num)d message to another program made", "%(num)d messages to other programs made", n
+    ),
+    ("alerts", "escalated"): lambda n: ngettext(
+        "%(num)d event went to the municipality", "%(num)d events went to the municipality", n
+    ),
+    ("endings", "endings"): lambda n: ngettext("%(num)d ends soon", "%(num)d end soon", n),
     ("membership-dates", "tablets"): lambda n: ngettext("%(num)d tablet moved on", "%(num)d tablets moved on", n),
     ("expiring-tickets", "expired"): lambda n: ngettext("%(num)d ticket ran out", "%(num)d tickets ran out", n),
     ("expiring-tickets", "expiring"): lambda n: ngettext("%(num)d runs out soon", "%(num)d run out soon", n),
@@ -64,6 +78,7 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
         "%(num)d thing that iPads were told removed", "%(num)d things that iPads were told removed", n
     ),
     ("retention", "schedules"): lambda n: ngettext("%(num)d schedule removed", "%(num)d schedules removed", n),
+    ("retention", "alerts"): lambda n: ngettext("%(num)d row of alerts removed", "%(num)d rows of alerts removed", n),
     ("retention", "figures"): lambda n: ngettext("%(num)d day's figures removed", "%(num)d days' figures removed", n),
     ("retention", "job_runs"): lambda n: ngettext("%(num)d run removed", "%(num)d runs removed", n),
     ("retention", "audit_lines"): lambda n: ngettext("%(num)d audit line removed", "%(num)d audit lines removed", n),

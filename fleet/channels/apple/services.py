@@ -5,11 +5,8 @@ certificate this machine trusts (plain HTTP is for tests' own addresses); an ans
 """
 
 import http.client
-import socket
 import ssl
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from fleet.channels.apple.steward import ServiceError
+from fleet.channels.patience import within
 
 _TIMEOUT_S = 30.0  # between two pieces
 _WHOLE_S = 120.0  # for all of an answer: who sends a byte now and then shall not hold an errand for days
@@ -95,7 +93,7 @@ class Service:
             connection.close()
             raise NotReachedError("unreachable") from error
         try:
-            with _within(connection.sock, _WHOLE_S):
+            with within(lambda: connection.sock, _WHOLE_S):
                 connection.request(method, f"{self._base.path}{path}", body=body, headers=dict(headers))
                 with connection.getresponse() as answer:
                     told = answer.read(_MAX_ANSWER_BYTES + 1)
@@ -113,28 +111,3 @@ class Service:
         if self._base.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
         return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=ssl.create_default_context())
-
-
-@contextmanager
-def _within(connected: socket.socket, seconds: float) -> Iterator[None]:
-    """Hang up where something is not done within that time.
-
-    Raises:
-        TimeoutError: it was not; what was read until then may look like the end of an answer.
-    """
-    is_late = threading.Event()
-
-    def hang_up() -> None:
-        is_late.set()
-        with suppress(OSError):
-            socket.socket.shutdown(connected, socket.SHUT_RDWR)  # not TLS's own, which whoever reads would trip over
-
-    clock = threading.Timer(seconds, hang_up)
-    clock.daemon = True
-    clock.start()
-    try:
-        yield
-    finally:
-        clock.cancel()
-    if is_late.is_set():
-        raise TimeoutError

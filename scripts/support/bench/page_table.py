@@ -13,6 +13,11 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("overview", {}, "", "teacher"),
     ("findings", {}, "", "admin"),
     ("findings", {}, "kind=silent&school_id={school_id}", "admin"),
+    ("findings", {}, "attention=closed", "admin"),
+    ("finding", {"finding_id": "finding_id"}, "", "admin"),
+    ("rules", {}, "", "admin"),
+    ("rule", {"code": "rule_code"}, "", "admin"),
+    ("rule_new", {}, "", "admin"),
     ("school", _SCHOOL, "", "admin"),
     ("schools", {}, "", "admin"),
     ("school_new", {}, "", "admin"),
@@ -77,6 +82,7 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("school_settings", _SCHOOL, "", "admin"),
     ("settings_times", _SCHOOL, "", "admin"),
     ("settings_lessons", _SCHOOL, "", "admin"),
+    ("settings_after_school", _SCHOOL, "", "admin"),
 )
 
 # Answers to GET that are no pages: files, redirects, what nobody who is signed in sees, what shows a file just sent.

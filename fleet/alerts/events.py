@@ -1,0 +1,233 @@
+"""Events: what happened that people may want to hear of.
+
+Invariants: whoever opens or closes findings, incidents and questions tells so (``db.changed``), and the events follow
+in the same transaction, in a number of statements that does not grow with them; the same happening is one event. What
+is mute or acknowledged is over, what is snoozed is quiet, and comes again on the morning when that ends.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, func, select
+
+from fleet.alerts.models import AlertDelivery, AlertEvent, AlertTopic
+from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, Question, Severity
+from fleet.db import among, among_texts, db, follow, id_set, insert_all_new
+from fleet.devices.models import Device
+from fleet.devices.search import is_pupil
+from fleet.job_runs import JobOutcome, JobRun
+from fleet.schools.models import ClassKind, Membership, SchoolClass
+
+WHERE_IS_IT = "where-is-it"  # the kind of questions
+_WIDE = frozenset({IncidentCause.SCHOOL, IncidentCause.EVERYWHERE})
+_JOBS_LOOKED_BACK = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """How something that has an event stands now."""
+
+    key: str
+    row: Mapping[str, Any]  # of the event, where it is new
+    is_over: bool
+    quiet_until: datetime | None = None
+    escalated_at: datetime | None = None
+
+
+def follow_changes() -> None:
+    """Have events follow findings, incidents and questions."""
+    follow("finding", _findings)
+    follow("incident", _incidents)
+    follow("question", _questions)
+
+
+def _class_id() -> Any:
+    """Return the class of a tablet: where it stands, else its pupil's basic class, the first by title of several."""
+    basic = (
+        select(SchoolClass.id)
+        .join(Membership, Membership.class_id == SchoolClass.id)
+        .where(Membership.person_id == Device.person_id, SchoolClass.kind == ClassKind.BASIC, *is_pupil(None))
+        .order_by(SchoolClass.title, SchoolClass.id)
+        .limit(1)
+        .correlate(Device)
+        .scalar_subquery()
+    )
+    return func.coalesce(Device.class_id, basic)
+
+
+def _findings(ids: frozenset[int], now: datetime) -> None:
+    query = select(Finding, Device.school_id, _class_id()).join(Finding.device).where(among(Finding.id, ids))
+    stands = []
+    for finding, school_id, class_id in db.session.execute(query):
+        snoozed = finding.snoozed_until if finding.snoozed_until is not None and finding.snoozed_until > now else None
+        row = {
+            "topic": _topic(finding),
+            "kind": finding.kind,
+            "severity": finding.severity,
+            "school_id": school_id,
+            "class_id": class_id,
+            "device_id": finding.device_id,
+            "about_id": finding.id,
+            "detail": {**finding.detail, **({"subject": finding.subject} if finding.subject else {})},
+        }
+        is_over = finding.closed_at is not None or finding.is_mute or finding.acknowledged_at is not None
+        stands.append(_Now(f"finding:{finding.id}", row, is_over, quiet_until=snoozed))
+    _write(stands, now)
+
+
+def _topic(finding: Finding) -> AlertTopic:
+    if finding.kind == FindingKind.MISSING:
+        return AlertTopic.MISSING
+    return AlertTopic.SERIOUS if finding.severity is Severity.SERIOUS else AlertTopic.FINDINGS
+
+
+def _incidents(ids: frozenset[int], now: datetime) -> None:
+    stands = []
+    for incident in db.session.scalars(select(Incident).where(among(Incident.id, ids))):
+        row: dict[str, Any] = {
+            "topic": AlertTopic.INCIDENTS,
+            "kind": incident.cause.value,
+            "severity": Severity.SERIOUS if incident.cause in _WIDE else Severity.WARNING,
+            "school_id": incident.school_id,
+            "about_id": incident.id,
+            "detail": {**incident.about, "most": incident.most, "of": incident.of},
+        }
+        stands.append(_Now(f"incident:{incident.id}", row, incident.closed_at is not None))
+    _write(stands, now)
+
+
+def _questions(ids: frozenset[int], now: datetime) -> None:
+    query = select(Question, Device.school_id).join(Question.device).where(among(Question.id, ids))
+    stands = []
+    for question, school_id in db.session.execute(query):
+        row: dict[str, Any] = {
+            "topic": AlertTopic.QUESTIONS,
+            "kind": WHERE_IS_IT,
+            "severity": Severity.WARNING,
+            "school_id": school_id,
+            "class_id": question.class_id,
+            "device_id": question.device_id,
+            "about_id": question.id,
+            "detail": {},
+        }
+        is_over = question.answered_at is not None or question.withdrawn_at is not None
+        stands.append(_Now(f"question:{question.id}", row, is_over, escalated_at=question.escalated_at))
+    _write(stands, now)
+
+
+_COLUMNS: Mapping[str, Any] = {
+    "school_id": None, "class_id": None, "device_id": None, "about_id": None, "quiet_until": None, "ended_at": None,
+    "escalated_at": None, "planned_at": None, "hooked_at": None, "unhooked_at": None,
+}  # fmt: skip
+
+
+def _write(stands: Collection[_Now], now: datetime) -> None:
+    """Make the events that are new and not over, and bring the others up to date."""
+    if not stands:
+        return
+    known = {
+        one.key: one
+        for one in db.session.scalars(
+            select(AlertEvent).where(among_texts(AlertEvent.key, [one.key for one in stands]))
+        )
+    }
+    new, again = [], set()
+    for one in stands:
+        event = known.get(one.key)
+        if event is None:
+            if not one.is_over:
+                told = {"key": one.key, "raised_at": now, "quiet_until": one.quiet_until}
+                new.append({**_COLUMNS, **one.row, **told, "escalated_at": one.escalated_at})
+        elif _follow(event, one, now):
+            again.add(event.id)
+    insert_all_new(AlertEvent, new)
+    if again:  # told once more when the snooze is over
+        forgetting = delete(AlertDelivery).where(AlertDelivery.event_id.in_(id_set(again)))
+        db.session.execute(forgetting.execution_options(synchronize_session=False))
+
+
+def _follow(event: AlertEvent, one: _Now, now: datetime) -> bool:
+    """Bring an event up to date; returns whether readers are to be told once more."""
+    if one.is_over:
+        event.ended_at = event.ended_at or now
+        return False
+    if event.ended_at is not None:  # it goes on: who has not been told of it yet is
+        event.ended_at = event.planned_at = None
+    event.severity, event.topic = one.row["severity"], one.row["topic"]
+    if one.escalated_at is not None and event.escalated_at is None:
+        event.escalated_at, event.planned_at = one.escalated_at, None
+    is_snoozed = one.quiet_until is not None and one.quiet_until != event.quiet_until
+    if event.quiet_until != one.quiet_until:  # snoozed, or woken
+        event.quiet_until, event.planned_at = one.quiet_until, None
+    return is_snoozed
+
+
+def note_jobs(*, now: datetime, timezone: ZoneInfo) -> None:
+    """Raise an event for each job whose last run failed, one a local day, and end those of jobs that work again."""
+    ended = select(JobRun.job, func.max(JobRun.id).label("last")).where(
+        JobRun.started_at > now - _JOBS_LOOKED_BACK,
+        JobRun.outcome.in_([JobOutcome.DONE, JobOutcome.FAILED, JobOutcome.LOST]),
+    )
+    last = ended.group_by(JobRun.job).subquery()
+    stands = []
+    works = set()
+    for run in db.session.scalars(select(JobRun).join(last, last.c.last == JobRun.id)):
+        if run.outcome is JobOutcome.DONE:
+            works.add(run.job)
+            continue
+        on = run.started_at.astimezone(timezone).date()
+        row = {
+            "topic": AlertTopic.JOBS, "kind": run.job, "severity": Severity.WARNING, "detail": {"error": run.error},
+        }  # fmt: skip
+        stands.append(_Now(f"job:{run.job}:{on}", row, is_over=False))
+    _write(stands, now)
+    for event in _standing(AlertTopic.JOBS):
+        if event.kind in works:
+            event.ended_at = now
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Something that ends unless somebody renews it.
+
+    Args:
+        kind: what, such as ``push-certificate``.
+        ends_at: when.
+        step: the narrowest warning that has begun, in days; 0 once it has ended, None before them all.
+    """
+
+    kind: str
+    ends_at: datetime
+    step: int | None
+
+
+def note_endings(endings: Iterable[Ending], *, now: datetime) -> int:
+    """Raise an event for each step towards the end of something, and end those of what was renewed; returns how many.
+
+    Args:
+        endings: all there are, also those that are not near.
+        now: the instant.
+    """
+    near = [one for one in endings if one.step is not None]
+    stands = []
+    for one in near:
+        row = {
+            "topic": AlertTopic.CERTIFICATES,
+            "kind": one.kind,
+            "severity": Severity.SERIOUS if one.step is not None and one.step <= 7 else Severity.WARNING,
+            "detail": {"ends_at": one.ends_at.isoformat()},
+        }
+        stands.append(_Now(f"ending:{one.kind}:{one.ends_at.date()}:{one.step}", row, is_over=False))
+    _write(stands, now)
+    keys = {one.key for one in stands}
+    for event in _standing(AlertTopic.CERTIFICATES):
+        if event.key not in keys:
+            event.ended_at = now
+    return len(near)
+
+
+def _standing(topic: AlertTopic) -> Iterable[AlertEvent]:
+    return db.session.scalars(select(AlertEvent).where(AlertEvent.topic == topic, AlertEvent.ended_at.is_(None))).all()

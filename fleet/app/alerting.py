@@ -1,0 +1,148 @@
+"""Sends letters and posts messages, in threads of their own: both are slow, and neither is done in a transaction.
+
+Which is whose turn stands in the database (:mod:`fleet.alerts.sending`, :mod:`fleet.alerts.hook_messages`), so that of
+several servers one does it, and one that is killed loses nothing.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Flask
+
+from fleet.alerts import hook_messages, mail_server, sending, unsubscribing
+from fleet.alerts.letters import Writer
+from fleet.alerts.sending import Claimed, Links
+from fleet.app import mailing
+from fleet.app.mailing import LaterError, NeverError, ServerError
+from fleet.app.posting import Poster, PostError
+from fleet.config import Config
+from fleet.db import transaction
+from fleet.schools import queries as schools
+
+_LOOK_S = 5.0
+_STOP_S = 5.0
+_POSTERS = 3
+_log = structlog.get_logger("alerts")
+
+
+class Postman:
+    """Sends the letters that are due and posts the messages that are due.
+
+    Args:
+        app: the application; who makes texts of letters stands in its extensions as ``fleet_letter_writer``.
+        vault_key: opens what is sealed.
+        now: the clock.
+        poster: posts messages.
+    """
+
+    def __init__(
+        self, app: Flask, *, vault_key: bytes, now: Callable[[], datetime], poster: Poster | None = None
+    ) -> None:
+        self._app, self._vault_key, self._now = app, vault_key, now
+        self._config: Config = app.extensions["fleet_config"]
+        self._links = Links(self._config.public_url, unsubscribing.key_of(self._config.secrets_dir))
+        self._poster = poster or Poster()
+        self._ending = threading.Event()
+        work = [self.send_one, *[self.post_one] * _POSTERS]
+        self._threads = [
+            threading.Thread(target=self._run, args=(one,), name=f"postman-{number}", daemon=True)
+            for number, one in enumerate(work)
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for one in self._threads:
+            one.start()
+
+    def stop(self) -> None:
+        """End once what is under way is done; what takes longer is done again by whoever comes next."""
+        self._ending.set()
+        for one in self._threads:
+            one.join(_STOP_S)
+
+    def _run(self, work: Callable[[], bool]) -> None:
+        is_failing = False
+        while not self._ending.is_set():
+            found = False
+            try:
+                found = work()
+                is_failing = False
+            except Exception as error:  # noqa: BLE001 (most often the database is away; the next look tries again)
+                if not is_failing:
+                    _log.warning("alerts not sent", kind=type(error).__name__)
+                is_failing = True
+            if not found:
+                self._ending.wait(_LOOK_S)
+
+    def send_one(self) -> bool:
+        """Send a letter that is due; returns whether there was one."""
+        writer: Writer | None = self._app.extensions.get("fleet_letter_writer")
+        if writer is None:
+            return False
+        with self._app.app_context(), transaction():
+            settings = mail_server.settings(vault_key=self._vault_key, now=self._now())
+            if settings is None:
+                return False
+            letter = sending.claim(links=self._links, now=self._now(), timezone=self._config.timezone)
+            name = self._owner()
+        if letter is None:
+            return False
+        with self._app.app_context():
+            written = writer(letter.contents, letter.language)
+        made = mailing.make(letter, written, sender=settings.sender, name=name, at=self._now())
+        try:
+            mailing.send(settings, made, to=letter.address, hello=self._hello())
+        except ServerError as error:
+            self._server_failed(letter, error.reason)
+            return False
+        except LaterError as error:
+            self._note(partial(sending.failed, letter, error.reason, is_unsure=error.is_unsure))
+        except NeverError as error:
+            self._note(partial(sending.refused, letter, error.reason))
+        else:
+            self._note(partial(sending.sent, letter))
+        return True
+
+    @staticmethod
+    def _owner() -> str:
+        """Return who the letters are from."""
+        found = schools.municipality()
+        return found.name if found is not None else ""
+
+    def _hello(self) -> str:
+        return urlsplit(self._links.base_url).hostname or "localhost"
+
+    def _note(self, note: Callable[..., bool]) -> None:
+        """Write down what came of a letter, and that the mail server talks with us."""
+        with self._app.app_context(), transaction():
+            note(now=self._now())
+            mail_server.worked(now=self._now())
+
+    def _server_failed(self, letter: Claimed, reason: str) -> None:
+        _log.warning("mail server does not take letters", reason=reason)
+        with self._app.app_context(), transaction():
+            sending.put_back(letter)
+            mail_server.failed(reason, now=self._now())
+
+    def post_one(self) -> bool:
+        """Post a message that is due; returns whether there was one."""
+        with self._app.app_context(), transaction():
+            message = hook_messages.claim(vault_key=self._vault_key, now=self._now())
+        if message is None:
+            return False
+        try:
+            status = self._poster.post(message, now=self._now())
+        except PostError as error:
+            with self._app.app_context(), transaction():
+                hook_messages.failed(
+                    message, error.reason, status=error.status, after=error.after, is_final=error.is_final,
+                    now=self._now(),
+                )  # fmt: skip
+        else:
+            with self._app.app_context(), transaction():
+                hook_messages.sent(message, status, now=self._now())
+        return True

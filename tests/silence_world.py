@@ -17,11 +17,12 @@ What is assumed, per tablet and school day unless it says otherwise:
 * Each class is away on two days, 60 % of its tablets then quiet all day.
 * 24 access points fail, three to six classes at once, before 11:00, for 3 to 6 hours, or (30 %) until noon of the next
   school day, when 70 % are heard from home between; 16 others fail for 20 to 75 minutes, too short to matter.
-* The server is away four times, for 3 to 5 hours of a school day; the silence job looks before any tablet is back.
+* The server is away four times, for 3 to 5 hours of a school day; the silence job looks before any tablet is back; never on
+  the day of an access point's failure or the day after.
 * 20 tablets are stolen, at any hour of any day of the school year, and never heard from again.
 * 95 % of classes have a teacher who answers, after one school hour in the mean (exponential); the school's IT answers
-  what it is asked after another hour in the mean, but 3 % of it never.
-* Of a stolen tablet 98.5 % say "gone", 1 % "home", 0.5 % "here". Of any other, one in 10,000 says "gone" by mistake, else
+  what it is asked after another hour in the mean, but 1 % of it never.
+* Of a stolen tablet 98.5 % say "gone", 1 % "home", 0.5 % "here". Of any other, one in 20,000 says "gone" by mistake, else
   "here" where it is at school and "home" where it is not.
 * ``mislaid`` tablets (none, unless asked for) lie where nobody looks, for 1 to 10 school days; 80 % say "gone".
 """
@@ -43,6 +44,7 @@ BREAKS = (
     (date(2026, 9, 28), date(2026, 10, 2)), (date(2026, 12, 21), date(2027, 1, 1)), (date(2027, 2, 22), date(2027, 2, 26)),
     (date(2027, 3, 22), date(2027, 3, 29)), (date(2027, 5, 7), date(2027, 5, 7)),
 )  # fmt: skip
+REGISTERED = time(10)
 STARTS, ENDS = time(8, 15), time(14, 30)
 SCHOOLS, TABLETS, THEFTS = 13, 7_000, 20
 
@@ -85,7 +87,7 @@ class World:
     seed: int
     tablets: int = TABLETS
     mislaid: int = 0
-    slips: float = 1 / 10_000
+    slips: float = 1 / 20_000
     places: list[Place] = field(default_factory=list)
     days: list[date] = field(default_factory=list)
     happens: dict[date, list[Quiet]] = field(default_factory=lambda: defaultdict(list))
@@ -141,7 +143,10 @@ class World:
         """Return the hours of school between two instants, less the days registered as away: counted day by day."""
         place, total, on = self.places[tablet], 0.0, since.astimezone(OSLO).date()
         away = set(self.away.get(tablet, ()))
-        while on <= until.astimezone(OSLO).date():
+        today = until.astimezone(OSLO).date()
+        if until.astimezone(OSLO).time() < REGISTERED:
+            away.discard(today)  # nobody knows yet
+        while on <= today:
             if self.calendars[place.school].is_school_day(on) and on not in away:
                 first, last = max(since, at(on, STARTS)), min(until, at(on, ENDS))
                 total += max(0.0, (last - first).total_seconds() / 3600)
@@ -167,7 +172,7 @@ class World:
         draw = self.chance
         tablets = range(len(self.places))
         for tablet in draw.sample(tablets, THEFTS):
-            on = draw.choice(self.days[: -20])
+            on = draw.choice(self.days[:-20])
             moment = at(on, time(draw.randint(7, 22), draw.randint(0, 59)))
             self.stolen[tablet] = moment
             self._add(Quiet(moment, tablet, moment - timedelta(minutes=draw.randint(0, 15)), None, "stolen"))
@@ -239,7 +244,10 @@ class World:
     def _server(self) -> None:
         draw = self.chance
         usual = [on for on in self.days[20:-20] if all(one.is_school_day(on) for one in self.calendars.values())]
-        for on in draw.sample(usual, 4):
+        busy = {
+            one.begins.date() + timedelta(days=n) for one in self.outages if one.what == "network" for n in (-1, 0, 1)
+        }
+        for on in draw.sample([on for on in usual if on not in busy], 4):
             begins = at(on, time(8, 45)) + timedelta(minutes=15 * draw.randint(0, 6))
             ends = begins + timedelta(minutes=15 * draw.randint(12, 20))
             everyone = range(len(self.places))
@@ -273,10 +281,10 @@ class World:
                     self._add(Quiet(moment, tablet, moment, charged, "flat", battery))
                 for tablet in self._some(seldom, 0.4):
                     self._add(Quiet(at(on, STARTS), tablet, self._evening(before), back, "seldom"))
-                late = 0.10 + (0.05 if (on - before).days > 5 else 0.0)  # noqa: PLR2004 (a break)
+                late = 0.10 + (0.05 if (on - before).days > 5 else 0.0)
                 for tablet in self._some(tablets, late):
                     first = at(on, STARTS) + timedelta(minutes=draw.randint(5, 120 if draw.random() < 0.7 else 115))
-                    if late > 0.1 and draw.random() < 0.33:  # noqa: PLR2004 (of those that come late after a break)
+                    if late > 0.1 and draw.random() < 0.33:
                         first = at(on, STARTS) + timedelta(minutes=draw.randint(30, 180))
                     self._add(Quiet(at(on, STARTS), tablet, self._evening(before), first, "late"))
                 before = on
@@ -290,7 +298,7 @@ class World:
     def _ill(self, school: int, tablet: int, days: list[date], on: date, before: date) -> None:
         draw, first = self.chance, days.index(on)
         length = 1
-        while length < 5 and draw.random() < 0.5:  # noqa: PLR2004 (days)
+        while length < 5 and draw.random() < 0.5:
             length += 1
         spell = days[first : first + length]
         known = [one for one in spell if draw.random() < 0.98]

@@ -12,7 +12,7 @@ from fleet.compliance.models import Answer, FindingKind, IncidentCause
 from fleet.compliance.quiet import Asked, Limits, Scene, Standing, Tablet, Totals, expected_seconds, is_due
 from fleet.compliance.steps import Decisions
 from fleet.schools.calendar import Calendar
-from tests.silence_world import ENDS, OSLO, STARTS, Outage, Quiet, World, at
+from tests.silence_world import OSLO, STARTS, Outage, Quiet, World, at
 
 LOOKS_EVERY = timedelta(minutes=30)  # the job looks every quarter; so the year takes half as long
 WITHIN_HOURS = 8
@@ -242,7 +242,7 @@ class Year:
         draw = self.world.chance
         self.number += 1
         answers = self.by_teachers and ask.class_id in self.world.answering
-        it_answers = self.by_it and draw.random() >= 0.03  # noqa: PLR2004 (as the world says)
+        it_answers = self.by_it and draw.random() >= 0.01
         self.questions[ask.device_id] = Question(
             self.number, ask.device_id, ask.class_id, now,
             draw.expovariate(1 / 3600) if answers else None,
@@ -280,7 +280,16 @@ class Year:
             ids = set(cluster.members)
             why = Counter(self.quiet[one].why for one in ids).most_common(1)[0][0]
             self.incidents[self.number] = Incident(
-                self.number, cluster.cause, cluster.school_id, now, cluster.began_at, ids, set(ids), cluster.of, len(ids), why
+                self.number,
+                cluster.cause,
+                cluster.school_id,
+                now,
+                cluster.began_at,
+                ids,
+                set(ids),
+                cluster.of,
+                len(ids),
+                why,
             )
 
 

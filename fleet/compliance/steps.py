@@ -14,7 +14,7 @@ from typing import Any
 
 from fleet.compliance import clusters
 from fleet.compliance.clusters import Gathered
-from fleet.compliance.models import Answer, FindingKind
+from fleet.compliance.models import Answer, FindingKind, Severity
 from fleet.compliance.quiet import Asked, Limits, Scene, Tablet
 from fleet.schools.calendar import Calendar
 
@@ -28,6 +28,9 @@ MOST_PATIENCE = 6.0
 FLAT_PERCENT = 10  # with so little left, it is flat most likely, and charged until the next morning
 FLAT_PATIENCE = 1.65  # a school day and a little
 _LOOKED_AHEAD_DAYS = 120
+
+
+SEVERITY = {FindingKind.SILENT: Severity.WARNING, FindingKind.MISSING: Severity.SERIOUS}
 
 
 @dataclass(frozen=True, slots=True)

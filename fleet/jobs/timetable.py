@@ -21,7 +21,7 @@ from fleet.apps import packages
 from fleet.apps.files import PackageFiles
 from fleet.assignments import memberships, schedules
 from fleet.checkins import receive
-from fleet.compliance import ledger, review, silence
+from fleet.compliance import habits, ledger, review, silence
 from fleet.config import Config
 from fleet.crypto import vault_key_of
 from fleet.devices import holders, tickets
@@ -37,7 +37,7 @@ from fleet.mdm.token_keeper import TokenKeeper
 from fleet.orders import locations
 from fleet.people import signing_in
 from fleet.reports import figures
-from fleet.schools import retention
+from fleet.schools import absences, retention
 from fleet.schools.roster import apply
 
 Counts = Mapping[str, int]
@@ -81,6 +81,10 @@ class Job:
 
 def _silent_tablets(now: datetime, config: Config) -> Counts:
     return asdict(silence.review(now=now, timezone=config.timezone))
+
+
+def _tablet_habits(now: datetime, config: Config) -> Counts:
+    return {"tablets": habits.count(now=now, timezone=config.timezone)}
 
 
 def _due_reviews(now: datetime, _config: Config) -> Counts:
@@ -145,6 +149,7 @@ def _retention(now: datetime, _config: Config) -> Counts:
         "locations": locations.forget(now=now),
         "lessons": lesson_retention.forget(older_than=KEEP_LESSONS, now=now),
         "sign_ins": signing_in.forget(now=now),
+        "absences": absences.forget(now=now, at_most=AT_ONCE),
         "people": retention.forget_people(older_than=KEEP_PEOPLE_WHO_LEFT, now=now, at_most=AT_ONCE),
         "holders": holders.forget(older_than=KEEP_HOLDERS, now=now, at_most=AT_ONCE),
         "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
@@ -172,6 +177,7 @@ TIMETABLE = (
     Job("silent-tablets", "tablets not heard from in school hours are found", Every(15), _silent_tablets),
     Job("alerts", "who is to hear of something is written to", Every(1), _alerts, repeated=True),
     Job("endings", "certificates and tokens that end are told of in time", Every(60), _endings),
+    Job("tablet-habits", "what each tablet is used to is counted on school days", Every(30), _tablet_habits),
     Job("membership-dates", "pupils' tablets follow when a membership begins or ends", Every(60), _membership_dates),
     Job("expiring-tickets", "rights to enrol that end are noted", Every(60), _expiring_tickets),
     Job("unused-files", "files that were sent and not used are removed within the hour", Every(10), _unused_files),

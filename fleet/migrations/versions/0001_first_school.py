@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 04:16:30.857104
+Create Date: 2026-11-30 04:42:11.041469
 """
 
 import sqlalchemy as sa
@@ -130,6 +130,24 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_lease'))
     )
+    op.create_table('mail_server',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('host', sa.String(length=255), nullable=False),
+    sa.Column('port', sa.Integer(), nullable=False),
+    sa.Column('security', sa.Enum('tls', 'starttls', 'none', name='mailsecurity', native_enum=False, length=16), nullable=False),
+    sa.Column('username', sa.String(length=255), nullable=True),
+    sa.Column('password_sealed', sa.LargeBinary(), nullable=True),
+    sa.Column('authority_pem', sa.String(), nullable=True),
+    sa.Column('sender', sa.String(length=255), nullable=False),
+    sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('worked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failure', sa.String(length=200), nullable=True),
+    sa.Column('failures', sa.Integer(), nullable=False),
+    sa.Column('rests_until', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint('id = 1', name=op.f('ck_mail_server_one_row')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_mail_server'))
+    )
     op.create_table('mdm_declared',
     sa.Column('token', sa.String(length=64), nullable=False),
     sa.Column('profile', sa.String(length=64), nullable=False),
@@ -247,6 +265,32 @@ def upgrade() -> None:
     with op.batch_alter_table('upload', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_upload_sender'), ['sender'], unique=False)
         batch_op.create_index(batch_op.f('ix_upload_sent_at'), ['sent_at'], unique=False)
+
+    op.create_table('after_school',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=False),
+    sa.Column('weekday', sa.Integer(), nullable=False),
+    sa.Column('starts_at', sa.Time(), nullable=False),
+    sa.Column('ends_at', sa.Time(), nullable=False),
+    sa.Column('highest_grade', sa.Integer(), nullable=False),
+    sa.CheckConstraint('starts_at < ends_at', name=op.f('ck_after_school_starts_before_end')),
+    sa.CheckConstraint('weekday BETWEEN 0 AND 6', name=op.f('ck_after_school_weekday_of_week')),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_after_school_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_after_school')),
+    sa.UniqueConstraint('school_id', 'weekday', name=op.f('uq_after_school_school_id_weekday'))
+    )
+    op.create_table('alert_choice',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('role', sa.Enum('municipal-admin', 'school-it', 'teacher', name='role', native_enum=False, length=16), nullable=False),
+    sa.Column('topic', sa.Enum('findings', 'serious', 'missing', 'incidents', 'questions', 'escalated', 'jobs', 'certificates', 'reports', name='alerttopic', native_enum=False, length=16), nullable=False),
+    sa.Column('delivery', sa.Enum('none', 'digest', 'at-once', name='delivery', native_enum=False, length=16), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_alert_choice_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_alert_choice')),
+    sa.UniqueConstraint('role', 'topic', 'school_id', name=op.f('uq_alert_choice_role_topic_school_id'))
+    )
+    with op.batch_alter_table('alert_choice', schema=None) as batch_op:
+        batch_op.create_index('uq_alert_choice_everywhere', ['role', 'topic'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
 
     op.create_table('app_package',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -409,6 +453,39 @@ def upgrade() -> None:
     with op.batch_alter_table('school_hours', schema=None) as batch_op:
         batch_op.create_index('uq_school_hours_everywhere', ['weekday'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
 
+    op.create_table('webhook',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('name', sa.String(length=80), nullable=False),
+    sa.Column('address', sa.String(length=500), nullable=False),
+    sa.Column('topics', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('secret_sealed', sa.LargeBinary(), nullable=False),
+    sa.Column('is_private_allowed', sa.Boolean(), nullable=False),
+    sa.Column('is_on', sa.Boolean(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('worked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failure', sa.String(length=200), nullable=True),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_webhook_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_webhook'))
+    )
+    op.create_table('absence',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('person_id', sa.Integer(), nullable=False),
+    sa.Column('starts_on', sa.Date(), nullable=False),
+    sa.Column('ends_on', sa.Date(), nullable=False),
+    sa.Column('source', sa.Enum('typed', 'imported', name='absencesource', native_enum=False, length=16), nullable=False),
+    sa.Column('entered_by', sa.String(length=80), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('starts_on <= ends_on', name=op.f('ck_absence_starts_before_end')),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_absence_person_id_person')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_absence')),
+    sa.UniqueConstraint('person_id', 'starts_on', 'ends_on', name=op.f('uq_absence_person_id_starts_on_ends_on'))
+    )
+    with op.batch_alter_table('absence', schema=None) as batch_op:
+        batch_op.create_index('ix_absence_ends_on', ['ends_on'], unique=False)
+
     op.create_table('account',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('username', sa.String(length=255), nullable=False),
@@ -416,6 +493,7 @@ def upgrade() -> None:
     sa.Column('password_hash', sa.String(length=255), nullable=True),
     sa.Column('language', sa.String(length=8), nullable=True),
     sa.Column('theme', sa.String(length=8), nullable=True),
+    sa.Column('email', sa.String(length=255), nullable=True),
     sa.Column('person_id', sa.Integer(), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('disabled_at', sa.DateTime(timezone=True), nullable=True),
@@ -508,6 +586,49 @@ def upgrade() -> None:
         batch_op.create_index('uq_account_grant_everywhere', ['account_id', 'role'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
         batch_op.create_index('uq_account_grant_school', ['account_id', 'role', 'school_id'], unique=True)
 
+    op.create_table('alert_event',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('key', sa.String(length=160), nullable=False),
+    sa.Column('topic', sa.Enum('findings', 'serious', 'missing', 'incidents', 'questions', 'escalated', 'jobs', 'certificates', 'reports', name='alerttopic', native_enum=False, length=16), nullable=False),
+    sa.Column('kind', sa.String(length=64), nullable=False),
+    sa.Column('severity', sa.Enum('note', 'warning', 'serious', name='severity', native_enum=False, length=16), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('class_id', sa.Integer(), nullable=True),
+    sa.Column('device_id', sa.Integer(), nullable=True),
+    sa.Column('about_id', sa.Integer(), nullable=True),
+    sa.Column('detail', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('raised_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('quiet_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('escalated_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('planned_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('hooked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('unhooked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_alert_event_class_id_school_class')),
+    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_alert_event_device_id_device')),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_alert_event_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_alert_event')),
+    sa.UniqueConstraint('key', name=op.f('uq_alert_event_key'))
+    )
+    with op.batch_alter_table('alert_event', schema=None) as batch_op:
+        batch_op.create_index('ix_alert_event_raised_at', ['raised_at'], unique=False)
+        batch_op.create_index('ix_alert_event_serious', ['id'], unique=False, sqlite_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"), postgresql_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"))
+        batch_op.create_index('ix_alert_event_unhooked', ['id'], unique=False, sqlite_where=sa.text('hooked_at IS NULL'), postgresql_where=sa.text('hooked_at IS NULL'))
+        batch_op.create_index('ix_alert_event_unplanned', ['id'], unique=False, sqlite_where=sa.text('planned_at IS NULL'), postgresql_where=sa.text('planned_at IS NULL'))
+
+    op.create_table('alert_mute',
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('topic', sa.Enum('findings', 'serious', 'missing', 'incidents', 'questions', 'escalated', 'jobs', 'certificates', 'reports', name='alerttopic', native_enum=False, length=16), nullable=False),
+    sa.Column('muted_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_alert_mute_account_id_account')),
+    sa.PrimaryKeyConstraint('account_id', 'topic', name=op.f('pk_alert_mute'))
+    )
+    op.create_table('alert_reader',
+    sa.Column('account_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('digest_at', sa.Time(), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_alert_reader_account_id_account')),
+    sa.PrimaryKeyConstraint('account_id', name=op.f('pk_alert_reader'))
+    )
     op.create_table('android_client',
     sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('key_thumbprint', sa.String(length=64), nullable=False),
@@ -814,6 +935,35 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_lesson_set_owner_id'), ['owner_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_lesson_set_school_id'), ['school_id'], unique=False)
 
+    op.create_table('letter',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('key', sa.String(length=160), nullable=False),
+    sa.Column('kind', sa.Enum('digest', 'at-once', 'report', 'test', name='letterkind', native_enum=False, length=16), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('message_id', sa.String(length=80), nullable=False),
+    sa.Column('state', sa.Enum('waiting', 'sending', 'sent', 'failed', 'given-up', 'empty', name='letterstate', native_enum=False, length=16), nullable=False),
+    sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('claimed_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('contents', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('address', sa.String(length=255), nullable=True),
+    sa.Column('items', sa.Integer(), nullable=False),
+    sa.Column('failing_since', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failure', sa.String(length=200), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_letter_account_id_account')),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_letter_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_letter')),
+    sa.UniqueConstraint('key', name=op.f('uq_letter_key')),
+    sa.UniqueConstraint('message_id', name=op.f('uq_letter_message_id'))
+    )
+    with op.batch_alter_table('letter', schema=None) as batch_op:
+        batch_op.create_index('ix_letter_account_id', ['account_id'], unique=False)
+        batch_op.create_index('ix_letter_state_due_at', ['state', 'due_at'], unique=False)
+
     op.create_table('mdm_client',
     sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('name', sa.String(length=255), nullable=False),
@@ -938,6 +1088,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_silence_question_device_id'), ['device_id'], unique=False)
         batch_op.create_index('uq_silence_question_open', ['device_id'], unique=True, sqlite_where=sa.text('answered_at IS NULL AND withdrawn_at IS NULL'), postgresql_where=sa.text('answered_at IS NULL AND withdrawn_at IS NULL'))
 
+    op.create_table('alert_delivery',
+    sa.Column('event_id', sa.Integer(), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('letter_id', sa.Integer(), nullable=False),
+    sa.Column('is_escalated', sa.Boolean(), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_alert_delivery_account_id_account')),
+    sa.ForeignKeyConstraint(['event_id'], ['alert_event.id'], name=op.f('fk_alert_delivery_event_id_alert_event')),
+    sa.ForeignKeyConstraint(['letter_id'], ['letter.id'], name=op.f('fk_alert_delivery_letter_id_letter')),
+    sa.PrimaryKeyConstraint('event_id', 'account_id', name=op.f('pk_alert_delivery'))
+    )
+    with op.batch_alter_table('alert_delivery', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_alert_delivery_letter_id'), ['letter_id'], unique=False)
+
     op.create_table('finding_event',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('finding_id', sa.Integer(), nullable=False),
@@ -951,6 +1114,32 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('finding_event', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_finding_event_finding_id'), ['finding_id'], unique=False)
+
+    op.create_table('hook_message',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('uid', sa.String(length=48), nullable=False),
+    sa.Column('webhook_id', sa.Integer(), nullable=False),
+    sa.Column('event_id', sa.Integer(), nullable=True),
+    sa.Column('what', sa.String(length=32), nullable=False),
+    sa.Column('body', sa.String(), nullable=False),
+    sa.Column('state', sa.Enum('waiting', 'sending', 'sent', 'failed', 'dead', name='hookstate', native_enum=False, length=16), nullable=False),
+    sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('claimed_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('status', sa.Integer(), nullable=True),
+    sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failure', sa.String(length=200), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['event_id'], ['alert_event.id'], name=op.f('fk_hook_message_event_id_alert_event')),
+    sa.ForeignKeyConstraint(['webhook_id'], ['webhook.id'], name=op.f('fk_hook_message_webhook_id_webhook')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_hook_message')),
+    sa.UniqueConstraint('uid', name=op.f('uq_hook_message_uid')),
+    sa.UniqueConstraint('webhook_id', 'event_id', 'what', name=op.f('uq_hook_message_webhook_id_event_id_what'))
+    )
+    with op.batch_alter_table('hook_message', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_hook_message_event_id'), ['event_id'], unique=False)
+        batch_op.create_index('ix_hook_message_state_due_at', ['state', 'due_at'], unique=False)
 
     op.create_table('lesson_plan',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -977,6 +1166,15 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_lesson_plan_class_id'), ['class_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_lesson_plan_holder_id'), ['holder_id'], unique=False)
 
+    op.create_table('letter_file',
+    sa.Column('letter_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('subject_key', sa.String(length=64), nullable=False),
+    sa.Column('file_name', sa.String(length=120), nullable=False),
+    sa.Column('media_type', sa.String(length=80), nullable=False),
+    sa.Column('content', sa.LargeBinary(), nullable=False),
+    sa.ForeignKeyConstraint(['letter_id'], ['letter.id'], name=op.f('fk_letter_file_letter_id_letter')),
+    sa.PrimaryKeyConstraint('letter_id', name=op.f('pk_letter_file'))
+    )
     op.create_table('mdm_identity',
     sa.Column('thumbprint', sa.String(length=64), nullable=False),
     sa.Column('invitation_id', sa.Integer(), nullable=True),
@@ -1097,15 +1295,25 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_mdm_identity_device_id'))
 
     op.drop_table('mdm_identity')
+    op.drop_table('letter_file')
     with op.batch_alter_table('lesson_plan', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_lesson_plan_holder_id'))
         batch_op.drop_index(batch_op.f('ix_lesson_plan_class_id'))
 
     op.drop_table('lesson_plan')
+    with op.batch_alter_table('hook_message', schema=None) as batch_op:
+        batch_op.drop_index('ix_hook_message_state_due_at')
+        batch_op.drop_index(batch_op.f('ix_hook_message_event_id'))
+
+    op.drop_table('hook_message')
     with op.batch_alter_table('finding_event', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_finding_event_finding_id'))
 
     op.drop_table('finding_event')
+    with op.batch_alter_table('alert_delivery', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_alert_delivery_letter_id'))
+
+    op.drop_table('alert_delivery')
     with op.batch_alter_table('silence_question', schema=None) as batch_op:
         batch_op.drop_index('uq_silence_question_open', sqlite_where=sa.text('answered_at IS NULL AND withdrawn_at IS NULL'), postgresql_where=sa.text('answered_at IS NULL AND withdrawn_at IS NULL'))
         batch_op.drop_index(batch_op.f('ix_silence_question_device_id'))
@@ -1134,6 +1342,11 @@ def downgrade() -> None:
 
     op.drop_table('mdm_command')
     op.drop_table('mdm_client')
+    with op.batch_alter_table('letter', schema=None) as batch_op:
+        batch_op.drop_index('ix_letter_state_due_at')
+        batch_op.drop_index('ix_letter_account_id')
+
+    op.drop_table('letter')
     with op.batch_alter_table('lesson_set', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_lesson_set_school_id'))
         batch_op.drop_index(batch_op.f('ix_lesson_set_owner_id'))
@@ -1201,6 +1414,15 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_android_client_ticket_id'))
 
     op.drop_table('android_client')
+    op.drop_table('alert_reader')
+    op.drop_table('alert_mute')
+    with op.batch_alter_table('alert_event', schema=None) as batch_op:
+        batch_op.drop_index('ix_alert_event_unplanned', sqlite_where=sa.text('planned_at IS NULL'), postgresql_where=sa.text('planned_at IS NULL'))
+        batch_op.drop_index('ix_alert_event_unhooked', sqlite_where=sa.text('hooked_at IS NULL'), postgresql_where=sa.text('hooked_at IS NULL'))
+        batch_op.drop_index('ix_alert_event_serious', sqlite_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"), postgresql_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"))
+        batch_op.drop_index('ix_alert_event_raised_at')
+
+    op.drop_table('alert_event')
     with op.batch_alter_table('account_grant', schema=None) as batch_op:
         batch_op.drop_index('uq_account_grant_school')
         batch_op.drop_index('uq_account_grant_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
@@ -1222,6 +1444,11 @@ def downgrade() -> None:
 
     op.drop_table('device')
     op.drop_table('account')
+    with op.batch_alter_table('absence', schema=None) as batch_op:
+        batch_op.drop_index('ix_absence_ends_on')
+
+    op.drop_table('absence')
+    op.drop_table('webhook')
     with op.batch_alter_table('school_hours', schema=None) as batch_op:
         batch_op.drop_index('uq_school_hours_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
 
@@ -1260,6 +1487,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_app_package_app_pk'))
 
     op.drop_table('app_package')
+    with op.batch_alter_table('alert_choice', schema=None) as batch_op:
+        batch_op.drop_index('uq_alert_choice_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
+
+    op.drop_table('alert_choice')
+    op.drop_table('after_school')
     with op.batch_alter_table('upload', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_upload_sent_at'))
         batch_op.drop_index(batch_op.f('ix_upload_sender'))
@@ -1280,6 +1512,7 @@ def downgrade() -> None:
     op.drop_table('mdm_errand')
     op.drop_table('mdm_enclosure')
     op.drop_table('mdm_declared')
+    op.drop_table('mail_server')
     op.drop_table('lease')
     with op.batch_alter_table('job_run', schema=None) as batch_op:
         batch_op.drop_index('ix_job_run_started_at')

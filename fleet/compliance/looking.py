@@ -21,7 +21,7 @@ from fleet.compliance.models import (
     IncidentMember,
     Question,
 )
-from fleet.compliance.quiet import Asked, Limits, Scene, Span, Standing, Tablet, Totals, expected_seconds
+from fleet.compliance.quiet import Asked, Limits, Scene, Span, Standing, Tablet, Totals, expected_seconds, is_due
 from fleet.db import among, db
 from fleet.devices.models import Device, DeviceLife, DevicePresence, DeviceState, Enrolment
 from fleet.schools import absences, after_school
@@ -265,17 +265,19 @@ class _Reader:
         is_late = row.days is not None and steps.is_used_to_late(row.days, row.heard_late.bit_count())
         later = self._week.later(row.school_id, grade) if is_late else None
         spans = self._explained(row, heard_at, calendar)
+        missed_s = expected_seconds(calendar, heard_at, self._now, spans, later)
         return Tablet(
             row.id,
             row.school_id,
             class_id,
             heard_at,
-            expected_seconds(calendar, heard_at, self._now, spans, later),
+            missed_s,
             cart=row.cart,
             digest=row.desired_digest,
             patience=steps.patience(row.days, row.heard.bit_count()) if row.days is not None else 1.0,
             battery_percent=row.battery_percent,
             is_expected=row.life is DeviceLife.ENROLLED,
+            is_due=is_due(calendar, heard_at, self._now, spans),
             asked=asked,
             silent_id=is_open.get(FindingKind.SILENT),
             missing_id=is_open.get(FindingKind.MISSING),

@@ -1,4 +1,4 @@
-"""Reports: which there are, each as a page with its curves, and as a file: at once where it is short, else in a while."""
+"""Reports: which there are, each as a page with its curves, and as a file: at once where short, else in a while."""
 
 import tempfile
 from collections.abc import Sequence

@@ -203,7 +203,10 @@ class Evaluation(visitor.TreeInterpreter):
         return super().visit_slice(node, value)
 
     def _bounded(self, result: Any) -> Any:
-        if type(result) is list and len(result) > MAX_LIST:
+        """Count what a function made, and give up what grew too long."""
+        if type(result) is str:
+            self.spend(weight(result))
+        elif type(result) is list and len(result) > MAX_LIST:
             raise ExpressionLimitError(steps=self._steps)
         return result
 

@@ -58,6 +58,7 @@ from fleet.web import profile as _profile
 from fleet.web import profile_edit as _profile_edit
 from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
+from fleet.web import question as _question
 from fleet.web import school as _school
 from fleet.web import school_class as _school_class
 from fleet.web import school_editing as _school_editing
@@ -96,7 +97,7 @@ SCREENS = (
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _account_alerts, _unsubscribe, _people, _person, _jobs, _audit,
     _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
-    _settings_undo, _absence, _silence,
+    _settings_undo, _absence, _silence, _question,
     _settings_alerts, _settings_mail, _settings_letters, _settings_webhooks, _settings_webhook,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip

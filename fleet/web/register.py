@@ -64,6 +64,7 @@ from fleet.web import profile as _profile
 from fleet.web import profile_edit as _profile_edit
 from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
+from fleet.web import question as _question
 from fleet.web import report as _report
 from fleet.web import rule as _rule
 from fleet.web import rules as _rules
@@ -108,6 +109,7 @@ SCREENS = (
     _account, _account_alerts, _unsubscribe, _people, _person, _jobs, _audit,
     _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
     _settings_undo,
+    _question,
     _settings_alerts, _settings_mail, _settings_letters, _settings_webhooks, _settings_webhook,
     _report, _kept_data,
     _absence, _absence_import, _silence, _tablet_silence,

@@ -18,6 +18,9 @@ from bench.municipality import Municipality
 from bench.school import AUTHORITY
 from fleet import clock
 from fleet.access import Principal, Role
+from fleet.alerts import webhooks
+from fleet.alerts.models import AlertTopic
+from fleet.alerts.webhooks import Draft
 from fleet.android.addresses import CHANNEL
 from fleet.apps import catalogue
 from fleet.apps.catalogue import Told
@@ -268,6 +271,14 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "device_id": db.session.scalars(
             select(LessonTablet.device_id).where(LessonTablet.lesson_id == lessons[0])
         ).first(),
+        "webhook_id": _webhook(),
         "assignment_id": db.session.scalars(select(Assignment.id)).first(),
         "incident_id": db.session.scalars(select(Incident.id)).first(),
     }
+
+
+def _webhook() -> int:
+    """Make a webhook, and return its number."""
+    draft = Draft("Brukerstøtte", "https://hjelp.example.no/varsler", [AlertTopic.MISSING])
+    with transaction():
+        return webhooks.create(draft, vault_key=bytes(32), by=_BY, now=clock.now()).webhook.id

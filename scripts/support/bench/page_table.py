@@ -105,6 +105,7 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("school_settings", _SCHOOL, "", "admin"),
     ("settings_times", _SCHOOL, "", "admin"),
     ("settings_lessons", _SCHOOL, "", "admin"),
+    ("question", {"question_id": "device_id"}, "answer=here", "teacher"),
     ("settings_alerts", {}, "", "admin"),
     ("settings_alerts", _SCHOOL, "", "admin"),
     ("settings_mail", {}, "", "admin"),

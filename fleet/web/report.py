@@ -1,4 +1,7 @@
-"""Reports: which there are, each as a page with its curves, and as a file: at once where it is short, else in a while."""
+"""Reports: which there are, each as a page with its curves, and as a file.
+
+A short file is made at once, a long one in a while, beside the pages.
+"""
 
 import tempfile
 from collections.abc import Sequence
@@ -71,7 +74,8 @@ def report_file(name: str, ending: str) -> AnyResponse:
         lines = files.csv_text(report_papers.paper(sheet, now=now))
         return _sent(Response(stream_with_context(lines), mimetype="text/csv"), file_name)
     if _is_long(sheet):
-        return redirect(url_for("web.report", name=name, **given.told()))
+        told: dict[str, Any] = given.told()
+        return redirect(url_for("web.report", name=name, **told))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report"
         files.write(report_papers.paper(sheet, now=now), form, path)

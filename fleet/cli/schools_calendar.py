@@ -1,10 +1,10 @@
 """``fleet schools calendar``: school days and hours, for all schools or (``--school``) for one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,9 +15,12 @@ from fleet.cli.output import ErrorsAsLines, application, json_option, show_json,
 from fleet.schools import calendar as calendars
 from fleet.schools import calendar_editing, calendar_import, queries
 from fleet.schools.calendar import Calendar, Hours
+from fleet.schools.calendar_import import DayPlan
+from fleet.schools.calendar_words import Meaning
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SHOWN_DAYS = 365
+_Command = TypeVar("_Command", bound=Callable[..., None])
 
 _school_option = click.option("--school", help="One school's calendar; all schools' where it is left out.")
 
@@ -137,23 +140,56 @@ def set_hours(hours: Hours | None, weekdays: tuple[str, ...], *, remove: bool, s
     click.echo("school hours are set" if hours is not None else "school hours are as they were")
 
 
+def _lines(name: str, meaning: str) -> Callable[[_Command], _Command]:
+    help_ = f"Take this entry of an iCalendar file as {meaning}, whatever its words: the line, as --dry-run shows it."
+    return click.option(name, type=click.IntRange(min=1), multiple=True, metavar="LINE", help=help_)
+
+
 @group.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
+@_lines("--day-off", "a day off")
+@_lines("--school-day", "a school day")
+@_lines("--news", "news")
 @_school_option
 @json_option
-def import_days(file: Path, *, dry_run: bool, school: str | None, as_json: bool) -> None:
-    """Import days and ranges of days (CSV: date, to, title, school day, school)."""
+def import_days(file: Path, *, dry_run: bool, school: str | None, as_json: bool, **lines: tuple[int, ...]) -> None:
+    """Import days and ranges of days: CSV (date, to, title, school day, school) or iCalendar."""
     by = Principal.command_line()
+    meant = {line: meaning for meaning in Meaning for line in lines[meaning.value.replace("-", "_")]}
     with application(writes=not dry_run):
         school_id = _school_id(school)
         if dry_run:
-            plan = calendar_import.propose_days(file, school_id=school_id, by=by)
+            plan = calendar_import.propose_days(file, school_id=school_id, by=by, meant=meant)
         else:
-            plan = calendar_import.import_days(file, school_id=school_id, by=by, now=clock.now())
-    counts = plan.counts()
+            plan = calendar_import.import_days(file, school_id=school_id, by=by, now=clock.now(), meant=meant)
+    counts, entries = plan.counts(), _entries(plan)
     if as_json:
-        show_json({"applied": not dry_run, **counts})
+        show_json({"applied": not dry_run, **counts, **({"entries": entries} if entries else {})})
         return
+    if entries:
+        show_table(entries, ["line", "from", "to", "title", "taken_as"], as_json=False)
+        click.echo()
     verb = "would be" if dry_run else "are"
     click.echo(f"{counts['added']} {verb} added, {counts['changed']} {verb} changed, {counts['unchanged']} stay")
+
+
+def _entries(plan: DayPlan) -> list[dict[str, Any]]:
+    """Return what an iCalendar file's entries are taken as, by line; none of CSV."""
+    if plan.contents is None:
+        return []
+    rows: list[dict[str, Any]] = [
+        {
+            "line": one.line,
+            "from": one.spans[0][0],
+            "to": one.spans[-1][1],
+            "title": one.title,
+            "taken_as": plan.meant[one.line] + ("" if one.judgement.is_known else " (words not known)"),
+        }
+        for one in plan.contents.events
+    ]
+    rows += [
+        {"line": one.line, "from": None, "to": None, "title": one.title, "taken_as": f"left out: {one.reason}"}
+        for one in plan.contents.left_out
+    ]
+    return sorted(rows, key=lambda row: int(row["line"]))

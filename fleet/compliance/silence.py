@@ -1,108 +1,211 @@
-"""Silent tablets: enrolled, and not heard from for longer than expected in school hours.
+"""Silence in steps, with the database: what the steps decide is written down, set-based.
 
-A tablet that lies in a bag over the summer is not silent; one that misses a whole school day is. Counted is school time
-at the tablet's own school since it was last heard from, or since it enrolled. A second review changes nothing. The
-first report after a silence ends it at once (:mod:`fleet.compliance.review`), so a tablet found silent is reviewed at
-its next report even if that tells nothing new.
+A tablet that lies in a bag over the summer is not silent; one that misses half a school day may be, and then its class
+is asked where it is. Many that are quiet for one reason are an incident. A second run changes nothing. The first report
+after a silence ends the finding at once (:mod:`fleet.compliance.review`), so a tablet found silent is reviewed at its
+next report even if that tells nothing new; a question and an incident end with the next run, and are not shown until
+then.
+
+Whoever runs takes the turn :data:`TURN`, then the tablets' rows; somebody who answers takes the tablet's row. So two
+servers that run at once follow each other, and a tablet that speaks meanwhile is left alone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import select, update
 
-from fleet.compliance import ledger
-from fleet.compliance.ledger import Change, Reviewed
-from fleet.compliance.models import Finding, FindingKind
+from fleet.compliance import ledger, looking, steps
+from fleet.compliance.clusters import Cluster, Gathered
+from fleet.compliance.ledger import Change
+from fleet.compliance.models import Finding, Incident, IncidentMember, Question
+from fleet.compliance.quiet import Limits, Tablet
 from fleet.compliance.rules import Found
-from fleet.db import db, id_set
+from fleet.compliance.steps import Decisions
+from fleet.db import among, changed, db, id_set, insert_all_new, take_turn
 from fleet.devices import states
-from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment
-from fleet.schools import calendar as calendars
-from fleet.schools.calendar import Calendar
+from fleet.devices.models import DeviceLife, DeviceState
 
-THRESHOLD = timedelta(hours=6)  # of school: about a school day
-
-
-def is_silent(last_heard_at: datetime, calendar: Calendar, now: datetime, threshold: timedelta = THRESHOLD) -> bool:
-    """Whether more school time than ``threshold`` has passed since a tablet was heard from."""
-    return calendar.school_seconds_between(last_heard_at, now) > threshold.total_seconds()
+TURN = "silence"
+LIMITS = Limits()
 
 
-def review(*, now: datetime, timezone: ZoneInfo, threshold: timedelta = THRESHOLD) -> Reviewed:
-    """Open and close findings of silence; a fixed number of statements.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a look at silence did, in numbers; ``tablets`` are those it was about."""
+
+    tablets: int = 0
+    opened: int = 0
+    closed: int = 0
+    asked: int = 0
+    escalated: int = 0
+    withdrawn: int = 0
+    incidents: int = 0
+    incidents_over: int = 0
+
+
+def review(*, now: datetime, timezone: ZoneInfo, limits: Limits = LIMITS) -> Done:
+    """Take the steps that are due; a fixed number of statements.
 
     Args:
         now: the instant.
         timezone: the schools' local time.
-        threshold: how much school time may pass without a word.
+        limits: how much expected time leads to what.
     """
     db.session.flush()
-    known = calendars.load(timezone)
-    # The municipality's own calendar is for tablets without a school alone; those are always looked at.
-    window = _window([known[place] for place in known if place is not None] or [known[None]], now, threshold)
-    rows = _candidates(window)
-    changing = _changing(_decide(rows, known, now, threshold))
-    if not changing:
-        return Reviewed(len(rows))
-    states.lock(id_set(changing))  # a tablet may have spoken meanwhile: what holds now decides
-    change = _decide(_candidates(window, among=changing), known, now, threshold)
-    opened, closed = ledger.write(change, now=now)
-    if change.opened:
-        listening = update(DeviceState).where(DeviceState.device_id.in_(id_set(one for one, _ in change.opened)))
-        db.session.execute(listening.values(review_key=None).execution_options(synchronize_session=False))
-    return Reviewed(len(rows), opened, closed)
+    take_turn(TURN)
+    seen = looking.look(now=now, timezone=timezone, limits=limits)
+    decisions = steps.decide(seen.scene)
+    if decisions.is_empty and not seen.stale:
+        return Done()
+    known = {one.id: one for one in seen.scene.tablets}
+    ids = steps.touched(decisions, seen.scene.tablets)
+    states.lock(id_set(ids))  # a tablet may have spoken meanwhile: it is left alone
+    _leave_alone(decisions, {one for one in ids if one in known} - _unchanged(known, ids))
+    withdrawn = _withdraw({*decisions.withdraws, *seen.stale}, now)
+    opened, closed = _findings(decisions, now)
+    asked = _ask(decisions, now)
+    escalated = _escalate(decisions.escalates, now)
+    begun, over = _incidents(decisions.gathered, seen.incidents, now)
+    return Done(len(ids), opened, closed, asked, escalated, withdrawn, begun, over)
 
 
-def _window(known: Collection[Calendar], now: datetime, threshold: timedelta) -> tuple[datetime, datetime]:
-    """Return since when no tablet heard from can be silent at any school, and before when none can be anything else.
-
-    So the query leaves out whoever neither falls silent nor comes back, be it most of the fleet over the summer.
-    """
-    seconds = int(threshold.total_seconds())
-    latest = max(calendar.subtract_school_seconds(now, seconds) for calendar in set(known))
-    earliest = min(calendar.subtract_school_seconds(now, seconds + 1) for calendar in set(known))
-    return earliest, latest + timedelta(seconds=1)  # instants count by their whole second
-
-
-def _candidates(window: tuple[datetime, datetime], *, among: Collection[int] | None = None) -> Sequence[Any]:
-    """Return the enrolled tablets that may have fallen silent, or may be silent no more; one statement."""
-    earliest, latest = window
-    silent = and_(Finding.device_id == Device.id, Finding.kind == FindingKind.SILENT, Finding.closed_at.is_(None))
-    enrolled = and_(Enrolment.device_id == Device.id, Enrolment.ended_at.is_(None))
-    heard = (DeviceState.last_seen_at, Enrolment.enrolled_at)
-    is_back = or_(*(moment >= earliest for moment in heard), and_(*(moment.is_(None) for moment in heard)))
-    is_late = and_(*(or_(moment.is_(None), moment < latest) for moment in heard))
-    query = (
-        select(Device.id, Device.school_id, Device.created_at, Enrolment.enrolled_at, DeviceState.last_seen_at, Finding)
-        .join(DeviceState, DeviceState.device_id == Device.id)
-        .outerjoin(Enrolment, enrolled)
-        .outerjoin(Finding, silent)
-        .where(
-            Device.life == DeviceLife.ENROLLED,
-            or_(
-                and_(Finding.id.is_not(None), is_back), and_(Finding.id.is_(None), is_late), Device.school_id.is_(None)
-            ),
-        )
-    )
-    return db.session.execute(query.where(Device.id.in_(id_set(among))) if among is not None else query).all()
+def _unchanged(known: dict[int, Tablet], ids: set[int]) -> set[int]:
+    """Return which of the tablets, now that their rows are held, are still what they were; one statement."""
+    return {
+        row.id
+        for row in looking.states_of(ids)
+        if looking.heard(row) == known[row.id].heard_at
+        and (row.life is DeviceLife.ENROLLED) == known[row.id].is_expected
+    }
 
 
-def _decide(rows: Sequence[Any], known: Mapping[int | None, Calendar], now: datetime, threshold: timedelta) -> Change:
+def _leave_alone(decisions: Decisions, moved: set[int]) -> None:
+    """Take tablets that spoke while we looked out of what begins; what is over with that ends at the next look."""
+    if not moved:
+        return
+    gathered = decisions.gathered
+    decisions.opens = {number: found for number, found in decisions.opens.items() if number not in moved}
+    decisions.asks = [one for one in decisions.asks if one.device_id not in moved]
+    gathered.joins = {number: ids - moved for number, ids in gathered.joins.items()}
+    gathered.opens = [one for one in gathered.opens if one.members.isdisjoint(moved)]
+
+
+def _findings(decisions: Decisions, now: datetime) -> tuple[int, int]:
+    if decisions.unmutes:
+        over = update(Finding).where(Finding.kind.in_(looking.SILENCES), Finding.is_mute)
+        _run(over.where(among(Finding.device_id, decisions.unmutes)).values(is_mute=False))
     change = Change()
-    for row in rows:
-        heard = [moment for moment in (row.last_seen_at, row.enrolled_at) if moment is not None]
-        since = max(heard, default=row.created_at)
-        calendar = known.get(row.school_id, known[None])
-        silent = is_silent(since, calendar, now, threshold)
-        if silent and row.Finding is None:
-            change.opened.append((row.id, Found(FindingKind.SILENT, "", {"since": since.isoformat()})))
-        elif not silent and row.Finding is not None:
-            change.closed.append(row.Finding)
-    return change
+    for device_id, (kind, detail) in decisions.opens.items():
+        change.opened.append((device_id, Found(kind, "", detail)))
+    if decisions.closes:
+        change.closed.extend(db.session.scalars(select(Finding).where(among(Finding.id, decisions.closes))))
+    opened, closed = ledger.write(change, now=now)
+    if change.opened:  # the next report is reviewed, whatever it tells
+        listening = update(DeviceState).where(among(DeviceState.device_id, decisions.opens))
+        _run(listening.values(review_key=None))
+    return opened, closed
 
 
-def _changing(change: Change) -> set[int]:
-    return {device_id for device_id, _ in change.opened} | {finding.device_id for finding in change.closed}
+def _ask(decisions: Decisions, now: datetime) -> int:
+    """Ask; whoever is asked already is not asked again."""
+    if not decisions.asks:
+        return 0
+    insert_all_new(
+        Question,
+        [
+            {
+                "device_id": one.device_id, "class_id": one.class_id, "asked_at": now,
+                "escalated_at": now if one.is_escalated else None,
+            }
+            for one in decisions.asks
+        ],
+    )  # fmt: skip
+    mine = select(Question.id).where(Question.asked_at == now, Question.answered_at.is_(None))
+    ids = db.session.scalars(mine.where(among(Question.device_id, {one.device_id for one in decisions.asks}))).all()
+    changed("question", ids, now=now)
+    return len(ids)
+
+
+def _escalate(ids: list[int], now: datetime) -> int:
+    if not ids:
+        return 0
+    waiting = update(Question).where(Question.answered_at.is_(None), Question.withdrawn_at.is_(None))
+    changed("question", ids, now=now)
+    return _run(waiting.where(among(Question.id, ids), Question.escalated_at.is_(None)).values(escalated_at=now))
+
+
+def _withdraw(ids: set[int], now: datetime) -> int:
+    if not ids:
+        return 0
+    waiting = update(Question).where(Question.answered_at.is_(None), Question.withdrawn_at.is_(None))
+    changed("question", ids, now=now)
+    return _run(waiting.where(among(Question.id, ids)).values(withdrawn_at=now))
+
+
+def _incidents(gathered: Gathered, known: dict[int, Incident], now: datetime) -> tuple[int, int]:
+    """Write which incidents begin, grow, shrink and end; returns how many begin and end."""
+    if gathered.is_empty:
+        return 0, 0
+    gone = {device_id for ids in gathered.leaves.values() for device_id in ids}
+    if gone:
+        leaving = update(IncidentMember).where(IncidentMember.left_at.is_(None))
+        of = among(IncidentMember.incident_id, gathered.leaves)
+        _run(leaving.where(of, among(IncidentMember.device_id, gone)).values(left_at=now))
+    begun = [_begun(one, now) for one in gathered.opens]
+    db.session.add_all(begun)
+    db.session.flush()
+    joining = {one.id: cluster.members for one, cluster in zip(begun, gathered.opens, strict=True)} | gathered.joins
+    for number in gathered.reopens:
+        known[number].closed_at = None
+    for number in gathered.closes:
+        known[number].closed_at = now
+    for number, cluster in gathered.widens.items():
+        known[number].cause, known[number].about, known[number].of = cluster.cause, dict(cluster.about), cluster.of
+    _join(joining, now)
+    _count(joining, known)
+    db.session.flush()
+    changed("incident", {*(one.id for one in begun), *gathered.reopens, *gathered.closes, *gathered.widens}, now=now)
+    return len(begun) + len(gathered.reopens), len(gathered.closes)
+
+
+def _begun(cluster: Cluster, now: datetime) -> Incident:
+    return Incident(
+        school_id=cluster.school_id, cause=cluster.cause, about=dict(cluster.about), began_at=cluster.began_at,
+        opened_at=now, most=len(cluster.members), of=cluster.of,
+    )  # fmt: skip
+
+
+def _join(joining: dict[int, frozenset[int]], now: datetime) -> None:
+    """Have tablets be in incidents; one that was in it before is in it again."""
+    pairs = [(number, device_id) for number, ids in joining.items() for device_id in sorted(ids)]
+    if not pairs:
+        return
+    rows = [{"incident_id": number, "device_id": one, "joined_at": now} for number, one in pairs]
+    insert_all_new(IncidentMember, rows)
+    again = update(IncidentMember).where(
+        IncidentMember.left_at.is_not(None), among(IncidentMember.incident_id, joining)
+    )
+    again = again.where(among(IncidentMember.device_id, {one for _, one in pairs}))
+    _run(again.values(left_at=None, joined_at=now))
+    db.session.expire_all()
+
+
+def _count(joining: dict[int, frozenset[int]], known: dict[int, Incident]) -> None:
+    """Have incidents that grew say how many they are at their height; one statement to read."""
+    grown = joining.keys() & known.keys()
+    if not grown:
+        return
+    query = select(IncidentMember.incident_id, IncidentMember.device_id).where(IncidentMember.left_at.is_(None))
+    numbers: dict[int, int] = {}
+    for row in db.session.execute(query.where(among(IncidentMember.incident_id, grown))):
+        numbers[row.incident_id] = numbers.get(row.incident_id, 0) + 1
+    for number in grown:
+        known[number].most = max(known[number].most, numbers.get(number, 0))
+
+
+def _run(statement: Any) -> int:
+    result = db.session.execute(statement.execution_options(synchronize_session=False))
+    return int(result.rowcount)  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from fleet.mdm import retention as mdm_retention
 from fleet.orders import locations
 from fleet.people import signing_in
 from fleet.reports import keeping
-from fleet.schools import retention
+from fleet.schools import absences, retention
 from fleet.schools.roster import apply
 
 AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wait
@@ -34,6 +34,7 @@ REMOVERS: Mapping[str, Remove] = {
     "lessons": lambda keep, now: lesson_retention.forget(older_than=keep, now=now),
     "sign_ins": lambda _keep, now: signing_in.forget(now=now),
     "people": lambda keep, now: retention.forget_people(older_than=keep, now=now, at_most=AT_ONCE),
+    "absences": lambda _keep, now: absences.forget(now=now, at_most=AT_ONCE),
     "holders": lambda keep, now: holders.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "undo_data": lambda keep, now: apply.forget_undo_data(older_than=keep, now=now),
     "schedules": lambda keep, now: schedules.forget_unused(older_than=keep, now=now),

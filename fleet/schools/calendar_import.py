@@ -1,13 +1,14 @@
-"""The school calendar from a file: a municipality's *skolerute* as CSV, single days and ranges such as autumn holidays.
+"""The school calendar from a file: a municipality's *skolerute* as CSV or iCalendar, days and ranges such as holidays.
 
-Columns, Norwegian or English, separated by semicolon, comma or tab: the date (or first date), optionally the last date,
-a title, optionally whether there is school (no, where it is left out) and the school (all schools, where it is empty).
-A range names every date in it. Invariants: one bad line stops all; days the file does not name stay as they are; the
-same file again changes nothing.
+Columns of CSV, Norwegian or English, separated by semicolon, comma or tab: the date (or first date), optionally the
+last date, a title, optionally whether there is school (no, where it is left out) and the school (all schools, where it
+is empty). A range names every date in it. Of an iCalendar file each entry is judged by its words
+(:mod:`calendar_words`), and whoever imports may say otherwise; where entries overlap the shorter one is the nearer.
+Invariants: one bad line stops all; days the file does not name stay as they are; the same file again changes nothing.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import db, take_turn
 from fleet.errors import InvalidFileError, Problem
+from fleet.schools import calendar_ics
 from fleet.schools.calendar_editing import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -31,13 +33,14 @@ from fleet.schools.calendar_editing import (
     subject,
     title_of,
 )
+from fleet.schools.calendar_ics import MAX_RANGE_DAYS, Contents, Event
+from fleet.schools.calendar_words import Meaning
 from fleet.schools.changes import Change
 from fleet.schools.models import CalendarDay, School
 from fleet.schools.queries import by_name
 from fleet.schools.roster.package import Problems, Table, read_table
 
 MAX_BYTES = 2**20
-MAX_RANGE_DAYS = 120  # the summer holidays twice over
 MAX_DAYS = 20_000
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "from": ("dato", "fra", "fra dato", "fra og med", "første dag", "date", "from", "start", "start date"),
@@ -54,12 +57,17 @@ _DATES = "a date such as 2026-10-05 or 05.10.2026"
 
 @dataclass(slots=True)
 class DayPlan:
-    """What a file changes: rows to add, rows to change, and how many are as they should be."""
+    """What a file changes: rows to add, rows to change, and how many are as they should be.
+
+    ``contents`` are an iCalendar file's entries, ``meant`` what each is taken as, by its line; None and nothing of CSV.
+    """
 
     added: list[dict[str, Any]] = field(default_factory=list)
     changed: list[dict[str, Any]] = field(default_factory=list)
     unchanged: int = 0
     former: dict[Place, Answer] = field(default_factory=dict)  # of what is changed
+    contents: Contents | None = None
+    meant: dict[int, Meaning] = field(default_factory=dict)
 
     def change(self) -> Days:
         """Return what the file changes as what takes it back."""
@@ -140,16 +148,24 @@ class _Reader:
         return found[0] if len(found) == 1 else None
 
 
-def _table(path: Path) -> Table:
-    """Return the file's lines.
+def _content(path: Path) -> bytes:
+    """Return what is in a file.
 
     Raises:
-        InvalidFileError: too large, not UTF-8, or no CSV.
+        InvalidFileError: too large.
         OSError: it cannot be read.
     """
     if path.stat().st_size > MAX_BYTES:
         raise InvalidFileError([Problem(path.name, None, None, "too-large", None, f"at most {MAX_BYTES} bytes")])
-    content = path.read_bytes()
+    return path.read_bytes()
+
+
+def _table(path: Path, content: bytes) -> Table:
+    """Return the file's lines.
+
+    Raises:
+        InvalidFileError: not UTF-8, or no CSV.
+    """
     first = content.partition(b"\n")[0]
     problems = Problems()
     table = read_table(path.name, content, problems, delimiter=max(";,\t", key=lambda mark: first.count(mark.encode())))
@@ -182,20 +198,38 @@ def _header(table: Table) -> dict[str, str]:
     return names
 
 
-def propose_days(path: Path, *, school_id: int | None, by: Principal) -> DayPlan:
+def propose_days(
+    path: Path, *, school_id: int | None, by: Principal, meant: Mapping[int, Meaning] | None = None
+) -> DayPlan:
     """Read a file and return what importing it would change; changes nothing.
 
     Args:
-        path: the file.
+        path: the file, CSV or iCalendar.
         school_id: whose days lines without a school are; None means all schools'.
         by: who imports.
+        meant: what entries of an iCalendar file are taken as, by their lines; the others as they are judged.
 
     Raises:
         InvalidFileError: with everything that is wrong.
         ForbiddenError: ``by`` may not edit the calendar of a school of the file.
         OSError: the file cannot be read.
     """
-    table = _table(path)
+    content = _content(path)
+    if not calendar_ics.is_icalendar(path.name, content):
+        days = _days_of_table(path, content, school_id)
+        for place in {place for place, _ in days}:
+            require(by, Permission.EDIT_CALENDAR, school_id=place)
+        return _compare(days)
+    require(by, Permission.EDIT_CALENDAR, school_id=school_id)
+    contents = calendar_ics.read(path.name, content)
+    taken = {one.line: (meant or {}).get(one.line, one.judgement.meaning) for one in contents.events}
+    plan = _compare(_days_of_events(path.name, contents.events, taken, school_id))
+    plan.contents, plan.meant = contents, taken
+    return plan
+
+
+def _days_of_table(path: Path, content: bytes, school_id: int | None) -> dict[Place, Answer]:
+    table = _table(path, content)
     names = _header(table)
     reader = _Reader(path.name, school_id)
     for line, cells in table.rows:
@@ -204,12 +238,27 @@ def propose_days(path: Path, *, school_id: int | None, by: Principal) -> DayPlan
             reader.fault(line, None, "too-many-days", None, f"at most {MAX_DAYS} days in all")
             break
     reader.problems.raise_if_any()
-    for place in {place for place, _ in reader.days}:
-        require(by, Permission.EDIT_CALENDAR, school_id=place)
-    return _compare(reader.days)
+    return reader.days
+
+
+def _days_of_events(
+    name: str, events: Sequence[Event], meant: Mapping[int, Meaning], school_id: int | None
+) -> dict[Place, Answer]:
+    days: dict[Place, Answer] = {}
+    for _, event in sorted(((len(list(one.days())), one) for one in events), key=lambda pair: (-pair[0], pair[1].line)):
+        if meant[event.line] is Meaning.NEWS:
+            continue
+        answer = meant[event.line] is Meaning.SCHOOL_DAY, event.title
+        days.update(((school_id, on), answer) for on in event.days())
+        if len(days) > MAX_DAYS:
+            expected = f"at most {MAX_DAYS} days in all"
+            raise InvalidFileError([Problem(name, event.line, None, "too-many-days", None, expected)])
+    return days
 
 
 def _compare(days: Mapping[Place, Answer]) -> DayPlan:
+    if not days:
+        return DayPlan()
     dates = [on for _, on in days]
     query = select(CalendarDay).where(CalendarDay.on.between(min(dates), max(dates)))
     known = {(row.school_id, row.on): row for row in db.session.scalars(query)}
@@ -227,10 +276,17 @@ def _compare(days: Mapping[Place, Answer]) -> DayPlan:
     return plan
 
 
-def import_days(path: Path, *, school_id: int | None, by: Principal, now: datetime) -> DayPlan:
+def import_days(
+    path: Path,
+    *,
+    school_id: int | None,
+    by: Principal,
+    now: datetime,
+    meant: Mapping[int, Meaning] | None = None,
+) -> DayPlan:
     """Import a file; returns what changed. Arguments and refusals are those of :func:`propose_days`."""
     take_turn(TURN)
-    plan = propose_days(path, school_id=school_id, by=by)
+    plan = propose_days(path, school_id=school_id, by=by, meant=meant)
     if plan.added:
         db.session.execute(insert(CalendarDay), plan.added)
     if plan.changed:

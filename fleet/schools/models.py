@@ -202,3 +202,47 @@ class Bell(Base):
     weekday: Mapped[int]  # 0 Monday … 6 Sunday
     starts_at: Mapped[time]
     ends_at: Mapped[time]
+
+
+class AfterSchool(Base):
+    """The hours of a weekday's after-school programme at a school, local time, for pupils up to a grade."""
+
+    __tablename__ = "after_school"
+    __table_args__ = (
+        UniqueConstraint("school_id", "weekday"),
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday_of_week"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_end"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    school_id: Mapped[int] = mapped_column(ForeignKey("school.id"))
+    weekday: Mapped[int]  # 0 Monday … 6 Sunday
+    starts_at: Mapped[time]
+    ends_at: Mapped[time]
+    highest_grade: Mapped[int]
+
+
+class AbsenceSource(enum.StrEnum):
+    """How it became known that a pupil is away."""
+
+    TYPED = "typed"
+    IMPORTED = "imported"
+
+
+class Absence(Base):
+    """A pupil is away from school on these local dates, both included. Why is nobody's business here."""
+
+    __tablename__ = "absence"
+    __table_args__ = (
+        UniqueConstraint("person_id", "starts_on", "ends_on"),
+        CheckConstraint("starts_on <= ends_on", name="starts_before_end"),
+        Index("ix_absence_ends_on", "ends_on"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    starts_on: Mapped[date]
+    ends_on: Mapped[date]
+    source: Mapped[AbsenceSource] = mapped_column(text_enum(AbsenceSource))
+    entered_by: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime]

@@ -1,7 +1,7 @@
 """Reading schools, classes and people. Rows that left the roster are not found."""
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from fleet.errors import NotFoundError
 from fleet.schools.models import (
     Bell,
     CalendarDay,
+    ClassKind,
     Membership,
     MembershipRole,
     Municipality,
@@ -323,3 +324,15 @@ def decided(by: Principal) -> list[dict[str, Any]]:
         }
         for school in found
     ]
+
+
+def basic_classes_of_pupils(on: date) -> Mapping[int, tuple[int, str | None]]:
+    """Return each pupil's basic class on a local date with its grade, the first by title of several; one statement."""
+    holds = (Membership.role == MembershipRole.PUPIL, *holding(on))
+    query = (
+        select(Membership.person_id, SchoolClass.id, SchoolClass.grade)
+        .join(SchoolClass, SchoolClass.id == Membership.class_id)
+        .where(SchoolClass.kind == ClassKind.BASIC, SchoolClass.ended_at.is_(None), *holds)
+        .order_by(SchoolClass.title.desc(), SchoolClass.id.desc())
+    )
+    return {row.person_id: (row.id, row.grade) for row in db.session.execute(query)}

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from fleet import clock
 from fleet.access import Role
+from fleet.alerts import topics
 from fleet.db import transaction
 from fleet.errors import InvalidError
 from fleet.people import accounts, passwords, queries, signing_in
@@ -97,6 +98,7 @@ def _page(faults: Faults | None = None) -> str:
         grants=words_people.in_order(found.grants),
         is_teacher=any(one.role is Role.TEACHER for one in found.grants),
         names=schools.names(at),
+        mail_address=topics.address_of(found),
         teaching=queries.teaching(found, today=now.astimezone(signed_in.timezone()).date()),
         browsers=signing_in.browsers(found, token=signed_in.token(), now=now),
         names_of_languages=NAMES,

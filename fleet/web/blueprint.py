@@ -1,6 +1,6 @@
 """The one blueprint of the pages. Every view needs a signed-in account, unless it is marked :func:`public`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from flask import Blueprint
@@ -9,6 +9,7 @@ web = Blueprint("web", __name__, template_folder="templates")
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 _public: set[str] = set()
+_from_outside: list[Callable[..., Any]] = []
 _large: dict[str, int] = {}
 
 
@@ -16,6 +17,17 @@ def public(view: _View) -> _View:
     """Mark a view as open to everyone; goes below ``@web.get``."""
     _public.add(f"{web.name}.{view.__name__}")
     return view
+
+
+def from_outside(view: _View) -> _View:
+    """Mark a view whose form comes from no page of ours, and proves itself by its address; goes below ``@web.post``."""
+    _from_outside.append(view)
+    return view
+
+
+def taken_from_outside() -> Sequence[Callable[..., Any]]:
+    """Return the views that the forgery check leaves alone."""
+    return tuple(_from_outside)
 
 
 def takes(most_bytes: int) -> Callable[[_View], _View]:

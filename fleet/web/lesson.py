@@ -9,6 +9,7 @@ from flask import Response, request, url_for
 
 from fleet import clock
 from fleet.access import Permission, Principal
+from fleet.compliance import questions
 from fleet.devices.models import DeviceLife
 from fleet.lessons import endings, finding, ordering, sets, views
 from fleet.lessons.views import Row, Stage, State, View
@@ -81,8 +82,11 @@ def _living(found: View, *, by: Principal, now: datetime, sort: str) -> dict[str
         "outside": OUTSIDE,
         "later": [],
         "can_send": any(can_be_told(row) for row in found.rows),
+        "asked": [],
     }
     if is_running:
+        told["asked"] = questions.waiting(by=by, class_id=found.lesson.class_id)
+        told["back"] = url_for("web.lesson", lesson_id=found.lesson.id)
         told["later"] = endings.later(found.lesson, by=by, now=now, timezone=signed_in.timezone())
     return told
 

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flask import url_for
+
 from fleet import clock
 from fleet.access import Permission
+from fleet.compliance import questions
 from fleet.lessons import endings, finding, sets, views
 from fleet.lessons.finding import Coming
 from fleet.lessons.models import Lesson
@@ -19,6 +22,7 @@ from fleet.web.lesson_day import Day, Entry
 from fleet.web.pages import show
 
 _SETS_SHOWN = 2
+_ASKED_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ def lessons() -> str:
         planned=sorted((one for one in shown if one.stage is Stage.PLANNED), key=lambda one: one.lesson.starts_at),
         coming=coming,
         day=_day(own, [one for one in shown if one.lesson.class_id in own_ids], coming, now),
+        asked=questions.waiting(by=by, limit=_ASKED_SHOWN) if own else [],
+        back=url_for("web.lessons"),
         schools=schools.visible(by),
         may_calibrate=by.school_ids(Permission.SEE_SCHOOL) != frozenset(),
     )

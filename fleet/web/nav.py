@@ -53,6 +53,7 @@ def groups() -> list[Group]:
                 ("schools", _("Schools"), "school", bool(by.grants)),
                 ("findings", _("Findings"), "finding", bool(by.grants)),
                 ("reports", _("Reports"), "report", bool(by.grants)),
+                ("silence", _("Silence"), "silent", _anywhere(by, Permission.SEE_SCHOOL)),
                 ("orders", _("Orders"), "order", _anywhere(by, Permission.ORDER_GENTLE)),
                 ("enrolment", _("Enrolment"), "qr", _anywhere(by, Permission.MANAGE_TICKETS)),
             ],
@@ -64,6 +65,7 @@ def groups() -> list[Group]:
                 ("assignments", _("Assignments"), "matrix", _anywhere(by, Permission.ASSIGN_SCHOOL)),
                 ("apps", _("Apps"), "app", _anywhere(by, Permission.ASSIGN_SCHOOL)),
                 ("images", _("Images"), "image", _anywhere(by, Permission.ASSIGN_SCHOOL)),
+                ("rules", _("Rules"), "rule", _anywhere(by, Permission.ANSWER_FINDINGS)),
             ],
         ),
         (

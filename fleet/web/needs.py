@@ -156,7 +156,7 @@ def _failed(counts: Mapping[str, int]) -> Need | None:
 
 def others(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return the kinds of open findings that have no card, with how many there are, most of them first."""
-    carded = {FindingKind.SILENT, FindingKind.PROFILE_MISSING, FindingKind.SETTINGS_FAILED}
+    carded = {FindingKind.SILENT, FindingKind.MISSING, FindingKind.PROFILE_MISSING, FindingKind.SETTINGS_FAILED}
     found = [(kind, number) for kind, number in counts.items() if number and kind not in carded]
     return sorted(found, key=lambda one: -one[1])
 

@@ -11,13 +11,14 @@ from flask_babel import ngettext
 from fleet import clock
 from fleet.access import Permission, Principal
 from fleet.compliance import queries as compliance
+from fleet.compliance import questions
 from fleet.devices import queries as devices
 from fleet.devices.queries import Figures
 from fleet.lessons import occupied
 from fleet.reports import figures as reports
 from fleet.reports.figures import Day
 from fleet.schools import queries as schools
-from fleet.web import charts, signed_in
+from fleet.web import charts, needs_silence, signed_in
 from fleet.web.blueprint import web
 from fleet.web.charts import Spark
 from fleet.web.formats import number
@@ -26,6 +27,7 @@ from fleet.web.pages import show
 from fleet.web.texts import translated as _
 
 _FINDINGS_SHOWN = 8
+_ASKED_SHOWN = 12
 _DAYS = 30
 
 
@@ -100,7 +102,8 @@ def overview() -> str:
     rows, everything = _rows(names, by_school, lessons)
     days = reports.trend(_DAYS, by=by, now=now, timezone=signed_in.timezone())
     counts = compliance.counts(by=by)
-    found = needs(
+    found = needs_silence.needs(by=by, now=now, counts=counts)
+    found += needs(
         by=by,
         now=now,
         counts=counts,
@@ -193,6 +196,8 @@ def _of_teacher(by: Principal, now: datetime) -> dict[str, Any]:
     return {
         "figures": devices.totals(by=by, now=now),
         "class_cards": _class_cards(by, now, known={}),
+        "asked": questions.waiting(by=by, limit=_ASKED_SHOWN),
+        "back": url_for("web.overview"),
         "findings": compliance.open_findings(compliance.Filter(), by=by, limit=_FINDINGS_SHOWN),
         "counts": counts,
         "count": sum(counts.values()),

@@ -37,6 +37,14 @@ def _problem(one: Problem) -> str:
         "unknown-school": _("There is no school called “%(found)s”.", found=found),
         "too-many-days": _("There are too many days in the file."),
         "ragged-row": _("The line has another number of columns than the heading."),
+        "not-icalendar": _("The file is no calendar. Save the calendar as iCalendar (.ics), not the page around it."),
+        "no-events": _("There are no entries in the calendar."),
+        "too-many-events": _("There are too many entries in the calendar. Export one school year."),
+        "too-many-lines": _("The file is far too long."),
+        "too-long": _("The line is far too long."),
+        "bad-structure": _("The file is not whole. Fetch it again."),
+        "bad-event": _("The entry cannot be read."),
+        "duplicate-property": _("“%(found)s” stands twice in one entry.", found=found),
     }.get(one.code, _("The line cannot be read."))
 
 

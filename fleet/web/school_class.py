@@ -1,14 +1,19 @@
 """One class: its pupils with their tablets, the tablets that are no pupil's own, and the lesson that runs."""
 
+from flask import url_for
+
 from fleet import clock
 from fleet.access import Permission
 from fleet.compliance import queries as compliance
+from fleet.compliance import questions
 from fleet.devices import queries as devices
 from fleet.devices.queries import Filter
 from fleet.lessons import finding
+from fleet.schools import absences
 from fleet.schools import finding as places_of
 from fleet.schools import queries as schools
 from fleet.web import signed_in
+from fleet.web.absence import today
 from fleet.web.blueprint import web
 from fleet.web.pages import show
 
@@ -25,8 +30,15 @@ def school_class(class_id: int) -> str:
     of_pupils = {one.id for ones in own.values() for one in ones}
     shared = [one for one in all_of_class if one.id not in of_pupils]
     may = by.may
+    may_enter = may(Permission.ENTER_ABSENCE, school_id=found.school_id, class_id=class_id)
+    on = today()
     return show(
         "school_class",
+        asked=questions.waiting(by=by, class_id=class_id) if may_enter else [],
+        back=url_for("web.school_class", class_id=class_id),
+        away=absences.covering({row["id"] for row in pupils}, on, on) if may_enter else {},
+        today=on,
+        may_enter=may_enter,
         school_class=found,
         pupils=pupils,
         teachers=[row for row in members if row["role"] != "pupil"],

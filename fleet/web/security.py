@@ -17,7 +17,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.http import parse_cookie
 
 from fleet.web import app_uploads, signed_in
-from fleet.web.blueprint import most_bytes, web
+from fleet.web.blueprint import most_bytes, taken_from_outside, web
 
 # data: is for the design system, which draws its icons as masks.
 _POLICY = (
@@ -58,7 +58,9 @@ def install(app: Flask, *, is_https: bool) -> None:
     )
     app.before_request(_take_more)  # before the forgery check, which reads the form
     app.before_request(app_uploads.refuse_unread)
-    CSRFProtect(app)
+    forgery = CSRFProtect(app)
+    for view in taken_from_outside():
+        forgery.exempt(view)
     app.before_request(_refuse_nul)
 
     @app.after_request

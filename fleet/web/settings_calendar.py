@@ -14,7 +14,7 @@ from fleet.schools import calendar as calendars
 from fleet.schools import calendar_editing
 from fleet.schools.calendar import Origin
 from fleet.schools.calendar_editing import FIRST_YEAR, LAST_YEAR, MAX_TITLE, title_of
-from fleet.schools.calendar_import import MAX_RANGE_DAYS
+from fleet.schools.calendar_ics import MAX_RANGE_DAYS
 from fleet.web import nav, notices, school_year, settings_undo, signed_in, words_calendar
 from fleet.web.settings_place import Place, at_places, place
 from fleet.web.texts import translated as _

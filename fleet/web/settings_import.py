@@ -15,16 +15,22 @@ from fleet.db import transaction
 from fleet.errors import InvalidFileError
 from fleet.schools import calendar_import
 from fleet.schools import queries as schools
+from fleet.schools.calendar_ics import Contents, LeftOut
 from fleet.schools.calendar_import import MAX_BYTES, DayPlan
+from fleet.schools.calendar_words import Meaning
 from fleet.uploads import Upload
 from fleet.web import notices, refusals_settings, school_year, settings_undo, signed_in
 from fleet.web.blueprint import takes
 from fleet.web.settings_place import Place, at_places, place
 from fleet.web.texts import translated as _
+from fleet.web.values import whole
+from fleet.web.words import WAITING, Told
 
 _KIND = "calendar"
 _FRAME_BYTES = 16 * 1024  # what a form has around its file
 _SHOWN = 200
+_SPANS_SHOWN = 3
+_CHOICE = "entry-"  # and its line: what a person says it is
 
 
 @at_places("POST", "/import")
@@ -65,7 +71,7 @@ def settings_import_use(school_id: int | None, name: str) -> Response | tuple[st
         with transaction():
             kept = uploads.find(name, kind=_KIND, by=by, now=now)
             with uploads.as_file(kept) as path:
-                plan = calendar_import.import_days(path, school_id=at.school_id, by=by, now=now)
+                plan = calendar_import.import_days(path, school_id=at.school_id, by=by, now=now, meant=_meant())
             uploads.discard(kept)
             first = min((on for _, on in plan.places()), default=None)
             page = at.address("school_settings", year=school_year.year_of(first) if first else None)
@@ -75,6 +81,12 @@ def settings_import_use(school_id: int | None, name: str) -> Response | tuple[st
     count = len(plan.added) + len(plan.changed)
     notices.tell(ngettext("%(num)d day is changed.", "%(num)d days are changed.", count), undo=undo)
     return redirect_to(page, 303)
+
+
+def _meant() -> dict[int, Meaning]:
+    """Return what a person says entries are, by their lines; whatever else a form may have is passed over."""
+    told = {whole(name[len(_CHOICE) :]): value for name, value in request.form.items() if name.startswith(_CHOICE)}
+    return {line: Meaning(value) for line, value in told.items() if line is not None and value in set(Meaning)}
 
 
 def _shown(at: Place, kept: Upload, plan: DayPlan, by: Principal) -> str:
@@ -91,7 +103,45 @@ def _shown(at: Place, kept: Upload, plan: DayPlan, by: Principal) -> str:
         more=max(0, len(rows) - _SHOWN),
         unchanged=plan.unchanged,
         problems=[],
+        events=_events(plan.contents, plan) if plan.contents is not None else None,
+        left_out=[(one, _why_left_out(one)) for one in plan.contents.left_out[:_SHOWN]] if plan.contents else [],
+        meanings=_meanings(),
+        undecided=Told(_("decide"), WAITING),
     )
+
+
+def _events(contents: Contents, plan: DayPlan) -> list[dict[str, Any]]:
+    """Return the entries of an iCalendar file by date, with what each is taken as and whether it changes anything."""
+    moved = {on for _, on in plan.places()}
+    rows = [
+        {
+            "name": f"{_CHOICE}{one.line}",
+            "title": one.title,
+            "spans": one.spans[:_SPANS_SHOWN],
+            "more": max(0, len(one.spans) - _SPANS_SHOWN),
+            "meaning": plan.meant[one.line],
+            "is_known": one.judgement.is_known,
+            "is_there": plan.meant[one.line] is not Meaning.NEWS and moved.isdisjoint(one.days()),
+        }
+        for one in contents.events
+    ]
+    return sorted(rows, key=lambda row: row["spans"])
+
+
+def _meanings() -> list[tuple[Meaning, str]]:
+    return [
+        (Meaning.DAY_OFF, _("day off")),
+        (Meaning.SCHOOL_DAY, _("school day")),
+        (Meaning.NEWS, _("only news")),
+    ]
+
+
+def _why_left_out(one: LeftOut) -> str:
+    return {
+        "time": _("has a time of day"),
+        "repeats": _("repeats in a way that is not taken"),
+        "cancelled": _("is cancelled"),
+    }[one.reason]
 
 
 def _row(told: Mapping[str, Any], names: Mapping[int, str], *, is_new: bool) -> dict[str, Any]:
@@ -109,6 +159,14 @@ def _row(told: Mapping[str, Any], names: Mapping[int, str], *, is_new: bool) -> 
 def _refused(at: Place, problems: list[str]) -> tuple[str, int]:
     """Show what is wrong with a file, nothing of which was taken."""
     page = render_template(
-        "settings_import.html", place=at, kept=None, rows=[], count=0, more=0, unchanged=0, problems=problems
+        "settings_import.html",
+        place=at,
+        kept=None,
+        rows=[],
+        count=0,
+        more=0,
+        unchanged=0,
+        problems=problems,
+        events=None,
     )
     return page, 400

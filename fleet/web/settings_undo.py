@@ -18,8 +18,9 @@ from fleet import clock, uploads
 from fleet.access import Permission, Principal, require
 from fleet.db import transaction
 from fleet.errors import NotFoundError
-from fleet.schools import bells, calendar_editing, deciding
+from fleet.schools import after_school, bells, calendar_editing, deciding
 from fleet.schools import queries as schools
+from fleet.schools.after_school import Programme
 from fleet.schools.bells import Period, Weeks
 from fleet.schools.calendar import Hours
 from fleet.schools.calendar_editing import Days
@@ -78,6 +79,15 @@ def longest(school_id: int, before: int, after: int) -> Told:
     return {"what": "longest", "school_id": school_id, "before": before, "after": after}
 
 
+def programme(school_id: int, before: Sequence[Programme], after: Sequence[Programme]) -> Told:
+    """Return a school's after-school programme as it is kept."""
+    rows = (
+        [[one.weekday, _text(one.starts_at), _text(one.ends_at), one.highest_grade] for one in week]
+        for week in (before, after)
+    )
+    return {"what": "programme", "school_id": school_id, **dict(zip(("before", "after"), rows, strict=True))}
+
+
 def _text(moment: time) -> str:
     return moment.isoformat("minutes")
 
@@ -108,6 +118,17 @@ def _week(rows: Iterable[Sequence[Any]]) -> dict[int, tuple[Period, ...]]:
     return {day: tuple(one for one in found if one.weekday == day) for day in {one.weekday for one in found}}
 
 
+def _programme_back(told: Told, by: Principal, now: datetime) -> int:
+    before, after = (
+        [Programme(day, time.fromisoformat(first), time.fromisoformat(last), grade) for day, first, last, grade in rows]
+        for rows in (told["before"], told["after"])
+    )
+    if list(after_school.told(told["school_id"])) not in (after, before):
+        return 1
+    after_school.decide(told["school_id"], before, by=by, now=now)
+    return 0
+
+
 def _networks_back(told: Told, by: Principal, now: datetime) -> int:
     school = schools.visible_school(told["school_id"], by=by)
     return int(not deciding.put_networks_back(school, told["before"], told["after"], by=by, now=now))
@@ -126,6 +147,7 @@ _BACK: Mapping[str, Callable[[Told, Principal, datetime], int]] = MappingProxyTy
         "bells": _periods_back,
         "networks": _networks_back,
         "longest": _longest_back,
+        "programme": _programme_back,
     }
 )
 _BY_DAY = frozenset({"days", "hours", "bells"})

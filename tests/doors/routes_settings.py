@@ -57,6 +57,11 @@ ROUTES: Routes = {
         ("POST /settings/calendar/times/bells/forget", (302, 303, 403, 403, 403, 403, 403)),
         ("POST /settings/schools/{w.school.id}/times/bells/forget", (302, 303, 303, 404, 403, 403, 404)),
     ],
+    "web.settings_after_school": [("/settings/schools/{w.school.id}/after-school", _AT_OWN_SCHOOL)],
+    "web.settings_after_school_save": [
+        ("POST /settings/schools/{w.school.id}/after-school", _BAD_AT_OWN_SCHOOL),
+        ("POST /settings/schools/2147483647/after-school", NOWHERE),
+    ],
     "web.settings_lessons": [("/settings/schools/{w.school.id}/lessons", _AT_OWN_SCHOOL)],
     "web.settings_networks": [
         ("POST /settings/schools/{w.school.id}/lessons/networks", (302, 303, 303, 404, 403, 403, 404))

@@ -97,3 +97,27 @@ def test_a_file_is_tried_and_imported(app: Flask, tmp_path: Path) -> None:
     refused = run(app, "import", str(file))
     assert refused.exit_code == 5
     assert "[title]: missing-column" in refused.stderr
+
+
+def test_entries_of_an_icalendar_file_are_judged_and_decided_by_line(app: Flask, tmp_path: Path) -> None:
+    file = tmp_path / "skolerute.ics"
+    file.write_text(
+        "BEGIN:VCALENDAR\n"
+        "BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261005\nDTEND;VALUE=DATE:20261010\nSUMMARY:Høstferie\nEND:VEVENT\n"
+        "BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261012\nSUMMARY:Temadag\nEND:VEVENT\n"
+        "BEGIN:VEVENT\nDTSTART:20261012T180000\nSUMMARY:Foreldremøte\nEND:VEVENT\n"
+        "END:VCALENDAR\n"
+    )
+    tried = run(app, "import", str(file), "--dry-run")
+    assert "5 would be added" in tried.output
+    assert "news (words not known)" in tried.output
+    assert "left out: time" in tried.output
+    told = json.loads(run(app, "import", str(file), "--day-off", "7", "--json").output)
+    assert (told["added"], [entry["taken_as"] for entry in told["entries"]][:2]) == (
+        6, ["day-off", "day-off (words not known)"],
+    )  # fmt: skip
+    assert len(days(app)) == 6
+    file.write_text("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART;VALUE=DATE:5\nEND:VEVENT\nEND:VCALENDAR\n")
+    refused = run(app, "import", str(file))
+    assert refused.exit_code == 5
+    assert "skolerute.ics:3 [DTSTART]: bad-date" in refused.stderr

@@ -145,6 +145,32 @@ def test_days_of_a_file_are_shown_then_changed_and_taken_back(app: Flask, world:
     assert "Ingenting vil bli endret" not in shown
 
 
+def test_entries_of_an_icalendar_file_are_shown_decided_and_taken_back(
+    app: Flask, world: World, admin: Visitor
+) -> None:
+    page = "/settings/calendar"
+    entries = (("20261005", "Høstferie"), ("20261006", "Temadag"), ("20260817", "Første skoledag"))
+    inside = "".join(
+        f"BEGIN:VEVENT\nDTSTART;VALUE=DATE:{on}\nSUMMARY:{title} <b>\nEND:VEVENT\n" for on, title in entries
+    )
+    evening = "BEGIN:VEVENT\nDTSTART:20261007T180000\nSUMMARY:Foreldremøte\nEND:VEVENT\n"
+    look = send(admin, f"{page}/import", f"BEGIN:VCALENDAR\n{inside}{evening}END:VCALENDAR\n", page=page)
+    shown = admin.get(look).text
+    assert re.findall(r'name="entry-(\d+)"|value="([a-z-]+)" selected', shown)[-6:] == [
+        ("10", ""), ("", "news"), ("2", ""), ("", "day-off"), ("6", ""), ("", "news"),
+    ]  # fmt: skip
+    assert "Høstferie &lt;b&gt;" in shown
+    assert "Foreldremøte" in shown
+    form = {"entry-2": "news", "entry-6": "day-off", "entry-x": "day-off", "entry-10": "rubbish"}
+    assert admin.post(look, page=look, **form).status_code == 303
+    tuesday = date(2026, 10, 6)
+    assert decided(app, None, MONDAY, tuesday) == [(False, None), (False, "Temadag <b>")]
+    undo(admin, page)
+    assert decided(app, None, MONDAY, tuesday) == [(False, None)] * 2
+    refused = send(admin, f"{page}/import", "BEGIN:VCALENDAR\n<html>", page=page)
+    assert admin.get(refused).status_code == 400
+
+
 def test_a_file_with_faults_says_each_with_its_line(world: World, admin: Visitor) -> None:
     content = "dato;til;tittel;skole\nfredag;;Fri;\n05.10.2026;01.10.2026;Feil;\n06.10.2026;;Fri;Ukjent\n"
     page = "/settings/calendar"

@@ -18,6 +18,7 @@ OSLO = ZoneInfo("Europe/Oslo")
 _PROBLEMS = (
     "too-large", "empty", "not-utf8", "no-header", "duplicate-column", "bad-title", "bad-answer", "bad-range", "duplicate-day",
     "far-date", "bad-date", "ambiguous-school", "unknown-school", "too-many-days", "ragged-row", "missing-column", "bad-csv",
+    "not-icalendar", "no-events", "too-many-events", "too-many-lines", "too-long", "bad-structure", "bad-event", "duplicate-property",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 04:34:03.810320
+Create Date: 2026-11-30 04:45:24.111452
 """
 
 import sqlalchemy as sa
@@ -73,6 +73,7 @@ def upgrade() -> None:
     sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('changed_by', sa.String(length=80), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_compliance_rule')),
     sa.UniqueConstraint('code', name=op.f('uq_compliance_rule_code'))
     )
@@ -265,6 +266,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_upload_sender'), ['sender'], unique=False)
         batch_op.create_index(batch_op.f('ix_upload_sent_at'), ['sent_at'], unique=False)
 
+    op.create_table('after_school',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=False),
+    sa.Column('weekday', sa.Integer(), nullable=False),
+    sa.Column('starts_at', sa.Time(), nullable=False),
+    sa.Column('ends_at', sa.Time(), nullable=False),
+    sa.Column('highest_grade', sa.Integer(), nullable=False),
+    sa.CheckConstraint('starts_at < ends_at', name=op.f('ck_after_school_starts_before_end')),
+    sa.CheckConstraint('weekday BETWEEN 0 AND 6', name=op.f('ck_after_school_weekday_of_week')),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_after_school_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_after_school')),
+    sa.UniqueConstraint('school_id', 'weekday', name=op.f('uq_after_school_school_id_weekday'))
+    )
     op.create_table('alert_choice',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('role', sa.Enum('municipal-admin', 'school-it', 'teacher', name='role', native_enum=False, length=16), nullable=False),
@@ -483,6 +497,22 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_webhook_school_id_school')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_webhook'))
     )
+    op.create_table('absence',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('person_id', sa.Integer(), nullable=False),
+    sa.Column('starts_on', sa.Date(), nullable=False),
+    sa.Column('ends_on', sa.Date(), nullable=False),
+    sa.Column('source', sa.Enum('typed', 'imported', name='absencesource', native_enum=False, length=16), nullable=False),
+    sa.Column('entered_by', sa.String(length=80), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('starts_on <= ends_on', name=op.f('ck_absence_starts_before_end')),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_absence_person_id_person')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_absence')),
+    sa.UniqueConstraint('person_id', 'starts_on', 'ends_on', name=op.f('uq_absence_person_id_starts_on_ends_on'))
+    )
+    with op.batch_alter_table('absence', schema=None) as batch_op:
+        batch_op.create_index('ix_absence_ends_on', ['ends_on'], unique=False)
+
     op.create_table('account',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('username', sa.String(length=255), nullable=False),
@@ -1536,6 +1566,10 @@ def downgrade() -> None:
 
     op.drop_table('day_classes')
     op.drop_table('account')
+    with op.batch_alter_table('absence', schema=None) as batch_op:
+        batch_op.drop_index('ix_absence_ends_on')
+
+    op.drop_table('absence')
     op.drop_table('webhook')
     with op.batch_alter_table('school_hours', schema=None) as batch_op:
         batch_op.drop_index('uq_school_hours_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
@@ -1587,6 +1621,7 @@ def downgrade() -> None:
         batch_op.drop_index('uq_alert_choice_everywhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
 
     op.drop_table('alert_choice')
+    op.drop_table('after_school')
     with op.batch_alter_table('upload', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_upload_sent_at'))
         batch_op.drop_index(batch_op.f('ix_upload_sender'))

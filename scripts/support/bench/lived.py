@@ -242,6 +242,8 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "report_apps": "apps",
         "report_systems": "systems",
         "report_tablets": "tablets",
+        "finding_id": db.session.scalars(select(Finding.id)).first(),
+        "rule_code": FindingKind.STORAGE_LOW.value,
         "device_id": db.session.scalars(
             select(LessonTablet.device_id).where(LessonTablet.lesson_id == lessons[0])
         ).first(),

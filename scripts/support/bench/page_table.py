@@ -13,6 +13,11 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("overview", {}, "", "teacher"),
     ("findings", {}, "", "admin"),
     ("findings", {}, "kind=silent&school_id={school_id}", "admin"),
+    ("findings", {}, "attention=closed", "admin"),
+    ("finding", {"finding_id": "finding_id"}, "", "admin"),
+    ("rules", {}, "", "admin"),
+    ("rule", {"code": "rule_code"}, "", "admin"),
+    ("rule_new", {}, "", "admin"),
     ("school", _SCHOOL, "", "admin"),
     ("schools", {}, "", "admin"),
     ("school_new", {}, "", "admin"),
@@ -87,16 +92,25 @@ PAGES: tuple[tuple[str, dict[str, str], str, str], ...] = (
     ("person_new", {}, "", "admin"),
     ("people_roles", {}, "", "admin"),
     ("account", {}, "", "teacher"),
+    ("account_alerts", {}, "", "teacher"),
     ("settings", {}, "", "admin"),
     ("school_settings", {}, "", "admin"),
     ("school_settings", _SCHOOL, "", "admin"),
     ("settings_times", _SCHOOL, "", "admin"),
     ("settings_lessons", _SCHOOL, "", "admin"),
+    ("settings_alerts", {}, "", "admin"),
+    ("settings_alerts", _SCHOOL, "", "admin"),
+    ("settings_mail", {}, "", "admin"),
+    ("settings_letters", {}, "", "admin"),
+    ("settings_webhooks", {}, "", "admin"),
+    ("settings_webhook_new", {}, "", "admin"),
+    ("settings_webhook", {"webhook_id": "webhook_id"}, "", "admin"),
+    ("settings_after_school", _SCHOOL, "", "admin"),
 )
 
 # Answers to GET that are no pages: files, redirects, what nobody who is signed in sees, what shows a file just sent.
 NOT_PAGES = {
     "setup_ticket_again",
-    "static_file", "sign_in", "enrol", "choose_password", "tablets_file", "audit_file", "import_example",
+    "static_file", "sign_in", "enrol", "choose_password", "unsubscribe", "tablets_file", "audit_file", "import_example",
     "app_icon", "image_picture", "report_file", "report_export_file", "import_look", "settings_import_look",
 }  # fmt: skip

@@ -1,0 +1,177 @@
+"""What follows from a tablet's silence: pure. The job and a simulated school year take these same steps.
+
+First come many (:mod:`fleet.compliance.clusters`): tablets that are quiet for one reason are one incident, and none of
+them is asked about. What is left goes step by step: silent, and its class is asked where it is; nobody answers, and the
+school's IT is asked; somebody says that it is gone, or nobody knows of it for days, and it is missing. A word heard
+ends all. Invariant: the same scene, once its decisions are carried out, leads to none.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from fleet.compliance import clusters
+from fleet.compliance.clusters import Gathered
+from fleet.compliance.models import Answer, FindingKind
+from fleet.compliance.quiet import Asked, Limits, Scene, Tablet
+from fleet.schools.calendar import Calendar
+
+EXCUSED_DAYS = 3  # of school: a tablet that is said to be at home
+_LOOKED_AHEAD_DAYS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to be asked: of the class's teachers, or at once of the school's IT."""
+
+    device_id: int
+    class_id: int | None
+    is_escalated: bool
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What is to be done. Findings by tablet and kind, questions and incidents by number."""
+
+    opens: dict[int, tuple[FindingKind, Mapping[str, Any]]] = field(default_factory=dict)
+    closes: list[int] = field(default_factory=list)  # findings
+    asks: list[Ask] = field(default_factory=list)
+    escalates: list[int] = field(default_factory=list)
+    withdraws: list[int] = field(default_factory=list)
+    unmutes: list[int] = field(default_factory=list)  # tablets whose reason is over
+    gathered: Gathered = field(default_factory=Gathered)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        singles = (self.opens, self.closes, self.asks, self.escalates, self.withdraws, self.unmutes)
+        return not any(singles) and self.gathered.is_empty
+
+
+def decide(scene: Scene) -> Decisions:
+    """Return what follows from a look at all quiet tablets."""
+    done = Decisions(gathered=clusters.gather(scene))
+    inside = done.gathered.inside
+    for one in scene.tablets:
+        _step(one, scene, one.id in inside, done)
+    return done
+
+
+def _step(one: Tablet, scene: Scene, is_inside: bool, done: Decisions) -> None:
+    kind = wanted(one, scene.limits, scene.now, is_inside=is_inside)
+    if kind is None and one.mute:
+        done.unmutes.append(one.id)
+    standing = {FindingKind.SILENT: one.silent_id, FindingKind.MISSING: one.missing_id}
+    done.closes += [number for other, number in standing.items() if number is not None and other is not kind]
+    if kind is not None and standing[kind] is None and kind not in one.mute:
+        done.opens[one.id] = kind, detail(one)
+    _question(one, kind, scene, done)
+
+
+def _question(one: Tablet, kind: FindingKind | None, scene: Scene, done: Decisions) -> None:
+    """Ask about a tablet that is silent, pass on what nobody answered, and ask no more where it is not silent."""
+    asked = one.asked
+    if kind is None:
+        if asked is not None and asked.is_open:
+            done.withdraws.append(asked.id)
+    elif asked is None or _is_asked_again(asked, scene.now):
+        if kind not in one.mute:
+            done.asks.append(Ask(one.id, one.class_id, one.class_id is None))
+    elif asked.is_open and asked.escalated_at is None:
+        waited = scene.calendar(one.school_id).school_seconds_between(asked.asked_at, scene.now)
+        if waited >= scene.limits.escalates.total_seconds():
+            done.escalates.append(asked.id)
+
+
+def wanted(one: Tablet, limits: Limits, now: datetime, *, is_inside: bool = False) -> FindingKind | None:
+    """Return which finding a tablet shall have: silent, missing or none.
+
+    What is open stays while the plain limit is passed: a habit or a patience that changes makes nothing flicker.
+
+    Args:
+        one: the tablet.
+        limits: how much time leads to what.
+        now: the instant.
+        is_inside: whether it is in an open incident.
+    """
+    asked = one.asked
+    if not one.is_expected:
+        return None
+    if asked is not None and asked.answer is Answer.GONE:
+        return FindingKind.MISSING
+    if is_inside or (asked is not None and _is_excused(asked, now)):
+        return None
+    if one.missed_s < limits.silent.total_seconds() * (1 if one.is_single else one.patience):
+        return None
+    unknown = limits.missing.total_seconds() * (1 if one.missing_id is not None else one.patience)
+    is_unanswered = asked is not None and asked.is_open
+    return FindingKind.MISSING if is_unanswered and one.missed_s >= unknown else FindingKind.SILENT
+
+
+def _is_excused(asked: Asked, now: datetime) -> bool:
+    return asked.answer is Answer.HOME and asked.excused_until is not None and now < asked.excused_until
+
+
+def _is_asked_again(asked: Asked, now: datetime) -> bool:
+    """Whether an answer explains the quiet no more: it was to be at home for some days, and still does not speak."""
+    return asked.answer is Answer.HOME and not _is_excused(asked, now)
+
+
+def detail(one: Tablet) -> dict[str, Any]:
+    """Return what the finding keeps for its text; nothing of a person."""
+    told: dict[str, Any] = {"since": one.heard_at.isoformat(), "missed_s": one.missed_s}
+    if one.battery_percent is not None:
+        told["battery_percent"] = one.battery_percent
+    if one.asked is not None and one.asked.answer is Answer.GONE:
+        told["answer"] = Answer.GONE.value
+    return told
+
+
+def excused_until(calendar: Calendar, answered_at: datetime) -> datetime:
+    """Return until when "at home" explains a silence: three school days after the one on which it was said."""
+    on = answered_at.astimezone(calendar.timezone).date()
+    left = EXCUSED_DAYS
+    for _ in range(_LOOKED_AHEAD_DAYS):
+        on += timedelta(days=1)
+        if calendar.is_school_day(on):
+            left -= 1
+            if not left:
+                break
+    return datetime.combine(on, time(23, 59), calendar.timezone)
+
+
+def patience(days: int, heard: int) -> float:
+    """Return by how much a habit stretches what is asked about a tablet: 1 for one that is heard nearly every day.
+
+    Args:
+        days: how many school days have been counted.
+        heard: on how many of them it was heard.
+    """
+    if days < FEWEST_DAYS:
+        return 1.0
+    quiet = 1 - heard / days
+    return 1.0 if quiet <= USUAL_QUIET else min(MOST_PATIENCE, 1 + STRETCH * (quiet - USUAL_QUIET))
+
+
+FEWEST_DAYS = 10  # fewer say nothing of a habit
+USUAL_QUIET = 0.1  # quiet on so many of its days, a tablet is like any other
+STRETCH = 6.0
+MOST_PATIENCE = 5.0
+
+
+def is_used_to_late(days: int, heard_late: int) -> bool:
+    """Whether a tablet is heard in the after-school programme on most days, so that it is expected there."""
+    return days >= FEWEST_DAYS and heard_late >= 0.6 * days
+
+
+def touched(decisions: Decisions, tablets: Collection[Tablet]) -> set[int]:
+    """Return the tablets that decisions are about."""
+    found = set(decisions.opens) | {one.device_id for one in decisions.asks} | set(decisions.unmutes)
+    closing, questions = set(decisions.closes), {*decisions.escalates, *decisions.withdraws}
+    for one in tablets:
+        if one.silent_id in closing or one.missing_id in closing:
+            found.add(one.id)
+        if one.asked is not None and one.asked.id in questions:
+            found.add(one.id)
+    return found | decisions.gathered.touched

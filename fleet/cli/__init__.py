@@ -27,6 +27,7 @@ NOUNS = {
     "orders": "one-off wishes to tablets",
     "people": "accounts and roles",
     "profiles": "apps, restrictions and settings",
+    "reports": "how tablets fare over time, as tables and files",
     "roster": "schools, classes and people from a file",
     "rules": "what is worth a look about a tablet",
     "server": "run the server",

@@ -25,6 +25,8 @@ AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wai
 Remove = Callable[[timedelta, datetime], int]
 
 REMOVERS: Mapping[str, Remove] = {
+    # Before findings: what was told of one points at it, and goes first.
+    "alerts": lambda keep, now: alert_retention.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "check_ins": lambda keep, now: receive.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "findings": lambda keep, now: ledger.forget(older_than=keep, now=now),
     "orders": lambda keep, now: orders.forget(older_than=keep, now=now),
@@ -33,11 +35,11 @@ REMOVERS: Mapping[str, Remove] = {
     "sign_ins": lambda _keep, now: signing_in.forget(now=now),
     "absences": lambda _keep, now: absences.forget(now=now, at_most=AT_ONCE),
     "people": lambda keep, now: retention.forget_people(older_than=keep, now=now, at_most=AT_ONCE),
+    "absences": lambda _keep, now: absences.forget(now=now, at_most=AT_ONCE),
     "holders": lambda keep, now: holders.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "undo_data": lambda keep, now: apply.forget_undo_data(older_than=keep, now=now),
     "schedules": lambda keep, now: schedules.forget_unused(older_than=keep, now=now),
     "mdm": lambda keep, now: mdm_retention.forget(older_than=keep, now=now, at_most=AT_ONCE),
-    "alerts": lambda keep, now: alert_retention.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "job_runs": lambda keep, now: job_runs.forget(older_than=keep, now=now),
     "audit_lines": lambda keep, now: audit.forget(older_than=keep, now=now),
 }

@@ -89,7 +89,7 @@ def add(
     )  # fmt: skip
     db.session.add(made)
     db.session.flush()
-    audit.record(by, "reports.scheduled", subject=f"account:{by.account_id}", now=now, report=report, rhythm=rhythm)
+    audit.record(by, "reports.scheduled", subject=f"account:{by.account_id}", now=now, name=report)
     return made
 
 
@@ -110,7 +110,7 @@ def remove(number: int, *, by: Principal, now: datetime) -> None:
         raise NotFoundError(kind="report-schedule", name=str(number))
     report = found.report
     db.session.delete(found)
-    audit.record(by, "reports.unscheduled", subject=f"account:{by.account_id}", now=now, report=report)
+    audit.record(by, "reports.unscheduled", subject=f"account:{by.account_id}", now=now, name=report)
 
 
 def due(*, now: datetime, at_most: int = 10) -> Sequence[Due]:

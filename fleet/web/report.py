@@ -71,7 +71,8 @@ def report_file(name: str, ending: str) -> AnyResponse:
         lines = files.csv_text(report_papers.paper(sheet, now=now))
         return _sent(Response(stream_with_context(lines), mimetype="text/csv"), file_name)
     if _is_long(sheet):
-        return redirect(url_for("web.report", name=name, **given.told()))
+        told: dict[str, Any] = given.told()
+        return redirect(url_for("web.report", name=name, **told))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report"
         files.write(report_papers.paper(sheet, now=now), form, path)

@@ -145,6 +145,7 @@ KEPT: Mapping[str, Callable[[], str]] = {
     "lessons": lambda: _("Who had what in which lesson"),
     "sign_ins": lambda: _("Sign-ins"),
     "people": lambda: _("Persons who have left"),
+    "absences": lambda: _("Absences that are over"),
     "holders": lambda: _("Whose own a tablet was"),
     "undo_data": lambda: _("What an import's undo needs"),
     "schedules": lambda: _("Schedules no tablet has any more"),

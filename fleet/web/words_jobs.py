@@ -94,7 +94,6 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("retention", "sign_ins"): lambda n: ngettext("%(num)d sign-in removed", "%(num)d sign-ins removed", n),
     ("retention", "absences"): lambda n: ngettext("%(num)d absence removed", "%(num)d absences removed", n),
     ("retention", "people"): lambda n: ngettext("%(num)d person removed", "%(num)d persons removed", n),
-    ("retention", "absences"): lambda n: ngettext("%(num)d absence removed", "%(num)d absences removed", n),
     ("retention", "holders"): lambda n: ngettext("%(num)d former holder removed", "%(num)d former holders removed", n),
     ("retention", "undo_data"): lambda n: ngettext("%(num)d import's undo removed", "%(num)d imports' undo removed", n),
     ("retention", "mdm"): lambda n: ngettext(

@@ -12,6 +12,7 @@ import click
 from fleet.cli.output import ErrorsAsLines
 
 NOUNS = {
+    "alerts": "who hears of what, by which mail server",
     "android": "Android tablets and their agent",
     "apple": "certificates for iPads, and how they stand",
     "apps": "what the apps are that profiles name",
@@ -32,6 +33,7 @@ NOUNS = {
     "server": "run the server",
     "schools": "schools and their calendar",
     "tickets": "rights to enrol",
+    "webhooks": "other programs that are told of events",
 }
 
 

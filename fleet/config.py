@@ -101,6 +101,11 @@ class Config:
         """Where packages of apps live, which tablets fetch."""
         return self.data_dir / "packages"
 
+    @property
+    def exports_dir(self) -> Path:
+        """Where long reports lie for a day, owner-only."""
+        return self.data_dir / "exports"
+
 
 def _whole(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
     text = environ.get(name, str(default))

@@ -28,6 +28,7 @@ from fleet import config as configuration
 from fleet import crypto, orders
 from fleet.alerts import events
 from fleet.android import following as androids
+from fleet.app import report_writer
 from fleet.apps import licences
 from fleet.assignments import materialise, named
 from fleet.compliance import review
@@ -84,6 +85,7 @@ def create_app(
         following.follow_changes(config.timezone)
         androids.follow_changes()
         events.follow_changes()
+    report_writer.install(app)
     db.init_app(app)
     if config.is_sqlite:
         with app.app_context():

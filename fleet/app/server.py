@@ -17,6 +17,7 @@ from fleet import clock, outbox
 from fleet.android import admin_password
 from fleet.app import immediacy, logs, standing
 from fleet.app.alerting import Postman
+from fleet.app.exporting import Exporter
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
@@ -82,18 +83,20 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     headwind = _headwind(app, presence)
     apple, ringer = _apple(app, work, secret, presence), Ringer(app, keeper, now=clock.now)
     steward = Steward(app, [_listing(app, work, vault, secret).errand, _licences(app, vault)], now=clock.now)
-    postman = Postman(app, vault_key=vault, now=clock.now)
+    postman, exporter = Postman(app, vault_key=vault, now=clock.now), Exporter(app, now=clock.now)
 
     def start() -> Callable[[], None]:
         ringer.start()
         steward.start()
         postman.start()
+        exporter.start()
         stops = [
             immediacy.start(app, [native.waiting, headwind.waiting], presence),
             outbox.add_ring(ringer.ring),
             ringer.stop,
             steward.stop,
             postman.stop,
+            exporter.stop,
         ]
         if on_start is not None:
             stops.append(on_start())

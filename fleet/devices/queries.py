@@ -314,7 +314,7 @@ def figures(
     if school_id is not None:
         query = query.where(Device.school_id == school_id)
     if group == "class":
-        places = _class_places(by.today).subquery()
+        places = class_places(by.today).subquery()
         query = query.join(places, places.c.device_id == Device.id)
         key = places.c.class_id
     else:
@@ -364,7 +364,7 @@ def _measures(now: datetime) -> list[Any]:
     ]
 
 
-def _class_places(on: date | None) -> Any:
+def class_places(on: date | None) -> Any:
     """Select (device_id, class_id): each tablet once for every class it counts in, with None where it is in none."""
     of_pupils = select(Device.id, Membership.class_id).join(Membership, Membership.person_id == Device.person_id)
     has_class = select(Membership.id).where(Membership.person_id == Device.person_id, *is_pupil(on)).exists()

@@ -11,52 +11,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 
-from fleet import audit, job_runs, orders, uploads
+from fleet import job_runs, orders, uploads
 from fleet.access import Principal
 from fleet.alerts import events as alert_events
 from fleet.alerts import planning as alert_planning
-from fleet.alerts import retention as alert_retention
 from fleet.alerts.events import Ending
 from fleet.apps import packages
 from fleet.apps.files import PackageFiles
 from fleet.assignments import memberships, schedules
-from fleet.checkins import receive
-from fleet.compliance import ledger, review, silence
+from fleet.compliance import habits, review, silence
 from fleet.config import Config
 from fleet.crypto import vault_key_of
-from fleet.devices import holders, tickets
+from fleet.devices import tickets
 from fleet.errors import NotFoundError
+from fleet.jobs import removing, report_mails
 from fleet.jobs.when import Daily, Every, When
 from fleet.lessons import calibration, following
-from fleet.lessons import retention as lesson_retention
 from fleet.lessons import timetable as lesson_timetable
-from fleet.mdm import retention as mdm_retention
 from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
-from fleet.orders import locations
-from fleet.people import signing_in
-from fleet.reports import figures
-from fleet.schools import retention
-from fleet.schools.roster import apply
+from fleet.reports import exports, figures, history
 
 Counts = Mapping[str, int]
 Step = Callable[[datetime, Config], Counts]
 
-KEEP_CHECK_INS = timedelta(days=90)
-KEEP_CLOSED_FINDINGS = timedelta(days=365)
-KEEP_ENDED_ORDERS = timedelta(days=90)  # with the texts of messages to pupils
-KEEP_LESSONS = timedelta(days=90)  # who had what in which lesson
-KEEP_JOB_RUNS = timedelta(days=30)
-KEEP_UNUSED_SCHEDULES = timedelta(days=30)  # a tablet may come back and still report an old one
-KEEP_UNDO_DATA = timedelta(days=30)  # repeats people's data of the import before
-KEEP_PEOPLE_WHO_LEFT = timedelta(days=180)  # a summer, and time to find out that a roster was wrong
-KEEP_HOLDERS = timedelta(days=365)  # whose own a tablet was
-KEEP_MDM = timedelta(days=30)  # what iPads were told and asked, once it is over
-KEEP_ALERTS = timedelta(days=90)  # what was told to whom
-KEEP_AUDIT = timedelta(days=3 * 366)
-KEEP_FIGURES = timedelta(days=2 * 366)  # so that a day can be seen beside the same one a year ago
-AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wait
 _MEMBERSHIPS_LOOKED_BACK = timedelta(days=366)  # where the job has not run for long or ever
 
 
@@ -81,6 +60,10 @@ class Job:
 
 def _silent_tablets(now: datetime, config: Config) -> Counts:
     return asdict(silence.review(now=now, timezone=config.timezone))
+
+
+def _tablet_habits(now: datetime, config: Config) -> Counts:
+    return {"tablets": habits.count(now=now, timezone=config.timezone)}
 
 
 def _due_reviews(now: datetime, _config: Config) -> Counts:
@@ -114,12 +97,17 @@ def _lesson_outcomes(now: datetime, _config: Config) -> Counts:
 
 
 def _day_figures(now: datetime, config: Config) -> Counts:
-    return {"schools": figures.record(now=now, timezone=config.timezone)}
+    schools = figures.record(now=now, timezone=config.timezone)
+    return {"schools": schools, "rows": history.record(now=now, timezone=config.timezone)}
 
 
 def _unused_files(now: datetime, config: Config) -> Counts:
     kept = PackageFiles(config.packages_dir)
-    return {"files": uploads.forget(now=now), "packages": packages.forget(kept, now=now)}
+    return {
+        "files": uploads.forget(now=now),
+        "packages": packages.forget(kept, now=now),
+        "exports": exports.forget(config.exports_dir, now=now),
+    }
 
 
 def _alerts(now: datetime, config: Config) -> Counts:
@@ -137,24 +125,12 @@ def _endings(now: datetime, config: Config) -> Counts:
     return {"endings": alert_events.note_endings(found, now=now)}
 
 
+def _report_mails(now: datetime, config: Config) -> Counts:
+    return report_mails.send_due(now, config)
+
+
 def _retention(now: datetime, _config: Config) -> Counts:
-    return {
-        "check_ins": receive.forget(older_than=KEEP_CHECK_INS, now=now, at_most=AT_ONCE),
-        "findings": ledger.forget(older_than=KEEP_CLOSED_FINDINGS, now=now),
-        "orders": orders.forget(older_than=KEEP_ENDED_ORDERS, now=now),
-        "locations": locations.forget(now=now),
-        "lessons": lesson_retention.forget(older_than=KEEP_LESSONS, now=now),
-        "sign_ins": signing_in.forget(now=now),
-        "people": retention.forget_people(older_than=KEEP_PEOPLE_WHO_LEFT, now=now, at_most=AT_ONCE),
-        "holders": holders.forget(older_than=KEEP_HOLDERS, now=now, at_most=AT_ONCE),
-        "undo_data": apply.forget_undo_data(older_than=KEEP_UNDO_DATA, now=now),
-        "schedules": schedules.forget_unused(older_than=KEEP_UNUSED_SCHEDULES, now=now),
-        "mdm": mdm_retention.forget(older_than=KEEP_MDM, now=now, at_most=AT_ONCE),
-        "alerts": alert_retention.forget(older_than=KEEP_ALERTS, now=now, at_most=AT_ONCE),
-        "figures": figures.forget(older_than=KEEP_FIGURES, now=now),
-        "job_runs": job_runs.forget(older_than=KEEP_JOB_RUNS, now=now),
-        "audit_lines": audit.forget(older_than=KEEP_AUDIT, now=now),
-    }
+    return removing.remove(now)
 
 
 TIMETABLE = (
@@ -172,10 +148,12 @@ TIMETABLE = (
     Job("silent-tablets", "tablets not heard from in school hours are found", Every(15), _silent_tablets),
     Job("alerts", "who is to hear of something is written to", Every(1), _alerts, repeated=True),
     Job("endings", "certificates and tokens that end are told of in time", Every(60), _endings),
+    Job("tablet-habits", "what each tablet is used to is counted on school days", Every(30), _tablet_habits),
     Job("membership-dates", "pupils' tablets follow when a membership begins or ends", Every(60), _membership_dates),
     Job("expiring-tickets", "rights to enrol that end are noted", Every(60), _expiring_tickets),
     Job("unused-files", "files that were sent and not used are removed within the hour", Every(10), _unused_files),
     Job("day-figures", "today is counted, so that the last weeks can be seen", Every(60), _day_figures),
+    Job("report-mails", "reports go out that somebody has asked for", Every(5), _report_mails, repeated=True),
     Job("retention", "what is no longer needed is removed", Daily(time(3, 30)), _retention, repeated=True),
 )
 

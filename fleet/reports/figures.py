@@ -1,4 +1,4 @@
-"""Writing figures of a day, reading them as a trend, and forgetting them when their time is over.
+"""Writing figures of a day, and reading them as a trend. They are kept for good.
 
 Invariant: a day's rows are written anew whole, by one job at a time (``job_runs.take_job_turn``), so they never mix two
 moments; after the day they stay as they were last. Not here: figures of this moment (``devices.queries``).
@@ -97,9 +97,3 @@ def trend(
         query = query.where(DayFigures.school_id == school_id)
     rows = db.session.execute(query.group_by(DayFigures.on).order_by(DayFigures.on))
     return [Day(row[0], *map(int, row[1:])) for row in rows]
-
-
-def forget(*, older_than: timedelta, now: datetime) -> int:
-    """Remove the figures of days longer ago than that; returns how many rows. For a job."""
-    query = delete(DayFigures).where(DayFigures.on < (now - older_than).date())
-    return int(db.session.execute(query.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]

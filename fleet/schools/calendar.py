@@ -124,7 +124,10 @@ class Calendar:
         """Return the seconds of school between two instants; negative where ``until`` is the earlier one."""
         if until < since:
             return -self.school_seconds_between(until, since)
-        first, last = (instant.astimezone(self.timezone).year for instant in (since, until))
+        first, last = since.astimezone(self.timezone).year, until.astimezone(self.timezone).year
+        if first == last:
+            year = self._year(first)
+            return year.until(_second(until)) - year.until(_second(since))
         between = sum(self._year(year).total for year in range(first, last))
         return between + self._year(last).until(_second(until)) - self._year(first).until(_second(since))
 

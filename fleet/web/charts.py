@@ -1,4 +1,4 @@
-"""Small trend lines, drawn by the server: shapes only, always beside the same in numbers.
+"""Trend lines and charts, drawn by the server: shapes only, always beside the same in numbers.
 
 Pure. A day without a figure is a gap, never a zero; the scale begins at zero, so that what looks like half is half.
 """
@@ -6,6 +6,10 @@ Pure. A day without a figure is a gap, never a zero; the scale begins at zero, s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+
+from fleet.reports import drawing
+from fleet.reports.drawing import DASHES, Drawing
+from fleet.reports.paper import Curves, Paper
 
 WIDTH, HEIGHT = 300, 56  # of the drawing, in its own units
 _EDGE = 4  # so that the line's own width and the last point stay inside
@@ -80,3 +84,34 @@ def _joined(run: Sequence[tuple[float, float]]) -> str:
     """Return a run's points as a path has them; one alone is a stroke of no length, which round ends make a dot."""
     told = " L".join(f"{x:.1f} {y:.1f}" for x, y in run)
     return told if len(run) > 1 else f"{told} h0"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart of a report: its shapes, and the same in rows of texts."""
+
+    curves: Curves
+    drawn: Drawing
+    rows: Sequence[Sequence[str]]
+
+
+def pictures(paper: Paper) -> list[Picture]:
+    """Return the charts of a report as the page draws them."""
+    return [Picture(one, drawing.draw(one, paper.text), _rows(one, paper)) for one in paper.charts]
+
+
+def _rows(curves: Curves, paper: Paper) -> list[list[str]]:
+    figures = [told for _words, told in curves.series]
+    return [
+        [label, *(paper.text(curves.kind, one[place]) for one in figures)] for place, label in enumerate(curves.labels)
+    ]
+
+
+def path(points: Sequence[tuple[float, float]]) -> str:
+    """Return a line's points as an SVG path has them."""
+    return f"M{' L'.join(f'{x:.1f} {y:.1f}' for x, y in points)}"
+
+
+def dash(series: int) -> str:
+    """Return how a series' line is broken, so that colour is not all that tells it apart."""
+    return " ".join(f"{one:g}" for one in DASHES[series % len(DASHES)])

@@ -53,6 +53,7 @@ def groups() -> list[Group]:
                 ("schools", _("Schools"), "school", bool(by.grants)),
                 ("findings", _("Findings"), "finding", bool(by.grants)),
                 ("silence", _("Silence"), "silent", _anywhere(by, Permission.SEE_SCHOOL)),
+                ("reports", _("Reports"), "report", bool(by.grants)),
                 ("orders", _("Orders"), "order", _anywhere(by, Permission.ORDER_GENTLE)),
                 ("enrolment", _("Enrolment"), "qr", _anywhere(by, Permission.MANAGE_TICKETS)),
             ],

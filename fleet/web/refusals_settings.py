@@ -37,6 +37,8 @@ def _problem(one: Problem) -> str:
         "unknown-school": _("There is no school called “%(found)s”.", found=found),
         "too-many-days": _("There are too many days in the file."),
         "ragged-row": _("The line has another number of columns than the heading."),
+        "unknown-pupil": _("No pupil of yours has this user name or roster id."),
+        "bad-absence": _("The last day must be the first or a later one, at most a year away."),
         "not-icalendar": _("The file is no calendar. Save the calendar as iCalendar (.ics), not the page around it."),
         "no-events": _("There are no entries in the calendar."),
         "too-many-events": _("There are too many entries in the calendar. Export one school year."),

@@ -5,6 +5,7 @@ from jinja2 import StrictUndefined
 
 from fleet.config import Config
 from fleet.web import absence as _absence
+from fleet.web import absence_import as _absence_import
 from fleet.web import account as _account
 from fleet.web import account_alerts as _account_alerts
 from fleet.web import (
@@ -28,6 +29,7 @@ from fleet.web import (
     words_lessons,
     words_people,
     words_profiles,
+    words_reports,
     words_rules,
     words_silence,
     words_tablets,
@@ -45,6 +47,7 @@ from fleet.web import findings as _findings
 from fleet.web import images as _images
 from fleet.web import imports as _imports
 from fleet.web import jobs as _jobs
+from fleet.web import kept_data as _kept_data
 from fleet.web import lesson as _lesson
 from fleet.web import lesson_actions as _lesson_actions
 from fleet.web import lesson_calibration as _lesson_calibration
@@ -61,6 +64,7 @@ from fleet.web import profile as _profile
 from fleet.web import profile_edit as _profile_edit
 from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
+from fleet.web import report as _report
 from fleet.web import rule as _rule
 from fleet.web import rules as _rules
 from fleet.web import school as _school
@@ -86,6 +90,7 @@ from fleet.web import tablet as _tablet
 from fleet.web import tablet_actions as _tablet_actions
 from fleet.web import tablet_notes as _tablet_notes
 from fleet.web import tablet_password as _tablet_password
+from fleet.web import tablet_silence as _tablet_silence
 from fleet.web import tablet_timeline as _tablet_timeline
 from fleet.web import tablet_why as _tablet_why
 from fleet.web import tablets as _tablets
@@ -102,8 +107,10 @@ SCREENS = (
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _account_alerts, _unsubscribe, _people, _person, _jobs, _audit,
     _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
-    _settings_undo, _absence, _silence,
+    _settings_undo,
     _settings_alerts, _settings_mail, _settings_letters, _settings_webhooks, _settings_webhook,
+    _report, _kept_data,
+    _absence, _absence_import, _silence, _tablet_silence,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
 
@@ -122,6 +129,7 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(words_jobs=words_jobs, words_silence=words_silence)
     app.jinja_env.globals.update(words_rules=words_rules, charts=charts)
     app.jinja_env.globals.update(words_alerts=words_alerts, words_failures=words_failures)
+    app.jinja_env.globals.update(words_reports=words_reports)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)

@@ -23,6 +23,10 @@ JOBS: Mapping[str, Callable[[], tuple[str, str]]] = {
         _("Certificates that end"),
         _("Whoever runs the server hears in time of certificates and tokens that end."),
     ),
+    "tablet-habits": lambda: (
+        _("Tablets' habits"),
+        _("On which school days a tablet is heard from is counted, so that rare users are asked about later."),
+    ),
     "membership-dates": lambda: (
         _("Pupils who come and go"),
         _("Pupils' tablets follow when a class begins or ends for them."),
@@ -33,6 +37,7 @@ JOBS: Mapping[str, Callable[[], tuple[str, str]]] = {
         _("Files that were sent and not used are removed within the hour."),
     ),
     "day-figures": lambda: (_("Figures of the day"), _("Today is counted, so that the last weeks can be seen.")),
+    "report-mails": lambda: (_("Reports by mail"), _("Reports go out that somebody has asked for.")),
     "retention": lambda: (_("Tidying up"), _("What is no longer needed is removed, people's data first of all.")),
 }
 
@@ -57,6 +62,16 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
         "%(num)d event went to the municipality", "%(num)d events went to the municipality", n
     ),
     ("endings", "endings"): lambda n: ngettext("%(num)d ends soon", "%(num)d end soon", n),
+    ("silent-tablets", "asked"): lambda n: ngettext("%(num)d question asked", "%(num)d questions asked", n),
+    ("silent-tablets", "escalated"): lambda n: ngettext(
+        "%(num)d question passed on", "%(num)d questions passed on", n
+    ),
+    ("silent-tablets", "withdrawn"): lambda n: ngettext(
+        "%(num)d question taken back", "%(num)d questions taken back", n
+    ),
+    ("silent-tablets", "incidents"): lambda n: ngettext("%(num)d incident begun", "%(num)d incidents begun", n),
+    ("silent-tablets", "incidents_over"): lambda n: ngettext("%(num)d incident over", "%(num)d incidents over", n),
+    ("tablet-habits", "tablets"): lambda n: ngettext("%(num)d tablet counted", "%(num)d tablets counted", n),
     ("membership-dates", "tablets"): lambda n: ngettext("%(num)d tablet moved on", "%(num)d tablets moved on", n),
     ("expiring-tickets", "expired"): lambda n: ngettext("%(num)d ticket ran out", "%(num)d tickets ran out", n),
     ("expiring-tickets", "expiring"): lambda n: ngettext("%(num)d runs out soon", "%(num)d run out soon", n),
@@ -65,12 +80,19 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
         "%(num)d former package of an app removed", "%(num)d former packages of apps removed", n
     ),
     ("day-figures", "schools"): lambda n: ngettext("%(num)d school counted", "%(num)d schools counted", n),
+    ("day-figures", "rows"): lambda n: ngettext("%(num)d row written", "%(num)d rows written", n),
+    ("report-mails", "sent"): lambda n: ngettext("%(num)d report mailed", "%(num)d reports mailed", n),
+    ("report-mails", "failed"): lambda n: ngettext(
+        "%(num)d report could not be made", "%(num)d reports could not be made", n
+    ),
+    ("unused-files", "exports"): lambda n: ngettext("%(num)d report removed", "%(num)d reports removed", n),
     ("retention", "check_ins"): lambda n: ngettext("%(num)d check-in removed", "%(num)d check-ins removed", n),
     ("retention", "findings"): lambda n: ngettext("%(num)d finding removed", "%(num)d findings removed", n),
     ("retention", "locations"): lambda n: ngettext("%(num)d position removed", "%(num)d positions removed", n),
     ("retention", "orders"): lambda n: ngettext("%(num)d order removed", "%(num)d orders removed", n),
     ("retention", "lessons"): lambda n: ngettext("%(num)d lesson removed", "%(num)d lessons removed", n),
     ("retention", "sign_ins"): lambda n: ngettext("%(num)d sign-in removed", "%(num)d sign-ins removed", n),
+    ("retention", "absences"): lambda n: ngettext("%(num)d absence removed", "%(num)d absences removed", n),
     ("retention", "people"): lambda n: ngettext("%(num)d person removed", "%(num)d persons removed", n),
     ("retention", "holders"): lambda n: ngettext("%(num)d former holder removed", "%(num)d former holders removed", n),
     ("retention", "undo_data"): lambda n: ngettext("%(num)d import's undo removed", "%(num)d imports' undo removed", n),
@@ -79,7 +101,6 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ),
     ("retention", "schedules"): lambda n: ngettext("%(num)d schedule removed", "%(num)d schedules removed", n),
     ("retention", "alerts"): lambda n: ngettext("%(num)d row of alerts removed", "%(num)d rows of alerts removed", n),
-    ("retention", "figures"): lambda n: ngettext("%(num)d day's figures removed", "%(num)d days' figures removed", n),
     ("retention", "job_runs"): lambda n: ngettext("%(num)d run removed", "%(num)d runs removed", n),
     ("retention", "audit_lines"): lambda n: ngettext("%(num)d audit line removed", "%(num)d audit lines removed", n),
 }  # fmt: skip

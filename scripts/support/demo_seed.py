@@ -1,7 +1,6 @@
 """Fill an empty server with the demo's municipality, through the same use cases that a municipality uses."""
 
 import json
-import random
 import secrets
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import always_open
 import demo_data
+import made_history
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -24,14 +24,14 @@ from fleet.devices import delivery, tickets
 from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.lessons import plans, sets, sharing
 from fleet.people import accounts, passwords
-from fleet.reports.models import DayFigures
 from fleet.schools import bells, deciding, first_run, queries
 from fleet.schools.bells import Period
+from fleet.schools.models import ClassKind, Membership, SchoolClass
 from fleet.schools.roster import apply
 from profiles import catalogue
 
 TICKET_LIFE = timedelta(days=30)
-_DAYS_SHOWN = 30
+_DAYS_SHOWN = 365
 _BY = Principal.command_line()
 
 
@@ -85,7 +85,7 @@ def fill(app: Flask, path: Path, now: datetime) -> Notes:
         _accounts(notes, now)
         _bells(now)
         _lessons(config, now)
-        _figures(config, now)
+        _history(config, now)
         first_run.end(by=_BY, now=now)
         notes.save(path)
     return notes
@@ -178,24 +178,22 @@ def _lessons(config: Config, now: datetime) -> None:
         )  # fmt: skip
 
 
-def _figures(config: Config, now: datetime) -> None:
-    """Make up figures of the last month: a job would have counted them, had the demo run for so long."""
-    chance, today = random.Random(4), now.astimezone(config.timezone).date()  # noqa: S311 (figures to look at)
+def _history(config: Config, now: datetime) -> None:
+    """Make up the last year: jobs would have counted it, had the demo run for so long."""
     by_school = select(Device.school_id, func.count()).group_by(Device.school_id)
-    for school_id, tablets in db.session.execute(by_school).all():
-        compliant = 0.9
-        for back in range(1, _DAYS_SHOWN):
-            on = today - timedelta(days=back)
-            is_school_day = on.weekday() < 5
-            seen = chance.uniform(0.9, 0.98) if is_school_day else chance.uniform(0.03, 0.1)
-            compliant = min(0.98, max(0.85, compliant + chance.uniform(-0.02, 0.02)))
-            db.session.add(
-                DayFigures(
-                    school_id=school_id, on=on, tablets=tablets, enrolled=tablets, seen=round(tablets * seen),
-                    applied=round(tablets * chance.uniform(0.95, 0.99)), compliant=round(tablets * compliant),
-                    lessons=chance.randint(2, 6) if is_school_day else 0,
-                )
-            )  # fmt: skip
+    by_class = (
+        select(SchoolClass.school_id, SchoolClass.id, func.count())
+        .join(Membership, Membership.class_id == SchoolClass.id)
+        .where(SchoolClass.kind == ClassKind.BASIC)
+        .group_by(SchoolClass.school_id, SchoolClass.id)
+    )
+    classes: dict[int, list[tuple[int, int]]] = {}
+    for school_id, class_id, number in db.session.execute(by_class):
+        classes.setdefault(school_id, []).append((class_id, number))
+    tablets: dict[int | None, int] = {row[0]: row[1] for row in db.session.execute(by_school)}
+    devices = list(db.session.scalars(select(Device.id).order_by(Device.id).limit(40)))
+    made = made_history.Made(tablets, classes, devices)
+    made_history.fill(made, now=now.astimezone(config.timezone), days=_DAYS_SHOWN)
 
 
 def enrolled(app: Flask) -> int:

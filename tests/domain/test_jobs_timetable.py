@@ -21,7 +21,7 @@ from fleet.db import db, reading, transaction
 from fleet.devices import tickets
 from fleet.devices.models import Device, DeviceState, Ticket
 from fleet.job_runs import JobOutcome
-from fleet.jobs import timetable
+from fleet.jobs import removing, timetable
 from fleet.jobs.runner import Result, run_now
 from fleet.jobs.timetable import TIMETABLE
 from fleet.orders import Order, OrderKind, OrderState, Wish
@@ -275,7 +275,7 @@ def test_retention_works_in_as_many_transactions_as_it_takes(app: Flask, monkeyp
         tablet = factories.device(factories.school())
         for sequence in range(1, 8):
             check_in(tablet, sequence, NOW - 100 * DAY)
-    monkeypatch.setattr(timetable, "AT_ONCE", 3)
+    monkeypatch.setattr(removing, "AT_ONCE", 3)
     assert run(app, "retention").counts["check_ins"] == 7
     with reading():
         assert count(CheckIn) == 0

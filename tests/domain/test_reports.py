@@ -128,14 +128,3 @@ def test_figures_cost_the_same_statements_however_many_schools(app: Flask, state
     statements.clear()
     trend()
     assert len(statements) == 1
-
-
-def test_figures_go_when_their_time_is_over(app: Flask) -> None:
-    with transaction():
-        heard(factories.school())
-    for back in (11, 10, 0):
-        record(NOW - timedelta(days=back))
-    with transaction():
-        assert figures.forget(older_than=timedelta(days=10), now=NOW) == 1
-        assert figures.forget(older_than=timedelta(days=10), now=NOW) == 0
-    assert len(trend()) == 2

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import made_history
 from flask import Flask
 from sqlalchemy import case, func, insert, select, update
 
@@ -25,10 +26,10 @@ from fleet.assignments import publishing
 from fleet.assignments.models import Assignment
 from fleet.audit import AuditEntry
 from fleet.checkins.models import CheckIn
-from fleet.compliance.models import Finding, FindingKind
+from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, IncidentMember, Question
 from fleet.config import Config
 from fleet.db import db, transaction
-from fleet.devices import tickets
+from fleet.devices import queries, tickets
 from fleet.devices.models import Device, DeviceNote, DeviceState, Enrolment, Platform, Ticket
 from fleet.job_runs import JobOutcome, JobRun
 from fleet.jobs.timetable import TIMETABLE
@@ -36,11 +37,12 @@ from fleet.lessons import life
 from fleet.lessons.models import Lesson, LessonSet, LessonTablet
 from fleet.orders.models import Order, OrderKind, OrderState
 from fleet.people.models import Account, AccountGrant
-from fleet.reports.models import DayFigures
+from fleet.reports import history
 from fleet.schools.models import SchoolClass
 from profiles.profile import Profile
 
 CLASSES, OF_A_SCHOOL, CHECK_INS = 250, 20, 100_000
+_YEAR_DAYS = 365
 _BY = Principal.command_line()
 _FACTS = {
     "os_version": "18.4", "model": "Benkebrett 11", "agent_version": "1.0",
@@ -64,10 +66,12 @@ def build(app: Flask, *, classes: int = CLASSES, check_ins: int = CHECK_INS) -> 
         now, chance = clock.now(), random.Random(4)  # noqa: S311 (the same numbers every time)
         devices = list(db.session.scalars(select(Device.id).order_by(Device.id)))
         _states(devices, now)
+        history.record_apps()
         _check_ins(devices, check_ins, now)
         _findings(devices, now, chance)
         _orders(devices, now, chance)
-        _operation(now, chance)
+        _operation(now)
+        _silence(town, now)
         account = Account(username="benk-it", name="Benk, IT", created_at=now)
         account.grants.append(AccountGrant(role=Role.MUNICIPAL_ADMIN, school_id=None))
         admin = municipality.signed_in(app, account, now)
@@ -147,7 +151,7 @@ def _orders(devices: list[int], now: datetime, chance: random.Random) -> None:
     db.session.execute(insert(Order), rows)
 
 
-def _operation(now: datetime, chance: random.Random) -> None:
+def _operation(now: datetime) -> None:
     """Write the audit, the runs of jobs, the figures of past days and some tickets."""
     actions = ["tickets.created", "assignments.assigned", "enrolment.taken-in", "people.signed-in", "lessons.started"]
     db.session.execute(
@@ -171,16 +175,7 @@ def _operation(now: datetime, chance: random.Random) -> None:
         for number in range(1_000)
     ]  # fmt: skip
     db.session.execute(insert(JobRun), runs)
-    schools = sorted(set(db.session.scalars(select(SchoolClass.school_id))))
-    figures = [
-        {
-            "school_id": one, "on": (now - timedelta(days=day)).date(), "tablets": 540, "enrolled": 530,
-            "seen": 500 - chance.randrange(40), "applied": 490, "compliant": 505, "lessons": chance.randrange(40),
-        }
-        for one in schools
-        for day in range(60)
-    ]  # fmt: skip
-    db.session.execute(insert(DayFigures), figures)
+    _history(now)
     for name in ("Maling", "Regnebok", "Været"):
         told = Told(name, "123456789", is_licensed=True)
         catalogue.add(f"no.example.app{len(name)}", Platform.IPADOS, told, by=_BY, now=now)
@@ -196,6 +191,36 @@ def _operation(now: datetime, chance: random.Random) -> None:
     last = select(func.max(Device.id)).scalar_subquery()  # one that has Android's agent
     db.session.execute(update(Device).where(Device.id == last).values(platform=Platform.ANDROID))
     db.session.execute(update(Enrolment).where(Enrolment.device_id == last).values(channel=CHANNEL))
+
+
+def _history(now: datetime) -> None:
+    """Make up the last year's figures."""
+    classes: dict[int, list[tuple[int, int]]] = {}
+    for school_id, class_id in db.session.execute(select(SchoolClass.school_id, SchoolClass.id)):
+        classes.setdefault(school_id, []).append((class_id, 26))
+    tablets: dict[int | None, int] = {school_id: 26 * len(ones) for school_id, ones in classes.items()}
+    devices = list(db.session.scalars(select(Device.id).order_by(Device.id).limit(200)))
+    made_history.fill(made_history.Made(tablets, classes, devices), now=now, days=_YEAR_DAYS)
+
+
+def _silence(town: Municipality, now: datetime) -> None:
+    """Have a class's tablets in an incident, and ask about those of another."""
+    hit, asked = (db.session.get_one(SchoolClass, one.id) for one in town.classes[:2])
+    of_class = {
+        one.id: db.session.scalars(queries.matching(queries.Filter(class_id=one.id), by=_BY)).all()
+        for one in (hit, asked)
+    }
+    members = of_class[hit.id]
+    incident = Incident(
+        school_id=hit.school_id, cause=IncidentCause.CLASS, about={"class_ids": [hit.id]}, began_at=now, opened_at=now,
+        most=len(members), of=len(members),
+    )  # fmt: skip
+    db.session.add(incident)
+    db.session.flush()
+    for device_id in members:
+        db.session.add(IncidentMember(incident_id=incident.id, device_id=device_id, joined_at=now))
+    for device_id in of_class[asked.id]:
+        db.session.add(Question(device_id=device_id, class_id=asked.id, asked_at=now))
 
 
 def _lessons(app: Flask, town: Municipality) -> list[int]:
@@ -232,8 +257,17 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "action": "message",
         "finding_id": db.session.scalars(select(Finding.id)).first(),
         "rule_code": FindingKind.STORAGE_LOW.value,
+        "report": "compliance",
+        "report_places": "places",
+        "report_findings": "findings",
+        "report_list": "finding-list",
+        "report_lessons": "lessons",
+        "report_apps": "apps",
+        "report_systems": "systems",
+        "report_tablets": "tablets",
         "device_id": db.session.scalars(
             select(LessonTablet.device_id).where(LessonTablet.lesson_id == lessons[0])
         ).first(),
         "assignment_id": db.session.scalars(select(Assignment.id)).first(),
+        "incident_id": db.session.scalars(select(Incident.id)).first(),
     }

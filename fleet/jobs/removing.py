@@ -1,0 +1,48 @@
+"""What the job ``retention`` does for each kind of data: the table of :mod:`fleet.reports.keeping` with its removers.
+
+Total over the kinds that are not kept for good; a test says so.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from fleet import audit, job_runs, orders
+from fleet.alerts import retention as alert_retention
+from fleet.assignments import schedules
+from fleet.checkins import receive
+from fleet.compliance import ledger
+from fleet.devices import holders
+from fleet.lessons import retention as lesson_retention
+from fleet.mdm import retention as mdm_retention
+from fleet.orders import locations
+from fleet.people import signing_in
+from fleet.reports import keeping
+from fleet.schools import absences, retention
+from fleet.schools.roster import apply
+
+AT_ONCE = 5_000  # rows removed in one transaction, so that reports need not wait
+
+Remove = Callable[[timedelta, datetime], int]
+
+REMOVERS: Mapping[str, Remove] = {
+    "check_ins": lambda keep, now: receive.forget(older_than=keep, now=now, at_most=AT_ONCE),
+    "findings": lambda keep, now: ledger.forget(older_than=keep, now=now),
+    "orders": lambda keep, now: orders.forget(older_than=keep, now=now),
+    "locations": lambda _keep, now: locations.forget(now=now),
+    "lessons": lambda keep, now: lesson_retention.forget(older_than=keep, now=now),
+    "sign_ins": lambda _keep, now: signing_in.forget(now=now),
+    "absences": lambda _keep, now: absences.forget(now=now, at_most=AT_ONCE),
+    "people": lambda keep, now: retention.forget_people(older_than=keep, now=now, at_most=AT_ONCE),
+    "holders": lambda keep, now: holders.forget(older_than=keep, now=now, at_most=AT_ONCE),
+    "undo_data": lambda keep, now: apply.forget_undo_data(older_than=keep, now=now),
+    "schedules": lambda keep, now: schedules.forget_unused(older_than=keep, now=now),
+    "mdm": lambda keep, now: mdm_retention.forget(older_than=keep, now=now, at_most=AT_ONCE),
+    "alerts": lambda keep, now: alert_retention.forget(older_than=keep, now=now, at_most=AT_ONCE),
+    "job_runs": lambda keep, now: job_runs.forget(older_than=keep, now=now),
+    "audit_lines": lambda keep, now: audit.forget(older_than=keep, now=now),
+}
+
+
+def remove(now: datetime) -> Mapping[str, int]:
+    """Remove what has been kept long enough, a bounded number of each kind; returns how many of each."""
+    return {kind: remover(keeping.keep(kind), now) for kind, remover in REMOVERS.items()}

@@ -13,6 +13,7 @@ from fleet.cli.output import ErrorsAsLines
 
 NOUNS = {
     "absences": "which pupils are away",
+    "alerts": "who hears of what, by which mail server",
     "android": "Android tablets and their agent",
     "apple": "certificates for iPads, and how they stand",
     "apps": "what the apps are that profiles name",
@@ -29,13 +30,14 @@ NOUNS = {
     "orders": "one-off wishes to tablets",
     "people": "accounts and roles",
     "profiles": "apps, restrictions and settings",
-    "reports": "how tablets fare over time, as tables and files",
     "questions": "where silent tablets are",
+    "reports": "how tablets fare over time, as tables and files",
     "roster": "schools, classes and people from a file",
     "rules": "what is worth a look about a tablet",
     "server": "run the server",
     "schools": "schools and their calendar",
     "tickets": "rights to enrol",
+    "webhooks": "other programs that are told of events",
 }
 
 

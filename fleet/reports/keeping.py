@@ -43,7 +43,6 @@ KEPT: Sequence[Kept] = (
     Kept("locations", _days(2), None, is_personal=True),
     Kept("lessons", _days(90), ("lesson", "ends_at"), is_personal=True),  # who had what in which lesson
     Kept("sign_ins", _days(7), ("sign_in_session", "created_at"), is_personal=True),
-    Kept("absences", _days(30), ("absence", "ends_on"), is_personal=True),
     Kept("people", _days(180), ("person", "ended_at"), is_personal=True),  # a summer, and time to find a wrong roster
     Kept("absences", _days(30), ("absence", "ends_on"), is_personal=True),  # after their last day
     Kept("holders", _days(365), ("device_holder", "until"), is_personal=True),  # whose own a tablet was

@@ -340,7 +340,7 @@ def test_an_address_of_the_roster_that_is_none_gets_no_letter(world: World) -> N
         world.uses(port)
         world.sends()
         assert box.recipients == []
-    assert (world.letters()[0].state, world.letters()[0].failure) == (LetterState.GIVEN_UP, "no mail address")
+    assert (world.letters()[0].state, world.letters()[0].failure) == (LetterState.GIVEN_UP, "no address")
 
 
 def test_a_letter_leads_to_a_link_that_says_no_without_signing_in(world: World) -> None:

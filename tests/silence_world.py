@@ -101,7 +101,7 @@ class World:
     _school_days: dict[int, list[date]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
+        self.chance = random.Random(self.seed)  # noqa: S311 (no secret: the same year again)
         self._build()
         self._calendar()
         self._misfortunes()
@@ -309,7 +309,7 @@ class World:
             back = self._back(school, spell[-1], 1)
             self._add(Quiet(at(on, STARTS), tablet, self._evening(before), back, "away"))
 
-    def answer(self, tablet: int, why: str) -> Answer:
+    def answer(self, why: str) -> Answer:
         """Return what somebody who looks says of a tablet."""
         chance = self.chance.random()
         if why == "stolen":

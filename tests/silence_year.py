@@ -156,7 +156,7 @@ class Year:
             if one.escalated_at is not None and one.it_delay_s is not None:
                 by_it = calendar.school_seconds_between(one.escalated_at, now) >= one.it_delay_s
             if by_teacher or by_it:
-                one.answer, one.answered_at = self.world.answer(one.tablet, self.quiet[one.tablet].why), now
+                one.answer, one.answered_at = self.world.answer(self.quiet[one.tablet].why), now
                 if one.answer is Answer.HOME:
                     one.excused_until = steps.excused_until(calendar, now)
                     self.excused[one.tablet].append((now, one.excused_until))
@@ -277,18 +277,18 @@ class Year:
             one.most = max(one.most, len(one.members))
         for cluster in gathered.opens:
             self.number += 1
-            ids = set(cluster.members)
-            why = Counter(self.quiet[one].why for one in ids).most_common(1)[0][0]
+            members = set(cluster.members)
+            why = Counter(self.quiet[one].why for one in members).most_common(1)[0][0]
             self.incidents[self.number] = Incident(
                 self.number,
                 cluster.cause,
                 cluster.school_id,
                 now,
                 cluster.began_at,
-                ids,
-                set(ids),
+                members,
+                set(members),
                 cluster.of,
-                len(ids),
+                len(members),
                 why,
             )
 

@@ -70,8 +70,7 @@ class Tablet:
         silent_id: its open finding of silence.
         missing_id: its open finding that it is missing.
         incident_id: the open incident it is in.
-        is_due: whether it was expected at all on this local day: nothing begins on a day off, or while its pupil is
-            away.
+        is_due: whether it was expected at all on this local day; else nothing begins.
         is_back: whether it was heard from since it came into that, or has moved away from it.
         mute: kinds of findings that somebody closed by hand for this quiet.
     """

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 04:41:14.020708
+Create Date: 2026-11-30 04:52:18.171179
 """
 
 import sqlalchemy as sa
@@ -318,6 +318,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_app_package_digest'), ['digest'], unique=False)
         batch_op.create_index('uq_app_package_current', ['app_pk', 'cpu'], unique=True, sqlite_where=sa.text('is_current'), postgresql_where=sa.text('is_current'))
 
+    op.create_table('app_use',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('platform', sa.Enum('ipados', 'android', 'linux', name='platform', native_enum=False, length=16), nullable=False),
+    sa.Column('app_id', sa.String(length=255), nullable=False),
+    sa.Column('tablets', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_app_use_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_app_use'))
+    )
+    with op.batch_alter_table('app_use', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_app_use_school_id'), ['school_id'], unique=False)
+
     op.create_table('arrival_record',
     sa.Column('school_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('kind', sa.String(length=16), nullable=False),
@@ -370,6 +382,21 @@ def upgrade() -> None:
     with op.batch_alter_table('day_figures', schema=None) as batch_op:
         batch_op.create_index('uq_day_figures_nowhere', ['on'], unique=True, sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
         batch_op.create_index('uq_day_figures_school_id_on', ['school_id', 'on'], unique=True)
+
+    op.create_table('day_findings',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=True),
+    sa.Column('on', sa.Date(), nullable=False),
+    sa.Column('kind', sa.String(length=48), nullable=False),
+    sa.Column('open', sa.Integer(), nullable=False),
+    sa.Column('opened', sa.Integer(), nullable=False),
+    sa.Column('closed', sa.Integer(), nullable=False),
+    sa.Column('tablets', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_day_findings_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_day_findings'))
+    )
+    with op.batch_alter_table('day_findings', schema=None) as batch_op:
+        batch_op.create_index('ix_day_findings_on', ['on', 'school_id'], unique=False)
 
     op.create_table('incident',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -502,6 +529,38 @@ def upgrade() -> None:
     sa.UniqueConstraint('person_id', name=op.f('uq_account_person_id')),
     sa.UniqueConstraint('username', name=op.f('uq_account_username'))
     )
+    op.create_table('day_classes',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('class_id', sa.Integer(), nullable=False),
+    sa.Column('on', sa.Date(), nullable=False),
+    sa.Column('tablets', sa.Integer(), nullable=False),
+    sa.Column('enrolled', sa.Integer(), nullable=False),
+    sa.Column('seen', sa.Integer(), nullable=False),
+    sa.Column('applied', sa.Integer(), nullable=False),
+    sa.Column('compliant', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_day_classes_class_id_school_class')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_day_classes'))
+    )
+    with op.batch_alter_table('day_classes', schema=None) as batch_op:
+        batch_op.create_index('ix_day_classes_on', ['on'], unique=False)
+        batch_op.create_index('uq_day_classes_class_id_on', ['class_id', 'on'], unique=True)
+
+    op.create_table('day_lessons',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('school_id', sa.Integer(), nullable=False),
+    sa.Column('class_id', sa.Integer(), nullable=True),
+    sa.Column('on', sa.Date(), nullable=False),
+    sa.Column('lessons', sa.Integer(), nullable=False),
+    sa.Column('minutes', sa.Integer(), nullable=False),
+    sa.Column('tablets', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['class_id'], ['school_class.id'], name=op.f('fk_day_lessons_class_id_school_class')),
+    sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_day_lessons_school_id_school')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_day_lessons'))
+    )
+    with op.batch_alter_table('day_lessons', schema=None) as batch_op:
+        batch_op.create_index('ix_day_lessons_class_id', ['class_id'], unique=False)
+        batch_op.create_index('ix_day_lessons_on', ['on', 'school_id'], unique=False)
+
     op.create_table('device',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('uid', sa.String(length=32), nullable=False),
@@ -1053,6 +1112,49 @@ def upgrade() -> None:
     with op.batch_alter_table('password_link', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_password_link_account_id'), ['account_id'], unique=False)
 
+    op.create_table('report_export',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('report', sa.String(length=48), nullable=False),
+    sa.Column('parameters', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('format', sa.Enum('csv', 'xlsx', 'pdf', name='format', native_enum=False, length=16), nullable=False),
+    sa.Column('language', sa.String(length=8), nullable=False),
+    sa.Column('state', sa.Enum('waiting', 'running', 'ready', 'failed', name='exportstate', native_enum=False, length=16), nullable=False),
+    sa.Column('done', sa.Integer(), nullable=False),
+    sa.Column('of', sa.Integer(), nullable=False),
+    sa.Column('tries', sa.Integer(), nullable=False),
+    sa.Column('token', sa.String(length=64), nullable=False),
+    sa.Column('file_name', sa.String(length=120), nullable=False),
+    sa.Column('size_bytes', sa.Integer(), nullable=True),
+    sa.Column('asked_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('claimed_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_report_export_account_id_account')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_report_export')),
+    sa.UniqueConstraint('token', name=op.f('uq_report_export_token'))
+    )
+    with op.batch_alter_table('report_export', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_report_export_account_id'), ['account_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_report_export_asked_at'), ['asked_at'], unique=False)
+
+    op.create_table('report_schedule',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('report', sa.String(length=48), nullable=False),
+    sa.Column('parameters', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('format', sa.Enum('csv', 'xlsx', 'pdf', name='format', native_enum=False, length=16), nullable=False),
+    sa.Column('rhythm', sa.Enum('weekly', 'monthly', name='rhythm', native_enum=False, length=16), nullable=False),
+    sa.Column('next_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('last_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_report_schedule_account_id_account')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_report_schedule'))
+    )
+    with op.batch_alter_table('report_schedule', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_report_schedule_account_id'), ['account_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_report_schedule_next_at'), ['next_at'], unique=False)
+
     op.create_table('sign_in_session',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('account_id', sa.Integer(), nullable=False),
@@ -1325,6 +1427,16 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_sign_in_session_account_id'))
 
     op.drop_table('sign_in_session')
+    with op.batch_alter_table('report_schedule', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_report_schedule_next_at'))
+        batch_op.drop_index(batch_op.f('ix_report_schedule_account_id'))
+
+    op.drop_table('report_schedule')
+    with op.batch_alter_table('report_export', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_report_export_asked_at'))
+        batch_op.drop_index(batch_op.f('ix_report_export_account_id'))
+
+    op.drop_table('report_export')
     with op.batch_alter_table('password_link', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_password_link_account_id'))
 
@@ -1443,6 +1555,16 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_device_asset_tag'))
 
     op.drop_table('device')
+    with op.batch_alter_table('day_lessons', schema=None) as batch_op:
+        batch_op.drop_index('ix_day_lessons_on')
+        batch_op.drop_index('ix_day_lessons_class_id')
+
+    op.drop_table('day_lessons')
+    with op.batch_alter_table('day_classes', schema=None) as batch_op:
+        batch_op.drop_index('uq_day_classes_class_id_on')
+        batch_op.drop_index('ix_day_classes_on')
+
+    op.drop_table('day_classes')
     op.drop_table('account')
     with op.batch_alter_table('absence', schema=None) as batch_op:
         batch_op.drop_index('ix_absence_ends_on')
@@ -1467,6 +1589,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_incident_school_id_closed_at')
 
     op.drop_table('incident')
+    with op.batch_alter_table('day_findings', schema=None) as batch_op:
+        batch_op.drop_index('ix_day_findings_on')
+
+    op.drop_table('day_findings')
     with op.batch_alter_table('day_figures', schema=None) as batch_op:
         batch_op.drop_index('uq_day_figures_school_id_on')
         batch_op.drop_index('uq_day_figures_nowhere', sqlite_where=sa.text('school_id IS NULL'), postgresql_where=sa.text('school_id IS NULL'))
@@ -1481,6 +1607,10 @@ def downgrade() -> None:
 
     op.drop_table('bell')
     op.drop_table('arrival_record')
+    with op.batch_alter_table('app_use', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_app_use_school_id'))
+
+    op.drop_table('app_use')
     with op.batch_alter_table('app_package', schema=None) as batch_op:
         batch_op.drop_index('uq_app_package_current', sqlite_where=sa.text('is_current'), postgresql_where=sa.text('is_current'))
         batch_op.drop_index(batch_op.f('ix_app_package_digest'))

@@ -14,9 +14,10 @@ from pathlib import Path
 from sqlalchemy import select
 
 from fleet.access import Permission, Principal
-from fleet.db import db
-from fleet.errors import InvalidFileError, Problem
+from fleet.db import among, db
+from fleet.errors import ForbiddenError, InvalidFileError, Problem
 from fleet.schools import absences
+from fleet.schools.calendar_editing import is_plausible
 from fleet.schools.models import AbsenceSource, Person, PersonKind
 from fleet.schools.queries import by_name
 from fleet.schools.roster.package import Problems, Table, read_table
@@ -52,6 +53,7 @@ def plan(path: Path, *, by: Principal) -> AbsencePlan:
         by: who imports.
 
     Raises:
+        ForbiddenError: ``by`` may not enter absence for a whole school.
         InvalidFileError: with everything that is wrong.
         OSError: the file cannot be read.
     """
@@ -80,6 +82,14 @@ def apply(path: Path, *, by: Principal, now: datetime) -> AbsencePlan:
     return found
 
 
+def names(found: AbsencePlan, *, limit: int) -> list[tuple[str, Dates]]:
+    """Return what pupils of a plan are called with their dates, the first by date; one statement."""
+    rows = [(one, dates) for dates in sorted(found.new) for one in sorted(found.new[dates])][:limit]
+    query = select(Person.id, Person.given_name, Person.family_name).where(among(Person.id, {one for one, _ in rows}))
+    called = {row.id: f"{row.given_name} {row.family_name}" for row in db.session.execute(query)}
+    return [(called[one], dates) for one, dates in rows]
+
+
 def _compare(told: Mapping[Dates, set[int]]) -> AbsencePlan:
     if not told:
         return AbsencePlan()
@@ -98,11 +108,13 @@ def _compare(told: Mapping[Dates, set[int]]) -> AbsencePlan:
 
 def _pupils(by: Principal) -> Mapping[str, list[int]]:
     """Return the pupils for whose whole school ``by`` may enter absence, by user name and roster id; one statement."""
-    among = by.school_ids(Permission.ENTER_ABSENCE)
+    whole = by.school_ids(Permission.ENTER_ABSENCE)
+    if whole == frozenset():
+        raise ForbiddenError(permission=Permission.ENTER_ABSENCE.value)
     query = select(Person.id, Person.username, Person.source_id)
     query = query.where(Person.kind == PersonKind.PUPIL, Person.ended_at.is_(None))
-    if among is not None:
-        query = query.where(Person.school_id.in_(among))
+    if whole is not None:
+        query = query.where(Person.school_id.in_(whole))
     rows = db.session.execute(query).all()
     return by_name((name, row.id) for row in rows for name in (row.username, row.source_id))
 
@@ -148,7 +160,7 @@ def _dates(file: str, line: int, cells: Mapping[str, str], problems: Problems) -
         return None
     if not 0 <= (last - first).days < absences.LONGEST_DAYS:
         expected = f"a later date, at most {absences.LONGEST_DAYS} days in all"
-        problems.add(Problem(file, line, "to", "bad-range", cells.get("to"), expected))
+        problems.add(Problem(file, line, "to", "bad-absence", cells.get("to"), expected))
         return None
     return first, last
 
@@ -156,7 +168,8 @@ def _dates(file: str, line: int, cells: Mapping[str, str], problems: Problems) -
 def _date(told: str) -> date | None:
     for form in _FORMATS:
         try:
-            return datetime.strptime(told.strip(), form).date()  # noqa: DTZ007 (a local date has no zone)
+            found = datetime.strptime(told.strip(), form).date()  # noqa: DTZ007 (a local date has no zone)
         except ValueError:
             continue
+        return found if is_plausible(found) else None
     return None

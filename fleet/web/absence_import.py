@@ -10,8 +10,8 @@ from fleet import clock, uploads
 from fleet.access import Permission, Principal
 from fleet.db import transaction
 from fleet.errors import ForbiddenError, InvalidFileError
-from fleet.schools import absence_import
-from fleet.schools.absence_import import MAX_BYTES
+from fleet.schools import absences_import
+from fleet.schools.absences_import import MAX_BYTES
 from fleet.web import notices, refusals_settings, signed_in
 from fleet.web.blueprint import takes, web
 from fleet.web.texts import translated as _
@@ -51,12 +51,11 @@ def absence_look(name: str) -> str | tuple[str, int]:
     kept = uploads.find(name, kind=_KIND, by=by, now=clock.now())
     try:
         with uploads.as_file(kept) as path:
-            plan = absence_import.plan(path, by=by)
+            plan = absences_import.plan(path, by=by)
     except InvalidFileError as error:
         return _page(problems=[refusals_settings.problem(one) for one in error.problems]), 400
-    called = absence_import.names(plan, limit=_SHOWN)
-    rows = [(called.get(person_id, ""), first, last) for person_id, first, last in plan.added[:_SHOWN]]
-    return _page(kept=kept, plan=plan, rows=rows, more=len(plan.added) - len(rows))
+    rows, counts = absences_import.names(plan, limit=_SHOWN), plan.counts()
+    return _page(kept=kept, counts=counts, rows=rows, more=counts["new"] - len(rows))
 
 
 @web.post(f"{_ADDRESS}/<name>")
@@ -67,11 +66,11 @@ def absence_use(name: str) -> Response | tuple[str, int]:
         with transaction():
             kept = uploads.find(name, kind=_KIND, by=by, now=now)
             with uploads.as_file(kept) as path:
-                plan = absence_import.apply(path, by=by, now=now)
+                plan = absences_import.apply(path, by=by, now=now)
             uploads.discard(kept)
     except InvalidFileError as error:  # a pupil of the file is gone since
         return _page(problems=[refusals_settings.problem(one) for one in error.problems]), 400
-    count = plan.pupils()
+    count = len({one for pupils in plan.new.values() for one in pupils})
     notices.tell(ngettext("%(num)d pupil is noted as away.", "%(num)d pupils are noted as away.", count))
     return redirect(url_for("web.absence_file"), 303)
 
@@ -89,5 +88,5 @@ def _require() -> Principal:
 
 
 def _page(**told: Any) -> str:
-    usual: dict[str, Any] = {"kept": None, "plan": None, "rows": [], "more": 0, "problems": []}
+    usual: dict[str, Any] = {"kept": None, "counts": None, "rows": [], "more": 0, "problems": []}
     return render_template("absence_import.html", **{**usual, **told})

@@ -38,6 +38,7 @@ def _problem(one: Problem) -> str:
         "too-many-days": _("There are too many days in the file."),
         "ragged-row": _("The line has another number of columns than the heading."),
         "unknown-pupil": _("No pupil of yours has this user name or roster id."),
+        "ambiguous-pupil": _("Several pupils have this user name. Write the id that the roster has."),
         "bad-absence": _("The last day must be the first or a later one, at most a year away."),
         "not-icalendar": _("The file is no calendar. Save the calendar as iCalendar (.ics), not the page around it."),
         "no-events": _("There are no entries in the calendar."),

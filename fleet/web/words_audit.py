@@ -33,7 +33,6 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "alerts.webhook-secret-renewed": lambda: _("Webhook given a new secret"),
     "alerts.webhook-switched": lambda: _("Webhook turned on or off"),
     "absences.entered": lambda: _("Absence noted"),
-    "absences.imported": lambda: _("Absence imported"),
     "absences.removed": lambda: _("Absence taken back"),
     "after-school.removed": lambda: _("After-school programme removed"),
     "after-school.set": lambda: _("Hours of the after-school programme set"),

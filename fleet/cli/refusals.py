@@ -7,7 +7,15 @@ are about. A test walks every error there is and every place that raises one, so
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fleet.cli import refusals_apps, refusals_lessons, refusals_orders, refusals_pages, refusals_rules, refusals_tablets
+from fleet.cli import (
+    refusals_apps,
+    refusals_lessons,
+    refusals_orders,
+    refusals_pages,
+    refusals_rules,
+    refusals_silence,
+    refusals_tablets,
+)
 from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
 
@@ -345,6 +353,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         **refusals_lessons.BY_KIND,
         **refusals_pages.BY_KIND,
         **refusals_rules.BY_KIND,
+        **refusals_silence.BY_KIND,
         **refusals_tablets.BY_KIND,
         ("not-found", "school"): _no_school,
         ("not-found", "class"): _no_class,

@@ -20,6 +20,10 @@ from fleet.web.formats import day, instant, plain, weekday
 from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
+    "absences.entered": lambda: _("Absence entered"),
+    "absences.removed": lambda: _("Absence taken back"),
+    "after-school.removed": lambda: _("After-school programme removed"),
+    "after-school.set": lambda: _("After-school programme set"),
     "alerts.chosen": lambda: _("Who hears of what decided"),
     "alerts.mail-server-removed": lambda: _("Mail server removed"),
     "alerts.mail-server-set": lambda: _("Mail server set"),
@@ -144,6 +148,8 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "schools.renamed": lambda: _("School renamed"),
     "setup.ended": lambda: _("First run ended"),
     "setup.resumed": lambda: _("First run taken up again"),
+    "silence.answer-taken-back": lambda: _("Answer about a silent tablet taken back"),
+    "silence.answered": lambda: _("Said where a silent tablet is"),
     "tickets.created": lambda: _("Ticket made"),
     "tickets.expired": lambda: _("Ticket ran out"),
     "tickets.revoked": lambda: _("Ticket revoked"),

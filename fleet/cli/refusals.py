@@ -13,8 +13,8 @@ from fleet.cli import (
     refusals_orders,
     refusals_pages,
     refusals_rules,
-    refusals_silence,
     refusals_tablets,
+    refusals_times,
 )
 from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
@@ -353,7 +353,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         **refusals_lessons.BY_KIND,
         **refusals_pages.BY_KIND,
         **refusals_rules.BY_KIND,
-        **refusals_silence.BY_KIND,
+        **refusals_times.BY_KIND,
         **refusals_tablets.BY_KIND,
         ("not-found", "school"): _no_school,
         ("not-found", "class"): _no_class,
@@ -396,10 +396,5 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("invalid", "role"): _bad_role,
         ("invalid", "assignment"): _bad_assignment,
         ("invalid", "language"): lambda data: f"choose one of {data.get('expected')}",
-        ("invalid", "calendar day"): lambda data: f"{data.get('on')} cannot be set: give {data.get('expected')}",
-        ("invalid", "bells"): lambda data: (
-            f"these are no bell times: {data.get('reason')}; give {data.get('expected')}"
-        ),
-        ("invalid", "school hours"): lambda data: f"these are no school hours: give {data.get('expected')}",
     }
 )

@@ -156,6 +156,8 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
 }
 
 AREAS: Mapping[str, Callable[[], str]] = {
+    "absences": lambda: _("Absence"),
+    "after-school": lambda: _("After-school programme"),
     "alerts": lambda: _("Alerts"),
     "android": lambda: _("Android tablets"),
     "apps": lambda: _("Apps"),
@@ -178,6 +180,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "rules": lambda: _("Rules"),
     "schools": lambda: _("Schools"),
     "setup": lambda: _("Getting started"),
+    "silence": lambda: _("Silence"),
     "tickets": lambda: _("Tickets"),
 }
 

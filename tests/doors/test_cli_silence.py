@@ -94,7 +94,7 @@ def test_the_after_school_programme_is_set_and_forgotten(app: Flask) -> None:
         factories.school("Kjenn skole")
     words = ("schools", "after-school", "Kjenn skole")
     assert "no after-school programme" in run(app, *words).output
-    rows = json.loads(run(app, *words, "--set", "14:30-16:30", "--on", "monday", "--json").output)
-    assert rows == [{"weekday": "monday", "from": "14:30", "to": "16:30", "highest_grade": 4}]
+    rows = json.loads(run(app, *words, "--set", "14:30-16:30", "--on", "mon", "--json").output)
+    assert rows == [{"weekday": "mon", "from": "14:30", "to": "16:30", "highest_grade": 4}]
     assert json.loads(run(app, *words, "--forget", "--json").output) == []
     assert run(app, *words, "--forget", "--set", "14:30-16:30").exit_code == 2

@@ -1,4 +1,4 @@
-"""Refusals about silent tablets and about who is away, as sentences."""
+"""Refusals about times of school, who is away and which tablets are silent, as sentences."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,6 +17,11 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("invalid", "after-school"): lambda data: (
             f"these are no hours of an after-school programme: {data.get('reason')}; give {data.get('expected')}"
         ),
+        ("invalid", "bells"): lambda data: (
+            f"these are no bell times: {data.get('reason')}; give {data.get('expected')}"
+        ),
+        ("invalid", "calendar day"): lambda data: f"{data.get('on')} cannot be set: give {data.get('expected')}",
+        ("invalid", "school hours"): lambda data: f"these are no school hours: give {data.get('expected')}",
         ("not-found", "absence"): always("there is no such absence; `fleet absences list SCHOOL` lists them"),
         ("not-found", "incident"): always("there is no such incident; `fleet incidents list` lists them"),
         ("not-found", "question"): always("there is no such question; `fleet questions list` lists those that wait"),

@@ -16,6 +16,7 @@ from fleet.cli import (
     refusals_people,
     refusals_rules,
     refusals_tablets,
+    refusals_times,
 )
 from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
@@ -321,6 +322,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         **refusals_pages.BY_KIND,
         **refusals_people.BY_KIND,
         **refusals_rules.BY_KIND,
+        **refusals_times.BY_KIND,
         **refusals_tablets.BY_KIND,
         ("not-found", "school"): _no_school,
         ("not-found", "class"): _no_class,
@@ -358,10 +360,5 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("invalid", "ticket"): _bad_ticket,
         ("invalid", "assignment"): _bad_assignment,
         ("invalid", "language"): lambda data: f"choose one of {data.get('expected')}",
-        ("invalid", "calendar day"): lambda data: f"{data.get('on')} cannot be set: give {data.get('expected')}",
-        ("invalid", "bells"): lambda data: (
-            f"these are no bell times: {data.get('reason')}; give {data.get('expected')}"
-        ),
-        ("invalid", "school hours"): lambda data: f"these are no school hours: give {data.get('expected')}",
     }
 )

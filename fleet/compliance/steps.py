@@ -122,7 +122,7 @@ def wanted(one: Tablet, limits: Limits, now: datetime, *, is_inside: bool = Fals
     unknown = limits.missing.total_seconds()
     if one.missing_id is None:  # it is asked about later, and called missing as much later
         unknown += limits.silent.total_seconds() * (one.patience - 1)
-    is_unanswered = asked is not None and asked.is_open
+    is_unanswered = asked is not None and asked.is_open and (one.missing_id is not None or one.is_due)
     return FindingKind.MISSING if is_unanswered and one.missed_s >= unknown else FindingKind.SILENT
 
 

@@ -116,8 +116,9 @@ def _numbered(kind: str, number: int | None) -> str | None:
     return {
         "municipality": _("Municipality"),
         "calendar": of_all,
-        "bells": of_all,
         "absences": _("Absence"),
+        "after-school": _("After-school programme"),
+        "bells": of_all,
         "after-school": _("School %(number)s", number=number),
         "school": _("School %(number)s", number=number),
         "class": _("Class %(number)s", number=number),

@@ -20,6 +20,10 @@ from fleet.web.formats import day, instant, plain, weekday
 from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
+    "absences.entered": lambda: _("Absence entered"),
+    "absences.removed": lambda: _("Absence taken back"),
+    "after-school.removed": lambda: _("After-school programme removed"),
+    "after-school.set": lambda: _("After-school programme set"),
     "alerts.chosen": lambda: _("Who hears of what decided"),
     "alerts.mail-server-removed": lambda: _("Mail server removed"),
     "alerts.mail-server-set": lambda: _("Mail server set"),
@@ -33,8 +37,6 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "alerts.webhook-secret-renewed": lambda: _("Webhook given a new secret"),
     "alerts.webhook-switched": lambda: _("Webhook turned on or off"),
     "absences.entered": lambda: _("Absence noted"),
-    "absences.removed": lambda: _("Absence taken back"),
-    "after-school.removed": lambda: _("After-school programme removed"),
     "after-school.set": lambda: _("Hours of the after-school programme set"),
     "android.password-shown": lambda: _("Admin password of a tablet shown"),
     "android.place-restored": lambda: _("Tablet took its place back from who had taken it"),
@@ -158,9 +160,9 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
 }
 
 AREAS: Mapping[str, Callable[[], str]] = {
-    "alerts": lambda: _("Alerts"),
     "absences": lambda: _("Absence"),
     "after-school": lambda: _("After-school programme"),
+    "alerts": lambda: _("Alerts"),
     "android": lambda: _("Android tablets"),
     "apps": lambda: _("Apps"),
     "assignments": lambda: _("Assignments"),

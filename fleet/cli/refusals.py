@@ -7,7 +7,15 @@ are about. A test walks every error there is and every place that raises one, so
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fleet.cli import refusals_apps, refusals_lessons, refusals_orders, refusals_pages, refusals_rules, refusals_tablets
+from fleet.cli import (
+    refusals_apps,
+    refusals_lessons,
+    refusals_orders,
+    refusals_pages,
+    refusals_reports,
+    refusals_rules,
+    refusals_tablets,
+)
 from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
 
@@ -293,6 +301,7 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         **refusals_apps.BY_CODE,
         **refusals_orders.BY_CODE,
         **refusals_lessons.BY_CODE,
+        **refusals_reports.BY_CODE,
         **refusals_rules.BY_CODE,
         **refusals_tablets.BY_CODE,
         "error": _anything,
@@ -343,6 +352,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         **refusals_apps.BY_KIND,
         **refusals_orders.BY_KIND,
         **refusals_lessons.BY_KIND,
+        **refusals_reports.BY_KIND,
         **refusals_pages.BY_KIND,
         **refusals_rules.BY_KIND,
         **refusals_tablets.BY_KIND,

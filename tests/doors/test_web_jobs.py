@@ -122,7 +122,7 @@ def test_run_now_asks_for_one_run_which_the_runner_does(app: Flask, admin: Visit
     runner.run_asked()
     with app.app_context():
         (run,) = job_runs.runs("day-figures")
-        assert (run.outcome, run.epoch, run.counts) == (JobOutcome.DONE, BY_HAND, {"schools": 2})
+        assert (run.outcome, run.epoch, run.counts["schools"]) == (JobOutcome.DONE, BY_HAND, 2)
     assert "2 skoler telt" in words(admin.get("/jobs").text)
     assert "noen ba om det" in words(admin.get("/jobs/day-figures").text)
 

@@ -10,6 +10,8 @@ from sqlalchemy import select, update
 
 from fleet import job_runs
 from fleet.access import Grant, Principal, Role
+from fleet.checkins import receive
+from fleet.checkins.receive import Report
 from fleet.compliance import expressions, review, ruling, trying
 from fleet.compliance.expressions import ExpressionError
 from fleet.compliance.ledger import Reviewed
@@ -354,3 +356,31 @@ def test_kinds_of_findings_are_no_codes_of_own_rules(app: Flask) -> None:
     assert save(Draft(None, "Æøå!", "missing")).code == "aeoa"
     assert save(Draft(None, "!!", "missing")).code == "rule"
     assert not {one.value for one in FindingKind} & {one.code for one in ruling.rules(by=ONE) if not one.is_shipped}
+
+
+def test_what_changes_with_every_report_is_noticed_in_steps(app: Flask, statements: list[str]) -> None:
+    with transaction():
+        (made,) = tablets(1)
+        factories.known_key(made, "k")
+    save(Draft(None, "Lavt batteri", "battery.percent < `20`"))
+    follow()
+    seen = []
+    for sequence, percent in enumerate((71, 69, 51, 20, 19, 12, 60), start=1):
+        one = Report(
+            device_id=made.id, key="k", sequence=sequence, report_id=f"r{sequence}", body_digest="b", applied=None,
+            facts={}, battery_percent=percent,
+        )  # fmt: skip
+        statements.clear()
+        with transaction():
+            receive.receive([one], now=NOW)
+        seen.append((open_kinds(), any("finding_wait" in text for text in statements)))
+    assert [kinds for kinds, _ in seen] == [[], [], [], [], ["lavt-batteri"], ["lavt-batteri"], []]
+    assert [was_reviewed for _, was_reviewed in seen] == [
+        True,
+        False,
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]  # 20 is neither above nor below

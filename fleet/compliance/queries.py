@@ -114,13 +114,17 @@ def count(given: Filter, *, by: Principal) -> Count:
     return Count(*db.session.execute(_open(query, given, by)).one())
 
 
-def counts(*, by: Principal) -> dict[str, int]:
+def counts(*, by: Principal, needing_at: datetime | None = None) -> dict[str, int]:
     """Return how many findings of each kind are open at the tablets ``by`` may see; one statement.
 
     It has every kind that comes with the server, and those of own rules that have any.
+
+    Args:
+        by: who asks.
+        needing_at: only those that need a look at this instant: neither acknowledged nor asleep.
     """
     query: Any = select(Finding.kind, func.count()).group_by(Finding.kind)
-    found = {row[0]: row[1] for row in db.session.execute(_open(query, Filter(), by))}
+    found = {row[0]: row[1] for row in db.session.execute(_open(query, _needing(Filter(), needing_at), by))}
     return {kind.value: 0 for kind in FindingKind} | found
 
 
@@ -139,7 +143,11 @@ class Silence:
     since: datetime | None
 
 
-def silences(*, by: Principal, limit: int) -> Sequence[Silence]:
+def _needing(given: Filter, at: datetime | None) -> Filter:
+    return replace(given, attention=Attention.NEEDS, now=at) if at is not None else given
+
+
+def silences(*, by: Principal, limit: int, needing_at: datetime | None = None) -> Sequence[Silence]:
     """Return where the silent tablets are that ``by`` may see, most of them first; one statement.
 
     A tablet is of the class it stands in, else of its pupil's basic class, the first by title of several.
@@ -147,11 +155,11 @@ def silences(*, by: Principal, limit: int) -> Sequence[Silence]:
     Args:
         by: who asks.
         limit: at most so many places.
+        needing_at: only those whose finding needs a look at this instant.
     """
     own: Any = Finding.device
-    found = _open(
-        select(Device.school_id, _class_id(by.today).label("class_id"), DeviceState.last_seen_at), _SILENT, by
-    )
+    columns_of: Any = select(Device.school_id, _class_id(by.today).label("class_id"), DeviceState.last_seen_at)
+    found = _open(columns_of, _needing(_SILENT, needing_at), by)
     one = found.select_from(Finding).join(own).join(Device.state).subquery()
     number, since = func.count(), func.max(one.c.last_seen_at)
     columns: list[Any] = [one.c.school_id, School.name, one.c.class_id, SchoolClass.title, number, since]

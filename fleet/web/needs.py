@@ -16,7 +16,7 @@ from fleet import job_runs, orders
 from fleet.access import Permission, Principal
 from fleet.compliance import queries as compliance
 from fleet.compliance.models import FindingKind
-from fleet.compliance.queries import Silence
+from fleet.compliance.queries import Attention, Silence
 from fleet.config import Config
 from fleet.crypto import vault_key_of
 from fleet.devices import tickets
@@ -93,7 +93,7 @@ def needs(
         names: of the schools ``by`` may see.
         municipality: None where there is none yet.
     """
-    found = [_silent(counts, by), _failed(counts)]
+    found = [_silent(counts, by, now), _failed(counts)]
     found += [
         _certificate(by, now),
         _token(by, now),
@@ -108,22 +108,22 @@ def needs(
     return [*(one for one in found if one is not None), *_setup(by, municipality)]
 
 
-def _silent(counts: Mapping[str, int], by: Principal) -> Need | None:
+def _silent(counts: Mapping[str, int], by: Principal, now: datetime) -> Need | None:
     number = counts[FindingKind.SILENT]
     if not number:
         return None
     return Need(
         "silent", words.BAD, "silent", number, ngettext("silent tablet", "silent tablets", number),
         _("Not heard from for longer than expected in school hours."),
-        [_silence(one) for one in compliance.silences(by=by, limit=LINES)],
-        url_for("web.findings", kind=FindingKind.SILENT), _("Show all that are silent"),
+        [_silence(one) for one in compliance.silences(by=by, limit=LINES, needing_at=now)],
+        url_for("web.findings", attention=Attention.NEEDS, kind=FindingKind.SILENT), _("Show all that are silent"),
     )  # fmt: skip
 
 
 def _silence(one: Silence) -> Line:
     told = [one.class_title, one.school] if one.class_title else [one.school or _("Without a school")]
     about = ngettext("%(num)d tablet", "%(num)d tablets", one.tablets)
-    address = url_for("web.findings", kind=FindingKind.SILENT, school_id=one.school_id)
+    address = url_for("web.findings", attention=Attention.NEEDS, kind=FindingKind.SILENT, school_id=one.school_id)
     return Line(", ".join(part for part in told if part), address, about, one.since)
 
 
@@ -135,7 +135,7 @@ def _failed(counts: Mapping[str, int]) -> Need | None:
     lines = [
         Line(
             words.finding_title(kind),
-            url_for("web.findings", kind=kind),
+            url_for("web.findings", attention=Attention.NEEDS, kind=kind),
             ngettext("%(num)d tablet", "%(num)d tablets", counts[kind]),
         )
         for kind in kinds
@@ -150,7 +150,8 @@ def _failed(counts: Mapping[str, int]) -> Need | None:
     return Need(
         "failed", words.BAD, "profile", number, title,
         _("The tablets do not have all that they shall have."), lines,
-        url_for("web.findings", kind=kinds[0]) if len(kinds) == 1 else None, _("Show which tablets"),
+        url_for("web.findings", attention=Attention.NEEDS, kind=kinds[0]) if len(kinds) == 1 else None,
+        _("Show which tablets"),
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def overview() -> str:
     lessons = occupied.by_school(by=by, now=now)
     rows, everything = _rows(names, by_school, lessons)
     days = reports.trend(_DAYS, by=by, now=now, timezone=signed_in.timezone())
-    counts = compliance.counts(by=by)
+    counts = compliance.counts(by=by, needing_at=now)  # what somebody has acknowledged or put off asks for nobody
     found = needs_silence.needs(by=by, now=now, counts=counts)
     found += needs(
         by=by,

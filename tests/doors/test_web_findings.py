@@ -285,3 +285,16 @@ def test_tablets_page_has_a_form_for_each_of_its_findings(app: Flask, world: Wor
     answer = it.post(f"/findings/{ids(app, 'OWN1')[0]}?back=tablet", act="acknowledge", note="")
     assert answer.location == "/tablets/OWN1"
     assert "Kvittert for" in words(it.get("/tablets/OWN1").text)
+
+
+def test_what_somebody_sees_to_is_not_asked_about_on_today(app: Flask, world: World) -> None:
+    admin = visit(app, "admin")
+    page = admin.get("/").text
+    assert "Gammelt system: 2" in words(page)
+    assert "taust nettbrett" in words(page)
+    found = links(page)
+    assert rows(admin.get(found["Gammelt system: 2"]).text) == ["NEXT1", "OWN1"]
+    admin.post("/findings", id=[str(ids(app, "NEXT1")[0]), str(ids(app, "OTHER1")[0])], act="acknowledge")
+    page = words(admin.get("/").text)
+    assert "Gammelt system: 1" in page
+    assert "taust nettbrett" not in page

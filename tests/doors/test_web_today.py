@@ -120,7 +120,7 @@ def test_cards_say_how_many_and_since_when(app: Flask, world: World) -> None:
 def test_two_kinds_of_failure_lead_each_to_their_own_list_and_one_to_all_of_it(app: Flask, world: World) -> None:
     trouble(app, world)
     admin = visit(app, "admin")
-    two = ["/findings?kind=profile-missing", "/findings?kind=settings-failed"]
+    two = ["/findings?attention=needs&kind=profile-missing", "/findings?attention=needs&kind=settings-failed"]
     assert ways(cards(admin.get("/").text)["failed"]) == two
     with app.app_context(), transaction():
         db.session.query(Finding).filter_by(kind=FindingKind.SETTINGS_FAILED).delete()
@@ -189,7 +189,7 @@ def test_findings_that_have_no_card_are_told_with_the_way_to_them(app: Flask, wo
     page = visit(app, "admin").get("/").text
     others = page.partition('id="other-findings"')[2].partition("</div>")[0]
     assert words(others).endswith("3 andre funn Blokkert app: 2 Gammelt system: 1")
-    assert 'href="/findings?kind=app-blocked"' in others
+    assert 'href="/findings?attention=needs&amp;kind=app-blocked"' in others
     assert "Nettbrett i en økt nå" in words(page)
 
 

@@ -21,6 +21,7 @@ MAY_CATCH_ALL = {
     "fleet/channels/batching.py",
     "fleet/app/repeating.py",
     "fleet/channels/apple/ringer.py",
+    "fleet/app/alerting.py",
     "fleet/channels/apple/steward.py",
 }
 

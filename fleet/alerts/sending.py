@@ -200,6 +200,8 @@ def _events(letter: Letter, now: datetime, today: date) -> list[tuple[AlertEvent
     kept, left = [], []
     for event, is_escalated in rows:
         is_quiet = event.quiet_until is not None and event.quiet_until > now
+        if is_quiet:  # snoozed while it was planned: it comes again when that is over
+            event.planned_at = None
         if event.ended_at is not None or is_quiet or not any(known.of(event)):
             left.append(event.id)
         else:

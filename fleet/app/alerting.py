@@ -91,9 +91,15 @@ class Postman:
             name = self._owner()
         if letter is None:
             return False
-        with self._app.app_context():
-            written = writer(letter.contents, letter.language)
-        made = mailing.make(letter, written, sender=settings.sender, name=name, at=self._now())
+        try:
+            with self._app.app_context():
+                written = writer(letter.contents, letter.language)
+            made = mailing.make(letter, written, sender=settings.sender, name=name, at=self._now())
+        except Exception as error:  # noqa: BLE001 (a fault of ours in one letter holds up no other)
+            _log.error("letter not written", kind=type(error).__name__)
+            with self._app.app_context(), transaction():
+                sending.failed(letter, f"not written: {type(error).__name__}", is_unsure=False, now=self._now())
+            return True
         try:
             mailing.send(settings, made, to=letter.address, hello=self._hello())
         except ServerError as error:

@@ -23,7 +23,9 @@ from fleet.alerts.models import (
     LetterState,
     MailSecurity,
 )
+from fleet.compliance import ledger
 from fleet.compliance.models import Finding, Incident, IncidentCause, Question, Severity
+from fleet.compliance.rules import Found
 from fleet.db import changed, db, transaction
 from fleet.errors import ConflictError, FleetError, ForbiddenError, InvalidError, NotFoundError
 from fleet.job_runs import JobOutcome, JobRun
@@ -494,3 +496,15 @@ def test_what_ended_long_ago_is_forgotten_and_what_waits_stays(town: Town) -> No
         assert retention.forget(older_than=timedelta(days=92), now=later, at_most=100) == 0
         assert retention.forget(older_than=timedelta(days=90), now=later, at_most=100) == 2 + 2 + 1 + 1
     assert len(db.session.scalars(select(AlertEvent)).all()) == 1
+
+
+def test_the_ledger_of_findings_tells_by_itself(town: Town) -> None:
+    with transaction():
+        at = factories.device(town.school, class_id=town.of.id)
+        found = Found("tampered", "", {}, severity=Severity.SERIOUS)
+        ledger.write(ledger.Change(opened=[(at.id, found)]), now=NOW)
+    town.plans()
+    assert town.told() == {"it": ["at-once Mon 10:17 serious tampered"]}
+    with transaction():
+        ledger.write(ledger.Change(closed=list(db.session.scalars(select(Finding)))), now=NOW)
+    assert db.session.scalars(select(AlertEvent)).one().ended_at == NOW

@@ -15,6 +15,7 @@ from fleet.db import db, transaction
 from fleet.people import accounts
 from fleet.people.models import Account
 from fleet.schools.models import School
+from fleet.web import letters as web_letters
 from tests import alerts, factories
 from tests.alerts import BY, PASSWORD, World
 from tests.apns import Authority
@@ -104,10 +105,10 @@ def test_an_outage_of_a_day_loses_nothing_and_sends_nothing_twice(world: World) 
     world.uses(port)
     world.finds("A1", severity=Severity.SERIOUS)
     world.finds("A2")
-    for _ in range(24 * 4):
+    for _ in range(24 * 2):
         world.plans()
         world.sends()
-        world.clock.forward(minutes=15)
+        world.clock.forward(minutes=30)
     assert {one.state for one in world.letters()} == {LetterState.WAITING}
     with world.app.app_context():
         server = db.session.get_one(MailServer, 1)
@@ -451,3 +452,56 @@ def test_a_letter_to_a_closed_account_is_not_sent(world: World) -> None:
         world.clock.at = TUESDAY_8
         world.sends()
         assert box.taken == []
+
+
+def test_a_letter_that_cannot_be_written_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.app.app_context(), transaction():
+        topics.choose(Role.TEACHER, AlertTopic.SERIOUS, Delivery.AT_ONCE, school_id=None, by=BY, now=world.clock.at)
+
+    def writes(contents: letters.Contents, language: str) -> letters.Written:
+        if "it" in contents.reader:
+            raise KeyError(language)
+        return alerts.plain(contents, language)
+
+    monkeypatch.setitem(world.app.extensions, "fleet_letter_writer", writes)
+    world.finds("A1", severity=Severity.SERIOUS)
+    world.plans()
+    world.clock.forward(minutes=2)
+    with alerts.mail() as (port, box):
+        world.uses(port)
+        assert world.sends() == 2
+        assert box.recipients == ["lars@prove.example"]
+    assert sorted(one.failure or "" for one in world.letters()) == ["", "not written: KeyError"]
+
+
+def test_the_servers_own_threads_send_and_post_and_stop_when_told(world: World) -> None:
+    taken = threading.Event()
+    world.finds("A1", severity=Severity.SERIOUS)
+    world.plans()
+    world.clock.forward(minutes=2)
+    with alerts.mail() as (port, box):
+        world.uses(port)
+        box.on_taken = taken.set
+        world.postman.start()
+        assert taken.wait(30)
+        world.postman.stop()
+    assert len(box.taken) == 1
+    assert [one.state for one in world.letters()] == [LetterState.SENT]
+
+
+def test_the_pages_own_writer_makes_a_letter_that_arrives_whole(world: World) -> None:
+    world.app.extensions["fleet_letter_writer"] = web_letters.write
+    world.finds("NB-17", severity=Severity.SERIOUS)
+    world.plans()
+    world.clock.forward(minutes=2)
+    with alerts.mail() as (port, box):
+        world.uses(port)
+        world.sends()
+    assert [one.failure for one in world.letters()] == [None]
+    for kind in ("plain", "html"):
+        body = box.taken[0].get_body((kind,))
+        assert body is not None
+        told = body.get_content()
+        assert "NB-17" in told
+        assert "http://fleet.test/" in told
+        assert "/alerts/unsubscribe/" in told

@@ -188,7 +188,7 @@ def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
         subject: ``device`` (school, class, pupil or enrolment of tablets), ``person`` (memberships), ``class`` or
             ``school`` (ended, or come back), ``app`` or ``image`` (that profiles name); of tablets also ``report``
             (one that says something new), ``fetched`` (a new configuration was handed out) and ``presence`` (asked for
-            the first time in a while, or from elsewhere).
+            the first time in a while, or from elsewhere); ``finding`` (opened, closed, or somebody has done something).
         ids: which ones.
         now: the instant of the change.
     """

@@ -8,6 +8,7 @@ depend on changed.
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from fleet.assignments import schedules
 from fleet.assignments.schedules import stored_instant
 from fleet.checkins import statements
 from fleet.checkins.models import CheckIn
-from fleet.compliance.rules import CLOCK_WRONG_S
+from fleet.compliance.fields import BATTERY_STEPS_PERCENT, CLOCK_STEPS_S
 from fleet.db import UTCDateTime, changed, db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import FleetError
@@ -199,9 +200,11 @@ def _review_key(report: Report, row: Any, facts_digest: str) -> str:
     """Return a digest of everything that findings depend on, coarse where only thresholds matter."""
     total = report.facts.get("storage_total_bytes") or 0
     free_percent = 100 * (report.storage_free_bytes or 0) // total if total else None
-    clock_is_wrong = abs(report.clock_offset_s) > CLOCK_WRONG_S
+    clock = bisect_left(CLOCK_STEPS_S, abs(report.clock_offset_s))
+    battery = bisect_left(BATTERY_STEPS_PERCENT, report.battery_percent) if report.battery_percent is not None else None
     pending = min(row.polls_pending, _PENDING_COUNTED)
-    told = f"{facts_digest}/{row.applied_digest}/{row.desired_digest}/{pending}/{free_percent}/{clock_is_wrong}"
+    steps = f"{pending}/{free_percent}/{clock}/{battery}"
+    told = f"{facts_digest}/{row.applied_digest}/{row.desired_digest}/{steps}"
     return hashlib.sha256(told.encode()).hexdigest()
 
 

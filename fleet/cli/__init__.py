@@ -12,6 +12,7 @@ import click
 from fleet.cli.output import ErrorsAsLines
 
 NOUNS = {
+    "alerts": "who hears of what, by which mail server",
     "android": "Android tablets and their agent",
     "apple": "certificates for iPads, and how they stand",
     "apps": "what the apps are that profiles name",
@@ -20,6 +21,7 @@ NOUNS = {
     "classes": "basic and teaching groups",
     "database": "create and upgrade the database",
     "devices": "tablets",
+    "findings": "what is worth a look, and what is done about it",
     "images": "wallpapers and signs that profiles name",
     "jobs": "scheduled work",
     "lessons": "a class has a set for a while",
@@ -27,9 +29,11 @@ NOUNS = {
     "people": "accounts and roles",
     "profiles": "apps, restrictions and settings",
     "roster": "schools, classes and people from a file",
+    "rules": "what is worth a look about a tablet",
     "server": "run the server",
     "schools": "schools and their calendar",
     "tickets": "rights to enrol",
+    "webhooks": "other programs that are told of events",
 }
 
 

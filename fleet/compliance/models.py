@@ -70,6 +70,7 @@ class ComplianceRule(Base):
     changed_at: Mapped[datetime]
     changed_by: Mapped[str] = mapped_column(String(80))
     ended_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]  # when it last took more than its bounds, since it was changed
 
 
 class Finding(Base):

@@ -1,31 +1,56 @@
 """Reading findings: a fixed number of statements however many there are."""
 
+import enum
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import contains_eager
 
 from fleet.access import Principal
-from fleet.compliance.models import Finding, FindingKind
+from fleet.compliance.models import Finding, FindingKind, Severity
 from fleet.db import db, id_set
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceState
 from fleet.devices.search import is_pupil
+from fleet.errors import NotFoundError
 from fleet.schools.models import ClassKind, Membership, School, SchoolClass
+
+
+class Attention(enum.StrEnum):
+    """What an open finding asks for."""
+
+    NEEDS = "needs"  # a look: nobody has acknowledged it, and it does not sleep
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which findings: of a kind, or of the tablets of a school, of a class and its pupils, or of one tablet."""
+    """Which findings: of a kind, or of the tablets of a school, of a class and its pupils, or of one tablet.
+
+    Args:
+        kind: a kind, or the code of a rule of one's own.
+        school_id: of this school's tablets.
+        class_id: of the tablets of this class and its pupils.
+        device_id: of this tablet.
+        attention: only those that ask for this; needs ``now``.
+        severity: only those that matter so much.
+        is_closed: those that are closed, the last to close first, in place of those that are open.
+        now: the instant at which a finding sleeps or does not.
+    """
 
     kind: str | None = None
     school_id: int | None = None
     class_id: int | None = None
     device_id: int | None = None
+    attention: Attention | None = None
+    severity: Severity | None = None
+    is_closed: bool = False
+    now: datetime | None = None
 
 
 _SILENT = Filter(kind=FindingKind.SILENT)
@@ -40,7 +65,9 @@ class Count:
 
 
 def open_findings(given: Filter, *, by: Principal, limit: int | None = None, offset: int = 0) -> Sequence[Finding]:
-    """Return open findings of the tablets ``by`` may see, newest first, with tablet, school and class; one statement.
+    """Return findings of the tablets ``by`` may see, newest first, with tablet, school and class; one statement.
+
+    They are open ones unless ``given`` asks for those that are closed.
 
     Args:
         given: which of them.
@@ -53,11 +80,32 @@ def open_findings(given: Filter, *, by: Principal, limit: int | None = None, off
         _open(select(Finding), given, by)
         .join(Finding.device)
         .options(own, own.joinedload(Device.school), own.joinedload(Device.school_class))
-        .order_by(Finding.opened_at.desc(), Finding.id.desc())
+        .order_by((Finding.closed_at if given.is_closed else Finding.opened_at).desc(), Finding.id.desc())
         .limit(limit)
         .offset(offset)
     )
     return db.session.scalars(query).all()
+
+
+def find(finding_id: int, *, by: Principal) -> Finding:
+    """Return a finding, open or closed, with its tablet, school and class; one statement.
+
+    Raises:
+        NotFoundError: there is none of this number, or ``by`` may not see its tablet.
+    """
+    own = contains_eager(Finding.device)
+    query = select(Finding).join(Finding.device).where(Finding.id == finding_id, devices.may_see(by))
+    query = query.options(own, own.joinedload(Device.school), own.joinedload(Device.school_class))
+    found = db.session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFoundError(kind="finding", name=str(finding_id))
+    return found
+
+
+def muted(device_id: int) -> Sequence[Finding]:
+    """Return those of a tablet that the caller was given which were closed by hand while their reason stands."""
+    query = select(Finding).where(Finding.device_id == device_id, Finding.is_mute)
+    return db.session.scalars(query.order_by(Finding.closed_at.desc(), Finding.id.desc())).all()
 
 
 def count(given: Filter, *, by: Principal) -> Count:
@@ -141,9 +189,41 @@ def history(device_id: int, *, before: datetime, limit: int) -> Sequence[Finding
 
 def _open(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
     tablets = devices.Filter(school_id=given.school_id, class_id=given.class_id)
-    query = query.where(Finding.closed_at.is_(None), Finding.device_id.in_(devices.matching(tablets, by=by)))
+    is_meant = Finding.closed_at.is_not(None) if given.is_closed else Finding.closed_at.is_(None)
+    query = query.where(is_meant, Finding.device_id.in_(devices.matching(tablets, by=by)))
+    if given.severity is not None:
+        query = query.where(Finding.severity == given.severity)
+    if given.attention is not None:
+        query = query.where(*_asks_for(Attention(given.attention), given.now))
     if given.kind is not None:
         query = query.where(Finding.kind == given.kind)
     if given.device_id is not None:
         query = query.where(Finding.device_id == given.device_id)
     return query
+
+
+def _asks_for(attention: Attention, now: datetime | None) -> Sequence[ColumnElement[bool]]:
+    if now is None:
+        raise ValueError("whether a finding sleeps needs an instant")
+    until = Finding.snoozed_until
+    wakes = or_(until.is_(None), until <= now)
+    if attention is Attention.SNOOZED:
+        return [until > now]
+    is_known = and_(Finding.acknowledged_at.is_not(None), until.is_(None))
+    return [is_known] if attention is Attention.ACKNOWLEDGED else [wakes, ~is_known]
+
+
+def attention(finding: Finding, *, now: datetime) -> Attention:
+    """Return what an open finding asks for."""
+    if finding.snoozed_until is not None:
+        return Attention.SNOOZED if finding.snoozed_until > now else Attention.NEEDS
+    return Attention.ACKNOWLEDGED if finding.acknowledged_at is not None else Attention.NEEDS
+
+
+def attentions(given: Filter, *, by: Principal, now: datetime) -> dict[Attention, int]:
+    """Return how many open findings ask for what; one statement. What ``given`` says of that is not looked at."""
+    whole = replace(given, attention=None, is_closed=False)
+    numbers: list[Any] = [func.count().filter(and_(*_asks_for(one, now))).label(one.name.lower()) for one in Attention]
+    query: Any = select(*numbers).select_from(Finding)
+    row = db.session.execute(_open(query, whole, by)).one()
+    return dict(zip(Attention, row, strict=True))

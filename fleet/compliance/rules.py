@@ -1,87 +1,84 @@
-"""What is worth a look about a tablet: pure, from what it told and what it shall have.
+"""Rules as values, and what they find about one tablet: pure, from what it told and what it shall have.
 
 Two kinds of patience keep findings calm. A finding that waits (for a profile to arrive, for an app to be installed or
 removed) is opened only when its grace is over; one that is open stays while its reason stays, so that a lesson's
-profile, which starts every grace anew, makes nothing flicker. Where a grace is running, the outcome says when to look
-again, as the tablet may have nothing new to tell by then.
+profile, which starts every grace anew, makes nothing flicker. Where a grace is running, or a condition looks at the
+clock, the outcome says when to look again, as the tablet may have nothing new to tell by then.
+
+A rule that takes more than its bounds (:mod:`fleet.compliance.expressions`) finds nothing and ends nothing, and the
+other rules go on.
 """
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import zip_longest
 from typing import Any
 
-from fleet.compliance.models import FindingKind
+from fleet.compliance.expressions import Condition, Evaluation, ExpressionLimitError, as_instant, compiled, shown, texts
+from fleet.compliance.models import Severity
 from fleet.devices.models import Platform
-from profiles.vocabulary import VOCABULARY
 
-CLOCK_WRONG_S = 120
-PROFILE_POLLS = 3  # reports without the profile it shall have
-PROFILE_GRACE = timedelta(minutes=10)  # since it shall have it
-APPS_GRACE = timedelta(minutes=30)  # since it has the profile: stores and installers take their time
-STORAGE_MARGIN_PERCENT = 2  # so much above the limit until a full storage counts as emptied
 MAX_OF_A_KIND = 50  # a tablet without any of its apps is one problem, not two thousand
-_SETTINGS_NAMED = 20
-_MINIMUM_OF = {Platform.IPADOS: "os.minimum_ipados", Platform.ANDROID: "os.minimum_android"}
-_VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})*")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What of an effective profile findings are about."""
-
-    minimum_os: str | None = None  # of any system
-    required: frozenset[str] = frozenset()
-    blocked: frozenset[str] = frozenset()
-    keep_free_percent: int = VOCABULARY["storage.keep_free_percent"].default
-    minimum_by_platform: Mapping[Platform, str] = field(default_factory=dict)
-
-    @staticmethod
-    def of(settings: Mapping[str, Any]) -> "Wanted":
-        """Return what effective settings ask for."""
-        return Wanted(
-            settings.get("os.minimum_version"),
-            frozenset(settings.get("apps.required") or ()),
-            frozenset(settings.get("apps.blocked") or ()),
-            settings.get("storage.keep_free_percent") or Wanted().keep_free_percent,
-            {platform: settings[key] for platform, key in _MINIMUM_OF.items() if settings.get(key)},
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a tablet last told, and which profile it shall have since when; as in ``DeviceState``."""
-
-    facts: Mapping[str, Any]
-    failures: Sequence[Mapping[str, Any]] = ()
-    applied_digest: str | None = None
-    applied_at: datetime | None = None
-    desired_digest: str | None = None
-    desired_at: datetime | None = None
-    polls_pending: int = 0
-    storage_free_bytes: int | None = None
-    clock_offset_s: int | None = None
-    platform: Platform | None = None
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether the tablet does not have the profile it shall have."""
-        return self.desired_digest is not None and self.applied_digest != self.desired_digest
-
 
 Name = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is worth a look about a tablet.
+
+    Args:
+        code: the kind of its findings.
+        condition: an expression; true: one finding, a list of texts: one for each, named by it.
+        stays: an open finding stays while this holds; None: while the condition does.
+        shows: what its findings keep for their text: names and expressions.
+        since: expression for the instant that the grace counts from; None: from when it was first noticed. An
+            instant that nobody has told counts as long ago.
+        grace_min: minutes until a finding opens.
+        severity: how much its findings matter.
+        school_ids: the schools it is for; None: all, and tablets without one.
+        platforms: what it is for; None: all.
+        is_on: whether it is in force.
+        title: of a rule of one's own; None: shipped ones are named by the doors.
+        is_shipped: whether it comes with the server.
+        version: rises with each change; 0: as it was shipped.
+        changed_at: when it was last changed.
+        changed_by: by whom, as ``Principal.name``.
+        failed_at: when it last took more than its bounds; None: never since it was changed.
+    """
+
+    code: str
+    condition: str
+    stays: str | None = None
+    shows: tuple[tuple[str, str], ...] = ()
+    since: str | None = None
+    grace_min: int = 0
+    severity: Severity = Severity.WARNING
+    school_ids: frozenset[int] | None = None
+    platforms: frozenset[Platform] | None = None
+    is_on: bool = True
+    title: str | None = None
+    is_shipped: bool = True
+    version: int = 0
+    changed_at: datetime | None = None
+    changed_by: str | None = None
+    failed_at: datetime | None = None
+
+    def is_for(self, platform: Platform | None, school_id: int | None) -> bool:
+        """Whether it is for a tablet of this kind at this school."""
+        is_platform = self.platforms is None or platform in self.platforms
+        return is_platform and (self.school_ids is None or school_id in self.school_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A fact that is worth a look, with what its text needs."""
 
-    kind: FindingKind
+    kind: str
     subject: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = Severity.WARNING
 
     @property
     def name(self) -> Name:
@@ -91,119 +88,130 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is worth a look now, and when to look again although nothing changes."""
+    """What rules say of a tablet.
+
+    Args:
+        findings: what is worth a look now.
+        waits: what has been noticed while its grace runs, and until when.
+        noticed: what of that counts from when it was first noticed, and so is to be kept.
+        failed: codes of rules that took more than their bounds.
+        again_at: when to look again although nothing changes.
+    """
 
     findings: tuple[Found, ...] = ()
+    waits: Mapping[Name, datetime] = field(default_factory=dict)
+    noticed: frozenset[Name] = frozenset()
+    failed: frozenset[str] = frozenset()
     again_at: datetime | None = None
 
 
-def judge(seen: Seen, wanted: Wanted, *, is_open: AbstractSet[Name], now: datetime) -> Outcome:
-    """Return the findings of an enrolled tablet that has reported; silence is judged elsewhere.
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was known of a tablet before.
 
     Args:
-        seen: what it told.
-        wanted: what it shall have.
-        is_open: kinds and subjects of its open findings.
-        now: the instant.
+        is_open: kinds and subjects of its open findings, and of those that are mute.
+        noticed: since when what waits has been noticed.
     """
-    profile, profile_again = _profile(seen, is_open, now)
-    apps, apps_again = _apps(seen, wanted, is_open, now)
-    at_once = (_settings(seen), _os(seen, wanted), _storage(seen, wanted, is_open), _clock(seen))
-    again = [moment for moment in (profile_again, apps_again) if moment is not None]
-    return Outcome((*profile, *apps, *(found for found in at_once if found is not None)), min(again, default=None))
+
+    is_open: AbstractSet[Name] = frozenset()
+    noticed: Mapping[Name, datetime] = field(default_factory=dict)
 
 
-def _profile(seen: Seen, is_open: AbstractSet[Name], now: datetime) -> tuple[list[Found], datetime | None]:
-    found = Found(FindingKind.PROFILE_MISSING)
-    if not seen.is_pending:
-        return [], None
-    if found.name in is_open:
-        return [found], None
-    if seen.polls_pending < PROFILE_POLLS:  # each report that follows leads to a review
-        return [], None
-    due = seen.desired_at + PROFILE_GRACE if seen.desired_at is not None else now
-    return ([found], None) if due <= now else ([], due)
+NOTHING = Past()
 
 
-def _apps(seen: Seen, wanted: Wanted, is_open: AbstractSet[Name], now: datetime) -> tuple[list[Found], datetime | None]:
-    """Judge apps: anew only where the tablet has had its profile for a while, else what is open and still so."""
-    told = [app for app in seen.facts.get("apps") or () if isinstance(app, dict)]
-    installed = {str(app.get("id")) for app in told}
-    hidden = {str(app.get("id")) for app in told if app.get("is_hidden")}  # there, but nobody can open it
-    candidates = [
-        *_first(FindingKind.APP_MISSING, wanted.required - installed),
-        *_first(FindingKind.APP_BLOCKED, wanted.blocked & (installed - hidden)),
-    ]
-    waiting = [found for found in candidates if found.name not in is_open]
-    if not waiting:
-        return candidates, None
-    due = max((moment for moment in (seen.applied_at, seen.desired_at) if moment is not None), default=now - APPS_GRACE)
-    due += APPS_GRACE
-    if due <= now and not seen.is_pending:
-        return candidates, None
-    kept = [found for found in candidates if found.name in is_open]
-    return kept, due if not seen.is_pending else None  # a profile that arrives leads to a review
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A rule with its expressions read."""
+
+    rule: Rule
+    condition: Condition
+    stays: Condition | None
+    since: Condition | None
+    shows: tuple[tuple[str, Condition], ...]
+
+    @property
+    def looks_at_life(self) -> bool:
+        """Whether it looks at tablets that are not in use yet: only what asks for ``tablet.life`` does."""
+        return "tablet.life" in self.condition.fields
 
 
-def _first(kind: FindingKind, apps: Collection[str]) -> Iterable[Found]:
-    return (Found(kind, app) for app in sorted(apps)[:MAX_OF_A_KIND])
+def ready(rules: Iterable[Rule]) -> tuple[Ready, ...]:
+    """Return those rules that are on with their expressions read.
+
+    Raises:
+        ExpressionError: an expression is none.
+    """
+    return tuple(_ready(rule) for rule in rules if rule.is_on)
 
 
-def _settings(seen: Seen) -> Found | None:
-    # Only names that we know: what else a tablet calls a setting may be anything.
-    names = sorted({str(failure.get("key")) for failure in seen.failures} & VOCABULARY.keys())
-    if not seen.failures:
-        return None
-    return Found(FindingKind.SETTINGS_FAILED, "", {"settings": names[:_SETTINGS_NAMED], "count": len(seen.failures)})
+def _ready(rule: Rule) -> Ready:
+    stays, since = (compiled(one) if one is not None else None for one in (rule.stays, rule.since))
+    shows = tuple((name, compiled(one)) for name, one in rule.shows)
+    return Ready(rule, compiled(rule.condition), stays, since, shows)
 
 
-def version(told: str) -> tuple[int, ...] | None:
-    """Return the first version that stands in a text, without zeros at its end; None where there is none."""
-    found = _VERSION.search(told)
-    if found is None:
-        return None
-    numbers = [int(number) for number in found.group().split(".")]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)
+def judge(rules: Sequence[Ready], document: Mapping[str, Any], past: Past, evaluation: Evaluation) -> Outcome:
+    """Return what rules that are for a tablet say of it; silence is judged elsewhere.
+
+    Args:
+        rules: those to ask.
+        document: the tablet (:mod:`fleet.compliance.documents`).
+        past: what was known before.
+        evaluation: works expressions out, at its instant.
+    """
+    findings: list[Found] = []
+    waits: dict[Name, datetime] = {}
+    noticed: set[Name] = set()
+    failed: set[str] = set()
+    evaluation.again_at = None
+    for one in rules:
+        try:
+            with evaluation.on_behalf_of(one.rule.code):
+                found, waiting = _judge(one, document, past, evaluation)
+        except ExpressionLimitError:
+            failed.add(one.rule.code)
+            continue
+        findings.extend(found)
+        waits.update(waiting)
+        if one.since is None:
+            noticed.update(waiting)
+    again = [*waits.values(), *([evaluation.again_at] if evaluation.again_at is not None else [])]
+    return Outcome(tuple(findings), waits, frozenset(noticed), frozenset(failed), min(again, default=None))
 
 
-def is_older(found: str, minimum: str) -> bool:
-    """Whether one version comes before another, number by number; False where one of them is none."""
-    told, asked = version(found), version(minimum)
-    if told is None or asked is None:
-        return False
-    pairs = zip_longest(told, asked, fillvalue=0)
-    return next((mine < theirs for mine, theirs in pairs if mine != theirs), False)
+def _judge(
+    one: Ready, document: Mapping[str, Any], past: Past, evaluation: Evaluation
+) -> tuple[list[Found], dict[Name, datetime]]:
+    code = one.rule.code
+    candidates = texts(evaluation.value(one.condition, document))[:MAX_OF_A_KIND]
+    standing = {subject for kind, subject in past.is_open if kind == code}
+    if standing and one.stays is not None:
+        staying = standing & set(texts(evaluation.value(one.stays, document)))
+    else:
+        staying = standing & set(candidates)
+    names = sorted(staying)
+    waits: dict[Name, datetime] = {}
+    fresh = [subject for subject in candidates if subject not in staying]
+    for subject in fresh[: MAX_OF_A_KIND - len(names)] if fresh else ():
+        due = _due(one, document, past.noticed.get((code, subject)), evaluation)
+        if due is None or due <= evaluation.now:
+            names.append(subject)
+        else:
+            waits[code, subject] = due
+    if not names:
+        return [], waits
+    detail = {name: shown(evaluation.value(value, document)) for name, value in one.shows}
+    return [Found(code, subject, detail, one.rule.severity) for subject in names], waits
 
 
-def _os(seen: Seen, wanted: Wanted) -> Found | None:
-    told = seen.facts.get("os_version")
-    of_platform = wanted.minimum_by_platform.get(seen.platform) if seen.platform is not None else None
-    asked = [one for one in (wanted.minimum_os, of_platform) if one is not None]
-    if not asked or not isinstance(told, str):
-        return None
-    newest = max(asked, key=lambda one: version(one) or ())
-    if not is_older(told, newest):
-        return None
-    return Found(FindingKind.OS_OUTDATED, "", {"found": told[:64], "expected": newest})
-
-
-def _storage(seen: Seen, wanted: Wanted, is_open: AbstractSet[Name]) -> Found | None:
-    total, free = seen.facts.get("storage_total_bytes"), seen.storage_free_bytes
-    if not isinstance(total, int) or total <= 0 or free is None:
-        return None
-    # In whole percent, as in the review key of check-ins: so whatever crosses the limit leads to a review.
-    percent = 100 * free // total
-    found = Found(
-        FindingKind.STORAGE_LOW,
-        "",
-        {"free_bytes": free, "free_percent": percent, "keep_free_percent": wanted.keep_free_percent},
-    )
-    margin = STORAGE_MARGIN_PERCENT if found.name in is_open else 0
-    return found if percent < wanted.keep_free_percent + margin else None
-
-
-def _clock(seen: Seen) -> Found | None:
-    offset = seen.clock_offset_s or 0
-    return Found(FindingKind.CLOCK_WRONG, "", {"offset_s": offset}) if abs(offset) > CLOCK_WRONG_S else None
+def _due(
+    one: Ready, document: Mapping[str, Any], noticed_at: datetime | None, evaluation: Evaluation
+) -> datetime | None:
+    """Return when something that is noticed opens; None: at once."""
+    grace = timedelta(minutes=one.rule.grace_min)
+    if one.since is None:
+        return (noticed_at or evaluation.now) + grace if grace else None
+    since = as_instant(evaluation.value(one.since, document))
+    return since + grace if since is not None else None

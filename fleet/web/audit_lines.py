@@ -10,7 +10,7 @@ from fleet.audit import AuditEntry
 from fleet.lessons import names as lesson_names
 from fleet.people import names as people_names
 from fleet.schools import queries as schools
-from fleet.web import words_audit, words_jobs, words_lessons
+from fleet.web import words, words_audit, words_jobs, words_lessons
 from fleet.web.formats import NOTHING
 from fleet.web.texts import translated as _
 from fleet.web.values import whole
@@ -19,7 +19,7 @@ from fleet.web.words_audit import Names
 _PLACES = frozenset({"school", "calendar", "bells"})
 _NUMBERED = {**dict.fromkeys(_PLACES, "school"), "class": "class", "lesson-set": "set"}
 _NAMED_BY = {"device": "serial", "order": "serial", "profile": "profile", "assignment": "profile", "app": "name",
-             "image": "name"}  # fmt: skip
+             "image": "name", "rule": "title"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,10 @@ def subject(one: AuditEntry, names: Names) -> str:
         return str(named_by)
     if kind == "account":
         return names.accounts[one.subject].name if one.subject in names.accounts else _("unknown account")
+    if kind == "rule":  # one that comes with the server, so it has no title of its own
+        code = one.subject.partition(":")[2]
+        title = words.finding_title(code)
+        return title if title != code else _("Rule %(number)s", number=code)
     if kind == "job-run" and one.fields.get("job"):
         return words_jobs.name(str(one.fields["job"]))
     named = _named(kind, number, one, names) if number is not None else None
@@ -127,6 +131,8 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "roster-import": _("Roster import %(number)s", number=number),
         "app": _("App %(number)s", number=number),
         "image": _("Image %(number)s", number=number),
+        "finding": _("Finding %(number)s", number=number),
+        "findings": _("Findings"),
         "delivery-list": _("Delivery list"),
         "alerts": _("Alerts"),
         "webhook": _("Webhook %(number)s", number=number),

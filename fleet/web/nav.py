@@ -64,6 +64,7 @@ def groups() -> list[Group]:
                 ("assignments", _("Assignments"), "matrix", _anywhere(by, Permission.ASSIGN_SCHOOL)),
                 ("apps", _("Apps"), "app", _anywhere(by, Permission.ASSIGN_SCHOOL)),
                 ("images", _("Images"), "image", _anywhere(by, Permission.ASSIGN_SCHOOL)),
+                ("rules", _("Rules"), "rule", _anywhere(by, Permission.ANSWER_FINDINGS)),
             ],
         ),
         (

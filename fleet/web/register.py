@@ -28,6 +28,7 @@ from fleet.web import (
     words_lessons,
     words_people,
     words_profiles,
+    words_rules,
     words_silence,
     words_tablets,
 )
@@ -38,6 +39,8 @@ from fleet.web import audit as _audit
 from fleet.web import choose_password as _choose_password
 from fleet.web import enrol as _enrol
 from fleet.web import enrolment as _enrolment
+from fleet.web import finding as _finding
+from fleet.web import finding_answers as _finding_answers
 from fleet.web import findings as _findings
 from fleet.web import images as _images
 from fleet.web import imports as _imports
@@ -59,6 +62,8 @@ from fleet.web import profile_edit as _profile_edit
 from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
 from fleet.web import question as _question
+from fleet.web import rule as _rule
+from fleet.web import rules as _rules
 from fleet.web import school as _school
 from fleet.web import school_class as _school_class
 from fleet.web import school_editing as _school_editing
@@ -92,7 +97,8 @@ from fleet.web.blueprint import web
 
 SCREENS = (
     _enrolment, _ticket_new, _ticket, _imports, _setup,
-    _sign_in, _choose_password, _enrol, _overview, _findings, _school, _tablet, _tablet_actions, _tablets, _orders,
+    _sign_in, _choose_password, _enrol, _overview, _findings, _finding,
+    _finding_answers, _rules, _rule, _school, _tablet, _tablet_actions, _tablets, _orders,
     _tablet_notes, _tablet_password, _tablet_timeline, _tablet_why, _school_class, _school_editing, _search,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
     _account, _account_alerts, _unsubscribe, _people, _person, _jobs, _audit,
@@ -114,7 +120,8 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(
         words_arrivals=words_arrivals, words_tablets=words_tablets, words_calendar=words_calendar
     )
-    app.jinja_env.globals.update(words_jobs=words_jobs, words_silence=words_silence, charts=charts)
+    app.jinja_env.globals.update(words_jobs=words_jobs, words_silence=words_silence)
+    app.jinja_env.globals.update(words_rules=words_rules, charts=charts)
     app.jinja_env.globals.update(words_alerts=words_alerts, words_failures=words_failures)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)

@@ -22,7 +22,7 @@ from fleet.devices.models import Device, DeviceLife
 from fleet.lessons import finding
 from fleet.orders import preview as previews
 from fleet.people import names
-from fleet.web import app_names, signed_in, words, words_tablets
+from fleet.web import app_names, finding_answers, signed_in, words, words_tablets
 from fleet.web.blueprint import web
 from fleet.web.home_screen import home
 from fleet.web.pages import show
@@ -92,11 +92,16 @@ def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> st
     """Show a tablet's first page, with the note that somebody was writing where it was refused."""
     by, now = signed_in.by(), clock.now()
     written, settings = notes.listed(device, by=by), _settings(device)
+    found = compliance.open_findings(compliance.Filter(device_id=device.id), by=by)
+    may_answer = by.may(Permission.ANSWER_FINDINGS, school_id=device.school_id)
     return show(
         "tablet",
         **head(device),
         facts=device.state.facts or {},
-        findings=compliance.open_findings(compliance.Filter(device_id=device.id), by=by),
+        findings=found,
+        muted=compliance.muted(device.id),
+        may_answer=may_answer,
+        answer=finding_answers.first(device.school_id, now) if may_answer and found else finding_answers.Typed(),
         failures=device.state.failures or [],
         not_here=_not_here(device, settings or {}),
         lesson=finding.of_tablet(device.id, by=by, now=now),

@@ -17,11 +17,13 @@ from fleet.assignments import leases, library
 from fleet.audit import AuditEntry
 from fleet.checkins import queries as checkins
 from fleet.checkins.models import CheckIn
+from fleet.compliance import acting
 from fleet.compliance import queries as compliance
+from fleet.compliance.models import Finding
 from fleet.devices import history
 from fleet.devices.models import Device
 from fleet.people import names
-from fleet.web import words, words_lessons, words_tablets
+from fleet.web import words, words_lessons, words_rules, words_tablets
 from fleet.web.audit_lines import places
 from fleet.web.formats import clock_time
 from fleet.web.texts import translated as _
@@ -54,7 +56,7 @@ class Page:
 
 
 def page(device: Device, *, before: datetime, by: Principal, now: datetime) -> Page:
-    """Return what happened before an instant; at most twelve statements."""
+    """Return what happened before an instant; at most thirteen statements."""
     sources = [
         (_check_ins(device, before), MOST_CHECK_INS),
         *((source, MOST) for source in _others(device, before, by)),
@@ -72,7 +74,9 @@ def page(device: Device, *, before: datetime, by: Principal, now: datetime) -> P
 
 
 def _others(device: Device, before: datetime, by: Principal) -> Iterator[list[Event]]:
-    yield list(_findings(device, before))
+    found = compliance.history(device.id, before=before, limit=MOST)
+    yield list(_findings(found))
+    yield list(_answers(found, before, by))
     yield list(_orders(device, before, by))
     yield list(_lessons(device, before))
     yield list(_enrolments(device, before))
@@ -129,12 +133,21 @@ def _together(run: Sequence[Event]) -> Event:
     return replace(run[0], title=str(title), detail=between)
 
 
-def _findings(device: Device, before: datetime) -> Iterator[Event]:
-    for one in compliance.history(device.id, before=before, limit=MOST):
+def _findings(found: Sequence[Finding]) -> Iterator[Event]:
+    for one in found:
         title = words.finding_title(one.kind)
         yield Event(one.opened_at, "finding", title, words.finding_sentence(one), _BAD)
-        if one.closed_at is not None:
+        if one.closed_at is not None and one.closed_by is None:
             yield Event(one.closed_at, "check", _("In order again: %(finding)s", finding=title), tone=_GOOD)
+
+
+def _answers(found: Sequence[Finding], before: datetime, by: Principal) -> Iterator[Event]:
+    """Tell what somebody did about findings, the newest of it."""
+    titles = {one.id: words.finding_title(one.kind) for one in found}
+    done = [one for one in acting.events(list(titles), by=by) if one.at < before] if titles else []
+    for one in done[:MOST]:
+        title = _("%(deed)s: %(finding)s", deed=words_rules.act(one.act), finding=titles[one.finding_id])
+        yield Event(one.at, "note", title, one.note or "", who=one.by)
 
 
 def _orders(device: Device, before: datetime, by: Principal) -> Iterator[Event]:

@@ -7,7 +7,8 @@ from typing import Any
 from fleet.compliance.models import Finding, FindingKind
 from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.devices.queries import profile_state
-from fleet.web.formats import duration, gigabytes
+from fleet.web import rule_titles
+from fleet.web.formats import duration, gigabytes, plain
 from fleet.web.texts import translated as _
 from profiles.key import Key
 from profiles.vocabulary import VOCABULARY
@@ -88,7 +89,7 @@ def failures(told: Iterable[Mapping[str, str]]) -> list[str]:
 
 
 def finding_title(kind: str) -> str:
-    """Name a kind of finding; one of the municipality's own rules by its code."""
+    """Name a kind of finding; one of the municipality's own rules by its title."""
     known: dict[str, str] = {
         FindingKind.PROFILE_MISSING: _("Profile not applied"),
         FindingKind.SETTINGS_FAILED: _("Settings that failed"),
@@ -107,7 +108,7 @@ def finding_title(kind: str) -> str:
         FindingKind.SILENT: _("Silent"),
         FindingKind.MISSING: _("Missing"),
     }
-    return known.get(kind, kind)
+    return known.get(kind) or rule_titles.own().get(kind, kind)
 
 
 def finding_sentence(finding: Finding) -> str:
@@ -141,7 +142,15 @@ def finding_sentence(finding: Finding) -> str:
         FindingKind.SILENT: _("Not heard from for longer than expected in school hours."),
         FindingKind.MISSING: _("Nobody knows where it is."),
     }
-    return known.get(finding.kind, finding_title(finding.kind))
+    if finding.kind in known:
+        return known[finding.kind]
+    return found_values(subject, told) or _("What the rule asks for is so.")
+
+
+def found_values(subject: str, detail: Mapping[str, Any]) -> str:
+    """Tell what one of the municipality's own rules found: of what, and the values it shows."""
+    shown = [f"{name}: {plain(value)}" for name, value in detail.items()]
+    return " · ".join([subject, *shown] if subject else shown)
 
 
 def _texts(told: Mapping[str, Any], *names: str) -> dict[str, str]:

@@ -77,6 +77,11 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "mdm.licence-token-set": lambda: _("Token for Apps and Books taken into use"),
     "mdm.licences-claimed": lambda: _("Licences taken over from another service"),
     "mdm.push-certificate-set": lambda: _("Push certificate for iPads taken into use"),
+    "findings.acknowledged": lambda: _("Findings acknowledged"),
+    "findings.closed": lambda: _("Findings closed by hand"),
+    "findings.reopened": lambda: _("Finding opened again"),
+    "findings.snoozed": lambda: _("Findings put off"),
+    "findings.woken": lambda: _("Findings ask for a look again"),
     "images.added": lambda: _("Image added"),
     "images.removed": lambda: _("Image removed"),
     "images.replaced": lambda: _("Image replaced"),
@@ -127,6 +132,12 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "profiles.restored": lambda: _("Older version made a draft"),
     "roster.applied": lambda: _("Roster imported"),
     "roster.undone": lambda: _("Roster import undone"),
+    "rules.added": lambda: _("Rule made"),
+    "rules.changed": lambda: _("Rule changed"),
+    "rules.removed": lambda: _("Rule removed"),
+    "rules.reset": lambda: _("Rule put back as it came"),
+    "rules.switched-off": lambda: _("Rule switched off"),
+    "rules.switched-on": lambda: _("Rule switched on"),
     "schools.created": lambda: _("School made"),
     "schools.longest-lesson-set": lambda: _("Longest lesson set"),
     "schools.networks-set": lambda: _("School's networks set"),
@@ -148,6 +159,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "classes": lambda: _("Classes"),
     "devices": lambda: _("Tablets"),
     "enrolment": lambda: _("Enrolment"),
+    "findings": lambda: _("Findings"),
     "images": lambda: _("Images"),
     "jobs": lambda: _("Jobs"),
     "lessons": lambda: _("Lessons"),
@@ -157,6 +169,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "people": lambda: _("People"),
     "profiles": lambda: _("Profiles"),
     "roster": lambda: _("Roster"),
+    "rules": lambda: _("Rules"),
     "schools": lambda: _("Schools"),
     "setup": lambda: _("Getting started"),
     "tickets": lambda: _("Tickets"),
@@ -221,7 +234,7 @@ _IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "class": {"class_i
                "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile", "digest"}, "job-run": {"job"},
                "ticket": {"ticket_id"}, "roster-import": {"import_id"}, "lesson": {"class_id"},
                "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"},
-               "image": {"name"}}  # fmt: skip
+               "image": {"name"}, "rule": {"rule", "title"}}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

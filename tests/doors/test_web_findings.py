@@ -29,7 +29,7 @@ def world(app: Flask) -> World:
 
 def rows(page: str) -> list[str]:
     """Return the serials of a page's findings, in its order."""
-    return re.findall(r'<tr id="finding-\d+">\s*<th scope="row"><a [^>]*>([^<]+)</a>', page)
+    return re.findall(r'<tr id="finding-\d+">.*?<th scope="row"><a [^>]*>([^<]+)</a>', page, re.DOTALL)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.assignments import ready_made
-from fleet.compliance import rules
+from fleet.compliance import documents, rules, shipped
+from fleet.compliance.documents import Seen, Wanted
+from fleet.compliance.expressions import Evaluation
 from fleet.compliance.models import FindingKind
-from fleet.compliance.rules import Name, Seen, Wanted, is_older
+from fleet.compliance.rules import Name, Outcome, Past
 from fleet.compliance.silence import is_silent
+from fleet.compliance.versions import is_older
 from fleet.devices.models import Platform
 from fleet.schools.calendar import Calendar
 from profiles import catalogue
@@ -34,12 +37,21 @@ WELL = Seen(
 MISSING = (FindingKind.APP_MISSING, "no.b")
 
 
+SHIPPED = rules.ready(shipped.SHIPPED.values())
+PROFILE_GRACE = timedelta(minutes=shipped.PROFILE_GRACE_MIN)
+
+
+def judge(seen: Seen, wanted: Wanted, *is_open: Name, now: datetime = NOW) -> Outcome:
+    mine = [one for one in SHIPPED if one.rule.is_for(seen.platform, seen.school_id)]
+    return rules.judge(mine, documents.document(seen, wanted), Past(set(is_open)), Evaluation(now))
+
+
 def names(seen: Seen, *is_open: Name, now: datetime = NOW, **wanted: Any) -> list[Name]:
-    return [found.name for found in rules.judge(seen, Wanted(**wanted), is_open=set(is_open), now=now).findings]
+    return [found.name for found in judge(seen, Wanted(**wanted), *is_open, now=now).findings]
 
 
 def again(seen: Seen, *, now: datetime = NOW, **wanted: Any) -> datetime | None:
-    return rules.judge(seen, Wanted(**wanted), is_open=set(), now=now).again_at
+    return judge(seen, Wanted(**wanted), now=now).again_at
 
 
 def test_a_tablet_that_is_as_it_shall_be_has_no_findings() -> None:
@@ -64,7 +76,7 @@ def test_a_profile_is_missing_after_three_reports_and_ten_minutes(polls: int, si
 def test_a_profile_whose_grace_runs_is_looked_at_again_when_it_is_over() -> None:
     seen = replace(WELL, applied_digest=None, polls_pending=3, desired_at=NOW)
     due = again(seen)
-    assert due == NOW + rules.PROFILE_GRACE
+    assert due == NOW + PROFILE_GRACE
     assert again(replace(seen, polls_pending=2)) is None  # the next report leads to a review
     assert names(seen, now=due) == [(FindingKind.PROFILE_MISSING, "")]
     assert again(seen, now=due) is None
@@ -134,7 +146,7 @@ def test_apps_told_oddly_are_no_apps(apps: Any) -> None:
 
 def test_settings_that_failed_are_one_finding_naming_those_we_know() -> None:
     told = [{"key": "camera.allowed", "reason": "x"}, {"key": "Elev var her", "reason": "y"}]
-    (found,) = rules.judge(replace(WELL, failures=told), Wanted(), is_open=set(), now=NOW).findings
+    (found,) = judge(replace(WELL, failures=told), Wanted()).findings
     assert found.name == (FindingKind.SETTINGS_FAILED, "")
     assert found.detail == {"settings": ["camera.allowed"], "count": 2}
 
@@ -167,7 +179,7 @@ def test_of_two_versions_at_most_one_is_older(a: list[int], b: list[int]) -> Non
 
 
 def test_an_old_system_is_found_with_both_versions() -> None:
-    (found,) = rules.judge(WELL, Wanted(minimum_os="18.5"), is_open=set(), now=NOW).findings
+    (found,) = judge(WELL, Wanted(minimum_os="18.5")).findings
     assert (found.kind, found.detail) == (FindingKind.OS_OUTDATED, {"found": "18.4", "expected": "18.5"})
     assert names(replace(WELL, facts={"os_version": None}), minimum_os="18.5") == []
 
@@ -201,9 +213,7 @@ def test_a_minimum_of_one_system_is_not_for_another() -> None:
     assert names(pc, minimum_by_platform=asked) == []
     assert names(replace(pc, platform=None), minimum_by_platform=asked) == []
     for platform, expected in asked.items():
-        (found,) = rules.judge(
-            replace(pc, platform=platform), Wanted(minimum_by_platform=asked), is_open=set(), now=NOW
-        ).findings
+        (found,) = judge(replace(pc, platform=platform), Wanted(minimum_by_platform=asked)).findings
         assert found.detail == {"found": "12", "expected": expected}
 
 
@@ -212,7 +222,7 @@ def test_the_first_profiles_find_nothing_wrong_with_a_linux_machine(of_school: s
     first = {one.name: one.settings for one in catalogue.load()}
     wanted = Wanted.of({**first[ready_made.FOR_ALL], **first[of_school]})
     pc = replace(WELL, facts={"os_version": "12", "apps": [{"id": "org.gnome.Epiphany"}]}, platform=Platform.LINUX)
-    assert rules.judge(pc, wanted, is_open=set(), now=NOW) == rules.Outcome()
+    assert judge(pc, wanted) == Outcome()
 
 
 def test_of_a_systems_minimum_and_that_of_any_the_newer_counts() -> None:
@@ -220,7 +230,7 @@ def test_of_a_systems_minimum_and_that_of_any_the_newer_counts() -> None:
     seen = replace(WELL, facts={"os_version": "16"}, platform=Platform.IPADOS)
     for general, expected in (("9", "17.0"), ("18", "18")):
         wanted = Wanted(minimum_os=general, minimum_by_platform=asked)
-        (found,) = rules.judge(seen, wanted, is_open=set(), now=NOW).findings
+        (found,) = judge(seen, wanted).findings
         assert found.detail["expected"] == expected
 
 

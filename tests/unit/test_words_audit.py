@@ -10,6 +10,7 @@ from flask_babel import Babel
 
 import fleet
 from fleet import audit
+from fleet.compliance.models import FindingAct
 from fleet.devices.life import STEPS
 from fleet.lessons.models import Part
 from fleet.web import audit_lines, words_audit
@@ -21,6 +22,7 @@ SOURCES = Path(fleet.__file__).parent
 PUT_TOGETHER = {
     "devices/life.py": set(STEPS),
     "devices/bulk.py": set(STEPS),
+    "compliance/acting.py": {one.value for one in FindingAct},
     "lessons/tablets.py": {Part.ABSENT.value, Part.RELEASED.value},
 }
 

@@ -25,7 +25,7 @@ from fleet.channels.apple.device_roots import DeviceRoots
 from fleet.channels.apple.following import settings_of
 from fleet.channels.apple.message_keys import Keys
 from fleet.channels.http import Request, Response
-from fleet.compliance import rules
+from fleet.compliance import versions
 from fleet.db import transaction
 from fleet.devices import enrolment
 from fleet.devices.enrolment import Refused
@@ -156,7 +156,11 @@ def _required(device: Device, machine: Machine, now: datetime) -> str | None:
     settings = settings_of(entries[0]["profile"]) if entries else {}
     required: str | None = None
     for one in (settings.get(key) for key in _MINIMA):
-        if one and rules.is_older(machine.os_version, one) and (required is None or rules.is_older(required, one)):
+        if (
+            one
+            and versions.is_older(machine.os_version, one)
+            and (required is None or versions.is_older(required, one))
+        ):
             required = one
     return required
 

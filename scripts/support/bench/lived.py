@@ -233,6 +233,8 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "profile": "kommune-grunn",
         "app_number": db.session.scalars(select(App.id)).first(),
         "action": "message",
+        "finding_id": db.session.scalars(select(Finding.id)).first(),
+        "rule_code": FindingKind.STORAGE_LOW.value,
         "device_id": db.session.scalars(
             select(LessonTablet.device_id).where(LessonTablet.lesson_id == lessons[0])
         ).first(),

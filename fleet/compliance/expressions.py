@@ -27,7 +27,7 @@ from fleet.compliance.functions import MAX_LIST, ExpressionLimitError, Functions
 from fleet.compliance.reading import ExpressionError as ExpressionError
 
 STEPS = 50_000
-STEPS_OF_A_RULE = 4_000_000  # for all tablets of one review together: a few seconds
+STEPS_OF_A_RULE = 10_000_000  # for all tablets of one review together: a few seconds
 MAX_LENGTH = reading.MAX_LENGTH
 MAX_TEXTS = 10_000
 _MAX_SHOWN_TEXT, _MAX_SHOWN_ITEMS = 200, 20

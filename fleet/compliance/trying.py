@@ -161,6 +161,7 @@ def over_fleet(draft: Draft, *, by: Principal, now: datetime) -> Trial:
     all_of_them = db.session.scalars(query).all()
     device_ids = all_of_them[:AT_MOST]
     for start in range(0, len(device_ids), _AT_ONCE):
+        trying.evaluation = Evaluation(now)  # as many tablets share a rule's bound as in a review
         rows = review.rows(id_set(device_ids[start : start + _AT_ONCE]))
         wanted = review.wanted_of(rows)
         for row in rows:

@@ -291,4 +291,4 @@ def test_bounds_are_those_of_the_decision() -> None:
     page = "".join(reading.__doc__ or "")
     assert page
     assert (reading.MAX_LENGTH, reading.MAX_TOKENS, reading.MAX_NESTED, reading.MAX_PROJECTIONS) == (1_000, 300, 12, 12)
-    assert (expressions.STEPS, expressions.STEPS_OF_A_RULE, reading.MAX_DEPTH) == (50_000, 4_000_000, 60)
+    assert (expressions.STEPS, expressions.STEPS_OF_A_RULE, reading.MAX_DEPTH) == (50_000, 10_000_000, 60)

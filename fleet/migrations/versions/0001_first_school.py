@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 04:55:52.470131
+Create Date: 2026-11-30 05:04:42.179551
 """
 
 import sqlalchemy as sa

@@ -145,10 +145,15 @@ class Written:
 Writer = Callable[[Contents, str], Written]
 
 
-def new_message_id() -> str:
-    """Return a name for a letter, of the mail server's domain. Source: RFC 5322 section 3.6.4."""
+def sender_domain() -> str:
+    """Return the domain our letters come from; one statement."""
     sender = db.session.scalar(select(MailServer.sender)) or "fleet.invalid"
-    return f"<{secrets.token_hex(16)}@{sender.rpartition('@')[2][:40]}>"
+    return sender.rpartition("@")[2][:40]
+
+
+def new_message_id(domain: str) -> str:
+    """Return a name for a letter from a domain. Source: RFC 5322 section 3.6.4."""
+    return f"<{secrets.token_hex(16)}@{domain}>"
 
 
 def queue_report(
@@ -179,7 +184,7 @@ def queue_report(
         return None
     made = Letter(
         key=f"report:{account_id}:{secrets.token_hex(8)}", kind=LetterKind.REPORT, account_id=account_id,
-        message_id=new_message_id(), made_at=now, due_at=now,
+        message_id=new_message_id(sender_domain()), made_at=now, due_at=now,
     )  # fmt: skip
     db.session.add(made)
     db.session.flush()

@@ -166,7 +166,7 @@ def test(account: Account, *, by: Principal, now: datetime) -> Letter:
     name = secrets.token_hex(8)
     made = Letter(
         key=f"test:{account.id}:{name}", kind=LetterKind.TEST, account_id=account.id, made_at=now, due_at=now,
-        message_id=letters.new_message_id(),
+        message_id=letters.new_message_id(letters.sender_domain()),
     )  # fmt: skip
     db.session.add(made)
     db.session.flush()

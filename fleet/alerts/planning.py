@@ -64,7 +64,7 @@ def plan(*, now: datetime, timezone: ZoneInfo) -> Planned:
     made = 0
     if waiting:
         known = readers.load(today=now.astimezone(timezone).date())
-        made = _Round(known, calendars, now).plan(waiting)
+        made = _Round(known, calendars, now, letters.sender_domain()).plan(waiting)
         for event in waiting:
             event.planned_at = now
     db.session.flush()
@@ -105,6 +105,7 @@ class _Round:
     known: Readers
     calendars: Mapping[int | None, Calendar]
     now: datetime
+    domain: str
     wanted: dict[str, Letter] = field(default_factory=dict)  # by key
     told: list[tuple[AlertEvent, Hears, str]] = field(default_factory=list)  # in the letter of this key
     gathering: dict[Place, list[Letter]] = field(default_factory=dict)
@@ -164,7 +165,7 @@ class _Round:
         if key not in self.wanted:
             self.wanted[key] = Letter(
                 key=key, kind=kind, account_id=hears.account_id, school_id=hears.place, made_at=self.now, due_at=due_at,
-                message_id=letters.new_message_id(), state=LetterState.WAITING, attempts=0, items=0,
+                message_id=letters.new_message_id(self.domain), state=LetterState.WAITING, attempts=0, items=0,
             )  # fmt: skip
         return key
 

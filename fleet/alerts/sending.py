@@ -104,7 +104,7 @@ def claim(*, links: Links, now: datetime, timezone: ZoneInfo) -> Claimed | None:
     while (letter := _take(now)) is not None:
         address = topics.address_of(letter.account)
         if address is None or not mail_addresses.is_address(address):
-            _close(letter, LetterState.GIVEN_UP, "no mail address", now)
+            _close(letter, LetterState.GIVEN_UP, "no address", now)
             continue
         was_unsure = letter.contents is not None
         if not was_unsure:

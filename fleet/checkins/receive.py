@@ -8,7 +8,7 @@ depend on changed.
 
 import hashlib
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -200,12 +200,17 @@ def _review_key(report: Report, row: Any, facts_digest: str) -> str:
     """Return a digest of everything that findings depend on, coarse where only thresholds matter."""
     total = report.facts.get("storage_total_bytes") or 0
     free_percent = 100 * (report.storage_free_bytes or 0) // total if total else None
-    clock = bisect_left(CLOCK_STEPS_S, abs(report.clock_offset_s))
-    battery = bisect_left(BATTERY_STEPS_PERCENT, report.battery_percent) if report.battery_percent is not None else None
+    clock = _step(CLOCK_STEPS_S, abs(report.clock_offset_s))
+    battery = _step(BATTERY_STEPS_PERCENT, report.battery_percent) if report.battery_percent is not None else None
     pending = min(row.polls_pending, _PENDING_COUNTED)
     steps = f"{pending}/{free_percent}/{clock}/{battery}"
     told = f"{facts_digest}/{row.applied_digest}/{row.desired_digest}/{steps}"
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _step(steps: Sequence[int], value: int) -> int:
+    """Return on which step a value stands: what is at a limit differs from what is above and what is below it."""
+    return bisect_left(steps, value) + bisect_right(steps, value)
 
 
 def _explain(refused: Mapping[int, Report]) -> dict[int, Answer | FleetError]:

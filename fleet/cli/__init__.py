@@ -12,6 +12,8 @@ import click
 from fleet.cli.output import ErrorsAsLines
 
 NOUNS = {
+    "absences": "which pupils are away",
+    "alerts": "who hears of what, by which mail server",
     "android": "Android tablets and their agent",
     "apple": "certificates for iPads, and how they stand",
     "apps": "what the apps are that profiles name",
@@ -22,17 +24,20 @@ NOUNS = {
     "devices": "tablets",
     "findings": "what is worth a look, and what is done about it",
     "images": "wallpapers and signs that profiles name",
+    "incidents": "many tablets silent for one reason",
     "jobs": "scheduled work",
     "lessons": "a class has a set for a while",
     "orders": "one-off wishes to tablets",
     "people": "accounts and roles",
     "profiles": "apps, restrictions and settings",
+    "questions": "where silent tablets are",
     "reports": "how tablets fare over time, as tables and files",
     "roster": "schools, classes and people from a file",
     "rules": "what is worth a look about a tablet",
     "server": "run the server",
     "schools": "schools and their calendar",
     "tickets": "rights to enrol",
+    "webhooks": "other programs that are told of events",
 }
 
 

@@ -43,6 +43,7 @@ def _plain(account: Account, names: Mapping[int, str]) -> dict[str, Any]:
         "name": account.name,
         "grants": grants,
         "language": account.language,
+        "email": account.email,
         "has_password": account.password_hash is not None,
         "in_roster": account.person_id is not None,
         "created_at": account.created_at,
@@ -168,6 +169,16 @@ def revoke(username: str, role: str, school: str | None) -> None:
             school_id=_school_id(school), by=Principal.command_line(), now=clock.now(),
         )  # fmt: skip
     click.echo(f"{username} is not {role} {f'at {school}' if school is not None else 'everywhere'} any more")
+
+
+@group.command("email")
+@click.argument("username")
+@click.argument("address", required=False)
+def set_email(username: str, address: str | None) -> None:
+    """Choose where an account's mail goes; without an address to the one the roster has, if any."""
+    with application(writes=True):
+        accounts.set_email(accounts.find(username), address, by=Principal.command_line(), now=clock.now())
+    click.echo(f"mail for {username} goes to {address or 'the address in the roster, if any'}")
 
 
 @group.command()

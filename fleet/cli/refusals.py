@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from fleet.cli import (
+    refusals_alerts,
     refusals_apps,
     refusals_lessons,
     refusals_orders,
     refusals_pages,
+    refusals_people,
     refusals_reports,
     refusals_rules,
     refusals_tablets,
+    refusals_times,
 )
 from fleet.cli.wording import Data, Words, always, see
 from fleet.errors import FleetError, InvalidFileError
@@ -124,10 +127,6 @@ def _no_day(data: Data) -> str:
     return f"nothing was decided about {data.get('name')} here: {see('schools calendar show')} lists the days"
 
 
-def _no_role(data: Data) -> str:
-    return f"the account does not have the role {data.get('name')} there: {see('people show NAME')} says what it has"
-
-
 def _no_job(data: Data) -> str:
     return f"no job is called {data.get('name')}; jobs: {', '.join(data.get('known') or ())}"
 
@@ -160,26 +159,6 @@ def _named(data: Data, what: str) -> str:
     return f"{what} is called {data.get('name')} already"
 
 
-def _account_state(data: Data) -> str:
-    name, reason = data.get("name"), str(data.get("reason"))
-    if name is None:
-        create, link = see("people create"), see("people link NAME")
-        return f"{reason}: make more with {create}, or a new link for one with {link}"
-    told = {
-        "the user name is taken": f"there is an account {name} already: {see(f'people show {name}')}",
-        "last municipal administrator": f"{name} is the last municipal administrator: make another first",
-        "already disabled": f"{name} is already disabled",
-        "not disabled": f"{name} is not disabled",
-        "disabled": f"{name} is disabled: let it in first with {see(f'people enable {name}')}",
-    }
-    return told.get(reason, f"{name}: {reason}")
-
-
-def _role_state(data: Data) -> str:
-    where = "there" if data.get("school_id") is not None else "everywhere"
-    return f"the account has the role {data.get('role')} {where} already"
-
-
 def _profile_state(data: Data) -> str:
     name, reason = data.get("name"), str(data.get("reason"))
     if "no draft" in reason:
@@ -205,17 +184,6 @@ def _bad_ticket(data: Data) -> str:
         how = f": {why} (--max)" if why else f", not {data.get('found')} (--max)"
         return f"a ticket takes in {limits} tablets{how}"
     return f"this ticket cannot be: {reason}"
-
-
-def _bad_account(data: Data) -> str:
-    what = {"username": "an account's user name", "name": "an account's name"}.get(str(data.get("reason")), "this")
-    return f"{what} must have {data.get('expected')}" if what != "this" else f"choose one of {data.get('expected')}"
-
-
-def _bad_role(data: Data) -> str:
-    role, reason = data.get("role"), str(data.get("reason"))
-    remedy = "add --school NAME" if "needs" in reason else "leave --school out"
-    return f"the role {role} {reason}: {remedy}"
 
 
 def _bad_assignment(data: Data) -> str:
@@ -349,19 +317,21 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
 
 BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
     {
+        **refusals_alerts.BY_KIND,
         **refusals_apps.BY_KIND,
         **refusals_orders.BY_KIND,
         **refusals_lessons.BY_KIND,
         **refusals_reports.BY_KIND,
         **refusals_pages.BY_KIND,
+        **refusals_people.BY_KIND,
         **refusals_rules.BY_KIND,
+        **refusals_times.BY_KIND,
         **refusals_tablets.BY_KIND,
         ("not-found", "school"): _no_school,
         ("not-found", "class"): _no_class,
         ("not-found", "pupil"): _no_pupil,
         ("not-found", "tablet"): _no_tablet,
         ("not-found", "account"): _nobody_called("account", "people list"),
-        ("not-found", "role"): _no_role,
         ("not-found", "profile"): _nobody_called("profile", "profiles list"),
         ("not-found", "published version"): _no_version,
         ("not-found", "version"): lambda data: (
@@ -380,8 +350,6 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("conflict", "class"): lambda data: _named(data, "a class of the school"),
         ("invalid", "school"): lambda data: f"a school's name has {data.get('expected')}",
         ("invalid", "class"): lambda data: f"a class's title has {data.get('expected')}",
-        ("conflict", "account"): _account_state,
-        ("conflict", "role"): _role_state,
         ("conflict", "profile"): _profile_state,
         ("conflict", "draft"): lambda data: f"{data.get('name')} has a draft already: publish or discard it first",
         ("conflict", "roster-import"): _import_state,
@@ -393,14 +361,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("invalid", "tablet"): lambda data: f"tablet {data.get('serial')} cannot go there: {data.get('reason')}",
         ("invalid", "cart"): lambda data: f"a cart's name must be {data.get('expected')}",
         ("invalid", "ticket"): _bad_ticket,
-        ("invalid", "account"): _bad_account,
-        ("invalid", "role"): _bad_role,
         ("invalid", "assignment"): _bad_assignment,
         ("invalid", "language"): lambda data: f"choose one of {data.get('expected')}",
-        ("invalid", "calendar day"): lambda data: f"{data.get('on')} cannot be set: give {data.get('expected')}",
-        ("invalid", "bells"): lambda data: (
-            f"these are no bell times: {data.get('reason')}; give {data.get('expected')}"
-        ),
-        ("invalid", "school hours"): lambda data: f"these are no school hours: give {data.get('expected')}",
     }
 )

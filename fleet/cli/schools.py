@@ -3,7 +3,7 @@
 import click
 
 from fleet.access import Principal
-from fleet.cli import schools_bells, schools_calendar, schools_deciding, schools_editing
+from fleet.cli import schools_after_school, schools_bells, schools_calendar, schools_deciding, schools_editing
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.schools import queries
 
@@ -17,6 +17,7 @@ def group() -> None:
 
 for command in (
     schools_calendar.group,
+    schools_after_school.command,
     schools_bells.command,
     schools_deciding.networks,
     schools_deciding.longest_lesson,

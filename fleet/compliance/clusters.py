@@ -9,7 +9,7 @@ found silent or asked about before are a matter of their own and never counted.
 import bisect
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,13 +17,15 @@ from fleet.compliance.models import IncidentCause
 from fleet.compliance.quiet import Scene, Standing, Tablet
 
 FEWEST = 5  # members
-SHARE = 0.5  # of a cart, class or school
+SHARE = 0.5  # of a cart or school
+SHARE_OF_CLASS = 0.4
 FEWEST_OF_PROFILE = 10
 FEWEST_OF_NETWORK, SHARE_OF_NETWORK = 8, 0.02  # gone within a quarter while there was school
 FEWEST_BEFORE_SCHOOL, SHARE_BEFORE_SCHOOL = 10, 0.07  # and not heard since it began: some are flat on any morning
 OTHERS_QUIET = 0.1  # at most so many of the rest, or a profile is not the reason
 EXPLAINS = 0.7
 QUARTER_S = 15 * 60
+GROWS = 0.1  # of what is quiet now was in an incident before: it has grown; with less, another has begun beside it
 FEW_LEFT, SHARE_LEFT = 2, 0.2
 DAY = timedelta(hours=24)
 _ORDER = tuple(IncidentCause)
@@ -107,7 +109,7 @@ def _settle(
     known = {one.id: one for one in scene.incidents}
     owners = Counter(quiet[device_id].incident_id for device_id in cluster.members - free)
     kept = [number for number, _ in owners.most_common() if number in members]
-    if kept:
+    if kept and owners[kept[0]] >= GROWS * len(cluster.members):
         standing = known[kept[0]]
         if free:
             done.joins[standing.id] = done.joins.get(standing.id, frozenset()) | free
@@ -115,15 +117,15 @@ def _settle(
         if is_wider and len(cluster.members) * EXPLAINS > len(members[standing.id]) and free:
             done.widens[standing.id] = cluster
         return
-    if not _is_many(cluster, scene, quiet) or not free:
+    if len(free) < FEWEST or not _is_many(cluster, scene, quiet):
         return
     for standing in scene.incidents:
         again = len(cluster.members & standing.former)
-        if not standing.is_open and again >= SHARE * min(len(cluster.members), standing.most):
+        if not standing.is_open and again >= SHARE * max(len(cluster.members), standing.most):
             done.reopens.append(standing.id)
             done.joins[standing.id] = free
             return
-    done.opens.append(cluster)
+    done.opens.append(replace(cluster, members=free))
 
 
 def _is_many(cluster: Cluster, scene: Scene, quiet: Mapping[int, Tablet]) -> bool:
@@ -267,7 +269,7 @@ def _classes(school_id: int | None, here: Sequence[Tablet], scene: Scene) -> Ite
             by_class[one.class_id].append(one)
     for class_id, members in by_class.items():
         of = scene.totals.classes.get(class_id, 0)
-        if len(members) >= max(FEWEST, SHARE * of):
+        if len(members) >= max(FEWEST, SHARE_OF_CLASS * of):
             yield _made(IncidentCause.CLASS, school_id, members, of, class_ids=[class_id])
 
 
@@ -290,7 +292,12 @@ def _network(school_id: int | None, here: Sequence[Tablet], scene: Scene) -> Clu
     is_sudden = in_school >= max(FEWEST_OF_NETWORK, SHARE_OF_NETWORK * total)
     if not is_sudden and len(gone) < max(FEWEST_BEFORE_SCHOOL, SHARE_BEFORE_SCHOOL * total):
         return None
-    hit = Counter(one.class_id for one in gone if one.class_id is not None)
-    whole = {class_id for class_id, number in hit.items() if number >= SHARE * scene.totals.classes.get(class_id, 0)}
+    hit = Counter(one.class_id for one in gone)
+    quiet = Counter(one.class_id for one in here if one.class_id is not None)  # some of a class slept before
+    whole = {
+        class_id
+        for class_id, number in quiet.items()
+        if number >= SHARE_OF_CLASS * scene.totals.classes.get(class_id, 0) and 2 * hit[class_id] >= number
+    }
     members = [one for one in here if one.id in chosen or one.class_id in whole]
     return _made(IncidentCause.NETWORK, school_id, members, total, class_ids=sorted(whole))

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import and_, func, or_, select
 
 from fleet.access import Principal
-from fleet.compliance import incidents, looking, steps
-from fleet.compliance.models import DeviceHabit, Finding, Incident, Question
-from fleet.compliance.quiet import Tablet
+from fleet.compliance import looking
+from fleet.compliance.models import FindingKind, Incident
+from fleet.compliance.quiet import Asked, Tablet
+from fleet.compliance.steps import FEWEST_DAYS
 from fleet.db import db
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife, DevicePresence, DeviceState
-from fleet.schools import absences
-from fleet.schools import queries as schools
+from fleet.schools.models import SchoolClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Explanation:
         battery_percent: when last heard.
         was_at_school: whether it was at its school when it last asked; None where that is not known.
         is_absent: whether its pupil is away today.
-        finding: its open finding of silence, None where it is not silent.
+        kind: of its open finding of silence, None where it is not silent.
+        class_id: the class it stands in, else its pupil's.
         question: the newest question about this quiet, open or answered.
         incident: the open incident it is in.
     """
@@ -63,8 +64,9 @@ class Explanation:
     battery_percent: int | None
     was_at_school: bool | None
     is_absent: bool
-    finding: Finding | None
-    question: Question | None
+    kind: FindingKind | None
+    class_id: int | None
+    question: Asked | None
     incident: Incident | None
 
 
@@ -80,41 +82,39 @@ def explain(device: Device, *, by: Principal, now: datetime, timezone: ZoneInfo)
     if device.life is not DeviceLife.ENROLLED:
         return None
     found = looking.one(device.id, now=now, timezone=timezone)
-    row, tablet = found
-    on = now.astimezone(timezone).date()
-    presence = db.session.get(DevicePresence, device.id)
-    habit = db.session.get(DeviceHabit, device.id)
+    row, tablet = found.row, found.tablet
     heard = [moment for moment in (row.last_seen_at, row.polled_at) if moment is not None]
-    finding_id = tablet.missing_id or tablet.silent_id
+    kind = FindingKind.MISSING if tablet.missing_id is not None else FindingKind.SILENT
     return Explanation(
         heard_at=max(heard, default=None),
         enrolled_at=row.enrolled_at,
         missed_s=tablet.missed_s,
         others=_others(tablet, by, now, timezone),
-        habit=Habit(habit.heard.bit_count(), habit.days) if habit and habit.days >= steps.FEWEST_DAYS else None,
+        habit=Habit(row.heard.bit_count(), row.days) if row.days is not None and row.days >= FEWEST_DAYS else None,
         battery_percent=row.battery_percent,
-        was_at_school=presence.is_at_school if presence is not None else None,
-        is_absent=device.person_id is not None and bool(absences.covering([device.person_id], on, on)),
-        finding=db.session.get(Finding, finding_id) if finding_id is not None else None,
-        question=db.session.get(Question, tablet.asked.id) if tablet.asked is not None else None,
-        incident=incidents.of_tablet(device.id),
+        was_at_school=row.is_at_school,
+        is_absent=found.is_absent,
+        kind=kind if tablet.is_single and (tablet.missing_id or tablet.silent_id) is not None else None,
+        class_id=tablet.class_id,
+        question=tablet.asked,
+        incident=found.incident,
     )
 
 
 def _others(tablet: Tablet, by: Principal, now: datetime, timezone: ZoneInfo) -> Others | None:
-    """Count the other tablets of a class; two statements, or none."""
+    """Count the other tablets of a class; one statement, or none."""
     if tablet.class_id is None:
         return None
     since = now.astimezone(timezone).replace(hour=0, minute=0, second=0, microsecond=0)
     is_heard = or_(DeviceState.last_seen_at >= since, DevicePresence.polled_at >= since)
     given = devices.matching(devices.Filter(class_id=tablet.class_id, life=DeviceLife.ENROLLED), by=by)
+    title = select(SchoolClass.title).where(SchoolClass.id == tablet.class_id)
     query = (
-        select(func.count(), func.count().filter(is_heard))
+        select(func.count(), func.count().filter(is_heard), title.scalar_subquery())
         .select_from(Device)
         .join(DeviceState, DeviceState.device_id == Device.id)
         .outerjoin(DevicePresence, DevicePresence.device_id == Device.id)
         .where(and_(Device.id.in_(given), Device.id != tablet.id))
     )
-    of, heard = db.session.execute(query).one()
-    title = schools.class_titles([tablet.class_id]).get(tablet.class_id)
-    return Others(title, heard, of) if of and title is not None else None
+    of, heard, named = db.session.execute(query).one()
+    return Others(named, heard, of) if of and named is not None else None

@@ -2,25 +2,26 @@
 
 Looked at every half hour, as a tablet's row knows only when it was heard last. A day begins a new bit; who is heard in
 it sets that. Days on which a tablet was not expected say nothing of its habit and are left out: without school, with
-its pupil away, in an incident, or while it is found silent. A second look changes nothing. A fixed number of
+its pupil away, in an incident, or when it has been silent for days. A second look changes nothing. A fixed number of
 statements.
 """
 
 import json
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 
 from fleet.compliance import looking
-from fleet.compliance.models import DeviceHabit, Finding, IncidentMember
+from fleet.compliance.models import DeviceHabit, Finding, FindingKind, IncidentMember
 from fleet.db import db, take_turn
 from fleet.devices.models import Device, DeviceLife
 from fleet.schools import absences
 
 MOST_DAYS = 30
+SAYS_SOMETHING = timedelta(days=3)  # a silence that lasts longer is no habit
 _MASK = 2**MOST_DAYS - 1
 _WRITE = {
     "postgresql": """
@@ -61,7 +62,7 @@ def count(*, now: datetime, timezone: ZoneInfo) -> int:
         return 0
     known = {one.device_id: one for one in db.session.scalars(select(DeviceHabit))}
     away = set(absences.days_away(on, on))
-    excused = _excused()
+    excused = _excused(now)
     rows = []
     for row in looking.states_of(None, Device.life == DeviceLife.ENROLLED):
         place = row.school_id if row.school_id in week.calendars else None
@@ -82,9 +83,10 @@ def count(*, now: datetime, timezone: ZoneInfo) -> int:
     return len(rows)
 
 
-def _excused() -> set[int]:
-    """Return the tablets whose quiet has been found, or explained, already; two statements."""
+def _excused(now: datetime) -> set[int]:
+    """Return the tablets whose quiet has been found for some days, or is explained; two statements."""
     silent = select(Finding.device_id).where(Finding.kind.in_(looking.SILENCES), Finding.closed_at.is_(None))
+    silent = silent.where(or_(Finding.opened_at < now - SAYS_SOMETHING, Finding.kind == FindingKind.MISSING))
     inside = select(IncidentMember.device_id).where(IncidentMember.left_at.is_(None))
     return {*db.session.scalars(silent), *db.session.scalars(inside)}
 

@@ -30,17 +30,19 @@ class Told:
     classes: Mapping[int, str]
 
 
-def open_incidents(*, by: Principal, school_id: int | None = None) -> Sequence[Told]:
+def open_incidents(*, by: Principal, school_id: int | None = None, is_short: bool = False) -> Sequence[Told]:
     """Return the open incidents ``by`` may see, the newest first; three statements.
 
     Args:
         by: who asks.
         school_id: only this school's, and those everywhere.
+        is_short: without titles of classes, and without counting who is still quiet; one statement.
     """
     query = _seen(by).where(Incident.closed_at.is_(None))
     if school_id is not None:
         query = query.where(or_(Incident.school_id == school_id, Incident.school_id.is_(None)))
-    return _told(db.session.scalars(query.order_by(Incident.opened_at.desc(), Incident.id.desc())).all())
+    found = db.session.scalars(query.order_by(Incident.opened_at.desc(), Incident.id.desc())).all()
+    return [Told(one, one.most, {}) for one in found] if is_short else _told(found)
 
 
 def past(*, by: Principal, since: datetime, limit: int | None = None) -> Sequence[Told]:

@@ -6,7 +6,7 @@ Not here: what follows (:mod:`fleet.compliance.steps`), and writing it down (:mo
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from fleet.compliance.models import (
     IncidentMember,
     Question,
 )
-from fleet.compliance.quiet import Asked, Limits, Scene, Span, Standing, Tablet, Totals, expected_seconds
+from fleet.compliance.quiet import Asked, Limits, Scene, Span, Standing, Tablet, Totals, expected_seconds, is_due
 from fleet.db import among, db
 from fleet.devices.models import Device, DeviceLife, DevicePresence, DeviceState, Enrolment
 from fleet.schools import absences, after_school
@@ -105,11 +105,26 @@ def look(*, now: datetime, timezone: ZoneInfo, limits: Limits) -> Seen:
     return Seen(seen, reader.stale, reader.incidents)
 
 
-def one(device_id: int, *, now: datetime, timezone: ZoneInfo) -> tuple[Any, Tablet]:
-    """Return a tablet's row and value, whether or not it is quiet; a fixed number of statements."""
-    rows = states_of([device_id])
-    classes = schools.basic_classes_of_pupils(now.astimezone(timezone).date())
-    return rows[0], _Reader(rows, Week.load(timezone), classes, now).tablet(rows[0])
+@dataclass(frozen=True, slots=True)
+class One:
+    """A single tablet, whether or not it is quiet: its row, its value, its open incident, and who is away with it."""
+
+    row: Any
+    tablet: Tablet
+    incident: Incident | None
+    is_absent: bool
+
+
+def one(device_id: int, *, now: datetime, timezone: ZoneInfo) -> One:
+    """Return a tablet as the steps see it; at most ten statements."""
+    row = states_of([device_id])[0]
+    on = now.astimezone(timezone).date()
+    has_pupil = row.person_id is not None
+    classes = schools.basic_classes_of_pupils(on, person_id=row.person_id) if has_pupil else {}
+    reader = _Reader([row], Week.load(timezone), classes, now)
+    tablet = reader.tablet(row)
+    incident = reader.incidents[tablet.incident_id] if tablet.incident_id is not None else None
+    return One(row, tablet, incident, reader.is_away(row.person_id, on))
 
 
 def heard(row: Any) -> datetime:
@@ -131,8 +146,8 @@ def states_of(device_ids: Collection[int] | None = None, *conditions: Any) -> Se
         select(
             Device.id, Device.school_id, Device.class_id, Device.person_id, Device.cart, Device.life,
             Device.created_at, Enrolment.enrolled_at, DeviceState.last_seen_at, DeviceState.desired_digest,
-            DeviceState.battery_percent, DevicePresence.polled_at, DeviceHabit.days, DeviceHabit.heard,
-            DeviceHabit.heard_late,
+            DeviceState.battery_percent, DevicePresence.polled_at, DevicePresence.is_at_school, DeviceHabit.days,
+            DeviceHabit.heard, DeviceHabit.heard_late,
         )
         .join(DeviceState, DeviceState.device_id == Device.id)
         .outerjoin(Enrolment, enrolled)
@@ -250,17 +265,19 @@ class _Reader:
         is_late = row.days is not None and steps.is_used_to_late(row.days, row.heard_late.bit_count())
         later = self._week.later(row.school_id, grade) if is_late else None
         spans = self._explained(row, heard_at, calendar)
+        missed_s = expected_seconds(calendar, heard_at, self._now, spans, later)
         return Tablet(
             row.id,
             row.school_id,
             class_id,
             heard_at,
-            expected_seconds(calendar, heard_at, self._now, spans, later),
+            missed_s,
             cart=row.cart,
             digest=row.desired_digest,
             patience=steps.patience(row.days, row.heard.bit_count()) if row.days is not None else 1.0,
             battery_percent=row.battery_percent,
             is_expected=row.life is DeviceLife.ENROLLED,
+            is_due=is_due(calendar, heard_at, self._now, spans),
             asked=asked,
             silent_id=is_open.get(FindingKind.SILENT),
             missing_id=is_open.get(FindingKind.MISSING),
@@ -289,6 +306,10 @@ class _Reader:
                 has_moved = incident.school_id is not None and incident.school_id != row.school_id
                 return incident.id, has_moved or heard_at >= member.joined_at
         return None, False
+
+    def is_away(self, person_id: int | None, on: date) -> bool:
+        """Whether a pupil is away on a local date."""
+        return any(first <= on <= last for first, last in self._away.get(person_id or 0, ()))
 
     def _explained(self, row: Any, heard_at: datetime, calendar: Calendar) -> list[Span]:
         """Return the spans in which a tablet's quiet has another reason than itself."""

@@ -173,7 +173,7 @@ def _follow(device: Device, answer: Answer | None, asked_at: datetime, now: date
         told: dict[str, Any] = {"since": looking.heard(row).isoformat()}
         if answer is Answer.GONE:
             told["answer"] = answer.value
-        change.opened.append((device.id, Found(wanted, "", told)))
+        change.opened.append((device.id, Found(wanted, "", told, steps.SEVERITY[wanted])))
         listening = update(DeviceState).where(DeviceState.device_id == device.id).values(review_key=None)
         db.session.execute(listening.execution_options(synchronize_session=False))
     ledger.write(change, now=now)

@@ -70,6 +70,8 @@ class Tablet:
         silent_id: its open finding of silence.
         missing_id: its open finding that it is missing.
         incident_id: the open incident it is in.
+        is_due: whether it was expected at all on this local day: nothing begins on a day off, or while its pupil is
+            away.
         is_back: whether it was heard from since it came into that, or has moved away from it.
         mute: kinds of findings that somebody closed by hand for this quiet.
     """
@@ -84,6 +86,7 @@ class Tablet:
     patience: float = 1.0
     battery_percent: int | None = None
     is_expected: bool = True
+    is_due: bool = True
     asked: Asked | None = None
     silent_id: int | None = None
     missing_id: int | None = None
@@ -151,6 +154,12 @@ class Scene:
     def calendar(self, school_id: int | None) -> Calendar:
         """Return a school's calendar, the municipality's where it has none."""
         return self.calendars.get(school_id) or self.calendars[None]
+
+
+def is_due(calendar: Calendar, heard_at: datetime, now: datetime, explained: Collection[Span] = ()) -> bool:
+    """Whether a tablet was expected at all on the running local day, since it was heard."""
+    morning = now.astimezone(calendar.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return expected_seconds(calendar, max(heard_at, morning), now, explained) > 0
 
 
 def expected_seconds(

@@ -99,7 +99,7 @@ def _findings(decisions: Decisions, now: datetime) -> tuple[int, int]:
         _run(over.where(among(Finding.device_id, decisions.unmutes)).values(is_mute=False))
     change = Change()
     for device_id, (kind, detail) in decisions.opens.items():
-        change.opened.append((device_id, Found(kind, "", detail)))
+        change.opened.append((device_id, Found(kind, "", detail, steps.SEVERITY[kind])))
     if decisions.closes:
         change.closed.extend(db.session.scalars(select(Finding).where(among(Finding.id, decisions.closes))))
     opened, closed = ledger.write(change, now=now)

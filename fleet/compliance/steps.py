@@ -6,19 +6,31 @@ school's IT is asked; somebody says that it is gone, or nobody knows of it for d
 ends all. Invariant: the same scene, once its decisions are carried out, leads to none.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fleet.compliance import clusters
 from fleet.compliance.clusters import Gathered
-from fleet.compliance.models import Answer, FindingKind
+from fleet.compliance.models import Answer, FindingKind, Severity
 from fleet.compliance.quiet import Asked, Limits, Scene, Tablet
 from fleet.schools.calendar import Calendar
 
 EXCUSED_DAYS = 3  # of school: a tablet that is said to be at home
+MORNING = timedelta(hours=2)
+FEWEST_DAYS = 10  # fewer say nothing of a habit
+USUAL_QUIET = 0.1  # quiet on so many of its days, a tablet is like any other
+RARE = 0.01
+DAY_HOURS = 6.25
+MOST_PATIENCE = 6.0
+FLAT_PERCENT = 10  # with so little left, it is flat most likely, and charged until the next morning
+FLAT_PATIENCE = 1.65  # a school day and a little
 _LOOKED_AHEAD_DAYS = 120
+
+
+SEVERITY = {FindingKind.SILENT: Severity.WARNING, FindingKind.MISSING: Severity.SERIOUS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,7 @@ def _question(one: Tablet, kind: FindingKind | None, scene: Scene, done: Decisio
         if asked is not None and asked.is_open:
             done.withdraws.append(asked.id)
     elif asked is None or _is_asked_again(asked, scene.now):
-        if kind not in one.mute:
+        if kind not in one.mute and one.is_due:
             done.asks.append(Ask(one.id, one.class_id, one.class_id is None))
     elif asked.is_open and asked.escalated_at is None:
         waited = scene.calendar(one.school_id).school_seconds_between(asked.asked_at, scene.now)
@@ -102,11 +114,22 @@ def wanted(one: Tablet, limits: Limits, now: datetime, *, is_inside: bool = Fals
         return FindingKind.MISSING
     if is_inside or (asked is not None and _is_excused(asked, now)):
         return None
-    if one.missed_s < limits.silent.total_seconds() * (1 if one.is_single else one.patience):
+    is_found = one.silent_id is not None or one.missing_id is not None
+    if one.missed_s < limits.silent.total_seconds() * (1 if one.is_single else _patience(one)) or not (
+        is_found or one.is_due
+    ):
         return None
-    unknown = limits.missing.total_seconds() * (1 if one.missing_id is not None else one.patience)
-    is_unanswered = asked is not None and asked.is_open
+    unknown = limits.missing.total_seconds()
+    if one.missing_id is None:  # it is asked about later, and called missing as much later
+        unknown += limits.silent.total_seconds() * (one.patience - 1)
+    is_unanswered = asked is not None and asked.is_open and (one.missing_id is not None or one.is_due)
     return FindingKind.MISSING if is_unanswered and one.missed_s >= unknown else FindingKind.SILENT
+
+
+def _patience(one: Tablet) -> float:
+    """Return by how much asking about a tablet waits: for what it is used to, or for who charges it overnight."""
+    is_flat = one.battery_percent is not None and one.battery_percent <= FLAT_PERCENT
+    return max(one.patience, FLAT_PATIENCE) if is_flat else one.patience
 
 
 def _is_excused(asked: Asked, now: datetime) -> bool:
@@ -129,16 +152,16 @@ def detail(one: Tablet) -> dict[str, Any]:
 
 
 def excused_until(calendar: Calendar, answered_at: datetime) -> datetime:
-    """Return until when "at home" explains a silence: three school days after the one on which it was said."""
+    """Return until when "at home" explains a silence: for three school days, and the morning after them."""
     on = answered_at.astimezone(calendar.timezone).date()
     left = EXCUSED_DAYS
     for _ in range(_LOOKED_AHEAD_DAYS):
         on += timedelta(days=1)
         if calendar.is_school_day(on):
             left -= 1
-            if not left:
+            if left < 0:
                 break
-    return datetime.combine(on, time(23, 59), calendar.timezone)
+    return datetime.combine(on, calendar.weekday_hours(on.weekday())[0], calendar.timezone) + MORNING
 
 
 def patience(days: int, heard: int) -> float:
@@ -148,16 +171,11 @@ def patience(days: int, heard: int) -> float:
         days: how many school days have been counted.
         heard: on how many of them it was heard.
     """
-    if days < FEWEST_DAYS:
+    quiet = min(1 - heard / days, 0.99) if days >= FEWEST_DAYS else 0.0
+    if quiet <= USUAL_QUIET:
         return 1.0
-    quiet = 1 - heard / days
-    return 1.0 if quiet <= USUAL_QUIET else min(MOST_PATIENCE, 1 + STRETCH * (quiet - USUAL_QUIET))
-
-
-FEWEST_DAYS = 10  # fewer say nothing of a habit
-USUAL_QUIET = 0.1  # quiet on so many of its days, a tablet is like any other
-STRETCH = 6.0
-MOST_PATIENCE = 5.0
+    by_chance = math.log(RARE) / math.log(quiet)  # so many quiet days in a row are as rare as that
+    return min(MOST_PATIENCE, 1 + (by_chance - 1) * DAY_HOURS / Limits().silent.total_seconds() * 3600)
 
 
 def is_used_to_late(days: int, heard_late: int) -> bool:

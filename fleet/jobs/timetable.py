@@ -19,7 +19,7 @@ from fleet.alerts.events import Ending
 from fleet.apps import packages
 from fleet.apps.files import PackageFiles
 from fleet.assignments import memberships, schedules
-from fleet.compliance import review, silence
+from fleet.compliance import habits, review, silence
 from fleet.config import Config
 from fleet.crypto import vault_key_of
 from fleet.devices import tickets
@@ -60,6 +60,10 @@ class Job:
 
 def _silent_tablets(now: datetime, config: Config) -> Counts:
     return asdict(silence.review(now=now, timezone=config.timezone))
+
+
+def _tablet_habits(now: datetime, config: Config) -> Counts:
+    return {"tablets": habits.count(now=now, timezone=config.timezone)}
 
 
 def _due_reviews(now: datetime, _config: Config) -> Counts:
@@ -144,6 +148,7 @@ TIMETABLE = (
     Job("silent-tablets", "tablets not heard from in school hours are found", Every(15), _silent_tablets),
     Job("alerts", "who is to hear of something is written to", Every(1), _alerts, repeated=True),
     Job("endings", "certificates and tokens that end are told of in time", Every(60), _endings),
+    Job("tablet-habits", "what each tablet is used to is counted on school days", Every(30), _tablet_habits),
     Job("membership-dates", "pupils' tablets follow when a membership begins or ends", Every(60), _membership_dates),
     Job("expiring-tickets", "rights to enrol that end are noted", Every(60), _expiring_tickets),
     Job("unused-files", "files that were sent and not used are removed within the hour", Every(10), _unused_files),

@@ -19,10 +19,10 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import holidays
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from fleet.db import db
-from fleet.schools.models import CalendarDay, School, SchoolHours
+from fleet.schools.models import Bell, CalendarDay, School, SchoolHours
 
 Hours = tuple[time, time]
 DEFAULT_HOURS: Hours = (time(8, 15), time(14, 30))
@@ -124,7 +124,10 @@ class Calendar:
         """Return the seconds of school between two instants; negative where ``until`` is the earlier one."""
         if until < since:
             return -self.school_seconds_between(until, since)
-        first, last = (instant.astimezone(self.timezone).year for instant in (since, until))
+        first, last = since.astimezone(self.timezone).year, until.astimezone(self.timezone).year
+        if first == last:
+            year = self._year(first)
+            return year.until(_second(until)) - year.until(_second(since))
         between = sum(self._year(year).total for year in range(first, last))
         return between + self._year(last).until(_second(until)) - self._year(first).until(_second(since))
 
@@ -185,7 +188,10 @@ def is_any_school_time(calendars: Iterable[Calendar], now: datetime, *, until: d
 
 
 def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
-    """Return every school's calendar by its id, and the municipality's under None; two statements.
+    """Return every school's calendar by its id, and the municipality's under None; three statements.
+
+    What holds for a weekday's hours, nearest first: the school's own, its own first to last bell, the municipality's,
+    the municipality's bells.
 
     Schools whose days and hours are the same share one value, which remembers what it has counted for the next time.
     """
@@ -202,11 +208,15 @@ def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
         places[place] = None
         if weekday is not None:
             hours[place][weekday] = (starts_at, ends_at)
+    rung: dict[int | None, dict[int, Hours]] = defaultdict(dict)
+    first_and_last = select(Bell.school_id, Bell.weekday, func.min(Bell.starts_at), func.max(Bell.ends_at))
+    for told in db.session.execute(first_and_last.group_by(Bell.school_id, Bell.weekday)):
+        rung[told[0]][told[1]] = (told[2], told[3])
     return {
         place: _calendar(
             timezone,
             frozenset((days[None] | days[place]).values()),
-            frozenset((hours[None] | hours[place]).items()),
+            frozenset((rung[None] | hours[None] | rung[place] | hours[place]).items()),
         )
         for place in places
     }

@@ -326,8 +326,13 @@ def decided(by: Principal) -> list[dict[str, Any]]:
     ]
 
 
-def basic_classes_of_pupils(on: date) -> Mapping[int, tuple[int, str | None]]:
-    """Return each pupil's basic class on a local date with its grade, the first by title of several; one statement."""
+def basic_classes_of_pupils(on: date, *, person_id: int | None = None) -> Mapping[int, tuple[int, str | None]]:
+    """Return pupils' basic classes on a local date with their grades, the first by title of several; one statement.
+
+    Args:
+        on: the date.
+        person_id: only this pupil's.
+    """
     holds = (Membership.role == MembershipRole.PUPIL, *holding(on))
     query = (
         select(Membership.person_id, SchoolClass.id, SchoolClass.grade)
@@ -335,4 +340,6 @@ def basic_classes_of_pupils(on: date) -> Mapping[int, tuple[int, str | None]]:
         .where(SchoolClass.kind == ClassKind.BASIC, SchoolClass.ended_at.is_(None), *holds)
         .order_by(SchoolClass.title.desc(), SchoolClass.id.desc())
     )
+    if person_id is not None:
+        query = query.where(Membership.person_id == person_id)
     return {row.person_id: (row.id, row.grade) for row in db.session.execute(query)}

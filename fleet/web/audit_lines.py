@@ -16,7 +16,7 @@ from fleet.web.texts import translated as _
 from fleet.web.values import whole
 from fleet.web.words_audit import Names
 
-_PLACES = frozenset({"school", "calendar", "bells"})
+_PLACES = frozenset({"school", "calendar", "bells", "after-school"})
 _NUMBERED = {**dict.fromkeys(_PLACES, "school"), "class": "class", "lesson-set": "set"}
 _NAMED_BY = {"device": "serial", "order": "serial", "profile": "profile", "assignment": "profile", "app": "name",
              "image": "name", "rule": "title"}  # fmt: skip
@@ -116,7 +116,10 @@ def _numbered(kind: str, number: int | None) -> str | None:
     return {
         "municipality": _("Municipality"),
         "calendar": of_all,
+        "absences": _("Absence"),
+        "after-school": _("After-school programme"),
         "bells": of_all,
+        "after-school": _("School %(number)s", number=number),
         "school": _("School %(number)s", number=number),
         "class": _("Class %(number)s", number=number),
         "device": _("Tablet %(number)s", number=number),

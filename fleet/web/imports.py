@@ -176,6 +176,7 @@ def _page(faults: dict[str, str]) -> str:
     return render_template(
         "imports.html",
         may_roster=may_roster,
+        may_absence=by.school_ids(Permission.ENTER_ABSENCE) != frozenset(),
         rosters=rosters,
         lists=delivery.history(by=by, limit=_HISTORY),
         faults=faults,

@@ -5,8 +5,8 @@ from datetime import date
 
 from fleet.alerts.letters import Item
 from fleet.alerts.models import AlertTopic
-from fleet.compliance.models import Finding, FindingKind
-from fleet.web import words, words_alerts, words_jobs
+from fleet.compliance.models import Finding, FindingKind, IncidentCause
+from fleet.web import words, words_alerts, words_jobs, words_silence
 from fleet.web.formats import day, minute
 from fleet.web.texts import translated as _
 
@@ -71,6 +71,7 @@ def about(item: Item, *, with_school: bool) -> str:
     if item.topic is AlertTopic.INCIDENTS:
         most = item.detail.get("most")
         parts = [words_alerts.silent_tablets(most) if isinstance(most, int) else None]
+        parts += [words_silence.cause(IncidentCause(item.kind)) if item.kind in set(IncidentCause) else None]
     elif item.topic is AlertTopic.CERTIFICATES:
         ends_on = _date(item.detail.get("ends_at"))
         parts, since = [], _("ends %(day)s", day=day(ends_on)) if ends_on is not None else since

@@ -12,7 +12,7 @@ from flask_babel import force_locale, ngettext
 from fleet.alerts.letters import Contents, Item, Written
 from fleet.alerts.models import AlertTopic, LetterKind
 from fleet.compliance.models import Answer, Severity
-from fleet.web import letter_lines, mail_parts, words_alerts
+from fleet.web import letter_lines, mail_parts, words_alerts, words_silence
 from fleet.web.languages import NAMES
 from fleet.web.mail_parts import BAD, NOTE, PLAIN, Line, Mail, Section, Way
 from fleet.web.texts import translated as _
@@ -188,7 +188,7 @@ def _line(contents: Contents, item: Item) -> Line:
     address, answers = None, []
     if item.topic is AlertTopic.QUESTIONS:
         answers = [
-            Way(words_alerts.answer(one), _address(contents, "question", question_id=item.about_id or 0, answer=one))
+            Way(words_silence.answer(one), _address(contents, "question", question_id=item.about_id or 0, answer=one))
             for one in Answer
         ]
     if item.tablet is not None:
@@ -196,7 +196,7 @@ def _line(contents: Contents, item: Item) -> Line:
     elif item.topic is AlertTopic.JOBS:
         address = _address(contents, "job", name=item.kind)
     elif item.topic is AlertTopic.INCIDENTS:
-        address = _address(contents, "overview")
+        address = _address(contents, "incident", incident_id=item.about_id or 0)
     is_of_many = contents.school is None
     return Line(letter_lines.words_of(item), letter_lines.about(item, with_school=is_of_many), address, answers)
 

@@ -26,12 +26,12 @@ def needs(*, by: Principal, now: datetime, counts: Mapping[str, int]) -> list[Ne
         now: the instant.
         counts: the open findings ``by`` may see.
     """
-    found = [_incidents(by, now), _missing(counts), _asked(by, now)]
+    found = [_missing(counts), _incidents(by, now), _asked(by, now)]
     return [one for one in found if one is not None]
 
 
 def _incidents(by: Principal, now: datetime) -> Need | None:
-    found = incidents.open_incidents(by=by)
+    found = incidents.open_incidents(by=by, is_short=True)
     if not found:
         return None
     lines = [

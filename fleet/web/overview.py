@@ -18,7 +18,7 @@ from fleet.lessons import occupied
 from fleet.reports import figures as reports
 from fleet.reports.figures import Day
 from fleet.schools import queries as schools
-from fleet.web import charts, needs_silence, signed_in
+from fleet.web import charts, needs_alerts, needs_silence, signed_in
 from fleet.web.blueprint import web
 from fleet.web.charts import Spark
 from fleet.web.formats import number
@@ -115,7 +115,7 @@ def overview() -> str:
         "overview",
         **told,
         is_it=True,
-        needs=found,
+        needs=[*found, *needs_alerts.needs(by=by, now=now)],
         others=others(counts),
         rows=rows,
         everything=everything,

@@ -5,6 +5,7 @@ from jinja2 import StrictUndefined
 
 from fleet.config import Config
 from fleet.web import absence as _absence
+from fleet.web import absence_import as _absence_import
 from fleet.web import account as _account
 from fleet.web import account_alerts as _account_alerts
 from fleet.web import (
@@ -63,6 +64,7 @@ from fleet.web import profile as _profile
 from fleet.web import profile_edit as _profile_edit
 from fleet.web import profile_publish as _profile_publish
 from fleet.web import profiles as _profiles
+from fleet.web import question as _question
 from fleet.web import report as _report
 from fleet.web import rule as _rule
 from fleet.web import rules as _rules
@@ -89,6 +91,7 @@ from fleet.web import tablet as _tablet
 from fleet.web import tablet_actions as _tablet_actions
 from fleet.web import tablet_notes as _tablet_notes
 from fleet.web import tablet_password as _tablet_password
+from fleet.web import tablet_silence as _tablet_silence
 from fleet.web import tablet_timeline as _tablet_timeline
 from fleet.web import tablet_why as _tablet_why
 from fleet.web import tablets as _tablets
@@ -103,10 +106,13 @@ SCREENS = (
     _finding_answers, _rules, _rule, _school, _tablet, _tablet_actions, _tablets, _orders,
     _tablet_notes, _tablet_password, _tablet_timeline, _tablet_why, _school_class, _school_editing, _search,
     _lessons, _lesson, _lesson_actions, _lesson_calibration, _lesson_start, _lesson_tablet, _lesson_plans, _lesson_sets,
-    _report, _kept_data, _account, _account_alerts, _unsubscribe, _people, _person, _jobs, _audit,
+    _account, _account_alerts, _unsubscribe, _people, _person, _jobs, _audit,
     _settings, _settings_after_school, _settings_calendar, _settings_import, _settings_lessons, _settings_times,
-    _settings_undo, _absence, _silence,
+    _settings_undo,
+    _question,
     _settings_alerts, _settings_mail, _settings_letters, _settings_webhooks, _settings_webhook,
+    _report, _kept_data,
+    _absence, _absence_import, _silence, _tablet_silence,
     _profiles, _profile, _profile_edit, _profile_publish, _assignments, _apps, _app_uploads, _images,
 )  # fmt: skip
 
@@ -123,8 +129,9 @@ def register(app: Flask) -> None:
         words_arrivals=words_arrivals, words_tablets=words_tablets, words_calendar=words_calendar
     )
     app.jinja_env.globals.update(words_jobs=words_jobs, words_silence=words_silence)
-    app.jinja_env.globals.update(words_rules=words_rules, charts=charts, words_reports=words_reports)
+    app.jinja_env.globals.update(words_rules=words_rules, charts=charts)
     app.jinja_env.globals.update(words_alerts=words_alerts, words_failures=words_failures)
+    app.jinja_env.globals.update(words_reports=words_reports)
     security.install(app, is_https=config.public_url.startswith("https:"))
     signed_in.install(app)
     languages.install(app)

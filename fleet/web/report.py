@@ -1,7 +1,4 @@
-"""Reports: which there are, each as a page with its curves, and as a file.
-
-A short file is made at once, a long one in a while, beside the pages.
-"""
+"""Reports: which there are, each as a page with its curves, and as a file: at once where short, else in a while."""
 
 import tempfile
 from collections.abc import Sequence

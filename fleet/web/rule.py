@@ -29,7 +29,7 @@ from fleet.web import notices, refusals_rules, rule_titles, signed_in, words_fie
 from fleet.web.blueprint import web
 from fleet.web.refusals_rules import Faults
 from fleet.web.rule_form import Typed
-from fleet.web.rules import title
+from fleet.web.rules import title, where
 from fleet.web.texts import translated as _
 
 
@@ -153,6 +153,7 @@ def _page(
     found: Rule | None, typed: Typed, faults: Faults | None = None, *, tried: Tried | None = None, **more: Any
 ) -> str:
     by = signed_in.by()
+    known = schools.visible(by)
     return render_template(
         "rule.html",
         rule=found,
@@ -161,10 +162,11 @@ def _page(
         faults=faults or {},
         caret=more.get("caret"),
         is_late=more.get("is_late", False),
+        where=where(found, known) if found is not None else "",
         may_edit=by.may(Permission.EDIT_RULES),
         tried=tried or Tried(),
         count=compliance.counts(by=by).get(found.code, 0) if found is not None else 0,
-        schools=schools.visible(by),
+        schools=known,
         platforms=list(Platform),
         severities=[(one.value, words_rules.severity(one).words, words_rules.severity_about(one)) for one in Severity],
         fields=words_fields.fields(),

@@ -14,6 +14,7 @@ from fleet import clock
 from fleet.access import Permission, Principal
 from fleet.android import admin_password
 from fleet.assignments import bodies
+from fleet.compliance import incidents
 from fleet.compliance import queries as compliance
 from fleet.devices import holders, notes
 from fleet.devices import queries as devices
@@ -52,6 +53,7 @@ def tabs(device: Device) -> list[Tab]:
     told = (
         ("tablet", _("Overview")),
         ("tablet_why", _("Why it has what it has")),
+        ("tablet_silence", _("Contact")),
         ("tablet_timeline", _("Timeline")),
         ("tablet_orders", _("Orders")),
     )
@@ -79,6 +81,7 @@ def head(device: Device) -> dict[str, Any]:
         "gentle": [one for one in told if one[0] not in words_tablets.DESTRUCTIVE],
         "hard": [one for one in told if one[0] in words_tablets.DESTRUCTIVE],
         "may_manage": by.may(Permission.MANAGE_DEVICES, school_id=device.school_id),
+        "is_it": by.may(Permission.SEE_SCHOOL, school_id=device.school_id),
     }
 
 
@@ -105,6 +108,7 @@ def page(device: Device, *, typed: str = "", faults: Faults | None = None) -> st
         failures=device.state.failures or [],
         not_here=_not_here(device, settings or {}),
         lesson=finding.of_tablet(device.id, by=by, now=now),
+        incident=incidents.of_tablet(device.id),
         home=home(settings, app_names.known()) if settings is not None else None,
         holders=holders.listed(device, by=by),
         has_admin_password=admin_password.may_be_shown(device, by=by),

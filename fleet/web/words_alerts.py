@@ -7,7 +7,7 @@ from flask_babel import ngettext
 
 from fleet.access import Role
 from fleet.alerts.models import AlertTopic, Delivery, HookState, LetterKind, LetterState, MailSecurity, Webhook
-from fleet.compliance.models import Answer, IncidentCause
+from fleet.compliance.models import IncidentCause
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told
 
@@ -123,11 +123,6 @@ def what_for(one: str) -> str:
 def silent_tablets(number: int) -> str:
     """Say how many tablets are silent."""
     return str(ngettext("%(num)d silent tablet", "%(num)d silent tablets", number))
-
-
-def answer(one: Answer) -> str:
-    """Say where a tablet is, as whoever is asked would."""
-    return {Answer.HERE: _("It is here"), Answer.HOME: _("It is at home"), Answer.GONE: _("It is gone")}[one]
 
 
 def works() -> Told:

@@ -20,6 +20,10 @@ from fleet.web.formats import day, instant, plain, weekday
 from fleet.web.texts import translated as _
 
 ACTIONS: Mapping[str, Callable[[], str]] = {
+    "absences.entered": lambda: _("Absence entered"),
+    "absences.removed": lambda: _("Absence taken back"),
+    "after-school.removed": lambda: _("After-school programme removed"),
+    "after-school.set": lambda: _("After-school programme set"),
     "alerts.chosen": lambda: _("Who hears of what decided"),
     "alerts.mail-server-removed": lambda: _("Mail server removed"),
     "alerts.mail-server-set": lambda: _("Mail server set"),
@@ -32,6 +36,8 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "alerts.webhook-replayed": lambda: _("Messages to a webhook sent again"),
     "alerts.webhook-secret-renewed": lambda: _("Webhook given a new secret"),
     "alerts.webhook-switched": lambda: _("Webhook turned on or off"),
+    "absences.entered": lambda: _("Absence noted"),
+    "after-school.set": lambda: _("Hours of the after-school programme set"),
     "android.password-shown": lambda: _("Admin password of a tablet shown"),
     "android.place-restored": lambda: _("Tablet took its place back from who had taken it"),
     "android.token-rotated": lambda: _("Tablet given a new address"),
@@ -146,12 +152,16 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "schools.renamed": lambda: _("School renamed"),
     "setup.ended": lambda: _("First run ended"),
     "setup.resumed": lambda: _("First run taken up again"),
+    "silence.answer-taken-back": lambda: _("Answer about a silent tablet taken back"),
+    "silence.answered": lambda: _("Answer about a silent tablet"),
     "tickets.created": lambda: _("Ticket made"),
     "tickets.expired": lambda: _("Ticket ran out"),
     "tickets.revoked": lambda: _("Ticket revoked"),
 }
 
 AREAS: Mapping[str, Callable[[], str]] = {
+    "absences": lambda: _("Absence"),
+    "after-school": lambda: _("After-school programme"),
     "alerts": lambda: _("Alerts"),
     "android": lambda: _("Android tablets"),
     "apps": lambda: _("Apps"),
@@ -175,6 +185,7 @@ AREAS: Mapping[str, Callable[[], str]] = {
     "rules": lambda: _("Rules"),
     "schools": lambda: _("Schools"),
     "setup": lambda: _("Getting started"),
+    "silence": lambda: _("Silence"),
     "tickets": lambda: _("Tickets"),
 }
 
@@ -234,7 +245,8 @@ _FIRST = ("scope", "from_school_id", "from_class_id", "from_cart", "school_id", 
 _PLACE = {name: place for place, name in enumerate(dict.fromkeys([*_FIRST, *FIELDS]))}
 # What the line says already, in what it is about.
 _IN_SUBJECT = {"device": {"serial"}, "school": {"school_id"}, "class": {"class_id"}, "calendar": {"school_id"},
-               "bells": {"school_id"}, "order": {"order_id"}, "profile": {"profile", "digest"}, "job-run": {"job"},
+               "bells": {"school_id"}, "after-school": {"school_id"}, "order": {"order_id"},
+               "profile": {"profile", "digest"}, "job-run": {"job"},
                "ticket": {"ticket_id"}, "roster-import": {"import_id"}, "lesson": {"class_id"},
                "lesson-plan": {"class_id"}, "assignment": {"profile"}, "lesson-set": {"profile"},
                "image": {"name"}, "rule": {"rule", "title"}}  # fmt: skip

@@ -23,6 +23,10 @@ JOBS: Mapping[str, Callable[[], tuple[str, str]]] = {
         _("Certificates that end"),
         _("Whoever runs the server hears in time of certificates and tokens that end."),
     ),
+    "tablet-habits": lambda: (
+        _("Tablets' habits"),
+        _("On which school days a tablet is heard from is counted, so that rare users are asked about later."),
+    ),
     "membership-dates": lambda: (
         _("Pupils who come and go"),
         _("Pupils' tablets follow when a class begins or ends for them."),
@@ -58,6 +62,16 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
         "%(num)d event went to the municipality", "%(num)d events went to the municipality", n
     ),
     ("endings", "endings"): lambda n: ngettext("%(num)d ends soon", "%(num)d end soon", n),
+    ("silent-tablets", "asked"): lambda n: ngettext("%(num)d question asked", "%(num)d questions asked", n),
+    ("silent-tablets", "escalated"): lambda n: ngettext(
+        "%(num)d question passed on", "%(num)d questions passed on", n
+    ),
+    ("silent-tablets", "withdrawn"): lambda n: ngettext(
+        "%(num)d question taken back", "%(num)d questions taken back", n
+    ),
+    ("silent-tablets", "incidents"): lambda n: ngettext("%(num)d incident begun", "%(num)d incidents begun", n),
+    ("silent-tablets", "incidents_over"): lambda n: ngettext("%(num)d incident over", "%(num)d incidents over", n),
+    ("tablet-habits", "tablets"): lambda n: ngettext("%(num)d tablet counted", "%(num)d tablets counted", n),
     ("membership-dates", "tablets"): lambda n: ngettext("%(num)d tablet moved on", "%(num)d tablets moved on", n),
     ("expiring-tickets", "expired"): lambda n: ngettext("%(num)d ticket ran out", "%(num)d tickets ran out", n),
     ("expiring-tickets", "expiring"): lambda n: ngettext("%(num)d runs out soon", "%(num)d run out soon", n),
@@ -78,8 +92,8 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("retention", "orders"): lambda n: ngettext("%(num)d order removed", "%(num)d orders removed", n),
     ("retention", "lessons"): lambda n: ngettext("%(num)d lesson removed", "%(num)d lessons removed", n),
     ("retention", "sign_ins"): lambda n: ngettext("%(num)d sign-in removed", "%(num)d sign-ins removed", n),
-    ("retention", "people"): lambda n: ngettext("%(num)d person removed", "%(num)d persons removed", n),
     ("retention", "absences"): lambda n: ngettext("%(num)d absence removed", "%(num)d absences removed", n),
+    ("retention", "people"): lambda n: ngettext("%(num)d person removed", "%(num)d persons removed", n),
     ("retention", "holders"): lambda n: ngettext("%(num)d former holder removed", "%(num)d former holders removed", n),
     ("retention", "undo_data"): lambda n: ngettext("%(num)d import's undo removed", "%(num)d imports' undo removed", n),
     ("retention", "mdm"): lambda n: ngettext(

@@ -7,7 +7,8 @@ from flask_babel import ngettext
 
 from fleet.compliance.explaining import Explanation
 from fleet.compliance.incidents import Told
-from fleet.compliance.models import Answer, Finding, Incident, IncidentCause, IncidentMember, Question
+from fleet.compliance.models import Answer, Finding, Incident, IncidentCause, IncidentMember
+from fleet.compliance.quiet import Asked
 from fleet.devices.models import Device
 from fleet.schools.models import Absence
 from fleet.web import words, words_calendar
@@ -110,11 +111,11 @@ def place(told: Told) -> str:
     school = one.school.name if one.school is not None else _("Several schools")
     if one.cause is IncidentCause.CART:
         return _("Cart %(cart)s at %(school)s", cart=one.about.get("cart", ""), school=school)
-    named = list(told.classes.values())
-    if not named:
+    named, number = list(told.classes.values()), len(one.about.get("class_ids", ()))
+    if not number:
         return school
-    if len(named) > _NAMED:
-        return _("%(number)s classes at %(school)s", number=len(named), school=school)
+    if len(named) != number or number > _NAMED:
+        return str(ngettext("%(num)d class at %(school)s", "%(num)d classes at %(school)s", number, school=school))
     if len(named) == 1:
         return _("Class %(title)s at %(school)s", title=named[0], school=school)
     titles = _("%(first)s and %(last)s", first=", ".join(named[:-1]), last=named[-1])
@@ -174,16 +175,34 @@ def explanation(one: Explanation, now: datetime) -> str:
     parts = [_heard(one, now), *_missed(one), *_others(one), *_habit(one), *_then(one)]
     if one.is_absent:
         parts.append(_("its pupil is away today"))
-    told = "; ".join(parts)
-    return f"{told[:1].upper()}{told[1:]}."
+    return f"{_upper('; '.join(parts))}."
 
 
-def asked_about(one: Question, now: datetime) -> str:
+def standing(one: Explanation) -> words.Told:
+    """Say how a tablet stands in silence."""
+    if one.kind is not None:
+        return words.Told(words.finding_title(one.kind), words.BAD)
+    if one.incident is not None:
+        return words.Told(_("Quiet"), words.WAITING)
+    return words.Told(_("Not silent"), words.GOOD)
+
+
+def found(finding: Finding, now: datetime) -> str:
+    """Tell a finding of silence with what was known when it was found, in one sentence."""
+    told = [_("last heard from %(time)s", time=since(finding, now))]
+    hours = int(finding.detail.get("missed_s", 0)) // 3600
+    if hours:
+        told.append(ngettext("%(num)d school hour missed then", "%(num)d school hours missed then", hours))
+    battery = finding.detail.get("battery_percent")
+    if isinstance(battery, int):
+        told.append(_("battery %(percent)s", percent=percent(battery / 100)))
+    return f"{_upper('; '.join(told))}."
+
+
+def asked_about(one: Asked, now: datetime) -> str:
     """Say who was asked where a tablet is, and what was answered."""
     if one.answer is not None and one.answered_at is not None:
-        return _(
-            "%(time)s somebody answered: %(answer)s.", time=_upper(at(one.answered_at, now)), answer=answer(one.answer)
-        )
+        return _("Answered %(time)s: %(answer)s.", time=when(one.answered_at, now), answer=answer(one.answer))
     if one.escalated_at is not None:
         return _(
             "The school's IT was asked where it is %(time)s, and has not answered.", time=when(one.escalated_at, now)

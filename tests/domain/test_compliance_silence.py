@@ -10,8 +10,9 @@ from sqlalchemy import select
 from fleet.checkins import receive
 from fleet.checkins.receive import Report
 from fleet.compliance import silence
-from fleet.compliance.ledger import Reviewed
 from fleet.compliance.models import Finding, FindingKind
+from fleet.compliance.quiet import Limits
+from fleet.compliance.silence import Done
 from fleet.db import db, transaction
 from fleet.devices.models import Device, DeviceLife
 from fleet.schools.models import CalendarDay, School
@@ -28,9 +29,14 @@ def oslo(text: str) -> datetime:
 MONDAY_MORNING, MONDAY_EVENING, TUESDAY = map(oslo, ("2026-09-14 08:00", "2026-09-14 20:00", "2026-09-15 12:00"))
 
 
-def run(now: datetime, **given: timedelta) -> Reviewed:
+SINGLE = Limits(silent=timedelta(hours=6), missing=timedelta(hours=60))  # about a school day, and about ten
+
+LONELY = Limits(joins=timedelta(days=99), silent=timedelta(hours=6))  # each tablet counts singly
+
+
+def run(now: datetime, limits: Limits = SINGLE) -> Done:
     with transaction():
-        return silence.review(now=now, timezone=OSLO, **given)
+        return silence.review(now=now, timezone=OSLO, limits=limits)
 
 
 def tablet(at: School, *, enrolled: datetime = MONDAY_MORNING, seen: datetime | None = None) -> Device:
@@ -53,8 +59,8 @@ def school(app: Flask) -> School:
 def test_a_tablet_that_misses_a_school_day_is_silent_once(school: School) -> None:
     with transaction():
         heard, quiet = (tablet(school, seen=seen) for seen in (oslo("2026-09-14 13:00"), MONDAY_MORNING))
-    assert run(oslo("2026-09-14 14:00")) == Reviewed(tablets=0)
-    assert run(MONDAY_EVENING) == Reviewed(tablets=1, opened=1)
+    assert run(oslo("2026-09-14 14:00")) == Done()
+    assert run(MONDAY_EVENING) == Done(tablets=1, opened=1, asked=1)
     assert open_ids() == {quiet.id}
     assert (heard.state.has_findings, quiet.state.has_findings) == (False, True)
     found = db.session.scalars(select(Finding)).one()
@@ -67,7 +73,7 @@ def test_a_second_run_changes_nothing(school: School, statements: list[str]) -> 
         tablet(school, seen=MONDAY_MORNING)
     assert run(MONDAY_EVENING).opened == 1
     statements.clear()
-    assert run(TUESDAY) == Reviewed()
+    assert run(TUESDAY) == Done()
     assert [one for one in statements if not one.lstrip().startswith("SELECT")] == []
 
 
@@ -87,7 +93,7 @@ def test_a_tablet_never_heard_from_counts_from_its_enrolment(school: School) -> 
 def test_only_enrolled_tablets_are_expected_to_speak(school: School, life: DeviceLife) -> None:
     with transaction():
         tablet(school).life = life
-    assert run(TUESDAY) == Reviewed()
+    assert run(TUESDAY) == Done()
 
 
 def test_each_school_has_its_own_days(school: School) -> None:
@@ -109,7 +115,7 @@ def test_a_day_declared_free_afterwards_ends_the_silence(school: School) -> None
     run(MONDAY_EVENING)
     with transaction():
         db.session.add(CalendarDay(school_id=None, on=date(2026, 9, 14), is_school_day=False, title="Snø"))
-    assert run(MONDAY_EVENING) == Reviewed(tablets=1, closed=1)
+    assert run(MONDAY_EVENING) == Done(tablets=1, closed=1, withdrawn=1)
     assert not quiet.state.has_findings
 
 
@@ -119,14 +125,14 @@ def test_no_tablet_falls_silent_over_the_summer(school: School) -> None:
             on = date(2026, 6, 22) + timedelta(days=number)
             db.session.add(CalendarDay(school_id=school.id, on=on, is_school_day=False, title="Sommerferie"))
         tablet(school, enrolled=oslo("2026-06-01 08:00"), seen=oslo("2026-06-19 14:00"))
-    assert run(oslo("2026-08-17 09:00")) == Reviewed()
+    assert run(oslo("2026-08-17 09:00")) == Done()
     assert run(oslo("2026-08-17 14:30")).opened == 1
 
 
 def test_the_threshold_can_be_another(school: School) -> None:
     with transaction():
         tablet(school)
-    assert run(oslo("2026-09-14 10:20"), threshold=timedelta(hours=2)).opened == 1
+    assert run(oslo("2026-09-14 10:20"), limits=Limits(silent=timedelta(hours=2))).opened == 1
 
 
 def test_a_report_ends_a_silence_even_if_it_tells_nothing_new(school: School) -> None:
@@ -149,21 +155,32 @@ def test_a_report_ends_a_silence_even_if_it_tells_nothing_new(school: School) ->
     assert not quiet.state.has_findings
 
 
-def test_the_number_of_statements_does_not_grow_with_tablets(school: School, statements: list[str]) -> None:
-    counted: dict[int, tuple[int, int]] = {}
+@pytest.mark.parametrize("limits", [SINGLE, LONELY])
+def test_the_number_of_statements_does_not_grow_with_tablets(
+    school: School, statements: list[str], limits: Limits
+) -> None:
+    counted: dict[int, list[int]] = {}
     for count in (FEW, MANY):
         with transaction():
             made = factories.tablets(school, count)
             for one in made:
                 one.created_at = MONDAY_MORNING
-        statements.clear()
-        assert run(MONDAY_EVENING).opened == count
-        opening = len(statements)
+        counted[count] = []
+        for now in (MONDAY_EVENING, TUESDAY):
+            statements.clear()
+            done = run(now, limits)
+            counted[count].append(len(statements))
+            if now == MONDAY_EVENING:
+                assert done.tablets == count
+                assert (done.incidents, done.opened) == ((1, 0) if limits is SINGLE else (0, count))
+            else:
+                assert done == Done()
         with transaction():
             for one in made:
-                one.state.last_seen_at = TUESDAY
+                one.state.last_seen_at = TUESDAY + timedelta(hours=1)
         statements.clear()
-        assert run(TUESDAY).closed == count
-        counted[count] = opening, len(statements)
+        done = run(TUESDAY + timedelta(hours=2), limits)
+        assert (done.incidents_over, done.closed) == ((1, 0) if limits is SINGLE else (0, count))
+        counted[count].append(len(statements))
     assert counted[FEW] == counted[MANY]
-    assert max(counted[MANY]) <= 10
+    assert max(counted[MANY]) <= 32

@@ -36,6 +36,7 @@ ROUTES: Routes = {
         ("/alerts/unsubscribe/{no_token}", ANYONE),
     ],
     "web.unsubscribe_now": [("POST /alerts/unsubscribe/{no_token}", ANYONE)],
+    "web.question": [("/questions/2147483647?answer=gone", SIGNED_IN)],
     "web.settings_alerts": [
         ("/settings/alerts", ADMIN_ONLY),
         ("/settings/schools/{w.school.id}/alerts", _AT_OWN_SCHOOL),

@@ -14,6 +14,7 @@ from tests.visiting import World
 _AT_SCHOOL: Statuses = (302, 200, 200, 404, 404, 404, 404)
 _OWN_CLASS: Statuses = (302, 200, 200, 404, 200, 404, 404)
 _BAD_IN_OWN_CLASS: Statuses = (302, 400, 400, 404, 400, 404, 404)
+_OF_SCHOOLS: Statuses = (302, 200, 200, 200, 403, 403, 403)
 _BAD: Statuses = (302, 400, 400, 400, 400, 400, 400)
 
 ROUTES: Routes = {
@@ -30,8 +31,17 @@ ROUTES: Routes = {
         ("/incidents/{past_incident_id}", _AT_SCHOOL),
         ("/incidents/2147483647", NOWHERE),
     ],
+    "web.tablet_silence": [
+        ("/tablets/OWN1/silence", _OWN_CLASS),
+        ("/tablets/ASKED1/silence", _OWN_CLASS),
+        ("/tablets/QUIET0/silence", _OWN_CLASS),
+    ],
     "web.class_absence": [("/classes/{w.own_class.id}/absence", _OWN_CLASS), ("/classes/2147483647/absence", NOWHERE)],
     "web.class_absence_enter": [("POST /classes/{w.own_class.id}/absence", _BAD_IN_OWN_CLASS)],
+    "web.absence_file": [("/absences/import", _OF_SCHOOLS)],
+    "web.absence_send": [("POST /absences/import", (302, 400, 400, 400, 403, 403, 403))],
+    "web.absence_look": [("/absences/import/unknown", (302, 404, 404, 404, 403, 403, 403))],
+    "web.absence_use": [("POST /absences/import/unknown", (302, 404, 404, 404, 403, 403, 403))],
     "web.absence_remove": [("POST /absences/2147483647/remove", NOWHERE)],
 }
 

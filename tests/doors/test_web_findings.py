@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from fleet import clock
-from fleet.compliance.models import Finding, FindingKind
+from fleet.compliance.models import Finding, FindingKind, Severity
 from fleet.db import db, transaction
 from fleet.devices.models import Device
 from fleet.web.formats import NOTHING
@@ -99,10 +99,12 @@ def test_list_comes_in_pages_newest_first_and_the_last_page_is_never_missed(app:
         for number, device in enumerate(devices):
             made = Finding(device_id=device.id, kind=FindingKind.STORAGE_LOW, subject="", detail={})
             made.opened_at = begun + timedelta(minutes=number)
+            made.severity, made.snoozed_until = Severity.SERIOUS, clock.now() + timedelta(days=2)
             db.session.add(made)
         serials = [device.serial for device in reversed(devices)]
     admin = visit(app, "admin")
     first = admin.get(f"/findings?kind=storage-low&school_id={world.school.id}").text
+    assert len(first.encode()) <= 140_000  # with the most that a row says
     assert rows(first) == serials[:100]
     assert "105 åpne funn på 105 nettbrett" in words(first)
     assert "Side 1 av 2" in first
@@ -153,3 +155,133 @@ def test_teachers_class_leads_to_its_tablets_that_need_a_look(app: Flask, world:
 def test_school_page_leads_to_its_own_tablets_that_need_a_look(app: Flask, world: World) -> None:
     page = visit(app, "it").get(f"/schools/{world.school.id}").text
     assert links(page)["Bør sees på"] == f"/tablets?school={world.school.id}&state=findings"
+
+
+# -- what is done about them -------------------------------------------------------------------------------------------
+
+
+def ids(app: Flask, serial: str | None = None) -> list[int]:
+    """Return the numbers of all findings, or of those of a tablet."""
+    with app.app_context():
+        query = db.session.query(Finding).join(Finding.device).order_by(Finding.id)
+        return [one.id for one in query if serial is None or one.device.serial == serial]
+
+
+def next_monday() -> str:
+    today = clock.now().date()
+    return (today + timedelta(days=7 - today.weekday())).isoformat()
+
+
+def test_several_are_acknowledged_with_a_note_and_it_is_taken_back(app: Flask, world: World) -> None:
+    it = visit(app, "it")
+    own = [str(one) for one in ids(app, "OWN1")]
+    answer = it.post("/findings?kind=", id=own, act="acknowledge", note=" Meldt til leverandøren ")
+    assert (answer.status_code, answer.location) == (303, "/findings")
+    page = it.get("/findings").text
+    assert "2 funn er kvittert for." in words(page)
+    assert rows(it.get("/findings?attention=needs").text) == ["NEXT1"]
+    assert rows(it.get("/findings?attention=acknowledged").text) == ["OWN1", "OWN1"]
+    undo = re.search(r'action="(/findings/undo[^"]+)"', page)
+    assert undo is not None
+    assert it.post(undo[1].replace("&amp;", "&")).location == "/findings"
+    assert rows(it.get("/findings?attention=acknowledged").text) == []
+    told = words(it.get(f"/findings/{own[0]}").text)
+    assert told.index("Hentet fram igjen") < told.index("Kvittert for Meldt til leverandøren · Prøve it")
+
+
+def test_snoozed_finding_comes_back_on_the_morning_of_a_school_day(app: Flask, world: World) -> None:
+    it, one = visit(app, "it"), ids(app, "NEXT1")[0]
+    sunday = (clock.now().date() + timedelta(days=13 - clock.now().date().weekday())).isoformat()
+    for wrong, told in ((sunday, "Det er ikke skole"), ("", "Velg dagen"), ("2020-01-06", "Velg en senere dag.")):
+        answer = it.post(f"/findings/{one}", act="snooze", until=wrong, note="Notatet")
+        assert answer.status_code == 400
+        assert told in words(answer.text)
+        assert 'aria-describedby="until-fault"' in answer.text
+        assert 'value="Notatet"' in answer.text
+    page = it.get(f"/findings/{one}").text
+    offered = re.search(r'name="until" value="([^"]+)"', page)
+    assert offered is not None
+    assert it.post(f"/findings/{one}", act="snooze", until=offered[1]).status_code == 303
+    assert "Utsatt til" in words(it.get("/findings").text)
+    assert rows(it.get("/findings?attention=snoozed").text) == ["NEXT1"]
+    it.post(f"/findings/{one}", act="wake")
+    assert rows(it.get("/findings?attention=snoozed").text) == []
+
+
+def test_closed_by_hand_is_in_the_history_and_opens_again(app: Flask, world: World) -> None:
+    it, one = visit(app, "it"), ids(app, "NEXT1")[0]
+    it.post("/findings", id=[str(one)], act="close", note="Levert tilbake")
+    assert "NEXT1" not in rows(it.get("/findings").text)
+    closed = it.get("/findings?attention=closed").text
+    assert rows(closed) == ["NEXT1"]
+    assert 'value="reopen"' in closed
+    tablet = it.get("/tablets/NEXT1").text
+    assert "Lukket for hånd" in words(tablet)
+    assert "Lukket for hånd: Gammelt system" in words(it.get("/tablets/NEXT1/timeline").text)
+    answer = it.post(f"/findings/{one}?back=tablet", act="reopen")
+    assert answer.location == "/tablets/NEXT1"
+    assert "1 funn er åpent igjen." in words(it.get("/tablets/NEXT1").text)
+    assert "NEXT1" in rows(it.get("/findings").text)
+    assert it.post(f"/findings/{one}", act="reopen").status_code == 400
+    told = words(it.get(f"/findings/{one}").text)
+    assert "Åpnet igjen" in told
+    assert "Levert tilbake" in told
+
+
+def test_severity_narrows_the_list(app: Flask, world: World) -> None:
+    with app.app_context(), transaction():
+        db.session.get_one(Finding, ids(app, "NEXT1")[0]).severity = Severity.SERIOUS
+    admin = visit(app, "admin")
+    page = admin.get("/findings?severity=serious").text
+    assert rows(page) == ["NEXT1"]
+    assert "Alvorlig" in words(page)
+    assert '<option value="serious" selected>' in page
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"act": "acknowledge"}, "Velg minst ett funn."),
+        ({"act": "nonsense", "id": "1"}, "Velg hva som skal gjøres"),
+        ({"id": "x"}, "Velg hva som skal gjøres"),
+    ],
+)
+def test_a_form_that_says_too_little_is_told_so(app: Flask, world: World, form: dict[str, str], told: str) -> None:
+    answer = visit(app, "it").post("/findings?attention=needs", **form)
+    assert answer.status_code == 400
+    assert told in words(answer.text)
+    assert '<option value="needs" selected>' in answer.text
+
+
+def test_others_findings_cannot_be_answered(app: Flask, world: World) -> None:
+    other, own = ids(app, "OTHER1")[0], ids(app, "OWN1")[0]
+    it, teacher = visit(app, "it"), visit(app, "teacher")
+    assert it.post("/findings", id=[str(own), str(other)], act="close").status_code == 404
+    assert it.post(f"/findings/undo?act=reopen&ids={other}").status_code == 404
+    assert teacher.post("/findings", id=[str(own)], act="close").status_code == 403
+    page = teacher.get("/findings").text
+    assert 'name="act"' not in page
+    assert 'name="id"' not in page
+    assert 'name="act"' not in teacher.get(f"/findings/{own}").text
+    with app.app_context():
+        assert db.session.query(Finding).filter(Finding.closed_at.is_not(None)).count() == 0
+
+
+def test_undo_leads_to_our_own_pages_only(app: Flask, world: World) -> None:
+    it, own = visit(app, "it"), ids(app, "OWN1")[0]
+    for told in ("https://example.com/", "//example.com/findings", "/\\example.com"):
+        answer = it.post("/findings/undo", page="/findings", token=it.token("/findings"))
+        assert answer.status_code == 303
+        answer = it.post(f"/findings/undo?act=wake&ids={own}&back={told}")
+        assert str(answer.location).startswith("/")
+        assert "example.com" not in str(answer.location)
+
+
+def test_tablets_page_has_a_form_for_each_of_its_findings(app: Flask, world: World) -> None:
+    it = visit(app, "it")
+    page = it.get("/tablets/OWN1").text
+    for one in ids(app, "OWN1"):
+        assert f'action="/findings/{one}?back=tablet"' in page
+    answer = it.post(f"/findings/{ids(app, 'OWN1')[0]}?back=tablet", act="acknowledge", note="")
+    assert answer.location == "/tablets/OWN1"
+    assert "Kvittert for" in words(it.get("/tablets/OWN1").text)

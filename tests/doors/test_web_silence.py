@@ -1,5 +1,6 @@
 """Silence on the pages: questions with one tap and taken back, missing tablets, incidents, who is away."""
 
+import io
 import re
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from fleet import clock
 from fleet.compliance.models import Answer, Finding, FindingKind, Incident, IncidentMember, Question
 from fleet.db import db, reading, transaction
 from fleet.devices.models import Device
-from fleet.schools.models import Absence
+from fleet.schools.models import Absence, Municipality, Person
 from tests import factories, visiting
 from tests.doors.routes_silence import incident
 from tests.doors.test_web_pages import MOST_STATEMENTS, words
@@ -109,6 +110,21 @@ def test_an_answer_leads_back_to_our_own_pages_only(app: Flask, world: World) ->
     assert teacher.post(f"/questions/{question_id}/answer", page="/", answer="nonsense").status_code == 400
 
 
+def test_a_tablets_page_tells_its_silence_in_words(app: Flask, world: World) -> None:
+    question_id, teacher = ask(app, world), visit(app, "teacher")
+    first = words(teacher.get("/tablets/SILENT1").text)
+    assert "4 skoletimer uten et ord da det ble funnet." in first
+    page = "/tablets/SILENT1/silence"
+    shown = teacher.get(page).text
+    for told in ("Sist hørt fra", "har meldt seg i dag", "Klassens lærere ble spurt om hvor det er", "Taust"):
+        assert told in words(shown)
+    assert shown.count('name="answer"') == 3
+    answer = teacher.post(f"/questions/{question_id}/answer", page=page, answer="here", back=page)
+    assert answer.location == page
+    assert "Her på skolen." in words(teacher.get(page).text)
+    assert "Ikke stille" in words(teacher.get("/tablets/OWN1/silence").text)
+
+
 def test_it_sees_on_today_what_nobody_has_answered(app: Flask, world: World) -> None:
     ask(app, world, escalated=True)
     it = visit(app, "it")
@@ -152,13 +168,20 @@ def test_an_incident_is_a_card_on_today_with_its_likely_cause(app: Flask, world:
     shown = words(admin.get("/").text)
     for told in (
         "1 hendelse",
-        "Klassene 8B og 9A på Prøveskolen",
+        "2 klasser på Prøveskolen",
         "43 nettbrett",
         "trolig et tilgangspunkt eller en switch",
     ):
         assert told in shown
     page = words(admin.get(f"/incidents/{number}").text)
-    for told in ("Pågår", "2 nettbrett er fortsatt stille", "QUIET1", "QUIET2", "43 av 210 nettbrett"):
+    for told in (
+        "Klassene 8B og 9A på Prøveskolen",
+        "Pågår",
+        "2 nettbrett er fortsatt stille",
+        "QUIET1",
+        "QUIET2",
+        "43 av 210 nettbrett",
+    ):
         assert told in page
     assert f"/incidents/{number}" in admin.get("/incidents").text
 
@@ -226,12 +249,38 @@ def test_nobody_notes_absence_in_others_classes(app: Flask, world: World) -> Non
     assert visitor.post(page, page="/", pupil=[pupil_id(world)], first=on).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/silence", "/incidents", "/incidents/{number}", "/tablets/QUIET1"])
+def test_absence_of_a_file_is_shown_then_taken(app: Flask, world: World) -> None:
+    with app.app_context(), transaction():
+        db.session.get_one(Person, world.tablet.person_id).username = "elev1"
+    it, page = visit(app, "it"), "/absences/import"
+
+    def send(content: str) -> str:
+        data = {"csrf_token": it.token(page), "file": (io.BytesIO(content.encode()), "fravaer.csv")}
+        with app.app_context():
+            answer = it.client.post(page, data=data, content_type="multipart/form-data")
+        return str(answer.location)
+
+    look = send("brukernavn;fra;til\nelev1;2026-10-05;2026-10-07\n")
+    assert "1 fravær vil bli lagt inn" in words(it.get(look).text)
+    assert it.post(look, page=page).status_code == 303
+    with app.app_context(), reading():
+        assert [one.person_id for one in db.session.scalars(select(Absence))] == [world.tablet.person_id]
+    refused = it.get(send("brukernavn;fra\nukjent;2026-10-05\n"))
+    assert refused.status_code == 400
+    assert "Linje 2: Ingen av elevene dine har dette brukernavnet" in words(refused.text)
+    assert page in it.get("/imports").text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/silence", "/incidents", "/incidents/{number}", "/tablets/QUIET1", "/tablets/SILENT1/silence"]
+)
 def test_pages_of_silence_ask_the_database_a_bounded_number_of_times(
     app: Flask, world: World, statements: list[str], path: str
 ) -> None:
     ask(app, world, escalated=True)
     address = path.format(number=happen(app, world))
+    with app.app_context(), transaction():
+        db.session.add(Municipality(id=1, name="Prøvekommune"))
     for who in ("admin", "it"):
         visitor = visit(app, who)
         assert visitor.get(address).status_code == 200

@@ -56,6 +56,14 @@ def test_every_page_there_is_keeps_to_its_statements_and_bytes(database: str) ->
     assert told["bytes_most"] <= 150_000
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_changed_rule_is_followed_at_every_tablet_in_few_statements(database: str) -> None:
+    told = run("compliance", database)
+    assert told["opened"] == told["closed"] == told["trial_opens"] == told["tablets"] // 2
+    assert told["statements"] <= 80
+    assert "seconds_7000" in told
+
+
 def test_without_a_name_it_lists_the_benches() -> None:
     done = subprocess.run([ROOT / "scripts" / "bench"], capture_output=True, text=True, check=True)
     assert [line.split()[0] for line in done.stdout.splitlines()] == [

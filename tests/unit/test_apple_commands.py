@@ -234,7 +234,7 @@ def test_a_battery_whose_charge_is_not_known_has_none(level: Any) -> None:
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        (SECURITY, SecurityInformation(True, False)),
+        (SECURITY, SecurityInformation(True, False, True)),
         ({"SecurityInfo": {"PasscodePresent": False, "PasscodeCompliant": True}}, SecurityInformation(False, True)),
         ({}, SecurityInformation()),
     ],

@@ -242,6 +242,7 @@ def test_every_group_has_an_identifier_that_is_short_enough() -> None:
 ITEMS: dict[str, Any] = {
     "device.model.identifier": "iPad13,18",
     "device.operating-system.version": "17.6.1",
+    "device.power.battery-health": "service-recommended",
     "passcode.is-present": True,
     "passcode.is-compliant": False,
     "mdm.app": [
@@ -306,6 +307,7 @@ def test_a_report_is_read_whole() -> None:
         model="iPad13,18",
         is_passcode_present=True,
         is_passcode_compliant=False,
+        battery_health="service-recommended",
         apps=(ManagedApp("no.a.b", "2.1", AppState.INSTALLED), ManagedApp("no.a.c", is_removed=True)),
         update=UpdateState("downloading", "18.1", 2, "no-space"),
         capabilities=Capabilities(frozenset({ddm.LEGACY, ddm.PASSCODE}), frozenset({"passcode.is-present"})),

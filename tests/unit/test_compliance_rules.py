@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.assignments import ready_made
-from fleet.compliance import documents, rules, shipped
+from fleet.compliance import documents, rules, shipped, steps
 from fleet.compliance.documents import Seen, Wanted
 from fleet.compliance.expressions import Evaluation
 from fleet.compliance.models import FindingKind
+from fleet.compliance.quiet import Limits, Tablet, expected_seconds
 from fleet.compliance.rules import Name, Outcome, Past
-from fleet.compliance.silence import is_silent
 from fleet.compliance.versions import is_older
 from fleet.devices.models import Platform
 from fleet.schools.calendar import Calendar
@@ -244,8 +244,8 @@ def test_what_settings_ask_for_is_read_with_the_vocabularys_defaults() -> None:
 @pytest.mark.parametrize(
     ("heard", "now", "expected"),
     [
-        ("2026-09-14 08:15", "2026-09-14 14:15", False),  # exactly six hours of school
-        ("2026-09-14 08:15", "2026-09-14 14:16", True),
+        ("2026-09-14 08:15", "2026-09-14 14:14", False),
+        ("2026-09-14 08:15", "2026-09-14 14:15", True),  # exactly six hours of school
         ("2026-09-11 14:00", "2026-09-14 08:15", False),  # over a weekend
         ("2026-06-30 15:00", "2026-06-30 23:00", False),
         ("2026-09-14 12:00", "2026-09-14 08:00", False),  # a clock that runs ahead
@@ -253,4 +253,5 @@ def test_what_settings_ask_for_is_read_with_the_vocabularys_defaults() -> None:
 )
 def test_silence_is_counted_in_school_time(heard: str, now: str, expected: bool) -> None:
     a, b = (datetime.fromisoformat(text).replace(tzinfo=OSLO) for text in (heard, now))
-    assert is_silent(a, Calendar(OSLO), b) is expected
+    quiet = Tablet(1, None, None, a, expected_seconds(Calendar(OSLO), a, b))
+    assert (steps.wanted(quiet, Limits(silent=timedelta(hours=6)), b) is FindingKind.SILENT) is expected

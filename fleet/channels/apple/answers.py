@@ -14,10 +14,13 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from cryptography import x509
+
 MAX_APPS = 2_000
 MAX_TEXT = 255
 _MAX_VERSION = 64
 _MAX_CERTIFICATES = 200
+_BOTH = 3  # Source: HardwareEncryptionCaps: 1 blocks, 2 files, 3 both
 _YEARS = range(2000, 2100)
 _GIGABYTE = 10**9  # Source: DeviceCapacity: base ten
 
@@ -91,18 +94,26 @@ class DeviceInformation:
 
 @dataclass(frozen=True, slots=True)
 class SecurityInformation:
-    """Whether there is a passcode, and whether it is as profiles want it; None where the iPad did not say."""
+    """Of passcode and encryption; None where the iPad did not say.
+
+    Args:
+        is_passcode_present: whether there is a passcode.
+        is_passcode_compliant: whether it is as profiles want it.
+        is_encrypted: whether it encrypts both blocks and files.
+    """
 
     is_passcode_present: bool | None = None
     is_passcode_compliant: bool | None = None
+    is_encrypted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCertificate:
-    """A certificate on the iPad: the hex SHA-256 of its DER, and whether its key is there too."""
+    """A certificate on the iPad: the hex SHA-256 of its DER, whether its key is there too, and when it runs out."""
 
     thumbprint: str
     is_identity: bool
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +159,11 @@ def read_security_info(answer: Answer) -> SecurityInformation:
     """Return what an answer to SecurityInfo says. Source: information.security.yaml."""
     told = _table(answer.get("SecurityInfo"))
     compliant = _flag(told.get("PasscodeCompliantWithProfiles"))
+    encryption = _number(told.get("HardwareEncryptionCaps"))
     return SecurityInformation(
         _flag(told.get("PasscodePresent")),
         compliant if compliant is not None else _flag(told.get("PasscodeCompliant")),
+        encryption == _BOTH if encryption is not None else None,
     )
 
 
@@ -191,8 +204,17 @@ def read_certificates(answer: Answer) -> tuple[KnownCertificate, ...]:
     for one in _tables(answer.get("CertificateList"))[:_MAX_CERTIFICATES]:
         der = one.get("Data")
         if isinstance(der, bytes):
-            found.append(KnownCertificate(hashlib.sha256(der).hexdigest(), one.get("IsIdentity") is True))
+            is_identity = one.get("IsIdentity") is True
+            name = hashlib.sha256(der).hexdigest()
+            found.append(KnownCertificate(name, is_identity, _runs_out(der) if is_identity else None))
     return tuple(found)
+
+
+def _runs_out(der: bytes) -> datetime | None:
+    try:
+        return x509.load_der_x509_certificate(der).not_valid_after_utc
+    except ValueError:
+        return None
 
 
 def read_location(answer: Answer) -> Location | None:

@@ -38,6 +38,7 @@ _PROPERTIES = "com.apple.management.properties"
 STATUS_ITEMS = (
     "device.model.identifier",
     "device.operating-system.version",
+    "device.power.battery-health",
     "management.declarations",
     "mdm.app",
     "passcode.is-compliant",

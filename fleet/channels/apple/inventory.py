@@ -29,7 +29,7 @@ class Known:
 
     Args:
         information: what it is.
-        security: of its passcode.
+        security: of its passcode and encryption.
         apps: what is installed, as {"id", "version"}.
         status: its status reports together.
         applied: digest of the effective profile that is in force; None where none of ours is.
@@ -43,6 +43,7 @@ class Known:
         lacking: apps that cannot come, and why, by id.
         has_identity: whether the certificate that it signs with is among those it lists; None where it has not told.
         has_listed: whether it has told which apps there are, or that it does not tell.
+        certificate_expires_at: when the certificate that it signs with runs out, the last one of several.
     """
 
     information: DeviceInformation = field(default_factory=DeviceInformation)
@@ -60,6 +61,7 @@ class Known:
     lacking: Mapping[str, str] = field(default_factory=dict)
     has_identity: bool | None = None
     has_listed: bool = False
+    certificate_expires_at: datetime | None = None
 
     @classmethod
     def read(cls, kept: Mapping[str, Any] | None) -> "Known":
@@ -158,7 +160,10 @@ class Known:
             "lost_mode": told.is_lost,
             "identity_present": self.has_identity,
             "passcode_present": next((one for one in passcode if one is not None), None),
+            "encrypted": self.security.is_encrypted,
+            "battery_service": _wants_service(self.status.battery_health),
         }
+        ends = self.certificate_expires_at
         facts = {
             "os_version": self.os_version,
             "model": self.status.model or told.model,
@@ -166,6 +171,7 @@ class Known:
             "apps": [dict(one) for one in self.apps],
             "app_states": self._app_states(),
             "os_update": self._update(),
+            **({"certificate_expires_at": ends.isoformat()} if ends is not None else {}),
             "flags": {name: value for name, value in flags.items() if value is not None},
         }
         refused = [*failures, *({"key": key, "reason": why} for key, why in sorted(self.refused.items()))]
@@ -182,6 +188,11 @@ class Known:
             battery_percent=told.battery_percent,
             storage_free_bytes=told.storage_free_bytes,
         )
+
+
+def _wants_service(battery_health: str | None) -> bool | None:
+    """Whether a battery is worn; None where the iPad cannot tell. Source: StatusDeviceBatteryHealth."""
+    return {"normal": False, "service-recommended": True}.get(battery_health or "")
 
 
 def _readable(kept: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -225,6 +236,12 @@ def _managed(known: Known, _content: Content, answer: Content, at: datetime) -> 
     return replace(known, apps_of_ours=app_progress.told(known.apps_of_ours, states, at))
 
 
+def _certified(known: Known, answer: Content) -> Known:
+    told = [one for one in answers.read_certificates(answer) if one.is_identity]
+    ends = max((one.expires_at for one in told if one.expires_at is not None), default=None)
+    return replace(known, has_identity=bool(told), certificate_expires_at=ends)
+
+
 _READ: Mapping[str, Callable[[Known, Content, Content, datetime], Known]] = MappingProxyType(
     {
         requests.INSTALL: _with_lesson,
@@ -239,9 +256,7 @@ _READ: Mapping[str, Callable[[Known, Content, Content, datetime], Known]] = Mapp
         ),
         requests.APPS: _listed,
         requests.OUR_APPS: _managed,
-        requests.CERTIFICATES: lambda known, _content, answer, _at: replace(
-            known, has_identity=any(one.is_identity for one in answers.read_certificates(answer))
-        ),
+        requests.CERTIFICATES: lambda known, _content, answer, _at: _certified(known, answer),
         requests.INSTALL_APP: lambda known, content, answer, at: replace(
             known, apps_of_ours=app_progress.asked(known.apps_of_ours, content, answer, at)
         ),

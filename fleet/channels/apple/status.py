@@ -95,6 +95,7 @@ class Status:
         model: such as iPad13,18.
         is_passcode_present: whether there is a passcode.
         is_passcode_compliant: whether it is as profiles and declarations want it.
+        battery_health: Apple's word for how worn the battery is, such as ``normal`` or ``service-recommended``.
         apps: apps that commands had installed.
         update: how far an update has come.
         capabilities: what the iPad understands.
@@ -107,6 +108,7 @@ class Status:
     model: str | None = None
     is_passcode_present: bool | None = None
     is_passcode_compliant: bool | None = None
+    battery_health: str | None = None
     apps: tuple[ManagedApp, ...] = ()
     update: UpdateState = UpdateState()
     capabilities: Capabilities | None = None
@@ -149,6 +151,7 @@ def read_status(data: bytes) -> Status:
         model=items.text("device", "model", "identifier"),
         is_passcode_present=items.flag("passcode", "is-present"),
         is_passcode_compliant=items.flag("passcode", "is-compliant"),
+        battery_health=items.text("device", "power", "battery-health"),
         apps=tuple(_apps(items.at("mdm", "app"))),
         update=UpdateState(
             items.text("softwareupdate", "install-state"),
@@ -193,7 +196,7 @@ def _latest(before: Mapping[str, _Told], after: Mapping[str, _Told], most: int) 
     return dict(list(both.items())[-most:])
 
 
-_PLAIN = ("os_version", "model", "is_passcode_present", "is_passcode_compliant", "capabilities")
+_PLAIN = ("os_version", "model", "is_passcode_present", "is_passcode_compliant", "battery_health", "capabilities")
 
 
 def outcome(told: Sequence[Carried], status: Status) -> Outcome:

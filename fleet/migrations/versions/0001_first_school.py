@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 04:45:24.111452
+Create Date: 2026-11-30 05:00:40.275284
 """
 
 import sqlalchemy as sa

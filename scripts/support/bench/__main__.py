@@ -4,11 +4,13 @@ import argparse
 import json
 import sys
 
-from bench import androids, doors, ipads, lessons, pages, processes
+from bench import androids, compliance, doors, ipads, lessons, pages, processes
 
 BENCHES = {
     "apple-poll": "an iPad's signed call that has nothing to say and gets nothing (bars: cpu_ratio_to_hello <= 1.0, "
     "statements_per_poll <= 0.2)",
+    "compliance": "a change of a rule until 7,000 tablets are reviewed by it (bars: seconds_7000 <= 10, "
+    "statements <= 80)",
     "headwind": "1,000 Android tablets that hold a poll, and 100 configurations a second (bars: p99_ms <= 100, "
     "mib_per_1000_waiting <= 50)",
     "lessons": "a teacher's start until the tablets have it, one class and 200 at once (bars: arrival_p95_s_30 <= 2, "
@@ -39,6 +41,8 @@ def main() -> int:
         found = androids.run(kind=given.database, quick=given.quick)
     elif given.name == "apple-poll":
         found = ipads.run(kind=given.database, quick=given.quick)
+    elif given.name == "compliance":
+        found = compliance.run(kind=given.database, quick=given.quick)
     elif given.name == "pages":
         found = pages.run(kind=given.database, quick=given.quick)
     else:

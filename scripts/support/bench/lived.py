@@ -18,6 +18,9 @@ from bench.municipality import Municipality
 from bench.school import AUTHORITY
 from fleet import clock
 from fleet.access import Principal, Role
+from fleet.alerts import webhooks
+from fleet.alerts.models import AlertTopic
+from fleet.alerts.webhooks import Draft
 from fleet.android.addresses import CHANNEL
 from fleet.apps import catalogue
 from fleet.apps.catalogue import Told
@@ -26,10 +29,10 @@ from fleet.assignments import publishing
 from fleet.assignments.models import Assignment
 from fleet.audit import AuditEntry
 from fleet.checkins.models import CheckIn
-from fleet.compliance.models import Finding, FindingKind
+from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, IncidentMember, Question
 from fleet.config import Config
 from fleet.db import db, transaction
-from fleet.devices import tickets
+from fleet.devices import queries, tickets
 from fleet.devices.models import Device, DeviceNote, DeviceState, Enrolment, Platform, Ticket
 from fleet.job_runs import JobOutcome, JobRun
 from fleet.jobs.timetable import TIMETABLE
@@ -71,6 +74,7 @@ def build(app: Flask, *, classes: int = CLASSES, check_ins: int = CHECK_INS) -> 
         _findings(devices, now, chance)
         _orders(devices, now, chance)
         _operation(now)
+        _silence(town, now)
         account = Account(username="benk-it", name="Benk, IT", created_at=now)
         account.grants.append(AccountGrant(role=Role.MUNICIPAL_ADMIN, school_id=None))
         admin = municipality.signed_in(app, account, now)
@@ -202,6 +206,26 @@ def _history(now: datetime) -> None:
     made_history.fill(made_history.Made(tablets, classes, devices), now=now, days=_YEAR_DAYS)
 
 
+def _silence(town: Municipality, now: datetime) -> None:
+    """Have a class's tablets in an incident, and ask about those of another."""
+    hit, asked = (db.session.get_one(SchoolClass, one.id) for one in town.classes[:2])
+    of_class = {
+        one.id: db.session.scalars(queries.matching(queries.Filter(class_id=one.id), by=_BY)).all()
+        for one in (hit, asked)
+    }
+    members = of_class[hit.id]
+    incident = Incident(
+        school_id=hit.school_id, cause=IncidentCause.CLASS, about={"class_ids": [hit.id]}, began_at=now, opened_at=now,
+        most=len(members), of=len(members),
+    )  # fmt: skip
+    db.session.add(incident)
+    db.session.flush()
+    for device_id in members:
+        db.session.add(IncidentMember(incident_id=incident.id, device_id=device_id, joined_at=now))
+    for device_id in of_class[asked.id]:
+        db.session.add(Question(device_id=device_id, class_id=asked.id, asked_at=now))
+
+
 def _lessons(app: Flask, town: Municipality) -> list[int]:
     """Start lessons in some classes, so that pages have something running to show; returns their numbers."""
     config: Config = app.extensions["fleet_config"]
@@ -234,6 +258,8 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "profile": "kommune-grunn",
         "app_number": db.session.scalars(select(App.id)).first(),
         "action": "message",
+        "finding_id": db.session.scalars(select(Finding.id)).first(),
+        "rule_code": FindingKind.STORAGE_LOW.value,
         "report": "compliance",
         "report_places": "places",
         "report_findings": "findings",
@@ -242,10 +268,17 @@ def _places(town: Municipality, lessons: list[int]) -> dict[str, Any]:
         "report_apps": "apps",
         "report_systems": "systems",
         "report_tablets": "tablets",
-        "finding_id": db.session.scalars(select(Finding.id)).first(),
-        "rule_code": FindingKind.STORAGE_LOW.value,
         "device_id": db.session.scalars(
             select(LessonTablet.device_id).where(LessonTablet.lesson_id == lessons[0])
         ).first(),
+        "webhook_id": _webhook(),
         "assignment_id": db.session.scalars(select(Assignment.id)).first(),
+        "incident_id": db.session.scalars(select(Incident.id)).first(),
     }
+
+
+def _webhook() -> int:
+    """Make a webhook, and return its number."""
+    draft = Draft("Brukerstøtte", "https://hjelp.example.no/varsler", [AlertTopic.MISSING])
+    with transaction():
+        return webhooks.create(draft, vault_key=bytes(32), by=_BY, now=clock.now()).webhook.id

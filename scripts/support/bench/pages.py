@@ -54,7 +54,7 @@ def run(*, kind: str, quick: bool) -> dict[str, Any]:
         _say("filling a municipality")
         town = lived.build(made.app, classes=20, check_ins=2_000) if quick else lived.build(made.app)
         if kind == "postgresql":
-            _analyse(made.app)
+            analyse(made.app)
         found = _measure(made.app, town, QUICK_ROUNDS if quick else ROUNDS)
         with made.app.app_context():
             db.engine.dispose()
@@ -84,7 +84,8 @@ def _require_all(app: Flask) -> None:
         raise SystemExit(f"bench: in no table of bench/page_table.py: {', '.join(missing)}")
 
 
-def _analyse(app: Flask) -> None:
+def analyse(app: Flask) -> None:
+    """Have PostgreSQL look at what was written."""
     with app.app_context(), db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE")  # as the database does by itself, a minute later
 

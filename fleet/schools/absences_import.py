@@ -1,0 +1,175 @@
+"""Absences from a file: CSV with the pupil's user name or roster id, the first and optionally the last date.
+
+Columns, Norwegian or English, separated by semicolon, comma or tab. Invariants: one bad line stops all; what stands in
+the pupil's column is never repeated, as it may be a name; other columns, such as a reason, are not read; the same file
+again changes nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from fleet.access import Permission, Principal
+from fleet.db import among, db
+from fleet.errors import ForbiddenError, InvalidFileError, Problem
+from fleet.schools import absences
+from fleet.schools.calendar_editing import is_plausible
+from fleet.schools.models import AbsenceSource, Person, PersonKind
+from fleet.schools.queries import by_name
+from fleet.schools.roster.package import Problems, Table, read_table
+
+MAX_BYTES = 2**20
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "pupil": ("brukernavn", "kilde id", "elev", "username", "source id", "pupil"),
+    "from": ("fra", "dato", "fra og med", "første dag", "from", "date", "start"),
+    "to": ("til", "til og med", "siste dag", "to", "until", "end"),
+}
+_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y")
+_DATES = "a date such as 2026-10-05 or 05.10.2026"
+Dates = tuple[date, date]
+
+
+@dataclass(slots=True)
+class AbsencePlan:
+    """What a file tells that is new: pupils by the dates they are away, and how many lines were known."""
+
+    new: Mapping[Dates, frozenset[int]] = field(default_factory=dict)
+    known: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers."""
+        return {"new": sum(map(len, self.new.values())), "known": self.known}
+
+
+def plan(path: Path, *, by: Principal) -> AbsencePlan:
+    """Read a file and return what importing it would add; changes nothing.
+
+    Args:
+        path: the file.
+        by: who imports.
+
+    Raises:
+        ForbiddenError: ``by`` may not enter absence for a whole school.
+        InvalidFileError: with everything that is wrong.
+        OSError: the file cannot be read.
+    """
+    table = _table(path)
+    names = _header(table)
+    problems = Problems()
+    pupils = _pupils(by)
+    told: dict[Dates, set[int]] = defaultdict(set)
+    for line, cells in table.rows:
+        dates = _dates(path.name, line, {name: cells[title] for name, title in names.items()}, problems)
+        found = pupils.get(cells[names["pupil"]].casefold(), [])
+        if len(found) != 1:
+            code = "ambiguous-pupil" if found else "unknown-pupil"
+            problems.add(Problem(path.name, line, "pupil", code, None, "a pupil's user name or id from the roster"))
+        elif dates is not None:
+            told[dates].add(found[0])
+    problems.raise_if_any()
+    return _compare(told)
+
+
+def apply(path: Path, *, by: Principal, now: datetime) -> AbsencePlan:
+    """Import a file; returns what was new. Arguments and refusals are those of :func:`plan`."""
+    found = plan(path, by=by)
+    for (first, last), pupils in found.new.items():
+        absences.enter(pupils, first, last, by=by, now=now, source=AbsenceSource.IMPORTED)
+    return found
+
+
+def names(found: AbsencePlan, *, limit: int) -> list[tuple[str, Dates]]:
+    """Return what pupils of a plan are called with their dates, the first by date; one statement."""
+    rows = [(one, dates) for dates in sorted(found.new) for one in sorted(found.new[dates])][:limit]
+    query = select(Person.id, Person.given_name, Person.family_name).where(among(Person.id, {one for one, _ in rows}))
+    called = {row.id: f"{row.given_name} {row.family_name}" for row in db.session.execute(query)}
+    return [(called[one], dates) for one, dates in rows]
+
+
+def _compare(told: Mapping[Dates, set[int]]) -> AbsencePlan:
+    if not told:
+        return AbsencePlan()
+    since, until = min(first for first, _ in told), max(last for _, last in told)
+    away = absences.days_away(since, until)
+    new = {
+        dates: frozenset(
+            one for one in pupils if not any(a <= dates[0] and dates[1] <= b for a, b in away.get(one, ()))
+        )
+        for dates, pupils in told.items()
+    }
+    count = sum(map(len, told.values()))
+    kept = {dates: pupils for dates, pupils in new.items() if pupils}
+    return AbsencePlan(kept, count - sum(map(len, kept.values())))
+
+
+def _pupils(by: Principal) -> Mapping[str, list[int]]:
+    """Return the pupils for whose whole school ``by`` may enter absence, by user name and roster id; one statement."""
+    whole = by.school_ids(Permission.ENTER_ABSENCE)
+    if whole == frozenset():
+        raise ForbiddenError(permission=Permission.ENTER_ABSENCE.value)
+    query = select(Person.id, Person.username, Person.source_id)
+    query = query.where(Person.kind == PersonKind.PUPIL, Person.ended_at.is_(None))
+    if whole is not None:
+        query = query.where(Person.school_id.in_(whole))
+    rows = db.session.execute(query).all()
+    return by_name((name, row.id) for row in rows for name in (row.username, row.source_id))
+
+
+def _table(path: Path) -> Table:
+    if path.stat().st_size > MAX_BYTES:
+        raise InvalidFileError([Problem(path.name, None, None, "too-large", None, f"at most {MAX_BYTES} bytes")])
+    content = path.read_bytes()
+    first = content.partition(b"\n")[0]
+    problems = Problems()
+    table = read_table(path.name, content, problems, delimiter=max(";,\t", key=lambda mark: first.count(mark.encode())))
+    problems.raise_if_any()
+    if table is None or not table.rows:
+        raise InvalidFileError([Problem(path.name, None, None, "empty", None, "a header and lines of text")])
+    return table
+
+
+def _header(table: Table) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for title in table.columns:
+        plain = title.casefold().replace("_", " ").replace("-", " ")
+        name = next((name for name, words in _COLUMNS.items() if plain in words), None)
+        if name in names:
+            raise InvalidFileError([Problem(table.name, 1, title, "duplicate-column", title, "each column once")])
+        if name is not None:
+            names[name] = title
+    missing = [name for name in ("pupil", "from") if name not in names]
+    if missing:
+        expected = {name: f"a column called {', '.join(_COLUMNS[name])}" for name in missing}
+        raise InvalidFileError(
+            [Problem(table.name, 1, name, "missing-column", None, expected[name]) for name in missing]
+        )
+    return names
+
+
+def _dates(file: str, line: int, cells: Mapping[str, str], problems: Problems) -> Dates | None:
+    first = _date(cells["from"])
+    last = _date(cells["to"]) if cells.get("to") else first
+    for column, found in (("from", first), ("to", last)):
+        if found is None:
+            problems.add(Problem(file, line, column, "bad-date", cells.get(column), _DATES))
+    if first is None or last is None:
+        return None
+    if not 0 <= (last - first).days < absences.LONGEST_DAYS:
+        expected = f"a later date, at most {absences.LONGEST_DAYS} days in all"
+        problems.add(Problem(file, line, "to", "bad-absence", cells.get("to"), expected))
+        return None
+    return first, last
+
+
+def _date(told: str) -> date | None:
+    for form in _FORMATS:
+        try:
+            found = datetime.strptime(told.strip(), form).date()  # noqa: DTZ007 (a local date has no zone)
+        except ValueError:
+            continue
+        return found if is_plausible(found) else None
+    return None

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 05:04:42.179551
+Create Date: 2026-11-30 05:07:07.216387
 """
 
 import sqlalchemy as sa

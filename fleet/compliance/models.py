@@ -109,6 +109,7 @@ class Finding(Base):
     is_mute: Mapped[bool] = mapped_column(default=False)  # closed by hand while its reason stays
 
     device: Mapped[Device] = relationship()
+    events: Mapped[list["FindingEvent"]] = relationship(order_by="FindingEvent.id", viewonly=True)
 
 
 class FindingAct(enum.StrEnum):

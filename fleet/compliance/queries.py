@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm import contains_eager, joinedload
 
 from fleet.access import Principal
 from fleet.compliance.models import Finding, FindingKind, Severity
@@ -188,11 +188,14 @@ def kinds_of(device_ids: Collection[int]) -> dict[int, list[str]]:
 
 
 def history(device_id: int, *, before: datetime, limit: int) -> Sequence[Finding]:
-    """Return the findings of a tablet that the caller was given, opened or closed before an instant; one statement."""
-    query = select(Finding).where(
-        Finding.device_id == device_id, or_(Finding.opened_at < before, Finding.closed_at < before)
-    )
-    return db.session.scalars(query.order_by(Finding.opened_at.desc(), Finding.id.desc()).limit(limit)).all()
+    """Return the findings of a tablet that the caller was given, opened or closed before an instant.
+
+    With what was done about them; one statement.
+    """
+    query = select(Finding).options(joinedload(Finding.events))
+    query = query.where(Finding.device_id == device_id, or_(Finding.opened_at < before, Finding.closed_at < before))
+    ordered = query.order_by(Finding.opened_at.desc(), Finding.id.desc()).limit(limit)
+    return db.session.scalars(ordered).unique().all()
 
 
 def _open(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 
 from fleet.db import among_texts, db
 from fleet.devices.models import Device, DeviceLife
-from fleet.mdm.models import ListedByMaker
+from fleet.mdm.models import Errand, ListedByMaker
 
 SCHOOL_MANAGER = "school-manager"  # the errand
 _TABLETS = ("iPad", "")  # the latter: the service did not say
@@ -154,13 +154,26 @@ def took(outcomes: Mapping[str, str], profile_uuid: str | None, *, again_at: dat
 
 def missing_count() -> int:
     """Return how many tablets are on the list that no delivery list has."""
-    query = (
+    return db.session.scalar(_missing_count()) or 0
+
+
+def attention() -> tuple[str | None, int]:
+    """Return why Apple School Manager could not be read last, None where it could, and :func:`missing_count`.
+
+    One statement.
+    """
+    failure = select(Errand.failure).where(Errand.name == SCHOOL_MANAGER, Errand.failed_at.is_not(None))
+    found = db.session.execute(select(failure.scalar_subquery(), _missing_count().scalar_subquery())).one()
+    return found[0], found[1]
+
+
+def _missing_count() -> Select[int]:
+    return (
         select(func.count())
         .select_from(ListedByMaker)
         .outerjoin(Device, Device.serial == ListedByMaker.serial)
         .where(ListedByMaker.removed_at.is_(None), ListedByMaker.family.in_(_TABLETS), *_is_missing())
     )
-    return db.session.scalar(query) or 0
 
 
 def _is_missing() -> tuple[ColumnElement[bool], ...]:

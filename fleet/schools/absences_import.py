@@ -154,7 +154,7 @@ def _dates(file: str, line: int, cells: Mapping[str, str], problems: Problems) -
     first = _date(cells["from"])
     last = _date(cells["to"]) if cells.get("to") else first
     for column, found in (("from", first), ("to", last)):
-        if found is None:
+        if found is None and (column == "from" or cells.get("to")):  # one that is not told is the first
             problems.add(Problem(file, line, column, "bad-date", cells.get(column), _DATES))
     if first is None or last is None:
         return None

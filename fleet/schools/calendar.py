@@ -19,13 +19,14 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import holidays
-from sqlalchemy import func, select
+from sqlalchemy import false, func, select, true
 
 from fleet.db import db
 from fleet.schools.models import Bell, CalendarDay, School, SchoolHours
 
 Hours = tuple[time, time]
 DEFAULT_HOURS: Hours = (time(8, 15), time(14, 30))
+BELLS_OF_A_DAY = timedelta(hours=3)
 _SATURDAY = 5
 
 
@@ -173,6 +174,10 @@ def _second(instant: datetime) -> int:
     return int(instant.timestamp() // 1)
 
 
+def _minutes(since: time, until: time) -> int:
+    return 60 * (until.hour - since.hour) + until.minute - since.minute
+
+
 def is_any_school_time(calendars: Iterable[Calendar], now: datetime, *, until: datetime | None = None) -> bool:
     """Whether there is school anywhere at ``now``: a few bisections, as like schools share a calendar.
 
@@ -188,10 +193,10 @@ def is_any_school_time(calendars: Iterable[Calendar], now: datetime, *, until: d
 
 
 def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
-    """Return every school's calendar by its id, and the municipality's under None; three statements.
+    """Return every school's calendar by its id, and the municipality's under None; two statements.
 
     What holds for a weekday's hours, nearest first: the school's own, its own first to last bell, the municipality's,
-    the municipality's bells.
+    the municipality's bells. Bells that span less than :data:`BELLS_OF_A_DAY` tell a part of the day, and count not.
 
     Schools whose days and hours are the same share one value, which remembers what it has counted for the next time.
     """
@@ -201,17 +206,18 @@ def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
         days[row.school_id][row.on] = Day(row.on, row.is_school_day, row.title, origin)
     hours: dict[int | None, dict[int, Hours]] = defaultdict(dict)
     places: dict[int | None, None] = {None: None}
-    columns = (SchoolHours.weekday, SchoolHours.starts_at, SchoolHours.ends_at)
+    columns = (SchoolHours.weekday, SchoolHours.starts_at, SchoolHours.ends_at, false().label("is_rung"))
     own = select(School.id.label("place"), *columns).outerjoin(SchoolHours, SchoolHours.school_id == School.id)
     everywhere = select(SchoolHours.school_id, *columns).where(SchoolHours.school_id.is_(None))
-    for place, weekday, starts_at, ends_at in db.session.execute(own.union_all(everywhere)):
-        places[place] = None
-        if weekday is not None:
-            hours[place][weekday] = (starts_at, ends_at)
     rung: dict[int | None, dict[int, Hours]] = defaultdict(dict)
-    first_and_last = select(Bell.school_id, Bell.weekday, func.min(Bell.starts_at), func.max(Bell.ends_at))
-    for told in db.session.execute(first_and_last.group_by(Bell.school_id, Bell.weekday)):
-        rung[told[0]][told[1]] = (told[2], told[3])
+    bells = select(Bell.school_id, Bell.weekday, func.min(Bell.starts_at), func.max(Bell.ends_at), true())
+    bells = bells.group_by(Bell.school_id, Bell.weekday)
+    for place, weekday, starts_at, ends_at, is_rung in db.session.execute(own.union_all(everywhere, bells)):
+        places[place] = None
+        if weekday is not None and not is_rung:
+            hours[place][weekday] = (starts_at, ends_at)
+        elif weekday is not None and _minutes(starts_at, ends_at) >= BELLS_OF_A_DAY.total_seconds() / 60:
+            rung[place][weekday] = (starts_at, ends_at)
     return {
         place: _calendar(
             timezone,

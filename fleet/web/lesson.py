@@ -22,6 +22,7 @@ from fleet.web.pages import show
 _REFRESH_S = 2  # one looks at who comes
 _LONG = timedelta(seconds=60)  # whoever waits longer than this needs a look
 # What needs something comes first, then who is on the way, who has it, and who is out.
+_QUIET = timedelta(hours=1)
 _ORDER = (
     State.FAILED, State.STRAGGLER, State.TAKEN, State.UNSEEN, State.ELSEWHERE, State.WAITING, State.FETCHED,
     State.APPLIED, State.BACK, State.ABSENT, State.RELEASED, State.GONE, State.UNTOUCHED,
@@ -85,7 +86,9 @@ def _living(found: View, *, by: Principal, now: datetime, sort: str) -> dict[str
         "asked": [],
     }
     if is_running:
-        told["asked"] = questions.waiting(by=by, class_id=found.lesson.class_id)
+        # Nobody asks about a tablet that was heard from within the hour, so most lessons need not look.
+        if any(row.last_seen_at is None or now - row.last_seen_at > _QUIET for row in found.rows):
+            told["asked"] = questions.waiting(by=by, class_id=found.lesson.class_id)
         told["back"] = url_for("web.lesson", lesson_id=found.lesson.id)
         told["later"] = endings.later(found.lesson, by=by, now=now, timezone=signed_in.timezone())
     return told

@@ -22,7 +22,7 @@ from fleet.crypto import vault_key_of
 from fleet.devices import tickets
 from fleet.devices.models import Ticket
 from fleet.job_runs import JobOutcome, Scheduled
-from fleet.mdm import errands, listed
+from fleet.mdm import listed
 from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
@@ -97,8 +97,7 @@ def needs(
     found += [
         _certificate(by, now),
         _token(by, now),
-        _listing(by),
-        _unlisted(by),
+        *_school_manager(by),
         _licence_token(by, now),
         _expiring(names, by, now),
         _pending(pending_approval, by),
@@ -271,23 +270,27 @@ def _ending(name: str, keeper: _Keeper | None, words_of: Callable[[int, str], _E
     )  # fmt: skip
 
 
-def _listing(by: Principal) -> Need | None:
+def _school_manager(by: Principal) -> list[Need | None]:
+    """Tell what Apple School Manager asks for; one statement at most."""
+    if not by.may(Permission.EDIT_MUNICIPALITY):
+        return []
+    failure, missing = listed.attention()
+    return [_listing(failure), _unlisted(missing)]
+
+
+def _listing(failure: str | None) -> Need | None:
     """Tell that Apple School Manager is not read, where somebody has to do something about it."""
-    found = errands.standing(listed.SCHOOL_MANAGER) if by.may(Permission.EDIT_MUNICIPALITY) else None
-    if found is None or found.failed_at is None:
-        return None
     why = {
         "terms-not-accepted": _("Somebody has to accept Apple's new terms there. Until then no new iPad is taken in."),
         "token-refused": _("Apple does not take the server token any more. Download a new one: scripts/fleet apple."),
-    }.get(found.failure or "")
+    }.get(failure or "")
     if why is None:
         return None
     return Need("listing", words.BAD, "silent", None, _("Apple School Manager is not read"), why, [], None, "")
 
 
-def _unlisted(by: Principal) -> Need | None:
+def _unlisted(number: int) -> Need | None:
     """Tell of iPads that would be turned away when they are switched on."""
-    number = listed.missing_count() if by.may(Permission.EDIT_MUNICIPALITY) else 0
     if not number:
         return None
     return Need(

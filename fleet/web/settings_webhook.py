@@ -1,7 +1,7 @@
 """One webhook: what it is told, whether that arrives, what was given up, and a message to try it."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flask import redirect, request, url_for
 from flask_babel import ngettext
@@ -11,6 +11,7 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.alerts import hook_messages, webhooks
 from fleet.alerts.models import HookState, Webhook
+from fleet.alerts.troubles import is_failing_long
 from fleet.db import transaction
 from fleet.errors import ConflictError, InvalidError
 from fleet.web import notices, refusals_alerts, signed_in
@@ -22,7 +23,6 @@ from fleet.web.texts import translated as _
 
 _ADDRESS = "/settings/webhooks/<int(max=2147483647):webhook_id>"
 _STATES = {one.value: one for one in HookState}
-LONG = timedelta(hours=12)  # without a message that arrived, and the last one did not
 
 
 @web.get(_ADDRESS)
@@ -119,13 +119,6 @@ def _sent(webhook_id: int, act: Callable[[Principal, datetime], str]) -> Respons
     else:
         notices.tell(words)
     return _back(webhook_id)
-
-
-def is_failing_long(webhook: Webhook, now: datetime) -> bool:
-    """Whether nothing has arrived at a webhook for long, and what was sent last did not."""
-    if webhook.failed_at is None or not webhook.is_on:
-        return False
-    return now - (webhook.worked_at or webhook.created_at) > LONG
 
 
 def _back(webhook_id: int) -> Response:

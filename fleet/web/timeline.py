@@ -17,7 +17,6 @@ from fleet.assignments import leases, library
 from fleet.audit import AuditEntry
 from fleet.checkins import queries as checkins
 from fleet.checkins.models import CheckIn
-from fleet.compliance import acting
 from fleet.compliance import queries as compliance
 from fleet.compliance.models import Finding
 from fleet.devices import history
@@ -76,7 +75,7 @@ def page(device: Device, *, before: datetime, by: Principal, now: datetime) -> P
 def _others(device: Device, before: datetime, by: Principal) -> Iterator[list[Event]]:
     found = compliance.history(device.id, before=before, limit=MOST)
     yield list(_findings(found))
-    yield list(_answers(found, before, by))
+    yield list(_answers(found, before))
     yield list(_orders(device, before, by))
     yield list(_lessons(device, before))
     yield list(_enrolments(device, before))
@@ -141,11 +140,11 @@ def _findings(found: Sequence[Finding]) -> Iterator[Event]:
             yield Event(one.closed_at, "check", _("In order again: %(finding)s", finding=title), tone=_GOOD)
 
 
-def _answers(found: Sequence[Finding], before: datetime, by: Principal) -> Iterator[Event]:
+def _answers(found: Sequence[Finding], before: datetime) -> Iterator[Event]:
     """Tell what somebody did about findings, the newest of it."""
     titles = {one.id: words.finding_title(one.kind) for one in found}
-    done = [one for one in acting.events(list(titles), by=by) if one.at < before] if titles else []
-    for one in done[:MOST]:
+    done = [event for one in found for event in one.events if event.at < before]
+    for one in sorted(done, key=lambda event: event.at, reverse=True)[:MOST]:
         title = _("%(deed)s: %(finding)s", deed=words_rules.act(one.act), finding=titles[one.finding_id])
         yield Event(one.at, "note", title, one.note or "", who=one.by)
 

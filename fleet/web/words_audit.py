@@ -36,7 +36,6 @@ ACTIONS: Mapping[str, Callable[[], str]] = {
     "alerts.webhook-replayed": lambda: _("Messages to a webhook sent again"),
     "alerts.webhook-secret-renewed": lambda: _("Webhook given a new secret"),
     "alerts.webhook-switched": lambda: _("Webhook turned on or off"),
-    "absences.imported": lambda: _("Absence imported"),
     "android.password-shown": lambda: _("Admin password of a tablet shown"),
     "android.place-restored": lambda: _("Tablet took its place back from who had taken it"),
     "android.token-rotated": lambda: _("Tablet given a new address"),

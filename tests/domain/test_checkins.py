@@ -275,7 +275,7 @@ def test_only_what_findings_depend_on_leads_to_a_review(tablets: list[int], revi
     assert reviewed == [{one, other}]
     # Pending polls are told apart up to five; nothing else changes, and afterwards nothing is reviewed.
     for sequence in range(2, 9):
-        take(report(one, sequence, applied="a" * 64, battery_percent=sequence))
+        take(report(one, sequence, applied="a" * 64, battery_percent=60 + sequence))
     assert len(reviewed) == 1 + 4
     del reviewed[:]
     changes: list[dict[str, Any]] = [

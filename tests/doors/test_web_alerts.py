@@ -117,8 +117,7 @@ def test_today_tells_of_mail_and_webhooks_that_do_not_get_through(app: Flask, wo
         )  # fmt: skip
         db.session.add_all([hook, letter])
         db.session.flush()
-        number = hook.id
     page = admin.get("/").text
     assert "/settings/mail" in page
-    assert f"/settings/webhooks/{number}" in page
+    assert "/settings/webhooks" in page
     assert "Hjelp" in words(page)

@@ -46,7 +46,7 @@ def test_no_form_is_taken_without_the_token_of_a_page(app: Flask, world: World) 
         answer = admin.post(address.removeprefix("POST ").format(w=world, **added), token="")
         if answer.status_code != 400:
             taken.append(address)
-    assert taken == []
+    assert taken == ["POST /alerts/unsubscribe/{no_token}"]  # a mail program's: its address is the token (RFC 8058)
 
 
 @pytest.mark.parametrize("name", ["\N{GRINNING FACE}" * 200 + ".csv", "../" * 40 + "etc/passwd", "..", "a" * 5_000, ""])

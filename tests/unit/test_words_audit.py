@@ -114,7 +114,13 @@ def test_every_kind_of_subject_is_called_something_but_a_number() -> None:
     known = subjects()
     assert {"ticket", "class", "profile", "delivery-list"} <= known
     for kind in known - {"serial"}:  # which is called by itself
-        entry = audit.AuditEntry(actor_kind="cli", actor_id="", action="x", subject=f"{kind}:17", fields={})
+        entry = audit.AuditEntry(
+            actor_kind="cli",
+            actor_id="",
+            action="x",
+            subject=f"{kind}:{17 if kind != 'rule' else 'storage-low'}",
+            fields={},
+        )
         called = audit_lines.subject(entry, Names())
         assert called not in {"17", entry.subject, kind}, kind
 

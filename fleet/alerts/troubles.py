@@ -1,0 +1,74 @@
+"""What keeps alerts from getting through, in numbers, for whoever can mend it; one statement."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, literal, select, true
+
+from fleet.access import Permission, Principal
+from fleet.alerts.models import Letter, LetterState, MailServer, Webhook
+from fleet.db import db
+
+RECENT = timedelta(days=7)
+LONG = timedelta(hours=12)  # without anything that arrived at a webhook, and the last message did not
+_FAILURES = 3  # in a row: one alone may be a passing thing, and is tried again within seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """How mail and webhooks stand.
+
+    Args:
+        host: of the mail server; None where none is set up.
+        failure: why it does not work, where it does not.
+        failed_at: since when it was last seen to fail; None where it works.
+        waiting: letters that wait.
+        given_up: letters given up the last days.
+        webhooks: webhooks at which nothing has arrived for long.
+    """
+
+    host: str | None
+    failure: str | None
+    failed_at: datetime | None
+    waiting: int
+    given_up: int
+    webhooks: int
+
+
+def is_failing_long(webhook: Webhook, now: datetime) -> bool:
+    """Whether nothing has arrived at a webhook for long, and what was sent last did not."""
+    if webhook.failed_at is None or not webhook.is_on:
+        return False
+    return now - (webhook.worked_at or webhook.created_at) > LONG
+
+
+def troubles(*, by: Principal, now: datetime) -> Troubles | None:
+    """Return how mail and webhooks stand; None for whoever can do nothing about either. One statement.
+
+    Who does not run the server sees nothing of mail, only the webhooks of the own schools.
+    """
+    where = by.school_ids(Permission.EDIT_ALERTS)
+    if where == frozenset():
+        return None
+    letters = select(func.count()).select_from(Letter)
+    hooks = select(func.count()).select_from(Webhook).where(
+        Webhook.ended_at.is_(None), Webhook.is_on, Webhook.failed_at.is_not(None),
+        func.coalesce(Webhook.worked_at, Webhook.created_at) < now - LONG,
+    )  # fmt: skip
+    if where is not None:
+        hooks = hooks.where(Webhook.school_id.in_(where))
+    given_up = letters.where(Letter.state == LetterState.GIVEN_UP, Letter.ended_at > now - RECENT)
+    columns: list[Any] = [
+        MailServer.host, MailServer.failure, MailServer.failed_at, MailServer.failures,
+        letters.where(Letter.state == LetterState.WAITING).scalar_subquery(), given_up.scalar_subquery(),
+        hooks.scalar_subquery(),
+    ]  # fmt: skip
+    one = select(literal(1).label("one")).subquery()
+    host, failure, failed_at, failures, *numbers = db.session.execute(
+        select(*columns).select_from(one).outerjoin(MailServer, true())
+    ).one()
+    if not by.may(Permission.EDIT_MUNICIPALITY):
+        return Troubles("", None, None, 0, 0, numbers[2])
+    is_failing = (failures or 0) >= _FAILURES
+    return Troubles(host, failure if is_failing else None, failed_at if is_failing else None, *numbers)

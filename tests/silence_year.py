@@ -369,13 +369,13 @@ def figures(year: Year) -> Figures:
 
 
 def _hours(year: Year, flag: Flag) -> float:
-    """Return the expected hours until a theft was found, those of outages that it was in left out."""
+    """Return the expected hours from a theft until it was found, those of outages that it was in left out."""
     excused = sum(
         year.world.expected_hours(flag.tablet, max(first, year.world.stolen[flag.tablet]), min(last, flag.at))
         for first, last in year.excused.get(flag.tablet, ())
         if first < flag.at and last > year.world.stolen[flag.tablet]
     )
-    return flag.expected_hours - excused
+    return year.world.expected_hours(flag.tablet, year.world.stolen[flag.tablet], flag.at) - excused
 
 
 def _share(part: int, whole: int) -> float:

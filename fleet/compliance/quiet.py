@@ -30,7 +30,7 @@ class Limits:
     joins: timedelta = timedelta(hours=1)
     clusters: timedelta = timedelta(hours=2)
     silent: timedelta = timedelta(hours=4)
-    escalates: timedelta = timedelta(hours=2)
+    escalates: timedelta = timedelta(hours=1)
     missing: timedelta = timedelta(hours=18)
 
 

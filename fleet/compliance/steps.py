@@ -64,7 +64,8 @@ class Decisions:
 def decide(scene: Scene) -> Decisions:
     """Return what follows from a look at all quiet tablets."""
     done = Decisions(gathered=clusters.gather(scene))
-    inside = done.gathered.inside
+    # Who leaves an incident now counts on from the next look, when its time in there is told as explained.
+    inside = done.gathered.inside.union(*done.gathered.leaves.values())
     for one in scene.tablets:
         _step(one, scene, one.id in inside, done)
     return done

@@ -101,7 +101,7 @@ def report_exports() -> str:
     return show("report_exports", exports=exports.own(signed_in.by()), refresh_s=2)
 
 
-@web.get("/reports/files/<int:number>")
+@web.get("/reports/files/<int(max=2147483647):number>")
 def report_export_file(number: int) -> AnyResponse:
     """Send a file that was made."""
     found = exports.find(number, by=signed_in.by())
@@ -113,7 +113,7 @@ def report_export_file(number: int) -> AnyResponse:
     return _sent(answer, found.file_name)
 
 
-@web.post("/reports/files/<int:number>/remove")
+@web.post("/reports/files/<int(max=2147483647):number>/remove")
 def report_export_remove(number: int) -> AnyResponse:
     """Take a file back."""
     with transaction():
@@ -142,7 +142,7 @@ def report_schedule(name: str) -> AnyResponse:
     return redirect(url_for("web.report_schedules"), 303)
 
 
-@web.post("/reports/mails/<int:number>/remove")
+@web.post("/reports/mails/<int(max=2147483647):number>/remove")
 def report_schedule_remove(number: int) -> AnyResponse:
     """Have a report mailed no more."""
     with transaction():

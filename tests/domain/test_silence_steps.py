@@ -1,6 +1,6 @@
 """The steps of silence through the database: asked, passed on, answered, missing, and incidents that end by themselves."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -258,3 +258,10 @@ def test_two_servers_that_look_at_once_ask_once(fresh_url: str, tmp_path: Path) 
         assert db.session.scalar(select(func.count(Question.id))) == 4
     with app.app_context():
         db.engine.dispose()
+
+
+def test_a_grade_that_is_no_number_is_no_grade() -> None:
+    wanted = {after_school.Programme(0, time(13), time(16), 4)}
+    for grade in (None, "", "²", "x", "9" * 5_000):
+        assert not after_school.is_for(wanted, grade)
+    assert after_school.is_for(wanted, "1.")

@@ -10,7 +10,6 @@ Source: https://jmespath.org/specification.html (grammar, functions); decision 0
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ STEPS_OF_A_RULE = 10_000_000  # for all tablets of one review together: a few se
 MAX_LENGTH = reading.MAX_LENGTH
 MAX_TEXTS = 10_000
 _MAX_SHOWN_TEXT, _MAX_SHOWN_ITEMS = 200, 20
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _BIGGEST = 2**53  # beyond it a program that reads JSON may see another number
 
 __all__ = ["MAX_LENGTH", "STEPS", "Condition", "Evaluation", "ExpressionError", "ExpressionLimitError", "check"]
@@ -243,7 +241,7 @@ def texts(value: Any) -> Sequence[str]:
 
 def storable(told: str) -> str:
     """Return a text as any database takes it and any page shows it: no zero byte, no half of a character."""
-    return _NO_TEXT.sub("\ufffd", told)
+    return reading.NO_TEXT.sub("\ufffd", told)
 
 
 def as_instant(value: Any) -> datetime | None:

@@ -307,4 +307,12 @@ def test_what_no_database_takes_stands_in_no_finding() -> None:
     told = ["a\0b", "c\ud800d"]
     assert expressions.texts(told) == ["a\ufffdb", "c\ufffdd"]
     assert expressions.shown(told) == ["a\ufffdb", "c\ufffdd"]
-    assert expressions.texts(value('`["\\ud800", "\\u0000x"]`')) == ["\ufffd", "\ufffdx"]
+
+
+@pytest.mark.parametrize(
+    "text", ['`"\\ud800"`', '`["a", "\\u0000"]`', 'attributes."\\ud800"', '"a\\udfff"', "os.version == '\0'"]
+)
+def test_what_no_page_could_show_is_refused_when_it_is_read(text: str) -> None:
+    told = refused(text)
+    assert told["reason"] == "literal"
+    assert str(told["found"]).encode()

@@ -6,7 +6,8 @@ where a name leads to several machines, all have to be fit. Names are looked up 
 to exactly the machine that was judged.
 
 Source: RFC 6890 and the registries it made (special-purpose addresses); RFC 4291 section 2.5.5.2 (mapped), RFC 6052
-(64:ff9b::/96), RFC 8215 (64:ff9b:1::/48), RFC 3056 (2002::/16), RFC 4380 (2001::/32); RFC 3986 section 3.2.2 (hosts).
+(64:ff9b::/96), RFC 8215 (64:ff9b:1::/48), RFC 3056 (2002::/16), RFC 4380 (2001::/32), RFC 5214 section 6.1 (ISATAP),
+RFC 3879 (fec0::/10), RFC 9637 (3fff::/20); RFC 3986 section 3.2.2 (hosts).
 """
 
 import ipaddress
@@ -23,7 +24,9 @@ _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 _NUMBER_LIKE = re.compile(r"(0x[0-9a-f]*|[0-9]+)")  # what some resolvers take for an IPv4 address
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 # IPv4 in the last bits as once was, and networks' own translation, in which it may stand anywhere.
-_NEVER_PUBLIC = tuple(ipaddress.IPv6Network(one) for one in ("::/96", "64:ff9b:1::/48"))
+# Then what once was a site's own, and what is for examples.
+_NEVER_PUBLIC = tuple(ipaddress.IPv6Network(one) for one in ("::/96", "64:ff9b:1::/48", "fec0::/10", "3fff::/20"))
+_ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})  # after the network: an IPv4 address follows
 _LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdomain")
 Machine = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -134,7 +137,7 @@ def _inside(machine: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
         return machine.sixtofour
     if machine.teredo is not None:
         return machine.teredo[1]
-    if machine in _TRANSLATED:
+    if machine in _TRANSLATED or (int(machine) >> 32) & 0xFFFF_FFFF in _ISATAP:
         return ipaddress.IPv4Address(int(machine) & 0xFFFF_FFFF)
     return None
 

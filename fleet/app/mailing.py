@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from typing import Any, BinaryIO
 
@@ -32,7 +32,23 @@ _WHOLE_S = 180.0
 _BYE_S = 5.0
 _MAX_REPLY_BYTES = 64 * 1024
 _MAX_SUBJECT = 200
-_POLICY = SMTP.clone(cte_type="7bit", utf8=False)
+# What other programs read, letter by letter: the library would write a long one as words in another script.
+_WHOLE = frozenset({"list-unsubscribe", "message-id"})
+
+
+class _Policy(EmailPolicy):
+    """The library's, with headers that are one long word left as they are. Source: RFC 5322 section 2.1.1 (998)."""
+
+    def fold(self, name: str, value: str) -> str:
+        """Return a header as lines."""
+        return f"{name}: {value}{self.linesep}" if name.lower() in _WHOLE else super().fold(name, value)
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Return a header as it is sent."""
+        return self.fold(name, value).encode("ascii") if name.lower() in _WHOLE else super().fold_binary(name, value)
+
+
+_POLICY = _Policy(linesep="\r\n", cte_type="7bit", utf8=False)
 
 
 class ServerError(ReasonError):

@@ -17,6 +17,7 @@ from fleet.compliance.steps import FEWEST_DAYS
 from fleet.db import db
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife, DevicePresence, DeviceState
+from fleet.schools import absences
 from fleet.schools.models import SchoolClass
 
 
@@ -49,7 +50,7 @@ class Explanation:
         habit: None before ten school days have been counted.
         battery_percent: when last heard.
         was_at_school: whether it was at its school when it last asked; None where that is not known.
-        is_absent: whether its pupil is away today.
+        is_absent: whether its pupil is away today; False where that is not theirs to know, as of other classes' pupils.
         kind: of its open finding of silence, None where it is not silent.
         class_id: the class it stands in, else its pupil's.
         question: the newest question about this quiet, open or answered.
@@ -93,12 +94,17 @@ def explain(device: Device, *, by: Principal, now: datetime, timezone: ZoneInfo)
         habit=Habit(row.heard.bit_count(), row.days) if row.days is not None and row.days >= FEWEST_DAYS else None,
         battery_percent=row.battery_percent,
         was_at_school=row.is_at_school,
-        is_absent=found.is_absent,
+        is_absent=_is_told_absent(found, by),
         kind=kind if tablet.is_single and (tablet.missing_id or tablet.silent_id) is not None else None,
         class_id=tablet.class_id,
         question=tablet.asked,
         incident=found.incident,
     )
+
+
+def _is_told_absent(found: looking.One, by: Principal) -> bool:
+    person_id = found.row.person_id
+    return found.is_absent and person_id is not None and absences.may_be_told(person_id, by=by)
 
 
 def _others(tablet: Tablet, by: Principal, now: datetime, timezone: ZoneInfo) -> Others | None:

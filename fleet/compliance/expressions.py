@@ -10,7 +10,6 @@ Source: https://jmespath.org/specification.html (grammar, functions); decision 0
 """
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -181,7 +180,12 @@ class Evaluation(visitor.TreeInterpreter):
                 self.spend(weight(one))
         try:
             result = self._functions.call_function(node["value"], told)
-        except (jmespath.exceptions.JMESPathTypeError, ArithmeticError, TypeError):
+        except (
+            jmespath.exceptions.JMESPathTypeError,
+            ArithmeticError,
+            TypeError,
+            ValueError,
+        ):  # of NaN there is no floor
             return None
         return self._bounded(result)
 
@@ -229,10 +233,15 @@ def is_true(value: Any) -> bool:
 def texts(value: Any) -> Sequence[str]:
     """Return the subjects of what a condition gives: each text of a list, or "" where it is true as a whole."""
     if isinstance(value, list):
-        told = dict.fromkeys(one[:255] for one in value[:MAX_TEXTS] if isinstance(one, str) and one)
+        told = dict.fromkeys(storable(one[:255]) for one in value[:MAX_TEXTS] if isinstance(one, str) and one)
         if told:
             return list(told)
     return [""] if is_true(value) else []
+
+
+def storable(told: str) -> str:
+    """Return a text as any database takes it and any page shows it: no zero byte, no half of a character."""
+    return reading.NO_TEXT.sub("\ufffd", told)
 
 
 def as_instant(value: Any) -> datetime | None:
@@ -249,11 +258,11 @@ def as_instant(value: Any) -> datetime | None:
 def shown(value: Any) -> Any:
     """Return a value as a finding keeps it: short, and JSON that any database takes."""
     if isinstance(value, str):
-        return value[:_MAX_SHOWN_TEXT].replace("\0", "\ufffd")
+        return storable(value[:_MAX_SHOWN_TEXT])
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float):
-        return value if math.isfinite(value) and abs(value) <= _BIGGEST else None
+        return value if abs(value) <= _BIGGEST else None  # nor what is no number
     if isinstance(value, list):
         return [shown(one) for one in value[:_MAX_SHOWN_ITEMS]]
     return shown(json.dumps(value, ensure_ascii=False, default=str)[:_MAX_SHOWN_TEXT])

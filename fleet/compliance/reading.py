@@ -23,6 +23,7 @@ MAX_NESTED = 12  # brackets in brackets, each of which the library goes into
 MAX_DEPTH = 60  # of the tree: so many alternatives one after the other
 MAX_PROJECTIONS = 12  # each runs what follows for each item
 _OPENING, _CLOSING = {"(": ")", "[": "]", "{": "}"}, {")", "]", "}"}
+NO_TEXT = re.compile("[\0\ud800-\udfff]")  # a zero byte, half a character: no database and no page takes them
 _QUOTES = frozenset("'\"`")
 _ENDING = frozenset({"unquoted_identifier", "quoted_identifier", "literal", "current", "rparen", "rbracket", "flatten"})
 _BEGINNING = frozenset({"unquoted_identifier", "quoted_identifier", "literal", "current", "not", "expref"})
@@ -124,7 +125,11 @@ def _no_constant(told: str) -> Any:
 def _is_flat(value: Any) -> bool:
     """Whether a literal is a single value, or a list of such: nothing else is ever compared."""
     items = value if isinstance(value, list) else [value]
-    return all(one is None or isinstance(one, bool | str) or _is_number(one) for one in items)
+    return all(one is None or isinstance(one, bool) or _is_text(one) or _is_number(one) for one in items)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and NO_TEXT.search(value) is None
 
 
 def _is_number(value: Any) -> bool:
@@ -147,6 +152,11 @@ def tokens(text: str, spans: Sequence[tuple[int, int]]) -> Sequence[Token]:
         Token(one["type"], one["value"], one["start"], ends.get(one["start"], one["start"] + _length(one)))
         for one in told
     ]
+    for word in found:
+        if isinstance(word.value, str) and not _is_text(word.value):
+            raise _error(
+                word.start, word.end - word.start, "literal", NO_TEXT.sub("\ufffd", text[word.start : word.end])
+            )
     if len(found) > MAX_TOKENS:
         extra = found[MAX_TOKENS]
         raise _error(extra.start, len(text) - extra.start, "many")

@@ -10,10 +10,12 @@ is made text.
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 # What begins a formula in a spreadsheet. Source: https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Signs of full width are taken for the same ones, and what cannot be seen may stand before them.
+_FORMULA = re.compile("[\t\r\n]|[\\s\x00-\x1f\u200b\u2060\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]")
 _MARK = "\ufeff"
 _CHUNK_SIGNS = 16_384  # written together: a row each would cost more in sending than in reading
 
@@ -43,4 +45,4 @@ def _cell(value: object) -> object:
         return ""
     if isinstance(value, float):
         return str(value).replace(".", ",")
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value

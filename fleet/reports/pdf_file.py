@@ -23,6 +23,7 @@ _INK, _GREY, _LINE, _HEAD = (17, 24, 39), (90, 100, 115), (200, 205, 212), (230,
 _EDGE, _TOP, _FOOT = 14.0, 24.0, 14.0
 _FONT, _SIZE, _ROW = "Helvetica", 8.5, 5.4
 _WIDE_FROM_COLUMNS = 8  # more lie on the long side
+_MOST_SIGNS = 500  # of a cell: more than go into the widest one, and measuring all of a long text takes long
 _WIDEST = 0.36  # mm of a point: the widest letter; most texts fit whatever is in them
 _MM_OF_UNIT = 0.28  # of a drawing's
 _WEIGHTS = {
@@ -177,7 +178,8 @@ def _look(series: int) -> tuple[str, tuple[float, ...]]:
 
 def _fitting(pages: _Pages, words: str, wide: float) -> str:
     """Return words in the letters there are, cut where they would leave their cell."""
-    told = words if words.isascii() else printable(words)
+    cut = words[:_MOST_SIGNS]
+    told = cut if cut.isascii() else printable(cut)
     if len(told) * _SIZE * _WIDEST <= wide or pages.get_string_width(told) <= wide:
         return told
     while told and pages.get_string_width(f"{told}...") > wide:

@@ -29,6 +29,7 @@ from fleet.schools.models import (
 LONGEST_DAYS = 366
 KEPT = timedelta(days=30)  # after its end
 SUBJECT = "absences"
+Dates = tuple[date, date]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,6 @@ def enter(
     *,
     by: Principal,
     now: datetime,
-    source: AbsenceSource = AbsenceSource.TYPED,
 ) -> int:
     """Note that pupils are away on these local dates, both included; returns of how many that is new.
 
@@ -58,7 +58,6 @@ def enter(
         ends_on: the last.
         by: who says so.
         now: the instant.
-        source: how it became known.
 
     Raises:
         InvalidError: the last date comes before the first, or is very far from it.
@@ -70,20 +69,38 @@ def enter(
     wanted = set(person_ids)
     _require_pupils(wanted, by)
     known = covering(wanted, starts_on, ends_on)
-    new = sorted(one for one in wanted if not _covers(known.get(one, ()), starts_on, ends_on))
-    insert_all_new(
-        Absence,
-        [
-            {
-                "person_id": one, "starts_on": starts_on, "ends_on": ends_on, "source": source,
-                "entered_by": by.name, "created_at": now,
-            }
-            for one in new
-        ],
-    )  # fmt: skip
-    if new:
-        audit.record(by, "absences.entered", subject=SUBJECT, now=now, count=len(new))
+    new = {one for one in wanted if not _covers(known.get(one, ()), starts_on, ends_on)}
+    _insert({(starts_on, ends_on): new}, AbsenceSource.TYPED, by, now)
     return len(new)
+
+
+def enter_all(told: Mapping[Dates, Collection[int]], *, by: Principal, now: datetime) -> None:
+    """Note what a file tells, pupils by the dates they are away; as many statements for a long file as for a short one.
+
+    Args:
+        told: as was looked through already: only what is new, and dates that can be.
+        by: who says so.
+        now: the instant.
+
+    Raises:
+        NotFoundError: as :func:`enter`.
+    """
+    _require_pupils({one for pupils in told.values() for one in pupils}, by)
+    _insert(told, AbsenceSource.IMPORTED, by, now)
+
+
+def _insert(told: Mapping[Dates, Collection[int]], source: AbsenceSource, by: Principal, now: datetime) -> None:
+    rows = [
+        {
+            "person_id": one, "starts_on": first, "ends_on": last, "source": source, "entered_by": by.name,
+            "created_at": now,
+        }
+        for (first, last), pupils in told.items()
+        for one in sorted(pupils)
+    ]  # fmt: skip
+    insert_all_new(Absence, rows)
+    if rows:
+        audit.record(by, "absences.entered", subject=SUBJECT, now=now, count=len(rows))
 
 
 def remove(absence_ids: Collection[int], *, by: Principal, now: datetime) -> int:
@@ -179,6 +196,17 @@ def _require_pupils(person_ids: set[int], by: Principal) -> None:
     Raises:
         NotFoundError: one is not.
     """
+    unknown = person_ids - _known_to(by, person_ids)
+    if unknown:
+        raise NotFoundError(kind="pupil", name=str(min(unknown)))
+
+
+def may_be_told(person_id: int, *, by: Principal) -> bool:
+    """Whether somebody may hear that a pupil is away: who may enter it; one statement."""
+    return person_id in _known_to(by, {person_id})
+
+
+def _known_to(by: Principal, person_ids: set[int]) -> set[int]:
     is_pupil = (Person.kind == PersonKind.PUPIL, Person.ended_at.is_(None))
     holds = (Membership.role == MembershipRole.PUPIL, *queries.holding(by.today))
     query = (
@@ -194,5 +222,4 @@ def _require_pupils(person_ids: set[int], by: Principal) -> None:
         )
         if of_class or by.may(Permission.ENTER_ABSENCE, school_id=row.school_id):
             allowed.add(row.id)
-    if person_ids - allowed:
-        raise NotFoundError(kind="pupil", name=str(min(person_ids - allowed)))
+    return allowed

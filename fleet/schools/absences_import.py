@@ -17,8 +17,9 @@ from fleet.access import Permission, Principal
 from fleet.db import among, db
 from fleet.errors import ForbiddenError, InvalidFileError, Problem
 from fleet.schools import absences
+from fleet.schools.absences import Dates
 from fleet.schools.calendar_editing import is_plausible
-from fleet.schools.models import AbsenceSource, Person, PersonKind
+from fleet.schools.models import Person, PersonKind
 from fleet.schools.queries import by_name
 from fleet.schools.roster.package import Problems, Table, read_table
 
@@ -30,7 +31,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 }
 _FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y")
 _DATES = "a date such as 2026-10-05 or 05.10.2026"
-Dates = tuple[date, date]
 
 
 @dataclass(slots=True)
@@ -77,8 +77,7 @@ def plan(path: Path, *, by: Principal) -> AbsencePlan:
 def apply(path: Path, *, by: Principal, now: datetime) -> AbsencePlan:
     """Import a file; returns what was new. Arguments and refusals are those of :func:`plan`."""
     found = plan(path, by=by)
-    for (first, last), pupils in found.new.items():
-        absences.enter(pupils, first, last, by=by, now=now, source=AbsenceSource.IMPORTED)
+    absences.enter_all(found.new, by=by, now=now)
     return found
 
 

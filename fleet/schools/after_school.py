@@ -122,5 +122,5 @@ def _calendar(calendar: Calendar, programme: tuple[Programme, ...]) -> Calendar:
 
 def is_for(programme: Collection[Programme], grade: str | None) -> bool:
     """Whether the programme is for pupils of a grade, as a roster tells it; False where it tells none."""
-    number = "".join(letter for letter in grade or "" if letter.isdigit())
+    number = "".join(letter for letter in grade or "" if letter.isdecimal())[:9]  # not ², which is no number
     return bool(number) and any(int(number) <= one.highest_grade for one in programme)

@@ -210,6 +210,10 @@ class _Reader:
         if reason is not None:
             self.found.left_out.append(LeftOut(raw.line, title or "", reason))
             return
+        first = _day(_moment(entry, "DTSTART"))
+        if first is not None and not is_plausible(first):  # also as reckoning ends where a date does
+            self._far(raw, first)
+            return
         span = self._span(raw, entry)
         if not title:
             self._fault(raw.lines.get("SUMMARY", raw.line), "SUMMARY", "bad-title", None, "words that say what it is")
@@ -220,19 +224,23 @@ class _Reader:
             self.found.left_out.append(LeftOut(raw.line, title, "repeats"))
             return
         if not all(is_plausible(on) for one in spans for on in one):
-            expected = f"dates from {FIRST_YEAR} to {LAST_YEAR}"
-            self._fault(raw.lines["DTSTART"], "DTSTART", "far-date", span[0].isoformat(), expected)
+            self._far(raw, span[0])
             return
         self.found.events.append(Event(raw.line, title, spans, judge(title)))
         if len(self.found.events) > MAX_EVENTS:
             raise _refuse(self._name, raw.line, "too-many-events", f"at most {MAX_EVENTS} entries of whole days")
 
+    def _far(self, raw: _Raw, on: date) -> None:
+        expected = f"dates from {FIRST_YEAR} to {LAST_YEAR}"
+        self._fault(raw.lines["DTSTART"], "DTSTART", "far-date", on.isoformat(), expected)
+
     def _parsed(self, raw: _Raw) -> Entry | None:
         before = self._problems.count
         try:
             entry = Entry.from_ical("\r\n".join(["BEGIN:VEVENT", *raw.texts, "END:VEVENT"]))
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError):
-            # What the library raises over lines that are none; a fault of the file, whatever its name.
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError):
+            # What the library raises over lines that are none, and over names of time zones, which it looks for as
+            # files; a fault of the file, whatever its name.
             self._fault(raw.line, None, "bad-event", None, "an entry (VEVENT) with a date and a title")
             return None
         if not isinstance(entry, Entry):
@@ -324,12 +332,13 @@ def _repeated(span: Span, entry: Entry) -> tuple[Span, ...] | None:
     if any(name not in _RULED and str(value) != spare.get(name) for name, value in told.items()):
         return None
     interval, count, until = told.get("INTERVAL", 1), told.get("COUNT"), _day(told.get("UNTIL"))
-    if (count is None) == (until is None) or not isinstance(interval, int) or interval < 1:
+    ends_soon = (count is None) != (until is None) and (until is None or isinstance(until, date))  # no time of day
+    if not ends_soon or not isinstance(interval, int) or interval < 1:
         return None
     found: list[Span] = []
     while len(found) <= MAX_REPEATS and (len(found) != count if until is None else True):
         start = _later(first, told.get("FREQ"), len(found) * interval)
-        if start is None:
+        if start is None or date.max - start < span[1] - first:
             return None
         if until is not None and start > until:
             break

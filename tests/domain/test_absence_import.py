@@ -1,6 +1,6 @@
 """Absence from a file: whose pupils, which dates, and files that are refused whole."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,22 @@ def test_absence_is_taken_once_by_user_name_or_id_and_why_is_not_read(school: Sc
     assert again.counts() == {"new": 0, "known": 2}
     assert {line.action for line in factories.audited()} == {"absences.entered"}
     assert absences_import.names(found, limit=1)[0][0] == f"{ola.given_name} {ola.family_name}"
+
+
+def test_a_long_file_takes_no_more_statements_than_a_short_one(
+    school: School, file: Path, statements: list[str]
+) -> None:
+    pupil(school, "ola")
+    counts = []
+    for days, year in ((2, 2026), (300, 2027)):
+        first = date(year, 1, 1)
+        file.write_text("elev;fra\n" + "".join(f"ola;{first + timedelta(days=one)}\n" for one in range(days)))
+        db.session.flush()
+        statements.clear()
+        assert absences_import.apply(file, by=school_it(school), now=NOW).counts()["new"] == days
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+    assert sorted(line.fields["count"] for line in factories.audited()) == [2, 300]
 
 
 def test_nobody_imports_for_pupils_of_another_school(school: School, file: Path) -> None:

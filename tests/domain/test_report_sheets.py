@@ -1,5 +1,6 @@
 """Reports: what they count, who sees what, what small groups show, and that a year costs what a week does."""
 
+import dataclasses
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from fleet.lessons.models import Lesson, LessonTablet, Part
 from fleet.reports import csv_lines, definitions, exports, history, parameters, schedules, support_table
 from fleet.reports.models import DayClasses, DayFigures, DayFindings, DayLessons, ExportState, Format, Rhythm
 from fleet.reports.parameters import Parameters
-from fleet.reports.sheet import Sheet
+from fleet.reports.sheet import Kind, Sheet
 from fleet.schools.models import School, SchoolClass
 from fleet.web import report_papers
 from tests import factories
@@ -250,6 +251,37 @@ def test_csv_makes_formulas_texts_and_writes_decimal_commas(app: Flask, tmp_path
     report_papers.write(built("compliance"), Format.CSV, path, language="nb", now=NOW)
     assert path.read_text().splitlines()[1].endswith(";80,0")
     assert next(csv_lines.written(["a"], [])) == "\ufeffa\r\n"
+
+
+def test_no_text_of_a_csv_begins_as_a_formula_however_it_is_disguised() -> None:
+    for told in (
+        "=1",
+        "+1",
+        "-1",
+        "@A1",
+        "\t=1",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20A1",
+        " =1",
+        "\u00a0=1",
+        "\ufeff=1",
+        "\1=1",
+    ):
+        assert next(csv_lines.written(["a"], [[told]])) == f"\ufeffa\r\n'{told}\r\n"
+    assert next(csv_lines.written(["a"], [["1-2", "a=b"]])) == "\ufeffa\r\n1-2;a=b\r\n"
+
+
+def test_a_text_without_end_is_cut_before_it_is_measured(app: Flask, tmp_path: Path) -> None:
+    nasty(app)
+    sheet = built("tablets")
+    endless = dataclasses.replace(
+        sheet, rows=[["x" * 10**6 if one.kind is Kind.TEXT else None for one in sheet.columns]], count=1
+    )
+    path = tmp_path / "a.pdf"
+    report_papers.write(endless, Format.PDF, path, language="nb", now=NOW)
+    assert path.stat().st_size < 100_000
 
 
 def test_parameters_stand_the_way_from_and_to_an_address() -> None:

@@ -1,6 +1,6 @@
 """The steps of silence through the database: asked, passed on, answered, missing, and incidents that end by themselves."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -227,6 +227,23 @@ def test_a_silence_is_explained(quiet: Device, school: School, of_class: SchoolC
     assert (told.habit, told.is_absent, told.incident) == (None, False, None)
 
 
+def test_absence_is_told_only_to_who_may_enter_it_for_that_pupil(
+    quiet: Device, school: School, of_class: SchoolClass
+) -> None:
+    with transaction():
+        pupil, other_class = factories.pupil(school), factories.school_class(school, "9A")
+        factories.membership(pupil, other_class)
+        quiet.class_id, quiet.person_id = of_class.id, pupil.id  # borrowed by a class that its pupil is not of
+        absences.enter([pupil.id], date(2026, 9, 14), date(2026, 9, 14), by=ADMIN, now=NOON)
+    told = {}
+    for own in (of_class, other_class):
+        teacher = Principal("account", "1", (Grant(Role.TEACHER, school.id),), frozenset({own.id}))
+        found = explaining.explain(quiet, by=teacher, now=NOON, timezone=OSLO)
+        assert found is not None
+        told[own.title] = found.is_absent
+    assert told == {"8B": False, "9A": True}
+
+
 def test_habits_are_counted_once_a_day_and_stretch_the_patience(quiet: Device) -> None:
     with transaction():
         assert habits.count(now=NOON, timezone=OSLO) == 1
@@ -258,3 +275,10 @@ def test_two_servers_that_look_at_once_ask_once(fresh_url: str, tmp_path: Path) 
         assert db.session.scalar(select(func.count(Question.id))) == 4
     with app.app_context():
         db.engine.dispose()
+
+
+def test_a_grade_that_is_no_number_is_no_grade() -> None:
+    wanted = {after_school.Programme(0, time(13), time(16), 4)}
+    for grade in (None, "", "²", "x", "9" * 5_000):
+        assert not after_school.is_for(wanted, grade)
+    assert after_school.is_for(wanted, "1.")

@@ -8,7 +8,10 @@ from flask import Flask
 
 from fleet.access import Role
 from fleet.alerts import letters, mail_server, sending, topics, unsubscribing
-from fleet.alerts.models import AlertTopic, Delivery, Letter, LetterState, MailSecurity, MailServer
+from fleet.alerts.letters import Contents, Written
+from fleet.alerts.models import AlertTopic, Delivery, Letter, LetterKind, LetterState, MailSecurity, MailServer
+from fleet.alerts.sending import Claimed
+from fleet.app import mailing
 from fleet.app.alerting import Postman
 from fleet.compliance.models import Severity
 from fleet.db import db, transaction
@@ -366,6 +369,18 @@ def test_a_letter_leads_to_a_link_that_says_no_without_signing_in(world: World) 
         "nb at-once Prøveskolen 1",
         "nb digest Prøveskolen 1",
     ]
+
+
+def test_a_long_link_that_says_no_is_one_word_that_mail_programs_read() -> None:
+    url = f"https://nettbrett.prove.example/alerts/unsubscribe/{'a' * 200}"
+    contents = Contents(LetterKind.DIGEST, "Kari", "https://nettbrett.prove.example", TUESDAY_8, unsubscribe_url=url)
+    name = f"<{'a' * 32}@{'b' * 40}>"
+    letter = Claimed(1, TUESDAY_8, name, "it@prove.example", "nb", contents, None)
+    made = mailing.make(letter, Written("Emne", "tekst", "<p>tekst"), sender="a@b.no", name="Prøve", at=TUESDAY_8)
+    lines = made.as_bytes().split(b"\r\n")
+    assert f"List-Unsubscribe: <{url}>".encode() in lines
+    assert f"Message-ID: {name}".encode() in lines
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in lines
 
 
 def test_who_lost_the_role_meanwhile_gets_nothing(world: World) -> None:

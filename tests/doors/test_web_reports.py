@@ -147,3 +147,12 @@ def test_an_account_may_not_ask_for_files_without_end(app: Flask) -> None:
     answers = [visitor.post("/reports/tablets/export", format="pdf").status_code for _ in range(6)]
     assert answers == [303] * 5 + [409]
     assert exports.LONG_ROWS
+
+
+def test_a_number_that_no_row_can_have_is_not_found(app: Flask) -> None:
+    visiting.build(app)
+    visitor = visit(app, "it")
+    for number in (0, 2**31, 10**30):
+        assert visitor.get(f"/reports/files/{number}").status_code == 404
+        assert visitor.post(f"/reports/files/{number}/remove").status_code == 404
+        assert visitor.post(f"/reports/mails/{number}/remove").status_code == 404

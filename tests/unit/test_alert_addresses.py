@@ -34,6 +34,7 @@ PRIVATE = [
     "https://[::ffff:127.0.0.1]/", "https://[::ffff:7f00:1]/", "https://[::127.0.0.1]/", "https://[fe80::1]/", "https://[fc00::1]/",
     "https://[fd12:3456::1]/", "https://[ff02::1]/", "https://[2002:7f00:1::]/", "https://[2002:a00:1::1]/",
     "https://[64:ff9b::7f00:1]/", "https://[64:ff9b::10.0.0.1]/", "https://[64:ff9b:1::1]/", "https://[2001:db8::1]/",
+    "https://[fec0::1]/", "https://[3fff::1]/", "https://[2a00:1:2:3:0:5efe:10.0.0.1]/", "https://[2a00:1:2:3:200:5efe:7f00:1]/",
     "https://localhost/", "https://LOCALHOST./", "https://a.localhost/", "https://printer.local/", "https://db.internal/",
     "https://router.lan/", "https://x.home.arpa/", "https://127.0.0.1./",
 ]  # fmt: skip

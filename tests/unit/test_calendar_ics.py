@@ -204,3 +204,28 @@ def test_whatever_bytes_a_file_has_it_is_read_or_refused() -> None:
         except InvalidFileError:
             continue
         assert all(event.title and event.spans for event in found.events)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "DTSTART;VALUE=DATE:99991231\nDURATION:P1D",
+        "DTSTART;VALUE=DATE:99991231\nDURATION:P100D",
+        "DTSTART;TZID=Europe:20261005T000000",  # a folder beside the files of zones
+        f"DTSTART;TZID={'X' * 3_000}:20261005T000000",
+    ],
+)
+def test_a_date_at_the_end_of_time_and_a_zone_that_is_none_are_faults(lines: str) -> None:
+    assert faults(calendar(f"SUMMARY:Ferie\n{lines}"))[0][0] in {"far-date", "bad-event"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=DAILY;UNTIL=120000", "FREQ=DAILY;UNTIL=P1D", "FREQ=DAILY;UNTIL=20261006T000000Z/P1D",
+        "FREQ=YEARLY;INTERVAL=7973;COUNT=2",
+    ],
+)  # fmt: skip
+def test_a_rule_that_ends_at_no_date_is_left_out(rule: str) -> None:
+    entry = f"SUMMARY:Ferie\nDTSTART;VALUE=DATE:20261201\nDTEND;VALUE=DATE:20270115\nRRULE:{rule}"
+    assert [one.reason for one in read(calendar(entry)).left_out] == ["repeats"]

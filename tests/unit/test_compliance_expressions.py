@@ -292,3 +292,27 @@ def test_bounds_are_those_of_the_decision() -> None:
     assert page
     assert (reading.MAX_LENGTH, reading.MAX_TOKENS, reading.MAX_NESTED, reading.MAX_PROJECTIONS) == (1_000, 300, 12, 12)
     assert (expressions.STEPS, expressions.STEPS_OF_A_RULE, reading.MAX_DEPTH) == (50_000, 10_000_000, 60)
+
+
+@pytest.mark.parametrize("told", [float("nan"), float("inf"), -float("inf"), 10**400, -(10**400)])
+@pytest.mark.parametrize(
+    "text", ["ceil(@)", "floor(@)", "abs(@)", "plus(@, `1.5`)", "to_string(@)", "to_number(@)", "@ < `1.5`", "@"]
+)
+def test_a_number_that_is_none_or_too_large_harms_nothing(text: str, told: float) -> None:
+    found = value(text.replace("@", "apps[0].*|[0]"), {"apps": [{"size": told}]})
+    assert json.loads(json.dumps(expressions.shown(found), allow_nan=False)) in {None, True, False}
+
+
+def test_what_no_database_takes_stands_in_no_finding() -> None:
+    told = ["a\0b", "c\ud800d"]
+    assert expressions.texts(told) == ["a\ufffdb", "c\ufffdd"]
+    assert expressions.shown(told) == ["a\ufffdb", "c\ufffdd"]
+
+
+@pytest.mark.parametrize(
+    "text", ['`"\\ud800"`', '`["a", "\\u0000"]`', 'attributes."\\ud800"', '"a\\udfff"', "os.version == '\0'"]
+)
+def test_what_no_page_could_show_is_refused_when_it_is_read(text: str) -> None:
+    told = refused(text)
+    assert told["reason"] == "literal"
+    assert str(told["found"]).encode()

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 05:07:07.216387
+Create Date: 2026-11-30 05:45:18.940777
 """
 
 import sqlalchemy as sa

@@ -242,7 +242,7 @@ class Year:
         draw = self.world.chance
         self.number += 1
         answers = self.by_teachers and ask.class_id in self.world.answering
-        it_answers = self.by_it and draw.random() >= 0.01
+        it_answers = self.by_it and draw.random() >= 0.03
         self.questions[ask.device_id] = Question(
             self.number, ask.device_id, ask.class_id, now,
             draw.expovariate(1 / 3600) if answers else None,

@@ -31,7 +31,7 @@ class Limits:
     clusters: timedelta = timedelta(hours=2)
     silent: timedelta = timedelta(hours=4)
     escalates: timedelta = timedelta(hours=1)
-    missing: timedelta = timedelta(hours=18)
+    missing: timedelta = timedelta(hours=30)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def _living(found: View, *, by: Principal, now: datetime, sort: str) -> dict[str
     }
     if is_running:
         # Nobody asks about a tablet that was heard from within the hour, so most lessons need not look.
-        if any(row.last_seen_at is None or now - row.last_seen_at > _QUIET for row in found.rows):
+        if any(row.last_seen_at is not None and now - row.last_seen_at > _QUIET for row in found.rows):
             told["asked"] = questions.waiting(by=by, class_id=found.lesson.class_id)
         told["back"] = url_for("web.lesson", lesson_id=found.lesson.id)
         told["later"] = endings.later(found.lesson, by=by, now=now, timezone=signed_in.timezone())

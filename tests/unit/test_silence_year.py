@@ -8,7 +8,7 @@ import pytest
 from tests.silence_world import THEFTS, World
 from tests.silence_year import Year, figures
 
-SEED = 5  # of 1 to 8, two miss two thefts of twenty and so fall below; see decision 0016
+SEED = 1  # the first; how others fare, tests.silence_seeds prints and decision 0016 says
 
 
 def test_a_school_year_finds_thefts_and_flags_no_holiday(capsys: pytest.CaptureFixture[str]) -> None:

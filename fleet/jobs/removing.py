@@ -11,6 +11,7 @@ from fleet.alerts import retention as alert_retention
 from fleet.assignments import schedules
 from fleet.checkins import receive
 from fleet.compliance import ledger
+from fleet.compliance import retention as silence_retention
 from fleet.devices import holders
 from fleet.lessons import retention as lesson_retention
 from fleet.mdm import retention as mdm_retention
@@ -29,6 +30,8 @@ REMOVERS: Mapping[str, Remove] = {
     "alerts": lambda keep, now: alert_retention.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "check_ins": lambda keep, now: receive.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "findings": lambda keep, now: ledger.forget(older_than=keep, now=now),
+    "incidents": lambda keep, now: silence_retention.forget_incidents(older_than=keep, now=now, at_most=AT_ONCE),
+    "questions": lambda keep, now: silence_retention.forget_questions(older_than=keep, now=now, at_most=AT_ONCE),
     "orders": lambda keep, now: orders.forget(older_than=keep, now=now),
     "locations": lambda _keep, now: locations.forget(now=now),
     "lessons": lambda keep, now: lesson_retention.forget(older_than=keep, now=now),

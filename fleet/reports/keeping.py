@@ -38,6 +38,8 @@ def _days(number: int) -> timedelta:
 KEPT: Sequence[Kept] = (
     Kept("check_ins", _days(30), ("check_in", "received_at")),
     Kept("findings", _days(365), ("finding", "closed_at")),
+    Kept("incidents", _days(365), ("incident", "closed_at")),
+    Kept("questions", _days(365), ("silence_question", "asked_at"), is_personal=True),  # where a pupil's tablet was
     Kept("orders", _days(90), ("device_order", "queued_at"), is_personal=True),  # with the texts of messages to pupils
     Kept("alerts", _days(90), ("letter", "made_at"), is_personal=True),  # what was told to whom
     Kept("locations", _days(2), None, is_personal=True),

@@ -89,6 +89,8 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("retention", "check_ins"): lambda n: ngettext("%(num)d check-in removed", "%(num)d check-ins removed", n),
     ("retention", "findings"): lambda n: ngettext("%(num)d finding removed", "%(num)d findings removed", n),
     ("retention", "locations"): lambda n: ngettext("%(num)d position removed", "%(num)d positions removed", n),
+    ("retention", "incidents"): lambda n: ngettext("%(num)d incident removed", "%(num)d incidents removed", n),
+    ("retention", "questions"): lambda n: ngettext("%(num)d question removed", "%(num)d questions removed", n),
     ("retention", "orders"): lambda n: ngettext("%(num)d order removed", "%(num)d orders removed", n),
     ("retention", "lessons"): lambda n: ngettext("%(num)d lesson removed", "%(num)d lessons removed", n),
     ("retention", "sign_ins"): lambda n: ngettext("%(num)d sign-in removed", "%(num)d sign-ins removed", n),

@@ -139,6 +139,8 @@ NOTES: Mapping[str, Callable[[], str]] = {
 KEPT: Mapping[str, Callable[[], str]] = {
     "check_ins": lambda: _("What tablets report each time"),
     "findings": lambda: _("Findings that are over"),
+    "incidents": lambda: _("Incidents that are over"),
+    "questions": lambda: _("Questions about silent tablets, with their answers"),
     "orders": lambda: _("Orders to tablets that are over"),
     "alerts": lambda: _("Letters and messages about alerts"),
     "locations": lambda: _("Where lost tablets were"),

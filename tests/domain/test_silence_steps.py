@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from fleet.access import Grant, Principal, Role
 from fleet.app import create_app
-from fleet.compliance import explaining, habits, incidents, questions, silence
+from fleet.compliance import explaining, habits, incidents, questions, retention, silence
 from fleet.compliance.models import Answer, Finding, FindingKind, Incident, IncidentCause, IncidentMember, Question
 from fleet.db import db, reading, transaction
 from fleet.devices.models import Device, DeviceLife
@@ -100,12 +100,12 @@ def test_gone_is_missing_at_once_and_a_word_ends_it(quiet: Device, of_class: Sch
 
 def test_nobody_answers_for_days_and_it_is_missing(quiet: Device) -> None:
     look(NOON)
-    look(oslo("2026-09-16 13:30"))
+    look(oslo("2026-09-18 13:00"))
     assert open_kinds() == [FindingKind.SILENT]
-    done = look(oslo("2026-09-16 14:00"))
+    done = look(oslo("2026-09-18 13:30"))
     assert (done.opened, done.closed) == (1, 1)
     assert open_kinds() == [FindingKind.MISSING]
-    say(Answer.HERE, oslo("2026-09-17 09:00"))
+    say(Answer.HERE, oslo("2026-09-21 09:00"))
     assert open_kinds() == [FindingKind.SILENT]
 
 
@@ -282,3 +282,29 @@ def test_a_grade_that_is_no_number_is_no_grade() -> None:
     for grade in (None, "", "²", "x", "9" * 5_000):
         assert not after_school.is_for(wanted, grade)
     assert after_school.is_for(wanted, "1.")
+
+
+def test_what_is_long_over_is_forgotten_and_what_stands_is_not(quiet: Device, school: School) -> None:
+    with transaction():
+        made = [
+            Incident(school_id=school.id, cause=IncidentCause.SCHOOL, about={}, began_at=MORNING, opened_at=MORNING,
+                     closed_at=closed_at, most=1, of=1)
+            for closed_at in (MORNING, None)
+        ]  # fmt: skip
+        db.session.add_all(made)
+        db.session.flush()
+        db.session.add_all(IncidentMember(incident_id=one.id, device_id=quiet.id, joined_at=MORNING) for one in made)
+        db.session.add_all(
+            Question(device_id=quiet.id, asked_at=MORNING, **ends)
+            for ends in ({"withdrawn_at": MORNING}, {"answered_at": MORNING, "answer": Answer.HERE}, {})
+        )
+    year = timedelta(days=365)
+    for now, removed in ((MORNING + timedelta(days=300), (0, 0)), (MORNING + timedelta(days=366), (1, 2))):
+        with transaction():
+            found = (
+                retention.forget_incidents(older_than=year, now=now, at_most=10),
+                retention.forget_questions(older_than=year, now=now, at_most=10),
+            )
+        assert found == removed
+    assert db.session.scalar(select(func.count(Incident.id))) == 1
+    assert db.session.scalar(select(func.count(Question.id))) == 1

@@ -13,7 +13,6 @@ from fleet.alerts.models import AlertTopic, Delivery, Letter, LetterKind, Letter
 from fleet.db import db, transaction
 from fleet.people import accounts
 from tests import visiting
-from tests.doors.test_web_pages import words
 from tests.visiting import Visitor, World, visit
 
 CLI = Principal.command_line()

@@ -21,6 +21,7 @@ from fleet.compliance.models import ComplianceRule, FindingKind, Severity
 from fleet.compliance.rules import Rule
 from fleet.compliance.shipped import SHIPPED
 from fleet.db import db, take_turn
+from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
 from fleet.errors import ConflictError, ForbiddenError, InvalidError
 from fleet.schools.models import School
@@ -243,6 +244,7 @@ def _record(by: Principal, action: str, row: ComplianceRule, before: Rule | None
     concerned = [one for one in (before, after) if one is not None]
     is_for = or_(*(_concerns(one) for one in concerned))
     reviewed = select(Device.id).where(Device.life.in_(_REVIEWED), is_for)
+    states.lock(reviewed)  # in the order in which check-ins take them
     soon = update(DeviceState).where(DeviceState.device_id.in_(reviewed)).values(review_at=now)
     db.session.execute(soon.execution_options(synchronize_session=False))
     db.session.expire_all()

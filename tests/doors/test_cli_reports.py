@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from fleet.access import Role
-from fleet.db import transaction
+from fleet.db import db, transaction
+from fleet.reports.models import ReportSchedule
 from tests import factories
 from tests.doors.fleet_command import run
 
@@ -36,5 +38,6 @@ def test_report_is_mailed_to_an_account_until_it_is_ended(app: Flask) -> None:
     assert run(app, "reports", "schedule", "add", "it", "findings").exit_code == 0
     assert run(app, "reports", "schedule", "add", "nobody", "findings").exit_code == 1
     assert "findings" in run(app, "reports", "schedule", "list", "it").output
-    assert run(app, "reports", "schedule", "remove", "it", 1).exit_code == 0
-    assert run(app, "reports", "schedule", "remove", "it", 1).exit_code == 3
+    number = db.session.scalars(select(ReportSchedule.id)).one()
+    assert run(app, "reports", "schedule", "remove", "it", number).exit_code == 0
+    assert run(app, "reports", "schedule", "remove", "it", number).exit_code == 3

@@ -69,6 +69,7 @@ def test_without_a_name_it_lists_the_benches() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "apple-poll",
         "checkin",
+        "compliance",
         "headwind",
         "lessons",
         "pages",

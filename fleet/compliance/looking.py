@@ -200,13 +200,8 @@ class _Reader:
         self._ids = {row.id for row in rows}
         self._findings = self._read_findings()
         self._questions = self._read_questions(since)
-        self.incidents: dict[int, Incident] = {
-            one.id: one
-            for one in db.session.scalars(
-                select(Incident).where(or_(Incident.closed_at.is_(None), Incident.closed_at > now - _EXPLAINED))
-            )
-        }
-        self._members = self._read_members()
+        self.incidents: dict[int, Incident] = {}
+        self._members = self._read_members(now)
         timezone = week.calendars[None].timezone
         self._away = absences.days_away(since.astimezone(timezone).date(), now.astimezone(timezone).date())
 
@@ -227,7 +222,8 @@ class _Reader:
             found[one.device_id].append(one)
         return found
 
-    def _read_members(self) -> Mapping[int, Sequence[Any]]:
+    def _read_members(self, now: datetime) -> Mapping[int, Sequence[Any]]:
+        """Return who was in which incident that explains anything still, and note those; one statement."""
         found: dict[int, list[Any]] = defaultdict(list)
         columns = (
             IncidentMember.incident_id,
@@ -235,8 +231,12 @@ class _Reader:
             IncidentMember.joined_at,
             IncidentMember.left_at,
         )
-        for row in db.session.execute(select(*columns).where(among(IncidentMember.incident_id, self.incidents))):
-            found[row.device_id].append(row)
+        query = select(Incident, *columns).outerjoin(IncidentMember, IncidentMember.incident_id == Incident.id)
+        lately = or_(Incident.closed_at.is_(None), Incident.closed_at > now - _EXPLAINED)
+        for row in db.session.execute(query.where(lately)):
+            self.incidents[row.Incident.id] = row.Incident
+            if row.device_id is not None:
+                found[row.device_id].append(row)
         return found
 
     def standings(self) -> list[Standing]:

@@ -41,6 +41,7 @@ from fleet.lessons.models import Lesson, LessonSet, LessonTablet
 from fleet.orders.models import Order, OrderKind, OrderState
 from fleet.people.models import Account, AccountGrant
 from fleet.reports import history
+from fleet.schools import queries as places
 from fleet.schools.models import SchoolClass
 from profiles.profile import Profile
 
@@ -68,6 +69,7 @@ def build(app: Flask, *, classes: int = CLASSES, check_ins: int = CHECK_INS) -> 
     with app.app_context(), transaction():
         now, chance = clock.now(), random.Random(4)  # noqa: S311 (the same numbers every time)
         devices = list(db.session.scalars(select(Device.id).order_by(Device.id)))
+        places.ensure_municipality("Benk kommune")
         _states(devices, now)
         history.record_apps()
         _check_ins(devices, check_ins, now)

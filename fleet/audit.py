@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, String, and_, delete, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.access import Permission, Principal, require
-from fleet.db import Base, among_texts, db
+from fleet.db import Base, among_texts, carry_out, db
 
 PUBLIC_FIELDS = frozenset(
     {
@@ -141,5 +141,5 @@ def actions(*, by: Principal) -> Sequence[str]:
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
     """Remove lines older than that, at most so many at once; returns how many. For a job."""
     old = select(AuditEntry.id).where(AuditEntry.at < now - older_than).limit(at_most)
-    query = delete(AuditEntry).where(AuditEntry.id.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    query = delete(AuditEntry).where(AuditEntry.id.in_(old))
+    return carry_out(query)

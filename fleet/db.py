@@ -25,6 +25,7 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     DateTime,
+    Delete,
     Dialect,
     Engine,
     Enum,
@@ -33,6 +34,7 @@ from sqlalchemy import (
     Select,
     String,
     TextClause,
+    Update,
     any_,
     bindparam,
     cast,
@@ -265,6 +267,12 @@ def among_texts(
     return column.in_(
         select(func.json_each(bindparam(None, json.dumps(told), type_=String)).table_valued("value").c.value)
     )
+
+
+def carry_out(query: Update | Delete) -> int:
+    """Change or remove many rows by one statement; returns how many. What is loaded of them stays as it was read."""
+    result: Any = db.session.execute(query.execution_options(synchronize_session=False))
+    return int(result.rowcount)
 
 
 def insert_new(model: type[Base], row: Mapping[str, Any]) -> bool:

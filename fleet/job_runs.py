@@ -25,7 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
-from fleet.db import Base, db, take_turn, text_enum
+from fleet.db import Base, carry_out, db, take_turn, text_enum
 from fleet.errors import ConflictError
 
 BY_HAND = 0  # the lease's epochs begin at 1
@@ -126,7 +126,7 @@ def take_lease(holder: str, *, now: datetime, life: timedelta) -> int | None:
 def release_lease(holder: str, *, now: datetime) -> bool:
     """Let the next one take the lease at once; False where it is another's already."""
     query = update(JobLease).where(JobLease.name == _TIMETABLE, JobLease.holder == holder).values(expires_at=now)
-    return bool(db.session.execute(query.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+    return bool(carry_out(query))
 
 
 def limit_idle(limit: timedelta) -> None:
@@ -222,8 +222,8 @@ def asked(*, now: datetime) -> Sequence[tuple[int, str]]:
 def begin(run_id: int, *, now: datetime) -> bool:
     """Begin a run that waits; False where another has begun it or given it up."""
     query = update(JobRun).where(JobRun.id == run_id, JobRun.outcome == JobOutcome.ASKED)
-    begun = query.values(outcome=JobOutcome.RUNNING, started_at=now).execution_options(synchronize_session=False)
-    return bool(db.session.execute(begun).rowcount)  # type: ignore[attr-defined]
+    begun = query.values(outcome=JobOutcome.RUNNING, started_at=now)
+    return bool(carry_out(begun))
 
 
 def finish(
@@ -264,9 +264,8 @@ def mark_lost(*, now: datetime) -> int:
         update(JobRun)
         .where(JobRun.outcome.in_([JobOutcome.RUNNING, JobOutcome.ASKED]), given_up)
         .values(outcome=JobOutcome.LOST, ended_at=now)
-        .execution_options(synchronize_session=False)
     )
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    return carry_out(query)
 
 
 def latest_by_job(names: Collection[str]) -> dict[str, JobRun]:
@@ -315,5 +314,5 @@ def runs(
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
     """Remove runs that began longer ago than that, at most so many at once; returns how many."""
     old = select(JobRun.id).where(JobRun.started_at < now - older_than, JobRun.outcome != JobOutcome.RUNNING)
-    query = delete(JobRun).where(JobRun.id.in_(old.limit(at_most))).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    query = delete(JobRun).where(JobRun.id.in_(old.limit(at_most)))
+    return carry_out(query)

@@ -15,7 +15,7 @@ from sqlalchemy import LargeBinary, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.access import Principal
-from fleet.db import Base, db
+from fleet.db import Base, carry_out, db
 from fleet.errors import NotFoundError
 
 KEPT_FOR = timedelta(hours=1)
@@ -93,5 +93,5 @@ def discard(found: Upload) -> None:
 
 def forget(*, now: datetime) -> int:
     """Remove the files whose hour is over; returns how many. For a job."""
-    query = delete(Upload).where(Upload.sent_at <= now - KEPT_FOR).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    query = delete(Upload).where(Upload.sent_at <= now - KEPT_FOR)
+    return carry_out(query)

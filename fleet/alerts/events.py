@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select
 
 from fleet.alerts.models import AlertDelivery, AlertEvent, AlertTopic
 from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, Question, Severity
-from fleet.db import among, among_texts, db, follow, id_set, insert_all_new
+from fleet.db import among, among_texts, carry_out, db, follow, id_set, insert_all_new
 from fleet.devices.models import Device
 from fleet.devices.search import is_pupil
 from fleet.job_runs import JobOutcome, JobRun
@@ -146,7 +146,7 @@ def _write(stands: Collection[_Now], now: datetime) -> None:
     insert_all_new(AlertEvent, new)
     if again:  # told once more when the snooze is over
         forgetting = delete(AlertDelivery).where(AlertDelivery.event_id.in_(id_set(again)))
-        db.session.execute(forgetting.execution_options(synchronize_session=False))
+        carry_out(forgetting)
 
 
 def _follow(event: AlertEvent, one: _Now, now: datetime) -> bool:

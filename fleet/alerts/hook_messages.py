@@ -23,7 +23,7 @@ from fleet import audit
 from fleet.access import Permission, Principal
 from fleet.alerts import webhooks
 from fleet.alerts.models import HookMessage, HookState, Webhook
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.errors import ConflictError, NotFoundError
 
 RAISED, ENDED, TEST = "alert.raised", "alert.ended", "test"
@@ -191,7 +191,7 @@ def _end(claimed: Claimed, **values: Any) -> bool:
 def _note(claimed: Claimed, **values: Any) -> None:
     which = select(HookMessage.webhook_id).where(HookMessage.id == claimed.id).scalar_subquery()
     noting = update(Webhook).where(Webhook.id == which).values(**values)
-    db.session.execute(noting.execution_options(synchronize_session=False))
+    carry_out(noting)
 
 
 def listed(

@@ -17,7 +17,7 @@ from fleet.access import Permission, Principal, require
 from fleet.alerts import letters, topics
 from fleet.alerts.models import Letter, LetterKind, MailSecurity, MailServer
 from fleet.crypto import open_sealed, seal
-from fleet.db import db, take_turn
+from fleet.db import carry_out, db, take_turn
 from fleet.errors import ConflictError, InvalidError
 from fleet.people import mail_addresses
 from fleet.people.models import Account
@@ -208,7 +208,7 @@ def failed(reason: str, *, now: datetime) -> None:
 
 
 def _note(**values: object) -> None:
-    db.session.execute(update(MailServer).values(**values).execution_options(synchronize_session=False))
+    carry_out(update(MailServer).values(**values))
 
 
 def _host(told: str) -> str:

@@ -1,12 +1,11 @@
 """Forgetting events, letters and messages when their time is over."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, or_, select
 
 from fleet.alerts.models import AlertDelivery, AlertEvent, HookMessage, Letter, LetterFile
-from fleet.db import db, id_set
+from fleet.db import carry_out, db, id_set
 
 
 def forget(*, older_than: timedelta, now: datetime, at_most: int) -> int:
@@ -21,20 +20,16 @@ def forget(*, older_than: timedelta, now: datetime, at_most: int) -> int:
     """
     before = now - older_than
     messages = select(HookMessage.id).where(HookMessage.ended_at < before).limit(at_most)
-    removed = _rows(delete(HookMessage).where(HookMessage.id.in_(messages)))
+    removed = carry_out(delete(HookMessage).where(HookMessage.id.in_(messages)))
     letters = db.session.scalars(select(Letter.id).where(Letter.ended_at < before).limit(at_most)).all()
     if letters:
         ids = id_set(letters)
-        removed += _rows(delete(AlertDelivery).where(AlertDelivery.letter_id.in_(ids)))
-        removed += _rows(delete(LetterFile).where(LetterFile.letter_id.in_(ids)))
-        removed += _rows(delete(Letter).where(Letter.id.in_(ids)))
+        removed += carry_out(delete(AlertDelivery).where(AlertDelivery.letter_id.in_(ids)))
+        removed += carry_out(delete(LetterFile).where(LetterFile.letter_id.in_(ids)))
+        removed += carry_out(delete(Letter).where(Letter.id.in_(ids)))
     is_named = or_(
         select(AlertDelivery.event_id).where(AlertDelivery.event_id == AlertEvent.id).exists(),
         select(HookMessage.id).where(HookMessage.event_id == AlertEvent.id).exists(),
     )
     events = select(AlertEvent.id).where(AlertEvent.ended_at < before, ~is_named).limit(at_most)
-    return removed + _rows(delete(AlertEvent).where(AlertEvent.id.in_(events)))
-
-
-def _rows(query: Any) -> int:
-    return int(db.session.execute(query.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+    return removed + carry_out(delete(AlertEvent).where(AlertEvent.id.in_(events)))

@@ -28,7 +28,7 @@ from fleet.alerts.models import (
     LetterState,
 )
 from fleet.compliance.models import ComplianceRule, Severity
-from fleet.db import db, id_set
+from fleet.db import carry_out, db, id_set
 from fleet.devices.models import Device
 from fleet.people import mail_addresses
 from fleet.people.models import Account
@@ -215,7 +215,7 @@ def _forget(letter_id: int, event_ids: Sequence[int]) -> None:
     gone = delete(AlertDelivery).where(
         AlertDelivery.letter_id == letter_id, AlertDelivery.event_id.in_(id_set(event_ids))
     )
-    db.session.execute(gone.execution_options(synchronize_session=False))
+    carry_out(gone)
 
 
 def _topic(event: AlertEvent, *, is_escalated: bool) -> AlertTopic:
@@ -278,7 +278,7 @@ def sent(claimed: Claimed, *, now: datetime) -> bool:
     if late:  # they came into the letter after it was written: another one tells of them
         _forget(letter.id, late)
         again = update(AlertEvent).where(AlertEvent.id.in_(id_set(late))).values(planned_at=None)
-        db.session.execute(again.execution_options(synchronize_session=False))
+        carry_out(again)
     letter.contents = None
     _close(letter, LetterState.SENT, None, now)
     db.session.execute(delete(LetterFile).where(LetterFile.letter_id == letter.id))

@@ -13,7 +13,7 @@ from sqlalchemy import delete, or_, select
 from fleet import audit
 from fleet.access import Permission, Principal, Role, require
 from fleet.alerts.models import AlertChoice, AlertMute, AlertReader, AlertTopic, Delivery
-from fleet.db import db, insert_new, take_turn
+from fleet.db import carry_out, db, insert_new, take_turn
 from fleet.errors import InvalidError, NotFoundError
 from fleet.people.models import Account
 from fleet.schools.models import School
@@ -214,7 +214,7 @@ def unmute(account: Account, topic: AlertTopic, *, by: Principal, now: datetime)
     """
     _require_self(account, by)
     gone = delete(AlertMute).where(AlertMute.account_id == account.id, AlertMute.topic == topic)
-    if int(db.session.execute(gone.execution_options(synchronize_session=False)).rowcount):  # type: ignore[attr-defined]
+    if carry_out(gone):
         audit.record(by, "alerts.unmuted", subject=f"account:{account.id}", now=now, topic=topic.value)
 
 

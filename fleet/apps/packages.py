@@ -23,7 +23,7 @@ from fleet.apps.facts import IPA, Facts
 from fleet.apps.files import Draft, PackageFiles
 from fleet.apps.models import App, AppPackage
 from fleet.crypto import random_token
-from fleet.db import changed, db, take_turn
+from fleet.db import carry_out, changed, db, take_turn
 from fleet.devices.models import Platform
 from fleet.errors import ConflictError, NotFoundError
 
@@ -206,8 +206,7 @@ def forget(files: PackageFiles, *, now: datetime) -> int:
     named = frozenset(db.session.scalars(select(AppPackage.digest).distinct()))
     gone = files.sweep(named, now=now)
     query = delete(AppPackage).where(AppPackage.replaced_at < now - KEEP_REPLACED)
-    result = db.session.execute(query.execution_options(synchronize_session=False))
-    return gone + int(result.rowcount)  # type: ignore[attr-defined]
+    return gone + carry_out(query)
 
 
 def platform_of(kind: str) -> Platform:

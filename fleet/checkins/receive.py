@@ -22,7 +22,7 @@ from fleet.assignments.schedules import stored_instant
 from fleet.checkins import statements
 from fleet.checkins.models import CheckIn
 from fleet.compliance.fields import BATTERY_STEPS_PERCENT, CLOCK_STEPS_S
-from fleet.db import UTCDateTime, changed, db, id_set
+from fleet.db import UTCDateTime, carry_out, changed, db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import FleetError
 
@@ -279,5 +279,5 @@ def forget(*, older_than: timedelta, now: datetime, at_most: int = 50_000) -> in
     """Remove check-ins older than that, at most so many at once; returns how many. One statement."""
     key = tuple_(CheckIn.device_id, CheckIn.sequence)
     old = select(CheckIn.device_id, CheckIn.sequence).where(CheckIn.received_at < now - older_than).limit(at_most)
-    query = delete(CheckIn).where(key.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    query = delete(CheckIn).where(key.in_(old))
+    return carry_out(query)

@@ -17,7 +17,7 @@ from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.compliance import ledger
 from fleet.compliance.models import Finding, FindingAct, FindingEvent
-from fleet.db import changed, db, id_set
+from fleet.db import carry_out, changed, db, id_set
 from fleet.devices import queries as devices
 from fleet.devices import states
 from fleet.devices.models import Device
@@ -202,7 +202,7 @@ def _act(
         return 0
     ids, device_ids = [one.id for one in mine], {one.device_id for one in mine}
     change = update(Finding).where(Finding.id.in_(id_set(ids))).values(**values)
-    db.session.execute(change.execution_options(synchronize_session=False))
+    carry_out(change)
     row = {"act": act, "at": now, "by": by.name, "note": None, "until": None, **event}
     db.session.execute(insert(FindingEvent), [{**row, "finding_id": one} for one in ids])
     if act in {FindingAct.CLOSED, FindingAct.REOPENED}:

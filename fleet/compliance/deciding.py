@@ -14,7 +14,7 @@ from fleet.compliance.expressions import ExpressionError
 from fleet.compliance.models import ComplianceRule, Severity
 from fleet.compliance.rules import Ready, Rule, ready
 from fleet.compliance.shipped import SHIPPED
-from fleet.db import among_texts, db
+from fleet.db import among_texts, carry_out, db
 from fleet.devices.models import Platform
 from fleet.errors import NotFoundError
 
@@ -113,4 +113,4 @@ def note_failed(codes: Collection[str], *, now: datetime) -> None:
     query = update(ComplianceRule).where(
         among_texts(ComplianceRule.code, codes), or_(failed_at.is_(None), failed_at < now - _FAILED_NOTED_EVERY)
     )
-    db.session.execute(query.values(failed_at=now).execution_options(synchronize_session=False))
+    carry_out(query.values(failed_at=now))

@@ -16,7 +16,7 @@ from sqlalchemy import Select, delete, exists, or_, select, text, update
 from fleet.assignments.schedules import stored_instant
 from fleet.compliance.models import Finding, FindingEvent, FindingWait
 from fleet.compliance.rules import Found, Name
-from fleet.db import changed, db, id_set
+from fleet.db import carry_out, changed, db, id_set
 from fleet.devices.models import DeviceState
 
 _OPEN = {
@@ -122,7 +122,7 @@ def write(change: Change, *, now: datetime) -> tuple[int, int]:
     if change.told:
         _run(_TELL, [{"i": i, "v": one.severity, "x": one.detail} for i, one in change.told.items()], None)
     if change.unmuted:
-        _rows(update(Finding).where(Finding.id.in_(id_set(one.id for one in change.unmuted))).values(is_mute=False))
+        carry_out(update(Finding).where(Finding.id.in_(id_set(one.id for one in change.unmuted))).values(is_mute=False))
     if change.noticed:
         _run(_NOTICE, [{"d": device_id, "k": kind, "s": about} for device_id, (kind, about) in change.noticed], now)
     if change.unnoticed:
@@ -155,7 +155,7 @@ def _close(closing: Collection[Finding], now: datetime) -> list[int]:
 def mark(device_ids: Collection[int]) -> None:
     """Have the tablets' rows say whether any finding is open; one statement."""
     has_any = exists().where(Finding.device_id == DeviceState.device_id, Finding.closed_at.is_(None))
-    _rows(
+    carry_out(
         update(DeviceState)
         .where(DeviceState.device_id.in_(id_set(device_ids)), DeviceState.has_findings != has_any)
         .values(has_findings=has_any)
@@ -167,10 +167,6 @@ def _run(statement: Mapping[str, str], rows: list[dict[str, Any]], now: datetime
     return db.session.execute(text(statement[db.session.get_bind().dialect.name]), told)
 
 
-def _rows(query: Any) -> int:
-    return int(db.session.execute(query.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
-
-
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
     """Remove findings closed longer ago than that with what was done about them, at most so many at once.
 
@@ -180,5 +176,5 @@ def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int
     old = list(db.session.scalars(select(Finding.id).where(*is_old).limit(at_most)))
     if not old:
         return 0
-    _rows(delete(FindingEvent).where(FindingEvent.finding_id.in_(id_set(old))))
-    return _rows(delete(Finding).where(Finding.id.in_(id_set(old))))
+    carry_out(delete(FindingEvent).where(FindingEvent.finding_id.in_(id_set(old))))
+    return carry_out(delete(Finding).where(Finding.id.in_(id_set(old))))

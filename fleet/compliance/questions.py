@@ -20,7 +20,7 @@ from fleet.compliance import ledger, looking, steps
 from fleet.compliance.ledger import Change
 from fleet.compliance.models import Answer, Finding, FindingKind, Question
 from fleet.compliance.rules import Found
-from fleet.db import changed, db, id_set
+from fleet.db import carry_out, changed, db, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DevicePresence, DeviceState
 from fleet.errors import ConflictError, NotFoundError
@@ -106,7 +106,7 @@ def answer(question_id: int, answer: Answer, *, by: Principal, now: datetime, ti
         Question.id == question_id, Question.answered_at.is_(None), Question.withdrawn_at.is_(None)
     )
     said = waits.values(answer=answer, answered_at=now, answered_by=by.name, excused_until=excused)
-    db.session.execute(said.execution_options(synchronize_session=False))
+    carry_out(said)
     audit.record(
         by, "silence.answered", subject=f"device:{device.id}", now=now, serial=device.serial, outcome=answer.value,
         class_id=found.class_id,
@@ -175,7 +175,7 @@ def _follow(device: Device, answer: Answer | None, asked_at: datetime, now: date
             told["answer"] = answer.value
         change.opened.append((device.id, Found(wanted, "", told, steps.SEVERITY[wanted])))
         listening = update(DeviceState).where(DeviceState.device_id == device.id).values(review_key=None)
-        db.session.execute(listening.execution_options(synchronize_session=False))
+        carry_out(listening)
     ledger.write(change, now=now)
 
 

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Delete, delete, func, select
+from sqlalchemy import delete, func, select
 
 from fleet.compliance.models import Incident, IncidentMember, Question
-from fleet.db import db, id_set
+from fleet.db import carry_out, db, id_set
 
 
 def forget_incidents(*, older_than: timedelta, now: datetime, at_most: int) -> int:
@@ -13,16 +13,12 @@ def forget_incidents(*, older_than: timedelta, now: datetime, at_most: int) -> i
     old = db.session.scalars(select(Incident.id).where(Incident.closed_at < now - older_than).limit(at_most)).all()
     if not old:
         return 0
-    _removed(delete(IncidentMember).where(IncidentMember.incident_id.in_(id_set(old))))
-    return _removed(delete(Incident).where(Incident.id.in_(id_set(old))))
+    carry_out(delete(IncidentMember).where(IncidentMember.incident_id.in_(id_set(old))))
+    return carry_out(delete(Incident).where(Incident.id.in_(id_set(old))))
 
 
 def forget_questions(*, older_than: timedelta, now: datetime, at_most: int) -> int:
     """Remove questions answered or taken back longer ago than that, at most so many at once; returns how many."""
     ended = func.coalesce(Question.withdrawn_at, Question.answered_at)
     old = select(Question.id).where(ended < now - older_than).limit(at_most)
-    return _removed(delete(Question).where(Question.id.in_(old)))
-
-
-def _removed(query: Delete) -> int:
-    return int(db.session.execute(query.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+    return carry_out(delete(Question).where(Question.id.in_(old)))

@@ -20,7 +20,7 @@ from fleet.compliance.expressions import ExpressionError, compiled
 from fleet.compliance.models import ComplianceRule, FindingKind, Severity
 from fleet.compliance.rules import Rule
 from fleet.compliance.shipped import SHIPPED
-from fleet.db import db, take_turn
+from fleet.db import carry_out, db, take_turn
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Platform
 from fleet.errors import ConflictError, ForbiddenError, InvalidError
@@ -246,7 +246,7 @@ def _record(by: Principal, action: str, row: ComplianceRule, before: Rule | None
     reviewed = select(Device.id).where(Device.life.in_(_REVIEWED), is_for)
     states.lock(reviewed)  # in the order in which check-ins take them
     soon = update(DeviceState).where(DeviceState.device_id.in_(reviewed)).values(review_at=now)
-    db.session.execute(soon.execution_options(synchronize_session=False))
+    carry_out(soon)
     db.session.expire_all()
     job_runs.ask(DUE_REVIEWS, by=by, now=now)
     return after

@@ -12,7 +12,6 @@ servers that run at once follow each other, and a tablet that speaks meanwhile i
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
@@ -24,7 +23,7 @@ from fleet.compliance.models import Finding, Incident, IncidentMember, Question
 from fleet.compliance.quiet import Limits, Tablet
 from fleet.compliance.rules import Found
 from fleet.compliance.steps import Decisions
-from fleet.db import among, changed, db, id_set, insert_all_new, take_turn
+from fleet.db import among, carry_out, changed, db, id_set, insert_all_new, take_turn
 from fleet.devices import states
 from fleet.devices.models import DeviceLife, DeviceState
 
@@ -96,7 +95,7 @@ def _leave_alone(decisions: Decisions, moved: set[int]) -> None:
 def _findings(decisions: Decisions, now: datetime) -> tuple[int, int]:
     if decisions.unmutes:
         over = update(Finding).where(Finding.kind.in_(looking.SILENCES), Finding.is_mute)
-        _run(over.where(among(Finding.device_id, decisions.unmutes)).values(is_mute=False))
+        carry_out(over.where(among(Finding.device_id, decisions.unmutes)).values(is_mute=False))
     change = Change()
     for device_id, (kind, detail) in decisions.opens.items():
         change.opened.append((device_id, Found(kind, "", detail, steps.SEVERITY[kind])))
@@ -105,7 +104,7 @@ def _findings(decisions: Decisions, now: datetime) -> tuple[int, int]:
     opened, closed = ledger.write(change, now=now)
     if change.opened:  # the next report is reviewed, whatever it tells
         listening = update(DeviceState).where(among(DeviceState.device_id, decisions.opens))
-        _run(listening.values(review_key=None))
+        carry_out(listening.values(review_key=None))
     return opened, closed
 
 
@@ -134,7 +133,7 @@ def _escalate(ids: list[int], now: datetime) -> int:
         return 0
     waiting = update(Question).where(Question.answered_at.is_(None), Question.withdrawn_at.is_(None))
     changed("question", ids, now=now)
-    return _run(waiting.where(among(Question.id, ids), Question.escalated_at.is_(None)).values(escalated_at=now))
+    return carry_out(waiting.where(among(Question.id, ids), Question.escalated_at.is_(None)).values(escalated_at=now))
 
 
 def _withdraw(ids: set[int], now: datetime) -> int:
@@ -142,7 +141,7 @@ def _withdraw(ids: set[int], now: datetime) -> int:
         return 0
     waiting = update(Question).where(Question.answered_at.is_(None), Question.withdrawn_at.is_(None))
     changed("question", ids, now=now)
-    return _run(waiting.where(among(Question.id, ids)).values(withdrawn_at=now))
+    return carry_out(waiting.where(among(Question.id, ids)).values(withdrawn_at=now))
 
 
 def _incidents(gathered: Gathered, known: dict[int, Incident], now: datetime) -> tuple[int, int]:
@@ -153,7 +152,7 @@ def _incidents(gathered: Gathered, known: dict[int, Incident], now: datetime) ->
     if gone:
         leaving = update(IncidentMember).where(IncidentMember.left_at.is_(None))
         of = among(IncidentMember.incident_id, gathered.leaves)
-        _run(leaving.where(of, among(IncidentMember.device_id, gone)).values(left_at=now))
+        carry_out(leaving.where(of, among(IncidentMember.device_id, gone)).values(left_at=now))
     begun = [_begun(one, now) for one in gathered.opens]
     db.session.add_all(begun)
     db.session.flush()
@@ -189,7 +188,7 @@ def _join(joining: dict[int, frozenset[int]], now: datetime) -> None:
         IncidentMember.left_at.is_not(None), among(IncidentMember.incident_id, joining)
     )
     again = again.where(among(IncidentMember.device_id, {one for _, one in pairs}))
-    _run(again.values(left_at=None, joined_at=now))
+    carry_out(again.values(left_at=None, joined_at=now))
     db.session.expire_all()
 
 
@@ -204,8 +203,3 @@ def _count(joining: dict[int, frozenset[int]], known: dict[int, Incident]) -> No
         numbers[row.incident_id] = numbers.get(row.incident_id, 0) + 1
     for number in grown:
         known[number].most = max(known[number].most, numbers.get(number, 0))
-
-
-def _run(statement: Any) -> int:
-    result = db.session.execute(statement.execution_options(synchronize_session=False))
-    return int(result.rowcount)  # type: ignore[attr-defined]

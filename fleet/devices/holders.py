@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, exists, insert, literal, or_, sele
 from sqlalchemy.orm import joinedload
 
 from fleet.access import Permission, Principal
-from fleet.db import among, db, follow
+from fleet.db import among, carry_out, db, follow
 from fleet.devices.models import Device, DeviceHolder
 from fleet.schools.models import Person
 
@@ -62,5 +62,5 @@ def listed(device: Device, *, by: Principal, limit: int = 50) -> Sequence[Device
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
     """Remove what ended longer ago than that, at most so many at once; returns how many. For a job."""
     old = select(DeviceHolder.id).where(DeviceHolder.until < now - older_than).limit(at_most)
-    query = delete(DeviceHolder).where(DeviceHolder.id.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    query = delete(DeviceHolder).where(DeviceHolder.id.in_(old))
+    return carry_out(query)

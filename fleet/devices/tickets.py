@@ -16,7 +16,7 @@ from sqlalchemy.orm import joinedload
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.crypto import token_digest
-from fleet.db import db, take_turn
+from fleet.db import carry_out, db, take_turn
 from fleet.devices import codes
 from fleet.devices.models import Device, DeviceLife, Ticket
 from fleet.devices.search import is_pupil
@@ -238,9 +238,8 @@ def burn(ticket: Ticket, now: datetime) -> bool:
             Ticket.used_count < Ticket.max_enrolments,
         )
         .values(used_count=Ticket.used_count + 1)
-        .execution_options(synchronize_session=False)
     )
-    return bool(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    return bool(carry_out(query))
 
 
 def state(ticket: Ticket, now: datetime) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import and_, delete, exists, or_, select
 
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.devices.models import DeviceState
 from fleet.mdm.models import Client, Command, Declared, Enclosure, Identity, Invitation
 
@@ -34,8 +34,7 @@ def forget(*, older_than: timedelta, now: datetime, at_most: int) -> int:
     )
     removed = _identities(now - IDENTITY_FOR, at_most)
     for query in queries:
-        done = db.session.execute(query.execution_options(synchronize_session=False))
-        removed += int(done.rowcount)  # type: ignore[attr-defined]
+        removed += carry_out(query)
     return removed + _files(before, at_most)
 
 
@@ -46,8 +45,7 @@ def _identities(before: datetime, at_most: int) -> int:
     query = delete(Identity).where(
         Identity.thumbprint.in_(select(Identity.thumbprint).where(is_past, ~is_named).limit(at_most))
     )
-    done = db.session.execute(query.execution_options(synchronize_session=False))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    return carry_out(query)
 
 
 def _files(before: datetime, at_most: int) -> int:

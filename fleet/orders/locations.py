@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, update
 
 from fleet import audit
 from fleet.access import Permission, Principal
-from fleet.db import db
+from fleet.db import carry_out
 from fleet.errors import NotFoundError
 from fleet.orders import queueing
 from fleet.orders.models import Order
@@ -98,5 +98,5 @@ def seen(order_id: int, *, by: Principal, now: datetime) -> tuple[Order, Locatio
 def forget(*, now: datetime) -> int:
     """Remove positions that nobody may see any more; returns how many. For a job."""
     old: list[ColumnElement[bool]] = [Order.result.is_not(None), Order.ended_at <= now - KEPT_FOR]
-    query = update(Order).where(*old).values(result=None).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    query = update(Order).where(*old).values(result=None)
+    return carry_out(query)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import and_, delete, exists, or_, select, update
 
-from fleet.db import among, db, follow, id_set
+from fleet.db import among, carry_out, db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, Enrolment
 from fleet.errors import NotFoundError
@@ -117,5 +117,5 @@ def expire(now: datetime) -> int:
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
     """Remove orders that ended longer ago than that, at most so many at once; returns how many. For a job."""
     old = select(Order.id).where(Order.ended_at < now - older_than).limit(at_most)
-    query = delete(Order).where(Order.id.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    query = delete(Order).where(Order.id.in_(old))
+    return carry_out(query)

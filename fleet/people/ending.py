@@ -4,19 +4,11 @@ Callers change the account's row and flush first. A sign-in holds that row while
 comes second sees the other, and no session that rests on the old state outlives the change.
 """
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Delete, delete
+from sqlalchemy import ColumnElement, delete
 
 from fleet.crypto import token_digest
-from fleet.db import db
+from fleet.db import carry_out
 from fleet.people.models import PasswordLink, SignInSession
-
-
-def removed(query: Delete) -> int:
-    """Run ``query`` and return how many rows went."""
-    result: Any = db.session.execute(query.execution_options(synchronize_session=False))
-    return int(result.rowcount)
 
 
 def end_sessions(account_id: int, *, keep: str | None = None) -> int:
@@ -24,9 +16,9 @@ def end_sessions(account_id: int, *, keep: str | None = None) -> int:
     which: list[ColumnElement[bool]] = [SignInSession.account_id == account_id]
     if keep is not None:
         which.append(SignInSession.token_digest != token_digest(keep))
-    return removed(delete(SignInSession).where(*which))
+    return carry_out(delete(SignInSession).where(*which))
 
 
 def end_links(account_id: int | None) -> int:
     """End the unused links of an account, or (None) of the first administrator; returns how many ended."""
-    return removed(delete(PasswordLink).where(PasswordLink.account_id == account_id, PasswordLink.used_at.is_(None)))
+    return carry_out(delete(PasswordLink).where(PasswordLink.account_id == account_id, PasswordLink.used_at.is_(None)))

@@ -15,7 +15,6 @@ import threading
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import argon2
 from argon2.exceptions import VerificationError
@@ -24,7 +23,7 @@ from sqlalchemy import select, update
 from fleet import audit
 from fleet.access import Principal, Role
 from fleet.crypto import random_token, token_digest
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.errors import ConflictError, InvalidError
 from fleet.people import accounts, ending, limits
 from fleet.people.models import Account, AccountGrant, PasswordLink
@@ -280,10 +279,8 @@ def _burn(link: PasswordLink, now: datetime) -> bool:
         update(PasswordLink)
         .where(PasswordLink.id == link.id, PasswordLink.used_at.is_(None), PasswordLink.expires_at > now)
         .values(used_at=now)
-        .execution_options(synchronize_session=False)
     )
-    result: Any = db.session.execute(query)
-    return bool(result.rowcount)
+    return bool(carry_out(query))
 
 
 def _first_administrator(username: str, name: str, now: datetime) -> Account:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 from fleet import audit
 from fleet.access import Principal
 from fleet.crypto import random_token, token_digest
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.errors import FleetError
 from fleet.people import accounts, ending, limits, passwords
 from fleet.people.limits import TooManyFailuresError
@@ -198,10 +198,8 @@ def touch(token: str, *, now: datetime) -> bool:
             SignInSession.last_used_at <= now - TOUCH_EVERY,
         )
         .values(last_used_at=now)
-        .execution_options(synchronize_session=False)
     )
-    result: Any = db.session.execute(query)
-    return bool(result.rowcount)
+    return bool(carry_out(query))
 
 
 def sign_out(token: str, *, now: datetime) -> None:
@@ -209,7 +207,7 @@ def sign_out(token: str, *, now: datetime) -> None:
     query = select(SignInSession).where(SignInSession.token_digest == token_digest(token))
     found = db.session.scalars(query).one_or_none()
     if found is not None:
-        ending.removed(delete(SignInSession).where(SignInSession.id == found.id))
+        carry_out(delete(SignInSession).where(SignInSession.id == found.id))
         db.session.expunge(found)
         own = Principal("account", str(found.account_id))
         audit.record(own, "people.signed-out", subject=f"account:{found.account_id}", now=now, count=1)
@@ -256,11 +254,9 @@ def sign_out_elsewhere(account: Account, *, keep: str, now: datetime) -> int:
 def forget(*, now: datetime) -> int:
     """Delete what has no purpose any more: ended sessions, old failures, links used or expired; returns how many."""
     return (
-        ending.removed(
+        carry_out(
             delete(SignInSession).where(or_(SignInSession.expires_at <= now, SignInSession.last_used_at <= now - IDLE))
         )
-        + ending.removed(delete(SignInFailure).where(SignInFailure.at <= now - limits.WINDOW))
-        + ending.removed(
-            delete(PasswordLink).where(or_(PasswordLink.used_at.is_not(None), PasswordLink.expires_at <= now))
-        )
+        + carry_out(delete(SignInFailure).where(SignInFailure.at <= now - limits.WINDOW))
+        + carry_out(delete(PasswordLink).where(or_(PasswordLink.used_at.is_not(None), PasswordLink.expires_at <= now)))
     )

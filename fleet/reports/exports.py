@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
 
 from fleet.access import Principal
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.errors import ConflictError, ForbiddenError, NotFoundError
 from fleet.people.models import Account
 from fleet.reports import definitions
@@ -120,7 +119,7 @@ def claim(*, now: datetime) -> Work | None:
         (Export.state == ExportState.RUNNING) & (Export.claimed_until < now),
     )
     given_up = update(Export).where(is_free, Export.tries >= _MOST_TRIES)
-    _run(given_up.values(state=ExportState.FAILED, ended_at=now, claimed_until=None))
+    carry_out(given_up.values(state=ExportState.FAILED, ended_at=now, claimed_until=None))
     query = select(Export).where(is_free).order_by(Export.id).limit(1).with_for_update(skip_locked=True)
     found = db.session.scalars(query).first()
     if found is None:
@@ -140,20 +139,20 @@ def account_of(work: Work) -> Account:
 def tell(work: Work, done: int, *, now: datetime) -> bool:
     """Say how many rows are written, and that one is at it still; False where the file is wanted no more."""
     mine = update(Export).where(Export.id == work.id, Export.state == ExportState.RUNNING)
-    return _run(mine.values(done=done, claimed_until=now + CLAIM)) == 1
+    return carry_out(mine.values(done=done, claimed_until=now + CLAIM)) == 1
 
 
 def finish(work: Work, *, rows: int, size_bytes: int, now: datetime) -> bool:
     """Say that the file is there; False where it is wanted no more."""
     mine = update(Export).where(Export.id == work.id, Export.state == ExportState.RUNNING)
     told = {"state": ExportState.READY, "done": rows, "of": rows, "size_bytes": size_bytes, "ended_at": now}
-    return _run(mine.values(**told, claimed_until=None)) == 1
+    return carry_out(mine.values(**told, claimed_until=None)) == 1
 
 
 def fail(work: Work, *, now: datetime) -> None:
     """Say that the file cannot be made."""
     mine = update(Export).where(Export.id == work.id, Export.state == ExportState.RUNNING)
-    _run(mine.values(state=ExportState.FAILED, ended_at=now, claimed_until=None))
+    carry_out(mine.values(state=ExportState.FAILED, ended_at=now, claimed_until=None))
 
 
 def path(folder: Path, token: str) -> Path:
@@ -163,7 +162,7 @@ def path(folder: Path, token: str) -> Path:
 
 def forget(folder: Path, *, now: datetime) -> int:
     """Remove what was asked for a day ago, and files that nobody knows any more; returns how many rows."""
-    gone = _run(delete(Export).where(Export.asked_at < now - KEEP))
+    gone = carry_out(delete(Export).where(Export.asked_at < now - KEEP))
     known = {f"{token}.made" for token in db.session.scalars(select(Export.token))}
     if folder.is_dir():
         old = (now - KEEP).timestamp()
@@ -172,7 +171,3 @@ def forget(folder: Path, *, now: datetime) -> int:
             if is_done or file.stat().st_mtime < old:
                 file.unlink(missing_ok=True)
     return gone
-
-
-def _run(query: Any) -> int:
-    return int(db.session.execute(query.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]

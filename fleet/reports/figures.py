@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Date, Select, case, delete, func, insert, literal, select
 
 from fleet.access import Permission, Principal
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.devices.models import Device, DeviceLife, DeviceState
 from fleet.lessons import occupied
 from fleet.lessons.models import Lesson
@@ -45,7 +45,7 @@ def record(*, now: datetime, timezone: ZoneInfo) -> int:
     """
     on = now.astimezone(timezone).date()
     since = datetime.combine(on, time(), timezone)
-    db.session.execute(delete(DayFigures).where(DayFigures.on == on).execution_options(synchronize_session=False))
+    carry_out(delete(DayFigures).where(DayFigures.on == on))
     columns = ["school_id", "on", *_COLUMNS]
     write = insert(DayFigures).from_select(columns, _of_schools(on, since, now)).returning(DayFigures.id)
     return len(db.session.scalars(write).all())

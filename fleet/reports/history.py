@@ -14,7 +14,7 @@ from sqlalchemy import Date, case, cast, delete, func, insert, literal, or_, sel
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fleet.compliance.models import Finding
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife, DeviceState
 from fleet.lessons import occupied
@@ -58,7 +58,7 @@ def record_findings(on: date, *, now: datetime, timezone: ZoneInfo) -> int:
     query = select(*columns).select_from(Finding).join(Device, Device.id == Finding.device_id)
     touched = or_(Finding.closed_at.is_(None), Finding.closed_at >= begin)
     query = query.where(Finding.opened_at < end, touched).group_by(Device.school_id, Finding.kind)
-    _forget(delete(DayFindings).where(DayFindings.on == on))
+    carry_out(delete(DayFindings).where(DayFindings.on == on))
     names = ["school_id", "on", "kind", "open", "opened", "closed", "tablets"]
     return len(db.session.scalars(insert(DayFindings).from_select(names, query).returning(DayFindings.id)).all())
 
@@ -75,7 +75,7 @@ def record_lessons(on: date, *, now: datetime, timezone: ZoneInfo) -> int:
         .where(*occupied.has_begun(since=begin, now=end))
     )
     found = db.session.execute(query).all()
-    _forget(delete(DayLessons).where(DayLessons.on == on))
+    carry_out(delete(DayLessons).where(DayLessons.on == on))
     rows = _by_class(found, on, now)
     if rows:
         db.session.execute(insert(DayLessons), rows)
@@ -129,7 +129,7 @@ def record_classes(on: date, *, timezone: ZoneInfo) -> int:
         .group_by(places.c.class_id)
         .having(func.count() >= SMALL_GROUP)
     )
-    _forget(delete(DayClasses).where(DayClasses.on == on))
+    carry_out(delete(DayClasses).where(DayClasses.on == on))
     names = ["class_id", "on", "tablets", "enrolled", "seen", "applied", "compliant"]
     return len(db.session.scalars(insert(DayClasses).from_select(names, query).returning(DayClasses.id)).all())
 
@@ -149,10 +149,6 @@ def record_apps() -> int:
     query = query.join(Device.state).join(one, true())
     query = query.where(Device.life == DeviceLife.ENROLLED, app_id.is_not(None))
     query = query.group_by(Device.school_id, Device.platform, app_id)
-    _forget(delete(AppUse))
+    carry_out(delete(AppUse))
     names = ["school_id", "platform", "app_id", "tablets"]
     return len(db.session.scalars(insert(AppUse).from_select(names, query).returning(AppUse.id)).all())
-
-
-def _forget(query: Any) -> None:
-    db.session.execute(query.execution_options(synchronize_session=False))

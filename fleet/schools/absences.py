@@ -13,7 +13,7 @@ from sqlalchemy import and_, delete, select
 
 from fleet import audit
 from fleet.access import Permission, Principal
-from fleet.db import among, db, insert_all_new
+from fleet.db import among, carry_out, db, insert_all_new
 from fleet.errors import InvalidError, NotFoundError
 from fleet.schools import queries
 from fleet.schools.models import (
@@ -182,8 +182,8 @@ def days_away(since: date, until: date) -> Mapping[int, Sequence[tuple[date, dat
 def forget(*, now: datetime, at_most: int = 5_000) -> int:
     """Remove absences that ended longer ago than they are kept, at most so many at once; returns how many."""
     old = select(Absence.id).where(Absence.ends_on < (now - KEPT).date()).limit(at_most)
-    query = delete(Absence).where(Absence.id.in_(old)).execution_options(synchronize_session=False)
-    return int(db.session.execute(query).rowcount)  # type: ignore[attr-defined]
+    query = delete(Absence).where(Absence.id.in_(old))
+    return carry_out(query)
 
 
 def _covers(known: Collection[Absence], starts_on: date, ends_on: date) -> bool:

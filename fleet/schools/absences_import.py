@@ -15,13 +15,13 @@ from sqlalchemy import select
 
 from fleet.access import Permission, Principal
 from fleet.db import among, db
-from fleet.errors import ForbiddenError, InvalidFileError, Problem
-from fleet.schools import absences
+from fleet.errors import ForbiddenError, Problem
+from fleet.schools import absences, tables
 from fleet.schools.absences import Dates
 from fleet.schools.calendar_editing import is_plausible
 from fleet.schools.models import Person, PersonKind
 from fleet.schools.queries import by_name
-from fleet.schools.roster.package import Problems, Table, read_table
+from fleet.schools.roster.package import Problems
 
 MAX_BYTES = 2**20
 _COLUMNS: dict[str, tuple[str, ...]] = {
@@ -29,8 +29,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "from": ("fra", "dato", "fra og med", "første dag", "from", "date", "start"),
     "to": ("til", "til og med", "siste dag", "to", "until", "end"),
 }
-_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y")
-_DATES = "a date such as 2026-10-05 or 05.10.2026"
 
 
 @dataclass(slots=True)
@@ -57,8 +55,8 @@ def plan(path: Path, *, by: Principal) -> AbsencePlan:
         InvalidFileError: with everything that is wrong.
         OSError: the file cannot be read.
     """
-    table = _table(path)
-    names = _header(table)
+    table = tables.table(path.name, tables.content(path, most_bytes=MAX_BYTES))
+    names = tables.header(table, _COLUMNS, needed=("pupil", "from"), joints="_-")
     problems = Problems()
     pupils = _pupils(by)
     told: dict[Dates, set[int]] = defaultdict(set)
@@ -118,43 +116,12 @@ def _pupils(by: Principal) -> Mapping[str, list[int]]:
     return by_name((name, row.id) for row in rows for name in (row.username, row.source_id))
 
 
-def _table(path: Path) -> Table:
-    if path.stat().st_size > MAX_BYTES:
-        raise InvalidFileError([Problem(path.name, None, None, "too-large", None, f"at most {MAX_BYTES} bytes")])
-    content = path.read_bytes()
-    first = content.partition(b"\n")[0]
-    problems = Problems()
-    table = read_table(path.name, content, problems, delimiter=max(";,\t", key=lambda mark: first.count(mark.encode())))
-    problems.raise_if_any()
-    if table is None or not table.rows:
-        raise InvalidFileError([Problem(path.name, None, None, "empty", None, "a header and lines of text")])
-    return table
-
-
-def _header(table: Table) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for title in table.columns:
-        plain = title.casefold().replace("_", " ").replace("-", " ")
-        name = next((name for name, words in _COLUMNS.items() if plain in words), None)
-        if name in names:
-            raise InvalidFileError([Problem(table.name, 1, title, "duplicate-column", title, "each column once")])
-        if name is not None:
-            names[name] = title
-    missing = [name for name in ("pupil", "from") if name not in names]
-    if missing:
-        expected = {name: f"a column called {', '.join(_COLUMNS[name])}" for name in missing}
-        raise InvalidFileError(
-            [Problem(table.name, 1, name, "missing-column", None, expected[name]) for name in missing]
-        )
-    return names
-
-
 def _dates(file: str, line: int, cells: Mapping[str, str], problems: Problems) -> Dates | None:
     first = _date(cells["from"])
     last = _date(cells["to"]) if cells.get("to") else first
     for column, found in (("from", first), ("to", last)):
         if found is None and (column == "from" or cells.get("to")):  # one that is not told is the first
-            problems.add(Problem(file, line, column, "bad-date", cells.get(column), _DATES))
+            problems.add(Problem(file, line, column, "bad-date", cells.get(column), tables.DATES))
     if first is None or last is None:
         return None
     if not 0 <= (last - first).days < absences.LONGEST_DAYS:
@@ -165,10 +132,5 @@ def _dates(file: str, line: int, cells: Mapping[str, str], problems: Problems) -
 
 
 def _date(told: str) -> date | None:
-    for form in _FORMATS:
-        try:
-            found = datetime.strptime(told.strip(), form).date()  # noqa: DTZ007 (a local date has no zone)
-        except ValueError:
-            continue
-        return found if is_plausible(found) else None
-    return None
+    found = tables.local_date(told.strip())
+    return found if found is not None and is_plausible(found) else None

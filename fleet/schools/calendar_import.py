@@ -20,7 +20,7 @@ from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.db import db, take_turn
 from fleet.errors import InvalidFileError, Problem
-from fleet.schools import calendar_ics
+from fleet.schools import calendar_ics, tables
 from fleet.schools.calendar_editing import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -38,7 +38,7 @@ from fleet.schools.calendar_words import Meaning
 from fleet.schools.changes import Change
 from fleet.schools.models import CalendarDay, School
 from fleet.schools.queries import by_name
-from fleet.schools.roster.package import Problems, Table, read_table
+from fleet.schools.roster.package import Problems
 
 MAX_BYTES = 2**20
 MAX_DAYS = 20_000
@@ -51,8 +51,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 }
 _NEEDED = ("from", "title")
 _ANSWERS = {"ja": True, "yes": True, "true": True, "1": True, "nei": False, "no": False, "false": False, "0": False}
-_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y")
-_DATES = "a date such as 2026-10-05 or 05.10.2026"
 
 
 @dataclass(slots=True)
@@ -125,16 +123,12 @@ class _Reader:
         self.days[place] = value
 
     def _date(self, line: int, column: str, told: str) -> date | None:
-        for form in _FORMATS:
-            try:
-                found = datetime.strptime(told, form).date()  # noqa: DTZ007 (a local date has no zone)
-            except ValueError:
-                continue
-            if not is_plausible(found):
-                self.fault(line, column, "far-date", told, f"a date from {FIRST_YEAR} to {LAST_YEAR}")
-            return found
-        self.fault(line, column, "bad-date", told, _DATES)
-        return None
+        found = tables.local_date(told)
+        if found is None:
+            self.fault(line, column, "bad-date", told, tables.DATES)
+        elif not is_plausible(found):
+            self.fault(line, column, "far-date", told, f"a date from {FIRST_YEAR} to {LAST_YEAR}")
+        return found
 
     def _school(self, line: int, told: str) -> int | None:
         if not told:
@@ -146,56 +140,6 @@ class _Reader:
             near = difflib.get_close_matches(told, self._names, n=3, cutoff=0.4)
             self.fault(line, "school", "unknown-school", told, f"a school: {', '.join(near or self._names[:5])}")
         return found[0] if len(found) == 1 else None
-
-
-def _content(path: Path) -> bytes:
-    """Return what is in a file.
-
-    Raises:
-        InvalidFileError: too large.
-        OSError: it cannot be read.
-    """
-    if path.stat().st_size > MAX_BYTES:
-        raise InvalidFileError([Problem(path.name, None, None, "too-large", None, f"at most {MAX_BYTES} bytes")])
-    return path.read_bytes()
-
-
-def _table(path: Path, content: bytes) -> Table:
-    """Return the file's lines.
-
-    Raises:
-        InvalidFileError: not UTF-8, or no CSV.
-    """
-    first = content.partition(b"\n")[0]
-    problems = Problems()
-    table = read_table(path.name, content, problems, delimiter=max(";,\t", key=lambda mark: first.count(mark.encode())))
-    problems.raise_if_any()
-    if table is None or not table.rows:
-        raise InvalidFileError([Problem(path.name, None, None, "empty", None, "a header and lines of text")])
-    return table
-
-
-def _header(table: Table) -> dict[str, str]:
-    """Return which of the file's columns holds what.
-
-    Raises:
-        InvalidFileError: a column that is needed is missing, or two say the same.
-    """
-    names: dict[str, str] = {}
-    for title in table.columns:
-        plain = title.casefold().replace("_", " ")
-        name = next((name for name, words in _COLUMNS.items() if plain in words), None)
-        if name in names:
-            raise InvalidFileError([Problem(table.name, 1, title, "duplicate-column", title, "each column once")])
-        if name is not None:
-            names[name] = title
-    missing = [name for name in _NEEDED if name not in names]
-    if missing:
-        expected = {name: f"a column called {', '.join(_COLUMNS[name])}" for name in missing}
-        raise InvalidFileError(
-            [Problem(table.name, 1, name, "missing-column", None, expected[name]) for name in missing]
-        )
-    return names
 
 
 def propose_days(
@@ -214,7 +158,7 @@ def propose_days(
         ForbiddenError: ``by`` may not edit the calendar of a school of the file.
         OSError: the file cannot be read.
     """
-    content = _content(path)
+    content = tables.content(path, most_bytes=MAX_BYTES)
     if not calendar_ics.is_icalendar(path.name, content):
         days = _days_of_table(path, content, school_id)
         for place in {place for place, _ in days}:
@@ -229,8 +173,8 @@ def propose_days(
 
 
 def _days_of_table(path: Path, content: bytes, school_id: int | None) -> dict[Place, Answer]:
-    table = _table(path, content)
-    names = _header(table)
+    table = tables.table(path.name, content)
+    names = tables.header(table, _COLUMNS, needed=_NEEDED)
     reader = _Reader(path.name, school_id)
     for line, cells in table.rows:
         reader.row(line, {name: cells[title] for name, title in names.items()})

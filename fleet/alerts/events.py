@@ -15,11 +15,10 @@ from sqlalchemy import delete, func, select
 
 from fleet.alerts.models import AlertDelivery, AlertEvent, AlertTopic
 from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, Question, Severity
+from fleet.compliance.queries import class_of_tablet
 from fleet.db import among, among_texts, carry_out, db, follow, id_set, insert_all_new
 from fleet.devices.models import Device
-from fleet.devices.search import is_pupil
 from fleet.job_runs import JobOutcome, JobRun
-from fleet.schools.models import ClassKind, Membership, SchoolClass
 
 WHERE_IS_IT = "where-is-it"  # the kind of questions
 _WIDE = frozenset({IncidentCause.SCHOOL, IncidentCause.EVERYWHERE})
@@ -44,22 +43,8 @@ def follow_changes() -> None:
     follow("question", _questions)
 
 
-def _class_id() -> Any:
-    """Return the class of a tablet: where it stands, else its pupil's basic class, the first by title of several."""
-    basic = (
-        select(SchoolClass.id)
-        .join(Membership, Membership.class_id == SchoolClass.id)
-        .where(Membership.person_id == Device.person_id, SchoolClass.kind == ClassKind.BASIC, *is_pupil(None))
-        .order_by(SchoolClass.title, SchoolClass.id)
-        .limit(1)
-        .correlate(Device)
-        .scalar_subquery()
-    )
-    return func.coalesce(Device.class_id, basic)
-
-
 def _findings(ids: frozenset[int], now: datetime) -> None:
-    query = select(Finding, Device.school_id, _class_id()).join(Finding.device).where(among(Finding.id, ids))
+    query = select(Finding, Device.school_id, class_of_tablet(None)).join(Finding.device).where(among(Finding.id, ids))
     stands = []
     for finding, school_id, class_id in db.session.execute(query):
         snoozed = finding.snoozed_until if finding.snoozed_until is not None and finding.snoozed_until > now else None

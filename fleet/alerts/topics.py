@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 
 from fleet import audit
 from fleet.access import Permission, Principal, Role, require
@@ -242,7 +242,7 @@ def muted_by(account_ids: Sequence[int]) -> Mapping[int, frozenset[AlertTopic]]:
     """Return what each of some accounts does not want to hear of; one statement."""
     found: dict[int, set[AlertTopic]] = {}
     rows = db.session.execute(
-        select(AlertMute.account_id, AlertMute.topic).where(or_(AlertMute.account_id.in_(account_ids)))
+        select(AlertMute.account_id, AlertMute.topic).where(AlertMute.account_id.in_(account_ids))
     )
     for account_id, topic in rows:
         found.setdefault(account_id, set()).add(topic)

@@ -14,6 +14,7 @@ from sqlalchemy import and_, or_, select
 
 from fleet.compliance import steps
 from fleet.compliance.models import (
+    OF_SILENCE,
     DeviceHabit,
     Finding,
     FindingKind,
@@ -30,7 +31,6 @@ from fleet.schools import queries as schools
 from fleet.schools.after_school import Programme
 from fleet.schools.calendar import Calendar
 
-SILENCES = (FindingKind.SILENT, FindingKind.MISSING)
 LATELY = timedelta(days=3)  # an incident closed since then begins again where the same tablets are quiet again
 _EXPLAINED = timedelta(days=60)  # further back, an incident explains no quiet
 _YEAR = timedelta(days=366)
@@ -121,7 +121,7 @@ def one(device_id: int, *, now: datetime, timezone: ZoneInfo) -> One:
     on = now.astimezone(timezone).date()
     has_pupil = row.person_id is not None
     classes = schools.basic_classes_of_pupils(on, person_id=row.person_id) if has_pupil else {}
-    reader = _Reader([row], Week.load(timezone), classes, now)
+    reader = _Reader([row], Week.load(timezone), classes, now, with_others=False)
     tablet = reader.tablet(row)
     incident = reader.incidents[tablet.incident_id] if tablet.incident_id is not None else None
     return One(row, tablet, incident, reader.is_away(row.person_id, on))
@@ -164,7 +164,7 @@ def _candidates(latest: datetime) -> Sequence[Any]:
     """Return the enrolled tablets that are quiet, and all about which something is open; one statement."""
     moments = (DeviceState.last_seen_at, DevicePresence.polled_at, Enrolment.enrolled_at)
     is_quiet = and_(*(or_(moment.is_(None), moment < latest) for moment in moments))
-    is_about = Finding.kind.in_(SILENCES), or_(Finding.closed_at.is_(None), Finding.is_mute)
+    is_about = Finding.kind.in_(OF_SILENCE), or_(Finding.closed_at.is_(None), Finding.is_mute)
     is_open = or_(
         Device.id.in_(select(Finding.device_id).where(*is_about)),
         Device.id.in_(
@@ -189,10 +189,24 @@ def _class_of(row: Any, classes: Mapping[int, tuple[int, str | None]]) -> int | 
 
 
 class _Reader:
-    """Makes values of rows, with what is open about the tablets."""
+    """Makes values of rows, with what is open about the tablets.
+
+    Args:
+        rows: the tablets.
+        week: when they are expected.
+        classes: their pupils' classes.
+        now: the instant.
+        with_others: whether it knows of all members of incidents and of everybody's absence, as the steps need to.
+    """
 
     def __init__(
-        self, rows: Sequence[Any], week: Week, classes: Mapping[int, tuple[int, str | None]], now: datetime
+        self,
+        rows: Sequence[Any],
+        week: Week,
+        classes: Mapping[int, tuple[int, str | None]],
+        now: datetime,
+        *,
+        with_others: bool = True,
     ) -> None:
         self._week, self._classes, self._now = week, classes, now
         self.stale: list[int] = []
@@ -201,14 +215,16 @@ class _Reader:
         self._findings = self._read_findings()
         self._questions = self._read_questions(since)
         self.incidents: dict[int, Incident] = {}
-        self._members = self._read_members(now)
+        self._members = self._read_members(now, with_others=with_others)
         timezone = week.calendars[None].timezone
-        self._away = absences.days_away(since.astimezone(timezone).date(), now.astimezone(timezone).date())
+        first, today = (moment.astimezone(timezone).date() for moment in (since, now))
+        pupils = None if with_others else {row.person_id for row in rows} - {None}
+        self._away = absences.days_away(first, today, person_ids=pupils)
 
     def _read_findings(self) -> Mapping[int, Sequence[Any]]:
         found: dict[int, list[Any]] = defaultdict(list)
         query = select(Finding.id, Finding.device_id, Finding.kind, Finding.closed_at)
-        query = query.where(Finding.kind.in_(SILENCES), or_(Finding.closed_at.is_(None), Finding.is_mute))
+        query = query.where(Finding.kind.in_(OF_SILENCE), or_(Finding.closed_at.is_(None), Finding.is_mute))
         for row in db.session.execute(query.where(among(Finding.device_id, self._ids))):
             found[row.device_id].append(row)
         return found
@@ -222,7 +238,7 @@ class _Reader:
             found[one.device_id].append(one)
         return found
 
-    def _read_members(self, now: datetime) -> Mapping[int, Sequence[Any]]:
+    def _read_members(self, now: datetime, *, with_others: bool) -> Mapping[int, Sequence[Any]]:
         """Return who was in which incident that explains anything still, and note those; one statement."""
         found: dict[int, list[Any]] = defaultdict(list)
         columns = (
@@ -231,7 +247,10 @@ class _Reader:
             IncidentMember.joined_at,
             IncidentMember.left_at,
         )
-        query = select(Incident, *columns).outerjoin(IncidentMember, IncidentMember.incident_id == Incident.id)
+        is_member = IncidentMember.incident_id == Incident.id
+        if not with_others:
+            is_member &= among(IncidentMember.device_id, self._ids)
+        query = select(Incident, *columns).outerjoin(IncidentMember, is_member)
         lately = or_(Incident.closed_at.is_(None), Incident.closed_at > now - _EXPLAINED)
         for row in db.session.execute(query.where(lately)):
             self.incidents[row.Incident.id] = row.Incident

@@ -39,6 +39,10 @@ class FindingKind(enum.StrEnum):
     MISSING = "missing"  # silent, and somebody says it is gone, or nobody knows of it for days
 
 
+# What silence finds, and no rule: the steps open and close it.
+OF_SILENCE = frozenset({FindingKind.SILENT, FindingKind.MISSING})
+
+
 class Severity(enum.StrEnum):
     """How much a finding matters, the least first."""
 

@@ -158,7 +158,7 @@ def silences(*, by: Principal, limit: int, needing_at: datetime | None = None) -
         needing_at: only those whose finding needs a look at this instant.
     """
     own: Any = Finding.device
-    columns_of: Any = select(Device.school_id, _class_id(by.today).label("class_id"), DeviceState.last_seen_at)
+    columns_of: Any = select(Device.school_id, class_of_tablet(by.today).label("class_id"), DeviceState.last_seen_at)
     found = _open(columns_of, _needing(_SILENT, needing_at), by)
     one = found.select_from(Finding).join(own).join(Device.state).subquery()
     number, since = func.count(), func.max(one.c.last_seen_at)
@@ -169,7 +169,8 @@ def silences(*, by: Principal, limit: int, needing_at: datetime | None = None) -
     return [Silence(*row) for row in db.session.execute(ordered.limit(limit))]
 
 
-def _class_id(on: date | None) -> Any:
+def class_of_tablet(on: date | None) -> Any:
+    """Return the class of a tablet: where it stands, else its pupil's basic class, the first by title of several."""
     pupils = select(SchoolClass.id).join(Membership, Membership.class_id == SchoolClass.id).correlate(Device)
     basic = pupils.where(Membership.person_id == Device.person_id, SchoolClass.kind == ClassKind.BASIC, *is_pupil(on))
     first = basic.order_by(SchoolClass.title, SchoolClass.id).limit(1)

@@ -18,7 +18,7 @@ from fleet import audit
 from fleet.access import Permission, Principal
 from fleet.compliance import ledger, looking, steps
 from fleet.compliance.ledger import Change
-from fleet.compliance.models import Answer, Finding, FindingKind, Question
+from fleet.compliance.models import OF_SILENCE, Answer, Finding, FindingKind, Question
 from fleet.compliance.rules import Found
 from fleet.db import carry_out, changed, db, id_set
 from fleet.devices import states
@@ -161,7 +161,7 @@ def _why_it_stands(found: Question, by: Principal, now: datetime) -> str | None:
 
 def _follow(device: Device, answer: Answer | None, asked_at: datetime, now: datetime) -> None:
     """Have the tablet's findings say what the answer means; the job would do the same a little later."""
-    is_silence = (Finding.device_id == device.id, Finding.kind.in_(looking.SILENCES))
+    is_silence = (Finding.device_id == device.id, Finding.kind.in_(OF_SILENCE))
     found = db.session.scalars(select(Finding).where(*is_silence, Finding.closed_at.is_(None))).all()
     wanted = {
         Answer.GONE: FindingKind.MISSING, Answer.HERE: FindingKind.SILENT, Answer.HOME: None, None: FindingKind.SILENT,

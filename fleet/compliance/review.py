@@ -25,13 +25,12 @@ from fleet.compliance import deciding, documents, ledger, rules
 from fleet.compliance.documents import NOTHING_WANTED, Seen, Wanted
 from fleet.compliance.expressions import Evaluation
 from fleet.compliance.ledger import Change, Reviewed
-from fleet.compliance.models import Finding, FindingKind
+from fleet.compliance.models import OF_SILENCE, Finding
 from fleet.compliance.rules import Name, Outcome, Past, Ready
 from fleet.db import db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
 
-OF_SILENCE = frozenset({FindingKind.SILENT, FindingKind.MISSING})  # which rules neither open nor close
 _wanted: Kept[Wanted] = Kept(4_096)  # what effective profiles ask for
 
 _LOOK_AGAIN = {

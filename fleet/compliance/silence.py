@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from fleet.compliance import ledger, looking, steps
 from fleet.compliance.clusters import Cluster, Gathered
 from fleet.compliance.ledger import Change
-from fleet.compliance.models import Finding, Incident, IncidentMember, Question
+from fleet.compliance.models import OF_SILENCE, Finding, Incident, IncidentMember, Question
 from fleet.compliance.quiet import Limits, Tablet
 from fleet.compliance.rules import Found
 from fleet.compliance.steps import Decisions
@@ -94,7 +94,7 @@ def _leave_alone(decisions: Decisions, moved: set[int]) -> None:
 
 def _findings(decisions: Decisions, now: datetime) -> tuple[int, int]:
     if decisions.unmutes:
-        over = update(Finding).where(Finding.kind.in_(looking.SILENCES), Finding.is_mute)
+        over = update(Finding).where(Finding.kind.in_(OF_SILENCE), Finding.is_mute)
         carry_out(over.where(among(Finding.device_id, decisions.unmutes)).values(is_mute=False))
     change = Change()
     for device_id, (kind, detail) in decisions.opens.items():

@@ -36,7 +36,7 @@ REMOVERS: Mapping[str, Remove] = {
     "locations": lambda _keep, now: locations.forget(now=now),
     "lessons": lambda keep, now: lesson_retention.forget(older_than=keep, now=now),
     "sign_ins": lambda _keep, now: signing_in.forget(now=now),
-    "absences": lambda _keep, now: absences.forget(now=now, at_most=AT_ONCE),
+    "absences": lambda keep, now: absences.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "people": lambda keep, now: retention.forget_people(older_than=keep, now=now, at_most=AT_ONCE),
     "holders": lambda keep, now: holders.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "undo_data": lambda keep, now: apply.forget_undo_data(older_than=keep, now=now),

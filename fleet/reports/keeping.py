@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from fleet.access import Permission, Principal, require
 from fleet.db import Base, db
+from fleet.orders import locations
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ KEPT: Sequence[Kept] = (
     Kept("questions", _days(365), ("silence_question", "asked_at"), is_personal=True),  # where a pupil's tablet was
     Kept("orders", _days(90), ("device_order", "queued_at"), is_personal=True),  # with the texts of messages to pupils
     Kept("alerts", _days(90), ("letter", "made_at"), is_personal=True),  # what was told to whom
-    Kept("locations", _days(2), None, is_personal=True),
+    Kept("locations", locations.KEPT_FOR, None, is_personal=True),
     Kept("lessons", _days(90), ("lesson", "ends_at"), is_personal=True),  # who had what in which lesson
     Kept("sign_ins", _days(7), ("sign_in_session", "created_at"), is_personal=True),
     Kept("people", _days(180), ("person", "ended_at"), is_personal=True),  # a summer, and time to find a wrong roster

@@ -27,7 +27,6 @@ from fleet.schools.models import (
 )
 
 LONGEST_DAYS = 366
-KEPT = timedelta(days=30)  # after its end
 SUBJECT = "absences"
 Dates = tuple[date, date]
 
@@ -170,18 +169,29 @@ def covering(person_ids: Collection[int], since: date, until: date) -> Mapping[i
     return found
 
 
-def days_away(since: date, until: date) -> Mapping[int, Sequence[tuple[date, date]]]:
-    """Return first and last dates of all absences that touch these local dates, by pupil; one statement."""
+def days_away(
+    since: date, until: date, *, person_ids: Collection[int] | None = None
+) -> Mapping[int, Sequence[tuple[date, date]]]:
+    """Return first and last dates of absences that touch these local dates, by pupil; one statement.
+
+    Args:
+        since: the first date.
+        until: the last date.
+        person_ids: only of these pupils; None: of all.
+    """
     found: dict[int, list[tuple[date, date]]] = defaultdict(list)
     query = select(Absence.person_id, Absence.starts_on, Absence.ends_on)
-    for row in db.session.execute(query.where(Absence.starts_on <= until, Absence.ends_on >= since)):
+    query = query.where(Absence.starts_on <= until, Absence.ends_on >= since)
+    if person_ids is not None:
+        query = query.where(among(Absence.person_id, person_ids))
+    for row in db.session.execute(query):
         found[row.person_id].append((row.starts_on, row.ends_on))
     return found
 
 
-def forget(*, now: datetime, at_most: int = 5_000) -> int:
-    """Remove absences that ended longer ago than they are kept, at most so many at once; returns how many."""
-    old = select(Absence.id).where(Absence.ends_on < (now - KEPT).date()).limit(at_most)
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
+    """Remove absences that ended longer ago than that, at most so many at once; returns how many."""
+    old = select(Absence.id).where(Absence.ends_on < (now - older_than).date()).limit(at_most)
     query = delete(Absence).where(Absence.id.in_(old))
     return carry_out(query)
 

@@ -1,7 +1,6 @@
 """The after-school programme (SFO) of a school: its hours by weekday, and up to which grade it is for."""
 
-from collections.abc import Mapping, Sequence
-from datetime import time
+from collections.abc import Sequence
 
 from flask import redirect as redirect_to
 from flask import render_template, request
@@ -15,12 +14,11 @@ from fleet.web import notices, settings_undo, signed_in, words_calendar
 from fleet.web.blueprint import web
 from fleet.web.settings_place import Place, place
 from fleet.web.texts import translated as _
+from fleet.web.typed_hours import WEEK, Faults, TypedHours
 from fleet.web.values import whole
 
 _ADDRESS = "/settings/schools/<int(max=2147483647):school_id>/after-school"
-_WEEK = range(7)
 _USUAL_GRADE = 4  # whom a municipality has to offer it
-Faults = dict[str, str]
 
 
 @web.get(_ADDRESS)
@@ -35,11 +33,10 @@ def settings_after_school_save(school_id: int) -> Response | tuple[str, int]:
     """Decide on all weekdays; a school that leaves all of them empty has none."""
     at = place(school_id)
     form = request.form
-    pairs = {day: (form.get(f"from-{day}", "")[:5], form.get(f"to-{day}", "")[:5]) for day in _WEEK}
-    grade = form.get("grade", "")[:9]
-    wanted, faults = _read(pairs, whole(grade) or 0)
+    typed, grade = TypedHours.of(form), form.get("grade", "")[:9]
+    wanted, faults = _read(typed, whole(grade) or 0)
     if faults:
-        return _page(at, pairs, grade, faults), 400
+        return _page(at, typed, grade, faults), 400
     by, now = signed_in.by(), clock.now()
     page = at.address("settings_after_school")
     with transaction():
@@ -51,43 +48,27 @@ def settings_after_school_save(school_id: int) -> Response | tuple[str, int]:
     return redirect_to(page, 303)
 
 
-def _typed(found: Sequence[Programme]) -> tuple[dict[int, tuple[str, str]], str]:
+def _typed(found: Sequence[Programme]) -> tuple[TypedHours, str]:
     """Return a programme as the form has it."""
     pairs = {one.weekday: (words_calendar.at(one.starts_at), words_calendar.at(one.ends_at)) for one in found}
     grade = max((one.highest_grade for one in found), default=_USUAL_GRADE)
-    return {day: pairs.get(day, ("", "")) for day in _WEEK}, str(grade)
+    return TypedHours({day: pairs.get(day, ("", "")) for day in WEEK}), str(grade)
 
 
-def _read(pairs: Mapping[int, tuple[str, str]], grade: int) -> tuple[list[Programme], Faults]:
+def _read(typed: TypedHours, grade: int) -> tuple[list[Programme], Faults]:
     """Return the programme that a form says, and what is wrong by field."""
-    found: list[Programme] = []
-    faults: Faults = {}
+    hours, faults = typed.read()
     if not 1 <= grade <= HIGHEST_GRADE:
-        faults["grade"] = _("Write a grade from 1 to %(most)s.", most=HIGHEST_GRADE)
-    for day, (first, last) in pairs.items():
-        if not first and not last:
-            continue
-        begins, ends = _time(first), _time(last)
-        if begins is None or ends is None or begins >= ends:
-            faults[f"from-{day}"] = _("%(day)s: write both times, the later one last.", day=words_calendar.weekday(day))
-        else:
-            found.append(Programme(day, begins, ends, grade))
-    return found, faults
+        faults = {"grade": _("Write a grade from 1 to %(most)s.", most=HIGHEST_GRADE)} | faults
+    return [Programme(day, *of_day, grade) for day, of_day in hours.items() if of_day is not None], faults
 
 
-def _time(told: str) -> time | None:
-    try:
-        return time.fromisoformat(told).replace(second=0, microsecond=0, tzinfo=None)
-    except ValueError:
-        return None
-
-
-def _page(at: Place, pairs: Mapping[int, tuple[str, str]], grade: str, faults: Faults | None = None) -> str:
+def _page(at: Place, typed: TypedHours, grade: str, faults: Faults | None = None) -> str:
     return render_template(
         "settings_after_school.html",
         place=at,
         page_here="settings_after_school",
-        typed=pairs,
+        typed=typed.pairs,
         grade=grade,
         highest=HIGHEST_GRADE,
         faults=faults or {},

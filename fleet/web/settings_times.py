@@ -1,7 +1,7 @@
 """When school begins and ends, and when it rings, weekday by weekday: of a school, or of the municipality."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 
@@ -16,52 +16,16 @@ from fleet.errors import InvalidError
 from fleet.schools import bells, calendar_editing
 from fleet.schools import calendar as calendars
 from fleet.schools.bells import Period, Weeks
-from fleet.schools.calendar import DEFAULT_HOURS, Hours
+from fleet.schools.calendar import DEFAULT_HOURS
 from fleet.web import notices, refusals_settings, settings_undo, signed_in, words_calendar
 from fleet.web.settings_place import Place, at_places, place
 from fleet.web.texts import translated as _
+from fleet.web.typed_hours import WEEK, Faults, TypedHours
 from fleet.web.values import whole
 
-_WEEK = range(7)
 _SPAN = re.compile(r"([01]?\d|2[0-3])[:.]?([0-5]\d)\s*[-\N{EN DASH}]\s*([01]?\d|2[0-3])[:.]?([0-5]\d)")
 _MAX_LINES = 40
 _HEIGHT_MIN = 15  # a picture's day ends at a whole quarter
-Faults = dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class TypedHours:
-    """The hours' form: for each weekday from and until, as typed."""
-
-    pairs: Mapping[int, tuple[str, str]]
-
-    @staticmethod
-    def of(values: Mapping[str, str]) -> "TypedHours":
-        """Return what a form says."""
-        return TypedHours({day: (values.get(f"from-{day}", "")[:5], values.get(f"to-{day}", "")[:5]) for day in _WEEK})
-
-    def read(self) -> tuple[dict[int, Hours | None], Faults]:
-        """Return the hours by weekday (None: nothing typed), and what is wrong by field."""
-        found: dict[int, Hours | None] = {}
-        faults: Faults = {}
-        for day, (first, last) in self.pairs.items():
-            if not first and not last:
-                found[day] = None
-                continue
-            begins, ends = _time(first), _time(last)
-            if begins is None or ends is None or begins >= ends:
-                words = _("%(day)s: write both times, the later one last.", day=words_calendar.weekday(day))
-                faults[f"from-{day}"] = words
-            else:
-                found[day] = begins, ends
-        return found, faults
-
-
-def _time(told: str) -> time | None:
-    try:
-        return time.fromisoformat(told).replace(second=0, microsecond=0, tzinfo=None)
-    except ValueError:
-        return None
 
 
 @at_places("GET", "/times")
@@ -90,7 +54,7 @@ def settings_hours(school_id: int | None) -> Response | tuple[str, int]:
 def settings_bells(school_id: int | None) -> Response | tuple[str, int]:
     """Decide on the bell times of some weekdays; the others stay as they are."""
     at = place(school_id)
-    days = [day for day in _WEEK if str(day) in request.form.getlist("days")]
+    days = [day for day in WEEK if str(day) in request.form.getlist("days")]
     text = request.form.get("periods", "")[:2000]
     spans, faults = _spans(text)
     if not days:
@@ -173,7 +137,7 @@ def _page(
     own_hours = calendar_editing.own_hours(at.school_id)
     periods, is_own = bells.told(at.school_id)
     asked = whole(request.args.get("day"))
-    day = asked if asked is not None and asked in _WEEK else None
+    day = asked if asked is not None and asked in WEEK else None
     blocks, hours, height = _picture(periods)
     of_day = "\n".join(
         words_calendar.hours((one.starts_at, one.ends_at)) for one in periods if one.weekday == (day or 0)
@@ -187,7 +151,7 @@ def _page(
         usual=words_calendar.hours(DEFAULT_HOURS),
         typed=typed_hours.pairs
         if typed_hours is not None
-        else {number: pairs.get(number, ("", "")) for number in _WEEK},
+        else {number: pairs.get(number, ("", "")) for number in WEEK},
         is_own=is_own,
         shown_days=sorted({*range(5), *blocks}),
         blocks=blocks,

@@ -214,6 +214,13 @@ class World:
         with self.app.app_context(), transaction():
             return planning.plan(now=self.clock.at, timezone=config.timezone)
 
+    def has_due(self, *tags: str, severity: Severity = Severity.WARNING) -> list[int]:
+        """Open a finding at each of these tablets, and wait until a letter that comes at once is due."""
+        found = self.finds(*tags, severity=severity)
+        self.plans()
+        self.clock.forward(minutes=2)
+        return found
+
     def sends(self) -> int:
         """Send what is due; returns how many letters were tried."""
         tried = 0

@@ -91,8 +91,7 @@ def test(webhook_id: int, *, by: Principal, now: datetime) -> HookMessage:
         ConflictError: it rests.
     """
     webhook = webhooks.find(webhook_id, by=by)
-    if not webhook.is_on:
-        raise ConflictError(kind="webhook", name=webhook.name, reason="switched off")
+    _require_on(webhook)
     made = make(webhook, TEST, {"name": webhook.name}, event_id=None, now=now)
     db.session.flush()
     return made
@@ -221,8 +220,7 @@ def replay(message_id: int, *, by: Principal, now: datetime) -> HookMessage:
         raise NotFoundError(kind="hook-message", name=str(message_id))
     if found.state is not HookState.DEAD:
         raise ConflictError(kind="hook-message", name=str(message_id), reason="not given up")
-    if not found.webhook.is_on:
-        raise ConflictError(kind="webhook", name=found.webhook.name, reason="switched off")
+    _require_on(found.webhook)
     _again(found, now)
     db.session.flush()
     audit.record(by, "alerts.webhook-replayed", subject=f"webhook:{found.webhook_id}", now=now, count=1)
@@ -237,8 +235,7 @@ def replay_all(webhook_id: int, *, by: Principal, now: datetime, at_most: int = 
         ConflictError: it rests.
     """
     webhook = webhooks.find(webhook_id, by=by)
-    if not webhook.is_on:
-        raise ConflictError(kind="webhook", name=webhook.name, reason="switched off")
+    _require_on(webhook)
     dead = select(HookMessage).where(HookMessage.webhook_id == webhook.id, HookMessage.state == HookState.DEAD)
     found = db.session.scalars(dead.order_by(HookMessage.id).limit(at_most).with_for_update()).all()
     for one in found:
@@ -251,3 +248,8 @@ def replay_all(webhook_id: int, *, by: Principal, now: datetime, at_most: int = 
 
 def _again(message: HookMessage, now: datetime) -> None:
     message.state, message.attempts, message.due_at, message.ended_at = HookState.WAITING, 0, now, None
+
+
+def _require_on(webhook: Webhook) -> None:
+    if not webhook.is_on:
+        raise ConflictError(kind="webhook", name=webhook.name, reason="switched off")

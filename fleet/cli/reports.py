@@ -1,7 +1,9 @@
 """``fleet reports``: how tablets fare over time, as tables and files."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import current_app
@@ -37,6 +39,24 @@ def list_reports(*, as_json: bool) -> None:
     show_table(rows, ["name", "asks", "is_list"], as_json=as_json)
 
 
+_PERIOD = click.option(
+    "--period", type=click.Choice([one for one in PERIODS if one != "days"]), default="month", show_default=True
+)
+
+
+def _asked_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a report is asked about: of which days and which place."""
+    for option in (
+        click.option("--class", "class_title", help="Only this class."),
+        click.option("--school", help="Only this school."),
+        click.option("--until", type=Day(), help="The last day."),
+        click.option("--since", type=Day(), help="The first day, instead of a period."),
+        _PERIOD,
+    ):
+        command = option(command)
+    return command
+
+
 def _given(
     period: str, school: str | None, class_title: str | None, since: date | None, until: date | None
 ) -> Parameters:
@@ -49,13 +69,7 @@ def _given(
 
 @group.command()
 @click.argument("name")
-@click.option(
-    "--period", type=click.Choice([one for one in PERIODS if one != "days"]), default="month", show_default=True
-)
-@click.option("--since", type=Day(), help="The first day, instead of a period.")
-@click.option("--until", type=Day(), help="The last day.")
-@click.option("--school", help="Only this school.")
-@click.option("--class", "class_title", help="Only this class.")
+@_asked_options
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=1_000, show_default=True, help="At most so many rows."
 )
@@ -78,13 +92,7 @@ def show(
 @click.argument("name")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
 @click.option("--format", "form", type=_FORMATS, help="As what; else as the file's ending says.")
-@click.option(
-    "--period", type=click.Choice([one for one in PERIODS if one != "days"]), default="month", show_default=True
-)
-@click.option("--since", type=Day(), help="The first day, instead of a period.")
-@click.option("--until", type=Day(), help="The last day.")
-@click.option("--school", help="Only this school.")
-@click.option("--class", "class_title", help="Only this class.")
+@_asked_options
 @click.option("--language", type=click.Choice(["nb", "nn", "en"]), default="nb", show_default=True)
 def export(
     name: str, *, output: Path, form: str | None, period: str, since: date | None, until: date | None,
@@ -124,9 +132,7 @@ def list_schedules(username: str, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--format", "form", type=_FORMATS, default="pdf", show_default=True)
 @click.option("--rhythm", type=click.Choice([one.value for one in Rhythm]), default="weekly", show_default=True)
-@click.option(
-    "--period", type=click.Choice([one for one in PERIODS if one != "days"]), default="month", show_default=True
-)
+@_PERIOD
 @click.option("--school", help="Only this school.")
 def add_schedule(username: str, name: str, *, form: str, rhythm: str, period: str, school: str | None) -> None:
     """Have a report mailed to an account, which has to be allowed to see it."""

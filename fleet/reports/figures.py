@@ -55,22 +55,26 @@ def _of_schools(on: date, since: datetime, now: datetime) -> Select[Any]:
     """Select what a day's rows say, in the order of the columns; those out of use count nowhere."""
     begun = select(SchoolClass.school_id, func.count().label("lessons")).join_from(Lesson, SchoolClass)
     lessons = begun.where(*occupied.has_begun(since=since, now=now)).group_by(SchoolClass.school_id).subquery()
+    columns: list[Any] = [
+        Device.school_id,
+        literal(on, Date),
+        *measures(since),
+        func.coalesce(func.max(lessons.c.lessons), 0),
+    ]
+    query = select(*columns).join(Device.state).outerjoin(lessons, lessons.c.school_id == Device.school_id)
+    return query.where(Device.life != DeviceLife.RETIRED).group_by(Device.school_id)
+
+
+def measures(since: datetime) -> list[Any]:
+    """Return what is counted of tablets on a day that began then: all, enrolled, seen, applied and compliant."""
     enrolled, seen = Device.life == DeviceLife.ENROLLED, DeviceState.last_seen_at
-    measures = (
+    counted = (
         enrolled,
         enrolled & (seen >= since),
         enrolled & seen.is_not(None) & (DeviceState.applied_digest == DeviceState.desired_digest),
         enrolled & ~DeviceState.has_findings,
     )
-    columns: list[Any] = [
-        Device.school_id,
-        literal(on, Date),
-        func.count(),
-        *(func.sum(case((one, 1), else_=0)) for one in measures),
-        func.coalesce(func.max(lessons.c.lessons), 0),
-    ]
-    query = select(*columns).join(Device.state).outerjoin(lessons, lessons.c.school_id == Device.school_id)
-    return query.where(Device.life != DeviceLife.RETIRED).group_by(Device.school_id)
+    return [func.count(), *(func.sum(case((one, 1), else_=0)) for one in counted)]
 
 
 def trend(

@@ -19,6 +19,7 @@ from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife, DeviceState
 from fleet.lessons import occupied
 from fleet.lessons.models import Lesson, LessonTablet
+from fleet.reports import figures
 from fleet.reports.models import SMALL_GROUP, AppUse, DayClasses, DayFindings, DayLessons
 from fleet.schools.models import SchoolClass
 
@@ -106,19 +107,7 @@ def record_classes(on: date, *, timezone: ZoneInfo) -> int:
     """Write how the tablets of each class stand, those of small ones left out; returns how many rows."""
     begin, _following = bounds(on, timezone)
     places = devices.class_places(on).subquery()
-    enrolled, seen = Device.life == DeviceLife.ENROLLED, DeviceState.last_seen_at
-    measures = (
-        enrolled,
-        enrolled & (seen >= begin),
-        enrolled & seen.is_not(None) & (DeviceState.applied_digest == DeviceState.desired_digest),
-        enrolled & ~DeviceState.has_findings,
-    )
-    columns: list[Any] = [
-        places.c.class_id,
-        literal(on, Date),
-        func.count(),
-        *(func.sum(case((one, 1), else_=0)) for one in measures),
-    ]
+    columns: list[Any] = [places.c.class_id, literal(on, Date), *figures.measures(begin)]
     query = (
         select(*columns)
         .select_from(Device)

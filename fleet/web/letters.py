@@ -54,17 +54,7 @@ def _digest(contents: Contents) -> Mail:
     where = contents.school or _("all schools")
     title = ngettext("%(num)d thing to look at", "%(num)d things to look at", number)
     lead = [_("This is new since the last mail. What is in order again is left out.")]
-    return Mail(
-        subject=f"{title} \N{EN DASH} {where}",
-        preview=", ".join(_counted(contents)),
-        place=_place(contents),
-        heading=title,
-        lead=lead,
-        sections=_sections(contents),
-        ways=_ways(contents),
-        foot=[_why(contents)],
-        foot_ways=_foot_ways(contents),
-    )
+    return _of_events(contents, f"{title} \N{EN DASH} {where}", title, lead)
 
 
 def _at_once(contents: Contents) -> Mail:
@@ -87,11 +77,15 @@ def _at_once(contents: Contents) -> Mail:
             _("The server has not heard from it as expected. Do you know where it is? One press is enough."),
             _("If it speaks again meanwhile, there is nothing you have to do."),
         ]
+    return _of_events(contents, subject, title, lead)
+
+
+def _of_events(contents: Contents, subject: str, heading: str, lead: Sequence[str]) -> Mail:
     return Mail(
         subject=subject,
         preview=", ".join(_counted(contents)),
         place=_place(contents),
-        heading=title,
+        heading=heading,
         lead=lead,
         sections=_sections(contents),
         ways=_ways(contents),

@@ -163,9 +163,7 @@ def test_not_now_is_tried_again_later_and_later_under_the_same_name(world: World
 def test_a_letter_that_is_refused_for_good_is_given_up_and_says_why(
     world: World, asked: str, answer: str, reason: str
 ) -> None:
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         box.replies[asked] = [answer]
         world.uses(port)
@@ -180,9 +178,7 @@ def test_a_letter_that_is_refused_for_good_is_given_up_and_says_why(
 
 
 def test_a_crash_between_the_yes_and_our_note_sends_the_same_letter_again_under_the_same_name(world: World) -> None:
-    (finding,) = world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    (finding,) = world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         world.uses(port)
         box.replies["DATA"] = ["take and hang up"]
@@ -205,9 +201,7 @@ class _Killed(BaseException):
 def test_a_server_that_is_killed_at_it_leaves_the_letter_to_another(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
 
     def killed(*_args: object, **_more: object) -> bool:
         raise _Killed
@@ -233,9 +227,7 @@ def test_two_servers_send_each_letter_once(world: World) -> None:
         for number in range(8):
             made = factories.account(f"it{number}", (Role.SCHOOL_IT, at))
             made.email = f"it{number}@prove.example"
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         world.uses(port)
         postmen = [Postman(world.app, vault_key=world.vault, now=world.clock) for _ in range(3)]
@@ -257,9 +249,7 @@ def test_two_servers_send_each_letter_once(world: World) -> None:
 @pytest.mark.parametrize("security", [MailSecurity.TLS, MailSecurity.STARTTLS])
 def test_letters_go_over_tls_to_whom_we_trust_and_sign_in(world: World, security: MailSecurity) -> None:
     authority = Authority()
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail(security, authority=authority, asks=True) as (port, box):
         world.uses(port, security, authority_pem=authority.pem, username="fleet", password=PASSWORD)
         world.sends()
@@ -273,9 +263,7 @@ def test_letters_go_over_tls_to_whom_we_trust_and_sign_in(world: World, security
 
 @pytest.mark.parametrize("security", [MailSecurity.TLS, MailSecurity.STARTTLS])
 def test_a_mail_server_with_another_certificate_is_told_nothing(world: World, security: MailSecurity) -> None:
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail(security, authority=Authority(), asks=True) as (port, box):
         world.uses(port, security, authority_pem=Authority().pem, username="fleet", password=PASSWORD)
         world.sends()
@@ -286,9 +274,7 @@ def test_a_mail_server_with_another_certificate_is_told_nothing(world: World, se
 
 
 def test_without_starttls_nothing_is_told(world: World) -> None:
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail(asks=True) as (port, box):
         world.uses(port, MailSecurity.STARTTLS, username="fleet", password=PASSWORD)
         world.sends()
@@ -299,9 +285,7 @@ def test_without_starttls_nothing_is_told(world: World) -> None:
 
 def test_a_wrong_password_is_the_servers_matter_and_no_letter_is_given_up(world: World) -> None:
     authority = Authority()
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail(MailSecurity.TLS, authority=authority, asks=True) as (port, box):
         more = {"authority_pem": authority.pem, "username": "fleet"}
         world.uses(port, MailSecurity.TLS, password="feil", **more)
@@ -318,9 +302,7 @@ def test_no_name_and_no_subject_begins_another_header(world: World) -> None:
     with world.app.app_context(), transaction():
         db.session.get_one(School, world.ids["school"]).name = evil
         alerts.account(world, "it").name = evil
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         world.uses(port)
         world.sends()
@@ -337,9 +319,7 @@ def test_an_address_of_the_roster_that_is_none_gets_no_letter(world: World) -> N
         at = db.session.get_one(School, world.ids["school"])
         person = factories.employee("it", at)
         person.email, reader.person_id = "a@b.no\r\nBcc: c@d.no", person.id
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         world.uses(port)
         world.sends()
@@ -348,9 +328,7 @@ def test_an_address_of_the_roster_that_is_none_gets_no_letter(world: World) -> N
 
 
 def test_a_letter_leads_to_a_link_that_says_no_without_signing_in(world: World) -> None:
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         world.uses(port)
         world.sends()
@@ -479,9 +457,7 @@ def test_a_letter_that_cannot_be_written_holds_up_no_other(world: World, monkeyp
         return alerts.plain(contents, language)
 
     monkeypatch.setitem(world.app.extensions, "fleet_letter_writer", writes)
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         world.uses(port)
         assert world.sends() == 2
@@ -491,9 +467,7 @@ def test_a_letter_that_cannot_be_written_holds_up_no_other(world: World, monkeyp
 
 def test_the_servers_own_threads_send_and_post_and_stop_when_told(world: World) -> None:
     taken = threading.Event()
-    world.finds("A1", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("A1", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         world.uses(port)
         box.on_taken = taken.set
@@ -506,9 +480,7 @@ def test_the_servers_own_threads_send_and_post_and_stop_when_told(world: World) 
 
 def test_the_pages_own_writer_makes_a_letter_that_arrives_whole(world: World) -> None:
     world.app.extensions["fleet_letter_writer"] = web_letters.write
-    world.finds("NB-17", severity=Severity.SERIOUS)
-    world.plans()
-    world.clock.forward(minutes=2)
+    world.has_due("NB-17", severity=Severity.SERIOUS)
     with alerts.mail() as (port, box):
         world.uses(port)
         world.sends()

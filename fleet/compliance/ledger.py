@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, text, update
 
 from fleet.assignments.schedules import stored_instant
 from fleet.compliance.models import Finding, FindingEvent, FindingWait
 from fleet.compliance.rules import Found, Name
 from fleet.db import carry_out, changed, db, id_set
-from fleet.devices.models import DeviceState
+from fleet.devices.models import Device, DeviceState
 
 _OPEN = {
     "postgresql": """
@@ -102,6 +102,13 @@ class Change:
     unmuted: list[Finding] = field(default_factory=list)
     noticed: list[tuple[int, Name]] = field(default_factory=list)
     unnoticed: list[tuple[int, Name]] = field(default_factory=list)
+
+
+def is_known() -> ColumnElement[bool]:
+    """Whether a finding of a tablet is open or mute, or a grace of one runs; most tablets have none."""
+    mine = Finding.device_id == Device.id
+    standing_of = (exists().where(mine, is_so) for is_so in (Finding.closed_at.is_(None), Finding.is_mute))
+    return or_(*standing_of, exists().where(FindingWait.device_id == Device.id))
 
 
 def standing(given: Select[Any]) -> Sequence[Finding]:

@@ -31,6 +31,7 @@ from fleet.db import db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
 
+NO_RULES = deciding.InForce((), frozenset())
 _wanted: Kept[Wanted] = Kept(4_096)  # what effective profiles ask for
 
 _LOOK_AGAIN = {
@@ -70,9 +71,10 @@ def review(device_ids: Collection[int], *, now: datetime) -> Reviewed:
     given = id_set(device_ids)
     states.lock(given)
     looked_at = rows(given)
-    known = _known(given)
-    wanted = wanted_of(looked_at)
-    judging = Judging(deciding.in_force(), now)
+    known = _known(given) if any(row.is_known for row in looked_at) else defaultdict(_Known)
+    judged = [row for row in looked_at if is_judged(row)]  # where there is none, no rule is asked for
+    wanted = wanted_of(judged)
+    judging = Judging(deciding.in_force() if judged else NO_RULES, now)
     change = Change()
     again: list[dict[str, Any]] = []
     for row in looked_at:
@@ -115,10 +117,9 @@ class Judging:
 
     def judge(self, row: Any, wanted: Wanted, past: Past) -> Outcome:
         """Return what the rules say of a tablet, one of :func:`rows`."""
-        is_expected = row.life is DeviceLife.EXPECTED
-        if not (is_expected or has_spoken(row)):
+        if not is_judged(row):
             return Outcome()
-        asked = self._rules_for(row, is_expected=is_expected)
+        asked = self._rules_for(row, is_expected=row.life is DeviceLife.EXPECTED)
         outcome = rules.judge(asked, documents.document(seen(row), wanted), past, self._evaluation)
         self.failed |= outcome.failed
         broken = self._in_force.broken
@@ -160,11 +161,17 @@ def rows(given: Any) -> Sequence[Any]:
             DeviceState.storage_free_bytes,
             DeviceState.battery_percent,
             DeviceState.clock_offset_s,
+            ledger.is_known().label("is_known"),
         )
         .join(DeviceState, DeviceState.device_id == Device.id)
         .outerjoin(Enrolment, has_enrolled)
     )
     return db.session.execute(query.where(Device.id.in_(given))).all()
+
+
+def is_judged(row: Any) -> bool:
+    """Whether rules say anything of a tablet: one that is expected still, or has spoken."""
+    return row.life is DeviceLife.EXPECTED or has_spoken(row)
 
 
 def has_spoken(row: Any) -> bool:

@@ -251,8 +251,11 @@ def _concerned(device_ids: Collection[int], today: date, now: datetime) -> Selec
 
 
 def _lessons(lesson_ids: Iterable[int]) -> dict[int, Lesson]:
-    """Return lessons with what they gave, as they stand; two statements."""
-    query = select(Lesson).where(Lesson.id.in_(id_set(lesson_ids))).order_by(Lesson.id)
+    """Return lessons with what they gave, as they stand; two statements, or none."""
+    given = set(lesson_ids)
+    if not given:
+        return {}
+    query = select(Lesson).where(Lesson.id.in_(id_set(given))).order_by(Lesson.id)
     query = query.options(selectinload(Lesson.given)).execution_options(populate_existing=True)
     return {one.id: one for one in db.session.scalars(query)}
 

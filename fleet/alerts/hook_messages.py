@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy.orm import aliased, joinedload
 
 from fleet import audit
@@ -97,12 +97,12 @@ def test(webhook_id: int, *, by: Principal, now: datetime) -> HookMessage:
     return made
 
 
-def claim(*, vault_key: bytes, now: datetime) -> Claimed | None:
-    """Take a message that is due, for as long as :data:`HOLD`; None where none is. Two statements.
+def is_due(*, now: datetime) -> bool:
+    """Whether a message could be taken: who looks often need not write to find none. One statement."""
+    return bool(db.session.scalar(_due(now).limit(1)))
 
-    Raises:
-        UnsealError: the secret was sealed with another key.
-    """
+
+def _due(now: datetime) -> Select[int]:
     is_free = or_(
         HookMessage.state.in_(_OPEN),
         (HookMessage.state == HookState.SENDING) & (HookMessage.claimed_until <= now),
@@ -112,10 +112,18 @@ def claim(*, vault_key: bytes, now: datetime) -> Claimed | None:
     is_busy = exists().where(
         other.webhook_id == HookMessage.webhook_id, other.state == HookState.SENDING, other.claimed_until > now
     )
+    query = select(HookMessage.id).join(HookMessage.webhook)
+    return query.where(is_free, HookMessage.due_at <= now, Webhook.is_on, ~is_busy)
+
+
+def claim(*, vault_key: bytes, now: datetime) -> Claimed | None:
+    """Take a message that is due, for as long as :data:`HOLD`; None where none is. Two statements.
+
+    Raises:
+        UnsealError: the secret was sealed with another key.
+    """
     due = (
-        select(HookMessage.id)
-        .join(HookMessage.webhook)
-        .where(is_free, HookMessage.due_at <= now, Webhook.is_on, ~is_busy)
+        _due(now)
         .order_by(HookMessage.due_at, HookMessage.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=HookMessage)

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.orm import joinedload
 
 from fleet.alerts import readers, topics, unsubscribing
@@ -122,15 +122,18 @@ def claim(*, links: Links, now: datetime, timezone: ZoneInfo) -> Claimed | None:
     return None
 
 
-def _take(now: datetime) -> Letter | None:
+def is_due(*, now: datetime) -> bool:
+    """Whether a letter could be taken: who looks often need not write to find none. One statement."""
+    return bool(db.session.scalar(_due(now).limit(1)))
+
+
+def _due(now: datetime) -> Select[int]:
     is_free = or_(Letter.state.in_(_FREE), (Letter.state == LetterState.SENDING) & (Letter.claimed_until <= now))
-    due = (
-        select(Letter.id)
-        .where(is_free, Letter.due_at <= now)
-        .order_by(Letter.due_at, Letter.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    return select(Letter.id).where(is_free, Letter.due_at <= now)
+
+
+def _take(now: datetime) -> Letter | None:
+    due = _due(now).order_by(Letter.due_at, Letter.id).limit(1).with_for_update(skip_locked=True)
     taking = (
         update(Letter)
         .where(Letter.id == due.scalar_subquery())

@@ -20,7 +20,7 @@ from fleet.app import mailing
 from fleet.app.mailing import LaterError, NeverError, ServerError
 from fleet.app.posting import Poster, PostError
 from fleet.config import Config
-from fleet.db import transaction
+from fleet.db import reading, transaction
 from fleet.schools import queries as schools
 
 _LOOK_S = 5.0
@@ -81,7 +81,7 @@ class Postman:
     def send_one(self) -> bool:
         """Send a letter that is due; returns whether there was one."""
         writer: Writer | None = self._app.extensions.get("fleet_letter_writer")
-        if writer is None:
+        if writer is None or not self._is_due(sending.is_due):
             return False
         with self._app.app_context(), transaction():
             settings = mail_server.settings(vault_key=self._vault_key, now=self._now())
@@ -113,6 +113,11 @@ class Postman:
             self._note(partial(sending.sent, letter))
         return True
 
+    def _is_due(self, look: Callable[..., bool]) -> bool:
+        """Look without a writing transaction, of which the embedded database has one at a time."""
+        with self._app.app_context(), reading():
+            return look(now=self._now())
+
     @staticmethod
     def _owner() -> str:
         """Return who the letters are from."""
@@ -136,6 +141,8 @@ class Postman:
 
     def post_one(self) -> bool:
         """Post a message that is due; returns whether there was one."""
+        if not self._is_due(hook_messages.is_due):
+            return False
         with self._app.app_context(), transaction():
             message = hook_messages.claim(vault_key=self._vault_key, now=self._now())
         if message is None:

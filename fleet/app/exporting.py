@@ -58,6 +58,10 @@ class Exporter:
 
     def make_one(self) -> bool:
         """Make the file that waits longest; whether there was one."""
+        with self._app.app_context(), reading():
+            is_due = exports.is_due(now=self._now())
+        if not is_due:
+            return False
         with self._app.app_context(), transaction():
             work = exports.claim(now=self._now())
         if work is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
 from fleet.access import Principal
 from fleet.db import carry_out, db
@@ -112,12 +112,21 @@ def remove(number: int, *, by: Principal) -> None:
     db.session.delete(find(number, by=by))
 
 
-def claim(*, now: datetime) -> Work | None:
-    """Take the file that waits longest, or whose maker's word is out; None where there is none. Three statements."""
-    is_free = or_(
+def is_due(*, now: datetime) -> bool:
+    """Whether a file waits: who looks often need not write to find none. One statement."""
+    return bool(db.session.scalar(select(Export.id).where(_is_free(now)).limit(1)))
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    return or_(
         Export.state == ExportState.WAITING,
         (Export.state == ExportState.RUNNING) & (Export.claimed_until < now),
     )
+
+
+def claim(*, now: datetime) -> Work | None:
+    """Take the file that waits longest, or whose maker's word is out; None where there is none. Three statements."""
+    is_free = _is_free(now)
     given_up = update(Export).where(is_free, Export.tries >= _MOST_TRIES)
     carry_out(given_up.values(state=ExportState.FAILED, ended_at=now, claimed_until=None))
     query = select(Export).where(is_free).order_by(Export.id).limit(1).with_for_update(skip_locked=True)

@@ -1,6 +1,7 @@
 """What many Android tablets cost the database: as many statements for forty as for four, and one for a quiet poll."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,11 @@ def costs(gate: Door, work: Work, numbers: Mapping[str, str]) -> dict[str, int]:
     with gate.app.app_context():
         engine = db.engine
     seen: list[str] = []
+    here = threading.get_ident()
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        seen.append(statement)
+        if threading.get_ident() == here:  # the server's own threads look at the database whenever they like
+            seen.append(statement)
 
     def counted(unit: Callable[[], object]) -> int:
         seen.clear()
@@ -83,11 +86,12 @@ def costs(gate: Door, work: Work, numbers: Mapping[str, str]) -> dict[str, int]:
 def test_forty_tablets_cost_as_many_statements_as_four_and_a_quiet_poll_one(gate: Door) -> None:
     assign(gate, web__blocked=["spill.example"])
     code = ticket(gate)
-    for number in range(44):
+    for number in range(45):
         Raw(gate, f"BRETT{number}").enrol(code)
     with gate.database():
         found = [(one.token_digest, one.number) for one in db.session.query(AgentClient)]
-    few = costs(gate, work_of(gate), dict(found[:4]))
-    many = costs(gate, work_of(gate), dict(found[4:]))
+    costs(gate, work_of(gate), dict(found[:1]))  # the profile's body is read once for all, whoever comes first
+    few = costs(gate, work_of(gate), dict(found[1:5]))
+    many = costs(gate, work_of(gate), dict(found[5:]))
     assert many == few
     assert few["quiet polls"] == few["quiet again"] == 1

@@ -344,6 +344,6 @@ class _Reader:
         spans += [
             (one.answered_at, one.excused_until)
             for one in self._questions.get(row.id, ())
-            if one.answered_at is not None and one.excused_until is not None
+            if one.asked_at >= heard_at and one.answered_at is not None and one.excused_until is not None
         ]
         return spans

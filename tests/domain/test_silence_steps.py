@@ -118,6 +118,18 @@ def test_at_home_is_excused_for_three_school_days_and_asked_again(quiet: Device)
     assert look(oslo("2026-09-18 10:30")) == silence.Done(tablets=1, opened=1, asked=1)
 
 
+def test_at_home_explains_no_quiet_after_a_word(quiet: Device, school: School) -> None:
+    with transaction():
+        factories.device(school, created_at=MORNING).state.last_seen_at = NOON  # IT's, and quiet all the time
+    look(NOON)
+    say(Answer.HOME, NOON)
+    with transaction():
+        quiet.state.last_seen_at = TUESDAY + timedelta(hours=1)
+    assert look(TUESDAY.replace(hour=12, minute=59)).opened == 1  # the other
+    assert look(TUESDAY.replace(hour=13)) == silence.Done(tablets=1, opened=1, asked=1)
+    assert set(db.session.scalars(select(Question.device_id).where(Question.asked_at > NOON))) > {quiet.id}
+
+
 def test_here_stays_silent_and_is_not_asked_again(quiet: Device) -> None:
     look(NOON)
     say(Answer.HERE, NOON)

@@ -22,7 +22,6 @@ from fleet.db import db, id_set, transaction
 from fleet.devices.models import DeviceState
 from fleet.schools import absences
 from fleet.schools.calendar import Calendar
-from tests import silence_year
 from tests.silence_small import LATE, NEW_PROFILE, Small, delays
 from tests.silence_world import OSLO, REGISTERED, STARTS, Quiet
 from tests.silence_year import Year
@@ -121,7 +120,7 @@ class Job:
         of_now = [
             one
             for one, seen_at in db.session.execute(asked.where(Question.withdrawn_at.is_(None)).order_by(Question.id))
-            if one.asked_at >= seen_at
+            if seen_at is not None and one.asked_at >= seen_at
         ]
         newest = {one.device_id: one for one in of_now}
         members: dict[int, list[tuple[int, bool]]] = defaultdict(list)
@@ -246,7 +245,7 @@ class Beside(Year):
                 told = {"school"} if calendar.is_school_time(now) else {"late"} if is_late_look else set()
             elif one in self.quiet and calendar.is_school_time(self.quiet[one].heard_at):
                 told = {"school"} if self.quiet[one].heard_at.astimezone(OSLO).date() == on else set()
-            is_known = one in self.missing or now - self.silent_since.get(one, now) > silence_year.SAYS_SOMETHING
+            is_known = one in self.missing or now - self.silent_since.get(one, now) > habits.SAYS_SOMETHING
             if "school" not in told and on not in self.counted[one] and (one in away or one in inside or is_known):
                 continue
             self.counted[one].setdefault(on, set()).update(told)

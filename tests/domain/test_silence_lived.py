@@ -1,5 +1,7 @@
 """A few weeks of chosen spells through the database job: it does at each look what the pure year does."""
 
+from typing import Any
+
 from flask import Flask
 
 from fleet.access import Principal
@@ -53,7 +55,8 @@ def built() -> tuple[Small, Job]:
         )  # fmt: skip
         factories.enrolment(made, at=BEGINS, key=f"k{number}")
         made.state.last_seen_at, made.state.battery_percent = BEGINS, 60
-        factories.shall_have(made, **{"camera.allowed": digest(number) == "new"})
+        settings: dict[str, Any] = {"camera.allowed": digest(number) == "new"}
+        factories.shall_have(made, **settings)
         devices.append(made.id)
     return world, Job(devices, pupils)
 

@@ -3,7 +3,8 @@
 Invariants: whoever opens or closes findings, incidents and questions tells so (``db.changed``), and the events follow
 in the same transaction, in a number of statements that does not grow with them; the same happening is one event. What
 is mute or acknowledged is over, what is snoozed is quiet, and comes again on the morning when that ends. What has grown
-worse is another event, as others may be to hear of it, and who was told of the first is told of that too.
+worse, or is no more of the one school, is another event: others are to hear of it, and who was told of the first is
+told of that too.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -124,7 +125,7 @@ def _write(stands: Collection[_Now], now: datetime) -> None:
     new, again = [], set()
     for one in stands:
         event = known.get(one.key)
-        if event is not None and _is_worse(event, one):
+        if event is not None and _is_another(event, one):
             event.ended_at, event.key = event.ended_at or now, f"{event.key}:{event.id}"
             event = None
         if event is None:
@@ -133,16 +134,17 @@ def _write(stands: Collection[_Now], now: datetime) -> None:
                 new.append({**_COLUMNS, **one.row, **told, "escalated_at": one.escalated_at})
         elif _follow(event, one, now):
             again.add(event.id)
-    db.session.flush()  # the keys of those that grew worse are free
+    db.session.flush()  # the keys of those that are over for another are free
     insert_all_new(AlertEvent, new)
     if again:  # told once more when the snooze is over
         forgetting = delete(AlertDelivery).where(AlertDelivery.event_id.in_(id_set(again)))
         carry_out(forgetting)
 
 
-def _is_worse(event: AlertEvent, one: _Now) -> bool:
-    """Whether something that goes on matters more than its event says."""
-    return not one.is_over and _GRADES.index(one.row["severity"]) > _GRADES.index(event.severity)
+def _is_another(event: AlertEvent, one: _Now) -> bool:
+    """Whether something that goes on matters more than its event says, or to another school."""
+    is_worse = _GRADES.index(one.row["severity"]) > _GRADES.index(event.severity)
+    return not one.is_over and (is_worse or one.row.get("school_id") != event.school_id)
 
 
 def _follow(event: AlertEvent, one: _Now, now: datetime) -> bool:

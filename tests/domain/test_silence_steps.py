@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from fleet.access import Grant, Principal, Role
+from fleet.alerts.models import AlertEvent
 from fleet.app import create_app
 from fleet.compliance import explaining, habits, incidents, questions, retention, silence
 from fleet.compliance.models import Answer, Finding, FindingKind, Incident, IncidentCause, IncidentMember, Question
@@ -199,6 +200,27 @@ def test_a_server_that_was_down_is_one_incident_everywhere(app: Flask) -> None:
     done = look(AFTERNOON)
     assert (done.incidents, done.asked, done.opened) == (1, 0, 0)
     assert [one.cause for one in db.session.scalars(select(Incident))] == [IncidentCause.EVERYWHERE]
+
+
+def test_one_schools_incident_that_grows_to_others_is_everybodys(school: School) -> None:
+    others = ("Rasta", "Solheim")
+    with transaction():
+        a_class_of(school, "1A")
+        for name in others:
+            a_class_of(factories.school(name), "1A", heard=oslo("2026-09-14 10:30"))
+    assert look(oslo("2026-09-14 11:00")).incidents == 1
+    at = oslo("2026-09-14 13:00")
+    look(at)
+    assert look(at + timedelta(minutes=15)) == silence.Done(), "who has joined stays"
+    (told,) = incidents.open_incidents(by=ADMIN)
+    assert (told.incident.cause, told.incident.school_id, told.members) == (IncidentCause.EVERYWHERE, None, 60)
+    events = db.session.scalars(select(AlertEvent).order_by(AlertEvent.id))
+    assert [(one.school_id, one.ended_at) for one in events] == [(school.id, at), (None, None)]
+    with transaction():
+        for one in db.session.scalars(select(Device)):
+            one.state.last_seen_at = AFTERNOON
+    assert look(AFTERNOON).incidents_over == 1
+    assert look(AFTERNOON + timedelta(minutes=1)) == silence.Done()
 
 
 def test_a_tablet_that_moves_leaves_its_incident(school: School) -> None:

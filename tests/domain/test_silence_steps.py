@@ -14,7 +14,7 @@ from fleet.app import create_app
 from fleet.compliance import explaining, habits, incidents, questions, retention, silence
 from fleet.compliance.models import Answer, Finding, FindingKind, Incident, IncidentCause, IncidentMember, Question
 from fleet.db import db, reading, transaction
-from fleet.devices.models import Device, DeviceLife
+from fleet.devices.models import Device, DeviceLife, DevicePresence
 from fleet.errors import ConflictError, NotFoundError
 from fleet.schools import absences, after_school
 from fleet.schools.after_school import Programme
@@ -136,6 +136,38 @@ def test_the_first_answer_holds(quiet: Device, of_class: SchoolClass) -> None:
     say(Answer.HOME, NOON)
     with transaction(), pytest.raises(ConflictError):
         questions.answer(asked, Answer.GONE, by=ADMIN, now=NOON, timezone=OSLO)
+
+
+@pytest.mark.parametrize("how", ["reports", "asks", "is lost"])
+def test_a_tablet_that_spoke_is_asked_about_no_more_also_before_the_job_has_noted_it(quiet: Device, how: str) -> None:
+    look(NOON)
+    asked = db.session.scalars(select(Question.id)).one()
+    with transaction():
+        if how == "reports":
+            quiet.state.last_seen_at = NOON + timedelta(minutes=1)
+        elif how == "asks":
+            db.session.add(DevicePresence(device_id=quiet.id, polled_at=NOON, due_at=NOON, waits=False))
+        else:
+            quiet.life = DeviceLife.LOST
+    with pytest.raises(ConflictError) as caught, transaction():
+        questions.answer(asked, Answer.GONE, by=ADMIN, now=NOON + timedelta(minutes=2), timezone=OSLO)
+    assert caught.value.data["reason"] == "heard"
+    assert db.session.scalars(select(Question.answered_at)).one() is None
+
+
+def test_a_tablet_that_is_gone_stays_missing_when_answers_are_forgotten(quiet: Device) -> None:
+    look(NOON)
+    say(Answer.GONE, NOON)
+    later = NOON + timedelta(days=371)
+    with transaction():
+        assert retention.forget_questions(older_than=timedelta(days=365), now=later, at_most=10) == 0
+    look(later)
+    assert open_kinds() == [FindingKind.MISSING]
+    with transaction():
+        quiet.state.last_seen_at = later
+    look(later + timedelta(minutes=15))
+    with transaction():
+        assert retention.forget_questions(older_than=timedelta(days=365), now=later, at_most=10) == 1
 
 
 def test_a_pupil_who_is_away_has_no_silent_tablet(quiet: Device) -> None:

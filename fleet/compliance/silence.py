@@ -61,8 +61,11 @@ def review(*, now: datetime, timezone: ZoneInfo, limits: Limits = LIMITS) -> Don
         return Done()
     known = {one.id: one for one in seen.scene.tablets}
     ids = steps.touched(decisions, seen.scene.tablets)
-    states.lock(id_set(ids))  # a tablet may have spoken meanwhile: it is left alone
-    _leave_alone(decisions, {one for one in ids if one in known} - _unchanged(known, ids))
+    states.lock(id_set(ids))  # a tablet may have spoken meanwhile, or somebody of it: it is left alone
+    answered = _answered(known, ids)
+    _leave_alone(decisions, answered | ids - _unchanged(known, ids))
+    kept = {known[one].silent_id for one in answered} | {known[one].missing_id for one in answered}
+    decisions.closes = [one for one in decisions.closes if one not in kept]
     withdrawn = _withdraw({*decisions.withdraws, *seen.stale}, now)
     opened, closed = _findings(decisions, now)
     asked = _ask(decisions, now)
@@ -79,6 +82,15 @@ def _unchanged(known: dict[int, Tablet], ids: set[int]) -> set[int]:
         if looking.heard(row) == known[row.id].heard_at
         and (row.life is DeviceLife.ENROLLED) == known[row.id].is_expected
     }
+
+
+def _answered(known: dict[int, Tablet], ids: set[int]) -> set[int]:
+    """Return about which of the tablets somebody has said, or taken back, something while we looked; one statement."""
+    told = {one.asked.id: (one.id, one.asked.answer) for one in known.values() if one.id in ids and one.asked}
+    if not told:
+        return set()
+    rows = db.session.execute(select(Question.id, Question.answer).where(among(Question.id, told)))
+    return {told[row.id][0] for row in rows if row.answer is not told[row.id][1]}
 
 
 def _leave_alone(decisions: Decisions, moved: set[int]) -> None:

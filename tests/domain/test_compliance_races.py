@@ -14,8 +14,8 @@ from fleet.access import Principal
 from fleet.app import create_app
 from fleet.checkins import receive
 from fleet.checkins.receive import Report
-from fleet.compliance import deciding, review, ruling, silence
-from fleet.compliance.models import ComplianceRule, Finding
+from fleet.compliance import deciding, questions, review, ruling, silence
+from fleet.compliance.models import Answer, ComplianceRule, Finding, FindingKind, Question
 from fleet.compliance.ruling import Draft
 from fleet.db import db, id_set, reading, transaction
 from fleet.devices import states
@@ -98,3 +98,29 @@ def test_a_rule_that_fails_at_reports_can_be_changed_meanwhile(waiting_app: Flas
     assert together(waiting_app, [report, change]) == [None, 2]
     with waiting_app.app_context(), reading():
         assert db.session.scalar(select(ComplianceRule.failed_at).where(ComplianceRule.code == code)) is None
+
+
+def test_an_answer_given_while_the_job_looks_holds(waiting_app: Flask) -> None:
+    with waiting_app.app_context(), transaction():
+        school = factories.school()
+        factories.enrolment(factories.device(school, created_at=MORNING), at=MORNING)
+    held, friday = Event(), MORNING + timedelta(days=4, hours=5, minutes=40)  # missing from now on
+    with waiting_app.app_context(), transaction():
+        silence.review(now=EVENING, timezone=OSLO)
+
+    def answer() -> None:
+        asked = db.session.scalars(select(Question.id)).one()
+        by = Principal.command_line()
+        questions.answer(asked, Answer.HERE, by=by, now=friday, timezone=OSLO)
+        held.set()
+        waits_for_a_lock()
+
+    def look() -> silence.Done:
+        held.wait(timeout=30)
+        return silence.review(now=friday, timezone=OSLO)
+
+    _, done = together(waiting_app, [answer, look])
+    assert isinstance(done, silence.Done)
+    assert (done.opened, done.closed) == (0, 0)
+    with waiting_app.app_context(), reading():
+        assert db.session.scalars(select(Finding.kind)).all() == [FindingKind.SILENT]

@@ -110,6 +110,15 @@ def test_nobody_answers_for_days_and_it_is_missing(quiet: Device) -> None:
     assert open_kinds() == [FindingKind.SILENT]
 
 
+def test_what_was_quiet_for_long_is_not_missing_before_somebody_could_answer(quiet: Device) -> None:
+    first = oslo("2026-10-14 09:00")
+    assert look(first) == silence.Done(tablets=1, opened=1, asked=1)
+    look(first + timedelta(hours=2))
+    assert open_kinds() == [FindingKind.SILENT]
+    look(first + timedelta(days=1))
+    assert open_kinds() == [FindingKind.MISSING]
+
+
 def test_at_home_is_excused_for_three_school_days_and_asked_again(quiet: Device) -> None:
     look(NOON)
     say(Answer.HOME, NOON)

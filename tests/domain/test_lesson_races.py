@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import time as local_time
 from functools import partial
 
-import pytest
 from flask import Flask
 from sqlalchemy import func, select
 

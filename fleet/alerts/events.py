@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select
 
 from fleet.alerts.models import AlertDelivery, AlertEvent, AlertTopic
 from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, Question, Severity
-from fleet.compliance.queries import class_of_tablet
+from fleet.compliance.queries import Attention, attention, class_of_tablet
 from fleet.db import among, among_texts, carry_out, db, follow, id_set, insert_all_new
 from fleet.devices.models import Device
 from fleet.job_runs import JobOutcome, JobRun
@@ -61,7 +61,7 @@ def _findings(ids: frozenset[int], now: datetime) -> None:
             "about_id": finding.id,
             "detail": {**finding.detail, **({"subject": finding.subject} if finding.subject else {})},
         }
-        is_over = finding.closed_at is not None or finding.is_mute or finding.acknowledged_at is not None
+        is_over = finding.closed_at is not None or attention(finding, now=now) is Attention.ACKNOWLEDGED
         stands.append(_Now(f"finding:{finding.id}", row, is_over, quiet_until=snoozed))
     _write(stands, now)
 

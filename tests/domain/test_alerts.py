@@ -160,6 +160,15 @@ def test_a_snooze_that_is_over_brings_the_finding_back_once(town: Town) -> None:
     assert town.plans(NOW + timedelta(days=4)).events == 0
 
 
+def test_what_was_acknowledged_and_then_snoozed_comes_back_too(town: Town) -> None:
+    finding = town.finding()
+    town.sets("finding", finding, acknowledged_at=NOW)
+    town.sets("finding", finding, snoozed_until=NOW + timedelta(days=3))
+    assert town.plans(NOW + timedelta(days=2)).events == 0
+    assert town.plans(NOW + timedelta(days=3)).events == 1
+    assert town.told() == {"it": ["digest Fri 08:00 findings storage-low"]}
+
+
 def test_what_is_serious_and_unanswered_for_a_school_day_goes_one_role_up_once(town: Town) -> None:
     seen = town.finding(kind="tampered", severity=Severity.SERIOUS)
     town.finding(kind="not-encrypted", severity=Severity.SERIOUS)

@@ -2,7 +2,9 @@
 
 Invariants: whoever opens or closes findings, incidents and questions tells so (``db.changed``), and the events follow
 in the same transaction, in a number of statements that does not grow with them; the same happening is one event. What
-is mute or acknowledged is over, what is snoozed is quiet, and comes again on the morning when that ends.
+is mute or acknowledged is over, what is snoozed is quiet, and comes again on the morning when that ends. What has grown
+worse, or is no more of the one school, is another event: others are to hear of it, and who was told of the first is
+told of that too.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -15,7 +17,7 @@ from sqlalchemy import delete, func, select
 
 from fleet.alerts.models import AlertDelivery, AlertEvent, AlertTopic
 from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, Question, Severity
-from fleet.compliance.queries import class_of_tablet
+from fleet.compliance.queries import Attention, attention, class_of_tablet
 from fleet.db import among, among_texts, carry_out, db, follow, id_set, insert_all_new
 from fleet.devices.models import Device
 from fleet.job_runs import JobOutcome, JobRun
@@ -23,6 +25,7 @@ from fleet.job_runs import JobOutcome, JobRun
 WHERE_IS_IT = "where-is-it"  # the kind of questions
 _WIDE = frozenset({IncidentCause.SCHOOL, IncidentCause.EVERYWHERE})
 _JOBS_LOOKED_BACK = timedelta(days=2)
+_GRADES = tuple(Severity)  # the least first
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def _findings(ids: frozenset[int], now: datetime) -> None:
             "about_id": finding.id,
             "detail": {**finding.detail, **({"subject": finding.subject} if finding.subject else {})},
         }
-        is_over = finding.closed_at is not None or finding.is_mute or finding.acknowledged_at is not None
+        is_over = finding.closed_at is not None or attention(finding, now=now) is Attention.ACKNOWLEDGED
         stands.append(_Now(f"finding:{finding.id}", row, is_over, quiet_until=snoozed))
     _write(stands, now)
 
@@ -122,16 +125,26 @@ def _write(stands: Collection[_Now], now: datetime) -> None:
     new, again = [], set()
     for one in stands:
         event = known.get(one.key)
+        if event is not None and _is_another(event, one):
+            event.ended_at, event.key = event.ended_at or now, f"{event.key}:{event.id}"
+            event = None
         if event is None:
             if not one.is_over:
                 told = {"key": one.key, "raised_at": now, "quiet_until": one.quiet_until}
                 new.append({**_COLUMNS, **one.row, **told, "escalated_at": one.escalated_at})
         elif _follow(event, one, now):
             again.add(event.id)
+    db.session.flush()  # the keys of those that are over for another are free
     insert_all_new(AlertEvent, new)
     if again:  # told once more when the snooze is over
         forgetting = delete(AlertDelivery).where(AlertDelivery.event_id.in_(id_set(again)))
         carry_out(forgetting)
+
+
+def _is_another(event: AlertEvent, one: _Now) -> bool:
+    """Whether something that goes on matters more than its event says, or to another school."""
+    is_worse = _GRADES.index(one.row["severity"]) > _GRADES.index(event.severity)
+    return not one.is_over and (is_worse or one.row.get("school_id") != event.school_id)
 
 
 def _follow(event: AlertEvent, one: _Now, now: datetime) -> bool:

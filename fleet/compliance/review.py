@@ -219,6 +219,8 @@ def _compare(row: Any, outcome: Outcome, known: _Known, change: Change) -> None:
                 _end(finding, change)
         elif finding.closed_at is None and (finding.detail, finding.severity) != (still.detail, still.severity):
             change.told[finding.id] = still
+            if finding.severity is not still.severity:
+                change.regraded.append(finding.id)
     change.opened.extend((row.id, one) for one in found.values())
     change.noticed.extend((row.id, name) for name in outcome.noticed if name not in known.noticed)
     gone = (name for name in known.noticed if name not in outcome.noticed and name[0] not in outcome.failed)

@@ -163,7 +163,8 @@ def _incidents(gathered: Gathered, known: dict[int, Incident], now: datetime) ->
     for number in gathered.closes:
         known[number].closed_at = now
     for number, cluster in gathered.widens.items():
-        known[number].cause, known[number].about, known[number].of = cluster.cause, dict(cluster.about), cluster.of
+        one = known[number]
+        one.cause, one.about, one.of, one.school_id = cluster.cause, dict(cluster.about), cluster.of, cluster.school_id
     _join(joining, now)
     _count(joining, known)
     db.session.flush()

@@ -160,6 +160,15 @@ def test_a_snooze_that_is_over_brings_the_finding_back_once(town: Town) -> None:
     assert town.plans(NOW + timedelta(days=4)).events == 0
 
 
+def test_what_was_acknowledged_and_then_snoozed_comes_back_too(town: Town) -> None:
+    finding = town.finding()
+    town.sets("finding", finding, acknowledged_at=NOW)
+    town.sets("finding", finding, snoozed_until=NOW + timedelta(days=3))
+    assert town.plans(NOW + timedelta(days=2)).events == 0
+    assert town.plans(NOW + timedelta(days=3)).events == 1
+    assert town.told() == {"it": ["digest Fri 08:00 findings storage-low"]}
+
+
 def test_what_is_serious_and_unanswered_for_a_school_day_goes_one_role_up_once(town: Town) -> None:
     seen = town.finding(kind="tampered", severity=Severity.SERIOUS)
     town.finding(kind="not-encrypted", severity=Severity.SERIOUS)
@@ -508,3 +517,40 @@ def test_the_ledger_of_findings_tells_by_itself(town: Town) -> None:
     with transaction():
         ledger.write(ledger.Change(closed=list(db.session.scalars(select(Finding)))), now=NOW)
     assert db.session.scalars(select(AlertEvent)).one().ended_at == NOW
+
+
+def test_what_grows_worse_is_told_anew_to_who_hears_of_that(town: Town) -> None:
+    finding = town.finding()
+    draft = webhooks.Draft("Vakt", "https://example.no/x", [AlertTopic.FINDINGS, AlertTopic.SERIOUS])
+    with transaction():
+        webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW)
+    town.plans()
+    later = NOW + timedelta(days=3)
+    town.sets("finding", finding, severity=Severity.SERIOUS, now=later)
+    assert town.plans(later).letters == 1
+    assert town.told() == {"it": ["digest Tue 08:00 findings storage-low", "at-once Thu 10:17 serious storage-low"]}
+    assert town.plans(later + timedelta(minutes=1)) == planning.Planned(), "not one role up before a school day is over"
+    assert [one.what for one in db.session.scalars(select(HookMessage).order_by(HookMessage.id))] == [
+        "alert.raised", "alert.raised", "alert.ended",
+    ]  # fmt: skip
+    town.sets("finding", finding, closed_at=later, now=later)
+    assert all(one.ended_at is not None for one in db.session.scalars(select(AlertEvent)))
+
+
+def test_what_grows_milder_does_not_go_one_role_up(town: Town) -> None:
+    finding = town.finding(kind="tampered", severity=Severity.SERIOUS)
+    town.plans()
+    town.sets("finding", finding, severity=Severity.NOTE)
+    late = NOW + timedelta(days=1, minutes=5)
+    assert town.plans(late) == planning.Planned()
+    assert db.session.scalars(select(AlertEvent.topic)).one() is AlertTopic.FINDINGS
+
+
+def test_the_ledger_tells_that_a_finding_matters_more(town: Town) -> None:
+    finding = town.finding()
+    town.plans()
+    with transaction():
+        found = Found(finding.kind, "", {}, severity=Severity.SERIOUS)
+        ledger.write(ledger.Change(told={finding.id: found}, regraded=[finding.id]), now=NOW)
+    town.plans()
+    assert town.told()["it"] == ["digest Tue 08:00 findings storage-low", "at-once Mon 10:17 serious storage-low"]

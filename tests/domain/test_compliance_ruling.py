@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from fleet import job_runs
 from fleet.access import Grant, Principal, Role
+from fleet.alerts.models import AlertEvent, AlertTopic
 from fleet.checkins import receive
 from fleet.checkins.receive import Report
 from fleet.compliance import expressions, review, ruling, trying
@@ -384,3 +385,25 @@ def test_what_changes_with_every_report_is_noticed_in_steps(app: Flask, statemen
         False,
         True,
     ]  # 20 is neither above nor below
+
+
+def test_a_rule_that_matters_more_is_told_in_as_many_statements_for_many_tablets(
+    app: Flask, statements: list[str]
+) -> None:
+    counts = []
+    for number in (FEW, MANY):
+        with transaction():
+            tablets(number, f"Skole {number}")
+        draft = Draft(None, f"Lite {number}", SMALL.condition)
+        code = save(draft).code
+        follow()
+        save(Draft(code, draft.title, draft.condition, severity=Severity.SERIOUS))
+        statements.clear()
+        follow()
+        counts.append(len(statements))
+        topics = db.session.scalars(
+            select(AlertEvent.topic).where(AlertEvent.kind == code, AlertEvent.ended_at.is_(None))
+        ).all()
+        assert set(topics) == {AlertTopic.SERIOUS}
+        assert len(topics) >= number
+    assert counts[0] == counts[1]

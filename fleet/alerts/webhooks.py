@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from fleet import audit
@@ -18,12 +18,13 @@ from fleet.access import Permission, Principal, require
 from fleet.alerts import addresses
 from fleet.alerts.models import AlertTopic, Webhook
 from fleet.crypto import open_sealed, seal
-from fleet.db import db
+from fleet.db import db, take_turn
 from fleet.errors import InvalidError, NotFoundError
 from fleet.schools.models import School
 
 TOPICS = tuple(one for one in AlertTopic if one is not AlertTopic.REPORTS)
 MAX_NAME = 80
+MOST = 20  # of a school, and of those of all schools: each makes a message of each event
 _SECRET_BYTES = 32  # the specification: 24 to 64
 _PREFIX = "whsec_"
 # What runs the server is of no school.
@@ -89,10 +90,14 @@ def create(draft: Draft, *, vault_key: bytes, by: Principal, now: datetime) -> M
 
     Raises:
         ForbiddenError: ``by`` does not decide on alerts there, or asks for private addresses and may not.
-        InvalidError: something of it cannot be; data has ``reason``.
+        InvalidError: something of it cannot be, or there are as many as may be; data has ``reason``.
         NotFoundError: there is no such school.
     """
     _check(draft, None, by)
+    take_turn("webhooks")
+    is_there = Webhook.ended_at.is_(None), Webhook.school_id.is_not_distinct_from(draft.school_id)
+    if (db.session.scalar(select(func.count()).where(*is_there)) or 0) >= MOST:
+        raise InvalidError(kind="webhook", reason="many", expected=f"at most {MOST}")
     made = Webhook(**_columns(draft), secret_sealed=b"", created_at=now)
     db.session.add(made)
     db.session.flush()

@@ -31,6 +31,7 @@ from fleet.db import db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
 
+AT_ONCE = 2_000  # tablets of one review that is due
 NO_RULES = deciding.InForce((), frozenset())
 _wanted: Kept[Wanted] = Kept(4_096)  # what effective profiles ask for
 
@@ -246,7 +247,7 @@ def _read_wanted(digests: Collection[str]) -> Mapping[str, Wanted]:
     return {digest: Wanted.of(json.loads(body)) for digest, body in db.session.execute(query)}
 
 
-def review_due(*, now: datetime, at_most: int = 2_000) -> Reviewed:
+def review_due(*, now: datetime, at_most: int = AT_ONCE) -> Reviewed:
     """Review tablets whose grace is over or whose rules changed, at most so many at once, the longest due first."""
     due = select(DeviceState.device_id).where(DeviceState.review_at <= now).order_by(DeviceState.review_at)
     return review(db.session.scalars(due.limit(at_most)).all(), now=now)

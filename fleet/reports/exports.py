@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
 
 from fleet.access import Principal
-from fleet.db import carry_out, db
+from fleet.db import carry_out, db, take_turn
 from fleet.errors import ConflictError, ForbiddenError, NotFoundError
 from fleet.people.models import Account
 from fleet.reports import definitions
 from fleet.reports.models import Export, ExportState, Format
 from fleet.reports.parameters import Parameters
 
-LONG_ROWS = 2_000  # more are not made while somebody waits for the page
+LONG_ROWS = 1_000  # more are not made while somebody waits for the page
 KEEP = timedelta(days=1)
 CLAIM = timedelta(seconds=60)
-_MOST_WAITING = 5  # of one account
+MOST_WAITING, MOST_KEPT = 5, 50  # of one account: under way, and in all until their day is over
 _MOST_TRIES = 3
 
 
 class TooManyExportsError(ConflictError):
-    """An account has as many files under way as it may. Data: ``most``."""
+    """An account has as many files as it may. Data: ``most``, ``reason`` (``waiting``: under way; ``kept``: in all)."""
 
     code = "too-many-exports"
 
@@ -66,16 +66,18 @@ def ask(
     Raises:
         ForbiddenError: no account asks, or the report is not for it.
         NotFoundError: there is no such report.
-        TooManyExportsError: others are under way still.
+        TooManyExportsError: others are under way still, or many are kept.
     """
     definitions.find(report, by=by)
     if by.account_id is None:
         raise ForbiddenError(permission="account")
-    waiting = select(func.count()).select_from(Export).where(
-        Export.account_id == by.account_id, Export.state.in_((ExportState.WAITING, ExportState.RUNNING))
-    )  # fmt: skip
-    if (db.session.scalar(waiting) or 0) >= _MOST_WAITING:
-        raise TooManyExportsError(most=_MOST_WAITING)
+    take_turn(f"exports-{by.account_id}")
+    is_under_way = func.sum(case((Export.state.in_((ExportState.WAITING, ExportState.RUNNING)), 1), else_=0))
+    query = select(func.count(), is_under_way).where(Export.account_id == by.account_id)
+    kept, waiting = db.session.execute(query).one()
+    for reason, number, most in (("waiting", waiting or 0, MOST_WAITING), ("kept", kept, MOST_KEPT)):
+        if number >= most:
+            raise TooManyExportsError(most=most, reason=reason)
     made = Export(
         account_id=by.account_id, report=report, parameters=dict(given.told()), format=form, language=language,
         of=rows, token=secrets.token_urlsafe(24), file_name=file_name, asked_at=now,

@@ -459,6 +459,20 @@ def test_contents_survive_being_kept() -> None:
     assert letters.contents_of(told.plain()) == told
 
 
+def test_a_school_has_a_bounded_number_of_webhooks(town: Town) -> None:
+    draft = webhooks.Draft("Min", "https://example.no/x", [AlertTopic.FINDINGS], town.school.id)
+    with transaction():
+        made = [webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW).webhook for _ in range(webhooks.MOST)]
+    with pytest.raises(InvalidError) as caught, transaction():
+        webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW)
+    assert caught.value.data["reason"] == "many"
+    everywhere = webhooks.Draft("Alle", "https://example.no/y", [AlertTopic.JOBS])
+    with transaction():
+        webhooks.create(everywhere, vault_key=VAULT, by=BY, now=NOW)
+        webhooks.remove(made[0].id, by=BY, now=NOW)
+        webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW)
+
+
 def test_a_schools_it_decides_on_its_own_webhooks(town: Town) -> None:
     it = Principal("account", str(town.it.id), (Grant(Role.SCHOOL_IT, town.school.id),))
     draft = webhooks.Draft("Min", "https://example.no/x", [AlertTopic.FINDINGS], town.school.id)

@@ -322,6 +322,25 @@ def test_a_draft_that_takes_too_much_says_so(device: Device) -> None:
     assert trying.on_tablet(greedy, device.id, by=ADMIN, now=NOW).has_failed
 
 
+def test_a_trial_ends_when_its_time_is_over_and_says_that_it_is_not_whole(app: Flask) -> None:
+    with transaction():
+        tablets(3, "Her")
+    tried = trying.over_fleet(SMALL, by=ADMIN, now=NOW, longest_s=0)
+    assert (tried.tablets, tried.opens, tried.is_whole) == (0, 0, False)
+
+
+def test_one_draft_is_tried_on_the_fleet_at_a_time(device: Device) -> None:
+    with trying.TURN:
+        with pytest.raises(trying.TrialRunningError):
+            trying.over_fleet(SMALL, by=ADMIN, now=NOW)
+        assert trying.on_tablet(SMALL, device.id, by=ADMIN, now=NOW).found == ("",)  # that is soon done
+    with pytest.raises(ExpressionError):
+        trying.over_fleet(Draft(None, "Ny", "æ"), by=ADMIN, now=NOW)
+    assert trying.over_fleet(SMALL, by=ADMIN, now=NOW).is_whole
+    assert not trying.TURN.locked()
+
+
+
 # -- size --------------------------------------------------------------------------------------------------------------
 
 

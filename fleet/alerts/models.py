@@ -113,6 +113,12 @@ class AlertEvent(Base):
             postgresql_where=text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"),
         ),
         Index("ix_alert_event_raised_at", "raised_at"),
+        Index(
+            "ix_alert_event_open",
+            "device_id",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -277,11 +283,13 @@ class HookState(enum.StrEnum):
 
 
 class HookMessage(Base):
-    """One message to a webhook; ``uid`` and ``body`` stay the same however often it is tried."""
+    """One message to a webhook; ``uid`` and ``body`` stay the same however often it is tried.
+
+    An event that begins again once its end was told is told of again, so it may have several.
+    """
 
     __tablename__ = "hook_message"
     __table_args__ = (
-        UniqueConstraint("webhook_id", "event_id", "what"),
         Index("ix_hook_message_state_due_at", "state", "due_at"),
     )
 

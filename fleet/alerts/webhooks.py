@@ -10,15 +10,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import joinedload
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.alerts import addresses
-from fleet.alerts.models import AlertTopic, Webhook
+from fleet.alerts.models import AlertTopic, HookMessage, HookState, Webhook
 from fleet.crypto import open_sealed, seal
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.errors import InvalidError, NotFoundError
 from fleet.schools.models import School
 
@@ -143,14 +143,16 @@ def renew_secret(webhook_id: int, *, vault_key: bytes, by: Principal, now: datet
 
 
 def remove(webhook_id: int, *, by: Principal, now: datetime) -> None:
-    """Tell a program no more; what waits for it is not sent.
+    """Tell a program no more; what waits for it is given up, and its secret goes.
 
     Raises:
         NotFoundError: there is none that ``by`` decides on.
     """
     found = find(webhook_id, by=by)
-    found.ended_at, found.is_on = now, False
+    found.ended_at, found.is_on, found.secret_sealed = now, False, b""
     db.session.flush()
+    waiting = update(HookMessage).where(HookMessage.webhook_id == found.id, HookMessage.ended_at.is_(None))
+    carry_out(waiting.values(state=HookState.DEAD, claimed_until=None, ended_at=now, failure="webhook removed"))
     _record(found, "alerts.webhook-removed", by, now)
 
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 05:45:18.940777
+Create Date: 2026-11-30 09:33:59.834585
 """
 
 import sqlalchemy as sa
@@ -670,6 +670,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('key', name=op.f('uq_alert_event_key'))
     )
     with op.batch_alter_table('alert_event', schema=None) as batch_op:
+        batch_op.create_index('ix_alert_event_open', ['device_id'], unique=False, sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL'))
         batch_op.create_index('ix_alert_event_raised_at', ['raised_at'], unique=False)
         batch_op.create_index('ix_alert_event_serious', ['id'], unique=False, sqlite_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"), postgresql_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"))
         batch_op.create_index('ix_alert_event_unhooked', ['id'], unique=False, sqlite_where=sa.text('hooked_at IS NULL'), postgresql_where=sa.text('hooked_at IS NULL'))
@@ -1236,8 +1237,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['event_id'], ['alert_event.id'], name=op.f('fk_hook_message_event_id_alert_event')),
     sa.ForeignKeyConstraint(['webhook_id'], ['webhook.id'], name=op.f('fk_hook_message_webhook_id_webhook')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_hook_message')),
-    sa.UniqueConstraint('uid', name=op.f('uq_hook_message_uid')),
-    sa.UniqueConstraint('webhook_id', 'event_id', 'what', name=op.f('uq_hook_message_webhook_id_event_id_what'))
+    sa.UniqueConstraint('uid', name=op.f('uq_hook_message_uid'))
     )
     with op.batch_alter_table('hook_message', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_hook_message_event_id'), ['event_id'], unique=False)
@@ -1533,6 +1533,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_alert_event_unhooked', sqlite_where=sa.text('hooked_at IS NULL'), postgresql_where=sa.text('hooked_at IS NULL'))
         batch_op.drop_index('ix_alert_event_serious', sqlite_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"), postgresql_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"))
         batch_op.drop_index('ix_alert_event_raised_at')
+        batch_op.drop_index('ix_alert_event_open', sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL'))
 
     op.drop_table('alert_event')
     with op.batch_alter_table('account_grant', schema=None) as batch_op:

@@ -198,7 +198,7 @@ class Letter(Base):
 
 
 class LetterFile(Base):
-    """What a letter brings with it: a report."""
+    """What a letter brings with it: a report. ``reach`` is what its reader has to be allowed to see, to be sent it."""
 
     __tablename__ = "letter_file"
 
@@ -207,6 +207,7 @@ class LetterFile(Base):
     file_name: Mapped[str] = mapped_column(String(120))
     media_type: Mapped[str] = mapped_column(String(80))
     content: Mapped[bytes] = mapped_column(LargeBinary)
+    reach: Mapped[list[Any]]
 
 
 class AlertDelivery(Base):
@@ -289,9 +290,7 @@ class HookMessage(Base):
     """
 
     __tablename__ = "hook_message"
-    __table_args__ = (
-        Index("ix_hook_message_state_due_at", "state", "due_at"),
-    )
+    __table_args__ = (Index("ix_hook_message_state_due_at", "state", "due_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uid: Mapped[str] = mapped_column(String(48), unique=True)

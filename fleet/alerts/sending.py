@@ -30,7 +30,7 @@ from fleet.alerts.models import (
 from fleet.compliance.models import ComplianceRule, Severity
 from fleet.db import carry_out, db, id_set
 from fleet.devices.models import Device
-from fleet.people import mail_addresses
+from fleet.people import accounts, mail_addresses
 from fleet.people.models import Account
 from fleet.schools import calendar
 from fleet.schools.models import School, SchoolClass
@@ -196,6 +196,8 @@ def _write(letter: Letter, links: Links, now: datetime, timezone: ZoneInfo) -> d
     elif letter.kind is LetterKind.REPORT:
         about = {AlertTopic.REPORTS}
         file = db.session.get_one(LetterFile, letter.id)
+        if not accounts.principal(account, today=now.astimezone(timezone).date()).reaches(file.reach):
+            return None  # what was seen when it was made is not the reader's business any more
         told = {"subject_key": file.subject_key, "file_name": file.file_name}
     unsubscribe_url = None
     if about:

@@ -1,7 +1,7 @@
 """Alerts: events follow what happens, readers are those who are to hear, and each is told once."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from fleet.access import Grant, Principal, Role
 from fleet.alerts import events, letters, mail_server, planning, readers, retention, topics, unsubscribing, webhooks
 from fleet.alerts.events import Ending
-from fleet.alerts.mail_server import Draft
+from fleet.alerts.mail_server import Settings
 from fleet.alerts.models import (
     AlertDelivery,
     AlertEvent,
@@ -384,7 +384,7 @@ def test_a_mail_server_that_cannot_be_is_refused(town: Town, change: dict[str, A
         "sender": "a@b.no",
     }
     with pytest.raises(InvalidError) as refused, transaction():
-        mail_server.save(Draft(**{**sound, **change}), vault_key=VAULT, by=BY, now=NOW)
+        mail_server.save(Settings(**{**sound, **change}), vault_key=VAULT, by=BY, now=NOW)
     assert refused.value.data["reason"] == reason
 
 
@@ -398,7 +398,7 @@ def test_a_password_is_kept_sealed_and_not_told_to_another_mail_server(town: Tow
             **more,
         }
         with transaction():
-            mail_server.save(Draft(security=MailSecurity.STARTTLS, **told), vault_key=VAULT, by=BY, now=NOW)
+            mail_server.save(Settings(security=MailSecurity.STARTTLS, **told), vault_key=VAULT, by=BY, now=NOW)
 
     saves(password="hemmelig")
     saves(port=2525)
@@ -421,7 +421,8 @@ def test_a_password_is_kept_sealed_and_not_told_to_another_mail_server(town: Tow
 
 def test_reports_that_cannot_be_sent_are_refused(town: Town) -> None:
     def refuses(file_name: str, media_type: str, content: bytes, account_id: int) -> Callable[[], object]:
-        return lambda: letters.queue_report(account_id, "x", file_name, media_type, content, now=NOW)
+        report = letters.Report("x", file_name, media_type, content, [])
+        return lambda: letters.queue_report(account_id, report, now=NOW)
 
     tries: Sequence[Callable[[], object]] = (
         refuses("a.csv", "text/csv", b"x" * (letters.MAX_FILE_BYTES + 1), town.it.id),

@@ -31,8 +31,8 @@ MAX_AUTHORITY = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """What an administrator says of the mail server.
+class Settings:
+    """How the mail server is reached, as an administrator says it.
 
     Args:
         host: its name.
@@ -40,7 +40,7 @@ class Draft:
         security: how the way there is guarded.
         sender: the address the letters come from.
         username: to sign in with; None: it asks for nothing.
-        password: for that; None: the one that is kept stays.
+        password: for that; None where it is saved: the one that is kept stays.
         authority_pem: whom its certificate leads to, PEM; None: those this machine trusts.
     """
 
@@ -53,29 +53,6 @@ class Draft:
     authority_pem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How the mail server is reached.
-
-    Args:
-        host: its name.
-        port: where it listens.
-        security: how the way there is guarded.
-        sender: the address the letters come from.
-        username: to sign in with.
-        password: for that.
-        authority_pem: whom its certificate leads to.
-    """
-
-    host: str
-    port: int
-    security: MailSecurity
-    sender: str
-    username: str | None
-    password: str | None = field(repr=False)
-    authority_pem: str | None
-
-
 def load(*, by: Principal) -> MailServer | None:
     """Return what is said of the mail server and how it stands; None: there is none, so no letter is sent.
 
@@ -86,7 +63,7 @@ def load(*, by: Principal) -> MailServer | None:
     return db.session.get(MailServer, 1)
 
 
-def save(draft: Draft, *, vault_key: bytes, by: Principal, now: datetime) -> MailServer:
+def save(draft: Settings, *, vault_key: bytes, by: Principal, now: datetime) -> MailServer:
     """Send letters by this mail server from now on; what waits is tried at once.
 
     Args:
@@ -226,7 +203,7 @@ def _host(told: str) -> str:
     return host.lower()
 
 
-def _check(draft: Draft, host: str) -> None:
+def _check(draft: Settings, host: str) -> None:
     if not 1 <= draft.port <= 65_535:
         raise InvalidError(kind="mail-server", reason="port", expected="1 to 65535")
     if draft.security is MailSecurity.NONE and host not in _HERE:

@@ -182,12 +182,14 @@ class _Round:
         keys = {key for _, _, key in self.told}
         ids, gone = _taking_in(keys)
         new = {}
-        for key in keys - ids.keys():
-            one = self.wanted[key]
+        for key, one in self.wanted.items():
+            if key not in keys or key in ids:
+                continue
             if key in gone:
                 again = f"{key}:{secrets.token_hex(4)}"
-                one = self._made(again, one.kind, one.account_id, one.school_id, one.due_at)
-            new[key] = one
+                new[key] = self._made(again, one.kind, one.account_id, one.school_id, one.due_at)
+            else:
+                new[key] = one
         db.session.add_all(new.values())
         db.session.flush()
         return {**ids, **{key: one.id for key, one in new.items()}}, len(new)

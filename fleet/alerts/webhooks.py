@@ -27,7 +27,7 @@ MAX_NAME = 80
 _SECRET_BYTES = 32  # the specification: 24 to 64
 _PREFIX = "whsec_"
 # What runs the server is of no school.
-_EVERYWHERE = frozenset({AlertTopic.JOBS, AlertTopic.CERTIFICATES})
+EVERYWHERE_ONLY = frozenset({AlertTopic.JOBS, AlertTopic.CERTIFICATES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def _check(draft: Draft, present: Webhook | None, by: Principal) -> None:
     name = draft.name.strip()
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise InvalidError(kind="webhook", reason="name", expected=f"1 to {MAX_NAME} characters")
-    allowed = [one for one in TOPICS if draft.school_id is None or one not in _EVERYWHERE]
+    allowed = [one for one in TOPICS if draft.school_id is None or one not in EVERYWHERE_ONLY]
     if not draft.topics or not set(draft.topics) <= set(allowed):
         raise InvalidError(kind="webhook", reason="topics", expected=", ".join(allowed))
     addresses.read(draft.address.strip(), is_private_allowed=draft.is_private_allowed)

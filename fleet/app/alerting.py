@@ -7,6 +7,7 @@ several servers one does it, and one that is killed loses nothing.
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from email.message import EmailMessage
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from flask import Flask
 
 from fleet.alerts import hook_messages, mail_server, sending, unsubscribing
 from fleet.alerts.letters import Writer
+from fleet.alerts.mail_server import Settings
 from fleet.alerts.sending import Claimed, Links
 from fleet.app import mailing
 from fleet.app.mailing import LaterError, NeverError, ServerError
@@ -85,11 +87,7 @@ class Postman:
         if writer is None or not self._is_due(sending.is_due):
             return False
         with self._app.app_context(), transaction():
-            try:
-                settings = mail_server.settings(vault_key=self._vault_key, now=self._now())
-            except UnsealError:
-                mail_server.failed("password cannot be opened", now=self._now())
-                settings = None
+            settings = self._settings()
             if settings is None:
                 return False
             letter = sending.claim(links=self._links, now=self._now(), timezone=self._config.timezone)
@@ -103,6 +101,18 @@ class Postman:
         except Exception as error:  # noqa: BLE001 (a fault of ours in one letter holds up no other)
             self._faulty(letter, "not written", error, is_unsure=False)
             return True
+        return self._hand_over(settings, letter, made)
+
+    def _settings(self) -> Settings | None:
+        """Return how the mail server is reached, None where it is not to be spoken to now."""
+        try:
+            return mail_server.settings(vault_key=self._vault_key, now=self._now())
+        except UnsealError:
+            mail_server.failed("password cannot be opened", now=self._now())
+            return None
+
+    def _hand_over(self, settings: Settings, letter: Claimed, made: EmailMessage) -> bool:
+        """Hand a letter to the mail server, and note what came of it; whether another may be tried at once."""
         try:
             mailing.send(settings, made, to=letter.address, hello=self._hello())
         except ServerError as error:
@@ -162,8 +172,10 @@ class Postman:
         try:
             note = partial(hook_messages.sent, message, self._poster.post(message, now=self._now()))
         except PostError as error:
-            told = {"status": error.status, "after": error.after, "is_final": error.is_final}
-            note = partial(hook_messages.failed, message, error.reason, **told)
+            note = partial(
+                hook_messages.failed, message, error.reason, status=error.status, after=error.after,
+                is_final=error.is_final,
+            )  # fmt: skip
         except Exception as error:  # noqa: BLE001 (or it would be tried for ever, and nobody told)
             reason = f"not sent: {type(error).__name__}"
             _log.error("message failed", reason=reason)

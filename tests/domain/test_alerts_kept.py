@@ -10,7 +10,7 @@ from sqlalchemy import select
 from fleet.access import Role
 from fleet.alerts import hook_messages, mail_server, retention, webhooks
 from fleet.alerts.hook_messages import Claimed
-from fleet.alerts.mail_server import Draft
+from fleet.alerts.mail_server import Settings
 from fleet.alerts.models import (
     AlertDelivery,
     AlertEvent,
@@ -49,7 +49,9 @@ def everywhere(**members: Device) -> Incident:
     made = Incident(cause=IncidentCause.EVERYWHERE, about={}, began_at=NOW, opened_at=NOW, most=9, of=20)
     db.session.add(made)
     db.session.flush()
-    db.session.add_all([IncidentMember(incident_id=made.id, device_id=one.id, joined_at=NOW) for one in members.values()])
+    db.session.add_all(
+        [IncidentMember(incident_id=made.id, device_id=one.id, joined_at=NOW) for one in members.values()]
+    )
     db.session.flush()
     return made
 
@@ -115,11 +117,11 @@ def test_what_is_found_on_a_tablet_goes_with_it_to_another_school(town: Town) ->
 
 
 class Hooked:
-    """A town with a webhook of its findings."""
+    """A webhook that hears of findings."""
 
-    def __init__(self, town: Town, name: str = "x", school_id: int | None = None) -> None:
+    def __init__(self, name: str = "x") -> None:
         with transaction():
-            draft = webhooks.Draft(name, "https://example.no/", [AlertTopic.FINDINGS], school_id)
+            draft = webhooks.Draft(name, "https://example.no/", [AlertTopic.FINDINGS])
             self.webhook: Webhook = webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW).webhook
 
     def told(self) -> list[str]:
@@ -133,7 +135,7 @@ class Hooked:
 
 
 def test_a_webhook_hears_again_of_what_begins_again(town: Town) -> None:
-    hooked = Hooked(town)
+    hooked = Hooked()
     finding = town.finding()
     for closed_at in (NOW, None, NOW):
         town.plans()
@@ -143,7 +145,7 @@ def test_a_webhook_hears_again_of_what_begins_again(town: Town) -> None:
 
 
 def test_a_webhook_hears_the_end_of_what_it_has_heard_the_beginning_of_and_of_nothing_else(town: Town) -> None:
-    heard, rested = Hooked(town), Hooked(town, "y")
+    heard, rested = Hooked(), Hooked("y")
     with transaction():
         webhooks.switch(rested.webhook.id, is_on=False, by=BY, now=NOW)
     finding = town.finding()
@@ -162,7 +164,7 @@ def test_a_webhook_hears_the_end_of_what_it_has_heard_the_beginning_of_and_of_no
 
 
 def test_an_end_waits_until_the_beginning_has_arrived(town: Town) -> None:
-    hooked = Hooked(town)
+    hooked = Hooked()
     finding = town.finding()
     town.plans()
     raised = hooked.claims()
@@ -183,7 +185,7 @@ def test_an_end_waits_until_the_beginning_has_arrived(town: Town) -> None:
 
 
 def test_a_secret_that_cannot_be_opened_holds_up_no_other_webhook(town: Town) -> None:
-    locked, sound = Hooked(town, "a"), Hooked(town, "b")
+    locked, sound = Hooked("a"), Hooked("b")
     with transaction():
         webhooks.renew_secret(locked.webhook.id, vault_key=b"o" * 32, by=BY, now=NOW)
     town.finding()
@@ -198,7 +200,7 @@ def test_a_secret_that_cannot_be_opened_holds_up_no_other_webhook(town: Town) ->
 
 
 def test_what_waits_for_a_webhook_that_is_removed_ends_with_it(town: Town) -> None:
-    hooked = Hooked(town)
+    hooked = Hooked()
     town.finding()
     town.finding()
     town.plans()
@@ -216,6 +218,6 @@ def test_what_waits_for_a_webhook_that_is_removed_ends_with_it(town: Town) -> No
 def test_a_mail_server_does_not_rest_for_years_after_the_clock_was_wrong(town: Town) -> None:
     draft: dict[str, Any] = {"host": "mail.prove.example", "port": 587, "sender": "a@b.no"}
     with transaction():
-        mail_server.save(Draft(security=MailSecurity.STARTTLS, **draft), vault_key=VAULT, by=BY, now=NOW)
+        mail_server.save(Settings(security=MailSecurity.STARTTLS, **draft), vault_key=VAULT, by=BY, now=NOW)
         mail_server.failed("unreachable", now=NOW + timedelta(days=400))
     assert mail_server.settings(vault_key=VAULT, now=NOW) is not None

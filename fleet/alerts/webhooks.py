@@ -22,7 +22,8 @@ from fleet.db import carry_out, db
 from fleet.errors import InvalidError, NotFoundError
 from fleet.schools.models import School
 
-TOPICS = tuple(one for one in AlertTopic if one is not AlertTopic.REPORTS)
+# An event goes up to other people, which is nothing new to a program; reports are somebody's own.
+TOPICS = tuple(one for one in AlertTopic if one not in {AlertTopic.ESCALATED, AlertTopic.REPORTS})
 MAX_NAME = 80
 _SECRET_BYTES = 32  # the specification: 24 to 64
 _PREFIX = "whsec_"

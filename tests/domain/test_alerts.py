@@ -461,6 +461,7 @@ def test_a_schools_it_decides_on_its_own_webhooks(town: Town) -> None:
         webhooks.Draft("x", "https://example.no/", []),
         webhooks.Draft("x", "https://example.no/", [AlertTopic.JOBS], town.school.id),
         webhooks.Draft("x", "https://example.no/", [AlertTopic.REPORTS]),
+        webhooks.Draft("x", "https://example.no/", [AlertTopic.ESCALATED]),  # which no event is of
     ):
         with pytest.raises(InvalidError):
             webhooks.create(bad, vault_key=VAULT, by=BY, now=NOW)

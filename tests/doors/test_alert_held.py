@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from fleet.alerts import mail_server, webhooks
-from fleet.alerts.models import AlertTopic, HookMessage, HookState, LetterState, MailServer
+from fleet.alerts.models import AlertTopic, HookMessage, HookState, Letter, LetterState, MailServer
 from fleet.app import mailing
 from fleet.app.alerting import Postman
 from fleet.app.posting import Poster
@@ -55,6 +55,19 @@ def test_a_day_that_has_become_a_day_off_is_one(world: World) -> None:
         world.clock.at = datetime(2026, 9, 15, 6, 0, tzinfo=UTC)
         assert world.sends() == 0
     assert [one.due_at for one in world.letters()] == [datetime(2026, 9, 16, 5, 30, tzinfo=UTC)]
+
+
+def test_a_letter_that_somebody_is_at_is_not_waited_for_and_takes_nothing_in(world: World) -> None:
+    world.finds("A1")
+    world.plans()
+    with world.app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            pytest.skip("here one writes at a time")
+        with db.engine.connect() as other, other.begin():
+            other.execute(select(Letter.id).with_for_update())
+            world.finds("A2")
+            assert world.plans().letters == 1
+    assert [one.due_at for one in world.letters()] == [datetime(2026, 9, 15, 6, 0, tzinfo=UTC)] * 2
 
 
 def raises(error: Exception) -> Callable[..., Any]:

@@ -246,7 +246,9 @@ def id_set(ids: Iterable[int]) -> Select[Any]:
     return select(func.json_each(told).table_valued("value").c.value)
 
 
-def among(column: ColumnElement[int] | InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+def among(
+    column: ColumnElement[int] | InstrumentedAttribute[int] | InstrumentedAttribute[int | None], ids: Iterable[int]
+) -> ColumnElement[bool]:
     """Whether ``column`` is one of ``ids``: one parameter however many they are, for queries with other conditions too.
 
     Where those let the planner expect few rows and there are many, PostgreSQL compares each with each of an

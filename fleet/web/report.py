@@ -110,7 +110,7 @@ def report_exports() -> str:
 @web.get("/reports/files/<int(max=2147483647):number>")
 def report_export_file(number: int) -> AnyResponse:
     """Send a file that was made."""
-    found = exports.find(number, by=signed_in.by())
+    found = exports.ready(number, by=signed_in.by())
     config: Config = current_app.extensions["fleet_config"]
     path = exports.path(config.exports_dir, found.token)
     if not path.is_file():

@@ -1,8 +1,12 @@
 """Reports on the page: charts with their figures, files at once and in a while, mails, and how long data is kept."""
 
 import html
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select
 
@@ -10,9 +14,8 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.alerts.models import LetterFile
 from fleet.app.exporting import Exporter
-from fleet.config import Config
 from fleet.db import db, reading, transaction
-from fleet.jobs import removing, report_mails
+from fleet.jobs import removing
 from fleet.people import accounts
 from fleet.reports import definitions, exports, keeping, schedules
 from fleet.reports.models import DayFigures, Export, ExportState, Format, ReportSchedule, Rhythm
@@ -120,18 +123,26 @@ def test_an_export_has_what_its_account_may_see_when_it_is_made(app: Flask) -> N
         assert db.session.scalars(select(Export.state)).one() is ExportState.FAILED
 
 
+def asks(now: datetime) -> int:
+    with transaction():
+        return schedules.ask_due(now=now, timezone=OSLO)
+
+
 def test_a_report_goes_into_a_letter_once_when_it_is_due(app: Flask) -> None:
-    visiting.build(app)
+    world = visiting.build(app)
     visitor = visit(app, "it")
     assert visitor.post("/reports/findings/mail", format="pdf", rhythm="weekly").status_code == 303
-    config: Config = app.extensions["fleet_config"]
     with app.app_context():
         later = clock.now() + timedelta(days=8)
-        for sent in (1, 0):
-            with transaction():
-                assert report_mails.send_due(later, config) == {"sent": sent, "failed": 0}
+        exporter = Exporter(app, now=lambda: later)
+        for asked in (1, 0):
+            assert asks(later) == asked
+        assert exporter.make_one()
+        assert not exporter.make_one()
         with reading():
+            assert db.session.scalars(select(Export)).all() == [], "it is in its letter"
             file = db.session.scalars(select(LetterFile)).one()
+            assert file.reach == [f"school:{world.school.id}"]
             assert (file.media_type, file.content[:4], file.subject_key) == (
                 "application/pdf",
                 b"%PDF",
@@ -145,7 +156,6 @@ def test_a_report_goes_into_a_letter_once_when_it_is_due(app: Flask) -> None:
 
 def test_a_report_whose_account_may_not_see_it_is_not_mailed(app: Flask) -> None:
     world = visiting.build(app)
-    config: Config = app.extensions["fleet_config"]
     with app.app_context():
         now = clock.now()
         with transaction():
@@ -154,10 +164,83 @@ def test_a_report_whose_account_may_not_see_it_is_not_mailed(app: Flask) -> None
             given = Parameters(school_id=world.school.id)
             schedules.add("tablets", given, Format.CSV, Rhythm.MONTHLY, by=by, now=now, timezone=OSLO)
             accounts.disable(account, by=Principal.command_line(), now=now)
-        with transaction():
-            assert report_mails.send_due(now + timedelta(days=40), config) == {"sent": 0, "failed": 1}
+        later = now + timedelta(days=40)
+        assert asks(later) == 1
+        assert Exporter(app, now=lambda: later).make_one()
         with reading():
             assert db.session.scalars(select(LetterFile)).all() == []
+            assert db.session.scalars(select(ReportSchedule.failed_at)).one() == later
+
+
+def test_a_report_that_cannot_be_made_stops_no_other_and_is_shown(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    visiting.build(app)
+    visitor = visit(app, "it")
+    for name in ("findings", "systems"):
+        assert visitor.post(f"/reports/{name}/mail", format="csv", rhythm="weekly").status_code == 303
+    later = clock.now() + timedelta(days=8)
+    with app.app_context():
+        assert asks(later) == 2
+        folder = app.extensions["fleet_config"].exports_dir
+        build = definitions.build
+
+        def builds(name: str, *told: Any, **more: Any) -> Any:
+            if name == "findings":
+                raise OSError(28, "No space left on device")
+            return build(name, *told, **more)
+
+        monkeypatch.setattr(definitions, "build", builds)
+        for number in range(4):
+            exporter = Exporter(app, now=partial(datetime.__add__, later, number * timedelta(minutes=2)))
+            with suppress(OSError):
+                exporter.work()
+            left = [one for one in folder.iterdir() if one.suffix != ".made"]
+            assert left == [], "nothing half made stays on a disk that is full"
+            with suppress(OSError):
+                exporter.work()
+        with reading():
+            assert [one.subject_key for one in db.session.scalars(select(LetterFile))] == ["report.systems"]
+            assert db.session.scalars(select(Export.state)).one() is ExportState.FAILED
+    page = html.unescape(visitor.get("/reports/mails").text)
+    assert page.count("kunne ikke lages") == 1
+    with app.app_context(), transaction():
+        assert exports.forget(folder, now=later + timedelta(days=2)) == 1
+
+
+def test_what_is_half_made_is_removed_once_nobody_is_at_it(app: Flask) -> None:
+    visiting.build(app)
+    visitor = visit(app, "it")
+    visitor.post("/reports/findings/mail", format="csv", rhythm="weekly")
+    visitor.post("/reports/tablets/export", format="csv")
+    now = clock.now()
+    with app.app_context():
+        assert asks(now + timedelta(days=8)) == 1
+        folder = app.extensions["fleet_config"].exports_dir
+        (folder / "tmpleft").mkdir(parents=True)
+        (folder / "tmpleft" / "report").write_text("killed midway")
+        with transaction():
+            exports.forget(folder, now=now + timedelta(hours=1))
+        assert (folder / "tmpleft").is_dir()
+        with transaction():
+            assert exports.forget(folder, now=now + timedelta(days=30)) == 1
+        assert list(folder.iterdir()) == []
+        with reading():
+            assert db.session.scalars(select(Export.schedule_id)).one() is not None, "a letter waits for its file"
+        assert Exporter(app, now=lambda: now + timedelta(days=30)).make_one()
+
+
+def test_a_report_by_mail_ends_with_what_is_being_made_for_it(app: Flask) -> None:
+    visiting.build(app)
+    visitor = visit(app, "it")
+    visitor.post("/reports/findings/mail", format="csv", rhythm="weekly")
+    later = clock.now() + timedelta(days=8)
+    with app.app_context():
+        assert asks(later) == 1
+        with transaction():
+            work = exports.claim(now=later)
+        assert work is not None
+        assert visitor.post(f"/reports/mails/{work.schedule_id}/remove").status_code == 303
+        with transaction():
+            assert not exports.finish_letter(work, now=later)
 
 
 def test_kept_data_is_a_table_of_all_that_is_removed(app: Flask) -> None:

@@ -34,7 +34,7 @@ _OPEN = {
                json_extract(value, '$.v'), json_extract(value, '$.x'), :now, 0
         FROM json_each(:rows)
         WHERE NOT EXISTS (SELECT 1 FROM finding AS m
-                          WHERE m.is_mute AND m.device_id = json_extract(value, '$.d')
+                          WHERE m.is_mute = 1 AND m.device_id = json_extract(value, '$.d')
                             AND m.kind = json_extract(value, '$.k') AND m.subject = json_extract(value, '$.s'))
         ON CONFLICT DO NOTHING RETURNING id
     """,

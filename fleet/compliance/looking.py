@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, or_, select
 
 from fleet.compliance import said, steps
 from fleet.compliance.models import (
@@ -184,17 +184,25 @@ def states_of(device_ids: Collection[int] | None = None, *conditions: Any) -> Se
     return db.session.execute(query.where(*conditions)).all()
 
 
+def inside() -> Select[Any]:
+    """Select the tablets that are in an incident; by the few that are open, as members of others are many."""
+    standing = select(Incident.id).where(Incident.closed_at.is_(None))
+    mine = select(IncidentMember.device_id).where(IncidentMember.incident_id.in_(standing))
+    return mine.where(IncidentMember.left_at.is_(None))
+
+
 def _candidates(latest: datetime) -> Sequence[Any]:
     """Return the enrolled tablets that are quiet, and all about which something is open; one statement."""
     moments = (DeviceState.last_seen_at, DevicePresence.polled_at, Enrolment.enrolled_at)
     is_quiet = and_(*(or_(moment.is_(None), moment < latest) for moment in moments))
-    is_about = Finding.kind.in_(OF_SILENCE), or_(Finding.closed_at.is_(None), Finding.is_mute)
+    found = select(Finding.device_id).where(Finding.kind.in_(OF_SILENCE))
     is_open = or_(
-        Device.id.in_(select(Finding.device_id).where(*is_about)),
+        Device.id.in_(found.where(Finding.closed_at.is_(None))),  # each by an index of its own: most are long closed
+        Device.id.in_(found.where(Finding.is_mute)),
         Device.id.in_(
             select(Question.device_id).where(Question.answered_at.is_(None), Question.withdrawn_at.is_(None))
         ),
-        Device.id.in_(select(IncidentMember.device_id).where(IncidentMember.left_at.is_(None))),
+        Device.id.in_(inside()),
     )
     return states_of(None, or_(and_(Device.life == DeviceLife.ENROLLED, is_quiet), is_open))
 

@@ -934,7 +934,7 @@ def upgrade() -> None:
     with op.batch_alter_table('finding', schema=None) as batch_op:
         batch_op.create_index('ix_finding_closed_at', ['closed_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_finding_device_id'), ['device_id'], unique=False)
-        batch_op.create_index('ix_finding_mute', ['device_id'], unique=False, sqlite_where=sa.text('is_mute'), postgresql_where=sa.text('is_mute'))
+        batch_op.create_index('ix_finding_mute', ['device_id'], unique=False, sqlite_where=sa.text('is_mute = 1'), postgresql_where=sa.text('is_mute'))
         batch_op.create_index('uq_finding_open', ['device_id', 'kind', 'subject'], unique=True, sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
 
     op.create_table('finding_wait',
@@ -1483,7 +1483,7 @@ def downgrade() -> None:
     op.drop_table('finding_wait')
     with op.batch_alter_table('finding', schema=None) as batch_op:
         batch_op.drop_index('uq_finding_open', sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
-        batch_op.drop_index('ix_finding_mute', sqlite_where=sa.text('is_mute'), postgresql_where=sa.text('is_mute'))
+        batch_op.drop_index('ix_finding_mute', sqlite_where=sa.text('is_mute = 1'), postgresql_where=sa.text('is_mute'))
         batch_op.drop_index(batch_op.f('ix_finding_device_id'))
         batch_op.drop_index('ix_finding_closed_at')
 

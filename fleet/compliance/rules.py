@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleet.compliance.expressions import Condition, Evaluation, ExpressionLimitError, as_instant, compiled, shown, texts
+from fleet.compliance.expressions import Condition, Evaluation, ExpressionLimitError, compiled, shown, texts
+from fleet.compliance.functions import as_instant
 from fleet.compliance.models import Severity
 from fleet.devices.models import Platform
 

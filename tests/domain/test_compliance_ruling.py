@@ -340,7 +340,6 @@ def test_one_draft_is_tried_on_the_fleet_at_a_time(device: Device) -> None:
     assert not trying.TURN.locked()
 
 
-
 # -- size --------------------------------------------------------------------------------------------------------------
 
 

@@ -260,7 +260,6 @@ def test_every_report_column_chart_and_note_has_words(app: Flask) -> None:
             assert all(words_reports.NOTES[note]() for note in sheet.notes)
 
 
-
 def test_a_number_that_no_row_can_have_is_not_found(app: Flask) -> None:
     visiting.build(app)
     visitor = visit(app, "it")

@@ -30,8 +30,8 @@ MOST_BYTES = 150_000
 IT, SCHOOL_IT, TEACHER = "it", "it-kjenn", "laerer-kjenn-8b"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-_ENROLLED = re.compile(r"(\d+) of (\d+) tablets are enrolled")
-_START_S = 240.0  # until the demo's tablets are enrolled, on a slow machine
+_COME_IN = re.compile(r"(\d+) of (\d+) tablets have come in")
+_START_S = 240.0  # until the demo's tablets have come in, on a slow machine
 _SETTLE_S = 25.0  # until they have reported once more
 Steps = Callable[[Page], None]
 
@@ -142,7 +142,7 @@ def free_port() -> int:
 
 @contextmanager
 def demo(folder: Path) -> Iterator[str]:
-    """Run the demo until all its tablets are enrolled and have reported; gives its address.
+    """Run the demo until all its tablets have come in and have reported; gives its address.
 
     Raises:
         SystemExit: it ended, or took too long.
@@ -172,7 +172,7 @@ def _read(process: "subprocess.Popen[str]", told: list[str], lives: threading.Ev
     """Follow what the demo says, so that it never waits for a reader, until it ends."""
     for line in process.stderr or ():
         told.append(line.rstrip())
-        found = _ENROLLED.search(line)
+        found = _COME_IN.search(line)
         if found is not None and found[1] == found[2]:
             lives.set()
     lives.set()

@@ -14,7 +14,7 @@ from fleet.web.pages import show
 _JOB = "retention"
 
 
-@web.get("/settings/kept-data")
+@web.get("/jobs/kept-data")
 def kept_data() -> str:
     """Show the table."""
     by = signed_in.by()

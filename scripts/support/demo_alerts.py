@@ -65,7 +65,7 @@ class Post:
         while (message := hook_messages.claim(vault_key=self._vault, now=now)) is not None:
             self._messages += 1
             if self._messages == _REFUSED:
-                hook_messages.failed(message, "status", status=_GONE, is_final=True, now=now)
+                hook_messages.failed(message, f"answered {_GONE}", status=_GONE, is_final=True, now=now)
             else:
                 hook_messages.sent(message, 204, now=now)
 

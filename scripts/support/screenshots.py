@@ -118,8 +118,11 @@ SHOTS = (
     Shot("imports", IT, "/imports", DESK),
     Shot("people", IT, "/people", DESK),
     Shot("school-year", IT, "/settings/calendar", DESK),
+    Shot("silence", IT, "/silence", DESK),
+    Shot("report", IT, "/reports/findings?period=year", DESK),
     Shot("jobs", IT, "/jobs", DESK),
     Shot("audit", IT, "/audit", DESK),
+    Shot("question-phone", TEACHER, "/", PHONE),
     Shot("start-phone", TEACHER, "/lessons", PHONE, steps=open_class),
     Shot("lesson-phone", TEACHER, "/lessons", PHONE, steps=start_lesson),
     Shot(

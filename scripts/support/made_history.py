@@ -17,7 +17,7 @@ from fleet.reports.models import DayClasses, DayFigures, DayFindings, DayLessons
 
 _KINDS = {
     FindingKind.OS_OUTDATED: 0.05, FindingKind.APP_MISSING: 0.02, FindingKind.SILENT: 0.012,
-    FindingKind.STORAGE_LOW: 0.009, FindingKind.PASSCODE_MISSING: 0.006, FindingKind.APP_BLOCKED: 0.005,
+    FindingKind.STORAGE_LOW: 0.03, FindingKind.PASSCODE_MISSING: 0.006, FindingKind.APP_BLOCKED: 0.03,
     FindingKind.CLOCK_WRONG: 0.002, FindingKind.MISSING: 0.001,
 }  # fmt: skip
 _AT_ONCE = 5_000

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from fleet.access import Grant, Principal, Role
 from fleet.crypto import CODE_ALPHABET, token_digest
 from fleet.db import db, transaction
-from fleet.devices import arrivals, codes, sheet, tickets
+from fleet.devices import arrivals, codes, sheet, tickets, typeface
 from fleet.devices.models import DeviceLife, Ticket
 from fleet.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from fleet.schools.models import School, SchoolClass
@@ -362,7 +362,7 @@ def test_android_tablets_have_a_page_of_their_own_with_a_larger_code(school: Sch
     ],
 )
 def test_letters_that_the_font_lacks_never_stop_the_printing(school: School, name: str, shown: str) -> None:
-    assert sheet.printable(name) == shown
+    assert typeface.printable(name) == shown
     with transaction():
         other = factories.school(name)
     assert shown in printed(*ticket_for(other))[1]

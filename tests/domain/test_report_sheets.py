@@ -30,6 +30,7 @@ from tests.conftest import NOW
 OSLO = ZoneInfo("Europe/Oslo")
 TODAY = date(2026, 9, 14)
 CLI = Principal.command_line()
+SAMI = "Čáhcešuŋŋá Đoaŧŧ Žá"
 
 
 def built(name: str, by: Principal = CLI, **given: str) -> Sheet:
@@ -191,6 +192,7 @@ def test_support_is_told_by_the_table_and_not_guessed() -> None:
 def nasty(app: Flask) -> None:
     with transaction():
         school = factories.school("Åsen skøle, æ")
+        factories.told(factories.device(school, serial="SAMI", asset_tag=SAMI), at=NOW)
         for number, serial in enumerate(("=cmd", "+SUM(A1)", "@x", "https://x.example")):
             factories.told(factories.device(school, serial=f"{serial}{number}", model="Blåbærbrett"), at=NOW)
         for back in range(3):
@@ -223,9 +225,22 @@ def test_paper_says_its_title_and_language_and_keeps_norwegian_letters(app: Flas
     text = "\n".join(page.extract_text() for page in paper.pages)
     assert "Åsen skøle, æ" in text
     assert "Blåbærbrett" in text
+    assert SAMI in text
     assert str(paper.root_object["/Lang"]) == "nb-NO"
     assert paper.metadata is not None
     assert paper.metadata.title
+
+
+def test_on_paper_instants_and_serials_are_whole_where_texts_are_cut(app: Flask, tmp_path: Path) -> None:
+    with transaction():
+        school = factories.school("En skole med et navn som er altfor langt til å stå i en kolonne av mange")
+        factories.told(factories.device(school, serial="DEMOKJE10A01", model="Et brett " * 9), at=NOW)
+    path = tmp_path / "a.pdf"
+    report_papers.write(built("tablets"), Format.PDF, path, language="nb", now=NOW)
+    text = PdfReader(path).pages[0].extract_text()
+    assert f"{NOW.astimezone(OSLO):%d.%m.%Y %H:%M}" in text
+    assert "DEMOKJE10A01" in text
+    assert "\u2026" in text
 
 
 def test_a_long_table_goes_on_with_its_header_on_each_page(app: Flask, tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_a_report_by_mail_ends_with_what_is_being_made_for_it(app: Flask) -> Non
 
 def test_kept_data_is_a_table_of_all_that_is_removed(app: Flask) -> None:
     visiting.build(app)
-    page = html.unescape(visit(app, "admin").get("/settings/kept-data").text)
+    page = html.unescape(visit(app, "admin").get("/jobs/kept-data").text)
     with app.test_request_context():
         assert all(words_reports.kept(one.kind) in page for one in keeping.KEPT)
     assert {one.kind for one in keeping.KEPT if one.keep is not None} == set(removing.REMOVERS)

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from fleet.compliance import steps
 from fleet.compliance.habits import SAYS_SOMETHING
 from fleet.compliance.models import Answer, FindingKind, IncidentCause
-from fleet.compliance.quiet import Asked, Limits, Scene, Standing, Tablet, Totals, expected_seconds, is_due
+from fleet.compliance.quiet import Asked, Limits, Scene, Span, Standing, Tablet, Totals, expected_seconds, is_due
 from fleet.compliance.steps import Decisions
 from fleet.schools.calendar import Calendar
 from tests.silence_world import OSLO, STARTS, Outage, Quiet, World, at
@@ -78,7 +78,8 @@ class Year:
     silent_since: dict[int, datetime] = field(default_factory=dict)
     questions: dict[int, Question] = field(default_factory=dict)  # the newest of a tablet that was not withdrawn
     incidents: dict[int, Incident] = field(default_factory=dict)
-    excused: dict[int, list[tuple[datetime, datetime]]] = field(default_factory=lambda: defaultdict(list))
+    excused: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))  # by incidents it was in
+    said: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))  # by answers that explain
     quiet_days: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     flags: list[Flag] = field(default_factory=list)
     asked: Counter[int | None] = field(default_factory=Counter)
@@ -118,8 +119,10 @@ class Year:
         for later in waiting[place:]:
             self._begin(later)
         if is_school:
+            inside = {t for one in self.incidents.values() if one.closed_at is None for t in one.members}
             for tablet, one in self.quiet.items():
-                is_known = tablet in self.missing or now - self.silent_since.get(tablet, now) > SAYS_SOMETHING
+                is_known = tablet in inside or tablet in self.missing
+                is_known |= now - self.silent_since.get(tablet, now) > SAYS_SOMETHING
                 is_away = on in self.world.away.get(tablet, ())
                 if not is_known and not is_away and one.heard_at < at(on, STARTS):
                     self.quiet_days[tablet].append(count)
@@ -142,6 +145,7 @@ class Year:
             del self.quiet[tablet]
             self.heard[tablet] = back_at
             self.excused.pop(tablet, None)
+            self.said.pop(tablet, None)
 
     def _answers(self, now: datetime) -> None:
         for one in list(self.questions.values()):
@@ -157,9 +161,9 @@ class Year:
                 by_it = calendar.school_seconds_between(one.escalated_at, now) >= one.it_delay_s
             if by_teacher or by_it:
                 one.answer, one.answered_at = self.world.answer(self.quiet[one.tablet].why), now
-                if one.answer is Answer.HOME:
-                    one.excused_until = steps.excused_until(calendar, now)
-                    self.excused[one.tablet].append((now, one.excused_until))
+                one.excused_until = steps.excused_until(one.answer, calendar, now)
+                if one.excused_until is not None:
+                    self.said[one.tablet].append((now, one.excused_until))
 
     def _calendar(self, tablet: int) -> Calendar:
         return self.world.calendars[self.world.places[tablet].school]
@@ -194,7 +198,7 @@ class Year:
         first, today = heard_at.date(), now.date()
         spans = [(at(on, time()), at(on, time.max)) for on in away if first <= on <= today] if away else []
         spans = [span for span in spans if span[0].date() < now.date() or now.time() >= time(10)]  # registered by then
-        spans += self.excused.get(number, ())
+        spans += [*self.excused.get(number, ()), *self.said.get(number, ())]
         recent = [day for day in self.quiet_days.get(number, ()) if day > self.count - 43]
         days = min(30, self.count * 5 // 7)
         calendar = self.world.calendars[place.school]
@@ -300,7 +304,7 @@ class Figures:
     Args:
         precision: of what was called missing, how much was stolen (or mislaid, where the world has any).
         precision_thefts: the same, mislaid tablets counted as mistakes.
-        recall: thefts called missing within eight expected school hours of the last word.
+        recall: thefts called missing within eight hours of school in which the tablet was expected.
         recall_strict: the same, hours of a pupil's registered absence and of an outage counted too.
         found: thefts called missing at all.
         by_holidays: flags before the world has counted as many expected hours as they need, or on a day off.
@@ -369,13 +373,18 @@ def figures(year: Year) -> Figures:
 
 
 def _hours(year: Year, flag: Flag) -> float:
-    """Return the expected hours from a theft until it was found, those of outages that it was in left out."""
+    """Return the expected hours from a theft until it was found.
+
+    Left out are those of outages that it was in, and those that an answer given before the theft explained.
+    """
+    stolen = year.world.stolen[flag.tablet]
+    before = [one for one in year.said.get(flag.tablet, ()) if one[0] <= stolen]
     excused = sum(
-        year.world.expected_hours(flag.tablet, max(first, year.world.stolen[flag.tablet]), min(last, flag.at))
-        for first, last in year.excused.get(flag.tablet, ())
-        if first < flag.at and last > year.world.stolen[flag.tablet]
+        year.world.expected_hours(flag.tablet, max(first, stolen), min(last, flag.at))
+        for first, last in (*year.excused.get(flag.tablet, ()), *before)
+        if first < flag.at and last > stolen
     )
-    return year.world.expected_hours(flag.tablet, year.world.stolen[flag.tablet], flag.at) - excused
+    return year.world.expected_hours(flag.tablet, stolen, flag.at) - excused
 
 
 def _share(part: int, whole: int) -> float:

@@ -99,9 +99,7 @@ def answer(question_id: int, answer: Answer, *, by: Principal, now: datetime, ti
         raise ConflictError(kind="question", reason="answered")
     if found.withdrawn_at is not None:
         raise ConflictError(kind="question", reason="heard")
-    excused = None
-    if answer is Answer.HOME:
-        excused = steps.excused_until(looking.Week.load(timezone).of(device.school_id), now)
+    excused = steps.excused_until(answer, looking.Week.load(timezone).of(device.school_id), now)
     waits = update(Question).where(
         Question.id == question_id, Question.answered_at.is_(None), Question.withdrawn_at.is_(None)
     )

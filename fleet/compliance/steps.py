@@ -18,7 +18,7 @@ from fleet.compliance.models import Answer, FindingKind, Severity
 from fleet.compliance.quiet import Asked, Limits, Scene, Tablet
 from fleet.schools.calendar import Calendar
 
-EXCUSED_DAYS = 3  # of school: a tablet that is said to be at home
+EXPLAINED_DAYS = {Answer.HOME: 1, Answer.HERE: 3}  # of school after the answer: so long it explains the quiet
 MORNING = timedelta(hours=2)
 FEWEST_DAYS = 10  # fewer say nothing of a habit
 USUAL_QUIET = 0.1  # quiet on so many of its days, a tablet is like any other
@@ -138,8 +138,8 @@ def _is_excused(asked: Asked, now: datetime) -> bool:
 
 
 def _is_asked_again(asked: Asked, now: datetime) -> bool:
-    """Whether an answer explains the quiet no more: it was to be at home for some days, and still does not speak."""
-    return asked.answer is Answer.HOME and not _is_excused(asked, now)
+    """Whether an answer explains the quiet no more: wherever it was said to be, it still does not speak."""
+    return asked.excused_until is not None and asked.excused_until <= now
 
 
 def detail(one: Tablet) -> dict[str, Any]:
@@ -152,10 +152,15 @@ def detail(one: Tablet) -> dict[str, Any]:
     return told
 
 
-def excused_until(calendar: Calendar, answered_at: datetime) -> datetime:
-    """Return until when "at home" explains a silence: for three school days, and the morning after them."""
+def excused_until(answer: Answer, calendar: Calendar, answered_at: datetime) -> datetime | None:
+    """Return until when an answer explains a silence: for some school days, and the morning after them.
+
+    "Gone" explains none: None.
+    """
+    if answer not in EXPLAINED_DAYS:
+        return None
     on = answered_at.astimezone(calendar.timezone).date()
-    left = EXCUSED_DAYS
+    left = EXPLAINED_DAYS[answer]
     for _ in range(_LOOKED_AHEAD_DAYS):
         on += timedelta(days=1)
         if calendar.is_school_day(on):

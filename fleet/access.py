@@ -6,6 +6,7 @@ as :func:`Principal.command_line`, which may do everything. Every use case takes
 """
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
@@ -76,6 +77,9 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     # For the teacher's own classes only, see Principal.may.
     Role.TEACHER: frozenset({Permission.SEE_CLASS, Permission.TEACH, Permission.ENTER_ABSENCE}),
 }
+
+
+_ALL = "all"  # a reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,18 @@ class Principal:
                     return None
                 found.add(grant.school_id)
         return frozenset(found)
+
+    def reach(self) -> list[str]:
+        """Return whose figures and tablets reports tell this one of: ``all``, or schools and classes (``school:3``)."""
+        schools = self.school_ids(Permission.SEE_SCHOOL)
+        if schools is None:
+            return [_ALL]
+        return [*(f"school:{one}" for one in sorted(schools)), *(f"class:{one}" for one in sorted(self.own_class_ids))]
+
+    def reaches(self, kept: Collection[str]) -> bool:
+        """Whether this one may see what somebody of that :meth:`reach` was told of."""
+        own = self.reach()
+        return own == [_ALL] or set(kept) <= set(own)
 
 
 def require(

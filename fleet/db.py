@@ -190,9 +190,9 @@ def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
         subject: ``device`` (school, class, pupil or enrolment of tablets), ``person`` (memberships), ``class`` or
             ``school`` (ended, or come back), ``app`` or ``image`` (that profiles name); of tablets also ``report``
             (one that says something new), ``fetched`` (a new configuration was handed out) and ``presence`` (asked for
-            the first time in a while, or from elsewhere); ``finding`` (opened, closed, or somebody has done something);
-            ``incident`` (of silent tablets: begun, wider, over) and ``question`` (about a silent tablet: asked, passed
-            on, answered, taken back).
+            the first time in a while, or from elsewhere); ``finding`` (opened, closed, of another severity, or somebody
+            has done something); ``incident`` (of silent tablets: begun, wider, over) and ``question`` (about a silent
+            tablet: asked, passed on, answered, taken back).
         ids: which ones.
         now: the instant of the change.
     """
@@ -246,7 +246,9 @@ def id_set(ids: Iterable[int]) -> Select[Any]:
     return select(func.json_each(told).table_valued("value").c.value)
 
 
-def among(column: ColumnElement[int] | InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+def among(
+    column: ColumnElement[int] | InstrumentedAttribute[int] | InstrumentedAttribute[int | None], ids: Iterable[int]
+) -> ColumnElement[bool]:
     """Whether ``column`` is one of ``ids``: one parameter however many they are, for queries with other conditions too.
 
     Where those let the planner expect few rows and there are many, PostgreSQL compares each with each of an

@@ -24,7 +24,7 @@ from sqlalchemy import select
 from fleet.access import Principal, Role
 from fleet.alerts import mail_server, planning
 from fleet.alerts.letters import Contents, Written
-from fleet.alerts.mail_server import Draft
+from fleet.alerts.mail_server import Settings
 from fleet.alerts.models import Letter, MailSecurity
 from fleet.app.alerting import Postman
 from fleet.app.posting import Poster
@@ -245,7 +245,7 @@ class World:
         told = {"host": "localhost", "sender": "nettbrett@prove.example", **more}
         with self.app.app_context(), transaction():
             mail_server.save(
-                Draft(port=port, security=security, **told), vault_key=self.vault, by=BY, now=self.clock.at
+                Settings(port=port, security=security, **told), vault_key=self.vault, by=BY, now=self.clock.at
             )  # fmt: skip
 
 

@@ -103,6 +103,14 @@ def own_app(fresh_url: str, tmp_path: Path) -> Iterator[Flask]:
         db.engine.dispose()
 
 
+@pytest.fixture
+def waiting_app(own_app: Flask, database_kind: str) -> Flask:
+    """Return an application in whose database one transaction waits for another's rows."""
+    if database_kind == "sqlite":
+        pytest.skip("who writes on SQLite is alone")
+    return own_app
+
+
 @pytest.fixture(scope="session")
 def shared_app(make_database: MakeUrl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """Return one application per database kind; tests use ``app``, which undoes their work."""

@@ -273,7 +273,7 @@ class Year:
         for number in gathered.reopens:
             self.incidents[number].closed_at = None
         for number, cluster in gathered.widens.items():
-            self.incidents[number].cause = cluster.cause
+            self.incidents[number].cause, self.incidents[number].school_id = cluster.cause, cluster.school_id
         for number, ids in gathered.joins.items():
             one = self.incidents[number]
             one.members |= ids

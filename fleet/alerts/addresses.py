@@ -7,7 +7,7 @@ to exactly the machine that was judged.
 
 Source: RFC 6890 and the registries it made (special-purpose addresses); RFC 4291 section 2.5.5.2 (mapped), RFC 6052
 (64:ff9b::/96), RFC 8215 (64:ff9b:1::/48), RFC 3056 (2002::/16), RFC 4380 (2001::/32), RFC 5214 section 6.1 (ISATAP),
-RFC 3879 (fec0::/10), RFC 9637 (3fff::/20); RFC 3986 section 3.2.2 (hosts).
+RFC 3879 (fec0::/10), RFC 7526 (192.88.99.0/24), RFC 9637 (3fff::/20); RFC 3986 section 3.2.2 (hosts).
 """
 
 import ipaddress
@@ -23,6 +23,17 @@ _LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 _NUMBER_LIKE = re.compile(r"(0x[0-9a-f]*|[0-9]+)")  # what some resolvers take for an IPv4 address
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+_NEVER_PUBLIC_4 = tuple(
+    ipaddress.IPv4Network(one)
+    for one in (
+        "192.0.0.0/24",  # for protocols' own use; what the library knows of it differs by its version. RFC 6890
+        "192.88.99.0/24",  # once the nearest relay of 6to4. RFC 7526
+    )
+)
+# Where hosts in clouds fetch their keys, beside the link's own addresses: in Azure, Oracle's, Alibaba's and Amazon's.
+_GIVE_AWAY_KEYS = frozenset(
+    ipaddress.ip_address(one) for one in ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254")
+)
 # IPv4 in the last bits as once was, and networks' own translation, in which it may stand anywhere.
 # Then what once was a site's own, and what is for examples.
 _NEVER_PUBLIC = tuple(ipaddress.IPv6Network(one) for one in ("::/96", "64:ff9b:1::/48", "fec0::/10", "3fff::/20"))
@@ -119,6 +130,8 @@ def is_public(machine: Machine) -> bool:
             return is_public(inside)
         if any(machine in one for one in _NEVER_PUBLIC):
             return False
+    elif machine in _GIVE_AWAY_KEYS or any(machine in one for one in _NEVER_PUBLIC_4):
+        return False
     return machine.is_global and not (
         machine.is_multicast
         or machine.is_reserved
@@ -160,7 +173,8 @@ def _is_one_machine(machine: Machine) -> bool:
     inside = _inside(machine) if isinstance(machine, ipaddress.IPv6Address) else None
     seen = inside if inside is not None else machine
     # The link's addresses never: at many hosts a machine's own keys are fetched there.
-    return not (seen.is_multicast or seen.is_unspecified or seen.is_link_local or str(seen) == "255.255.255.255")
+    is_of_many = seen.is_multicast or seen.is_unspecified or str(seen) == "255.255.255.255"
+    return not (is_of_many or seen.is_link_local or seen in _GIVE_AWAY_KEYS)
 
 
 def _refused(reason: str) -> InvalidError:

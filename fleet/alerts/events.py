@@ -1,8 +1,10 @@
 """Events: what happened that people may want to hear of.
 
 Invariants: whoever opens or closes findings, incidents and questions tells so (``db.changed``), and the events follow
-in the same transaction, in a number of statements that does not grow with them; the same happening is one event. What
-is mute or acknowledged is over, what is snoozed is quiet, and comes again on the morning when that ends.
+in the same transaction, in a number of statements that does not grow with them; the same happening is one event, which
+goes with its tablet to another school or class. What is mute or acknowledged is over, what is snoozed is quiet, and
+comes again on the morning when that ends. What has grown worse is another event: others are to hear of it, and who was
+told of the first is told of that too.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -15,7 +17,7 @@ from sqlalchemy import delete, func, select
 
 from fleet.alerts.models import AlertDelivery, AlertEvent, AlertTopic
 from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, Question, Severity
-from fleet.compliance.queries import class_of_tablet
+from fleet.compliance.queries import Attention, attention, class_of_tablet
 from fleet.db import among, among_texts, carry_out, db, follow, id_set, insert_all_new
 from fleet.devices.models import Device
 from fleet.job_runs import JobOutcome, JobRun
@@ -23,6 +25,7 @@ from fleet.job_runs import JobOutcome, JobRun
 WHERE_IS_IT = "where-is-it"  # the kind of questions
 _WIDE = frozenset({IncidentCause.SCHOOL, IncidentCause.EVERYWHERE})
 _JOBS_LOOKED_BACK = timedelta(days=2)
+_GRADES = tuple(Severity)  # the least first
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class _Now:
 
 
 def follow_changes() -> None:
-    """Have events follow findings, incidents and questions."""
+    """Have events follow findings, incidents and questions, and tablets that move."""
+    follow("device", _moved)
     follow("finding", _findings)
     follow("incident", _incidents)
     follow("question", _questions)
@@ -58,9 +62,18 @@ def _findings(ids: frozenset[int], now: datetime) -> None:
             "about_id": finding.id,
             "detail": {**finding.detail, **({"subject": finding.subject} if finding.subject else {})},
         }
-        is_over = finding.closed_at is not None or finding.is_mute or finding.acknowledged_at is not None
+        is_over = finding.closed_at is not None or attention(finding, now=now) is Attention.ACKNOWLEDGED
         stands.append(_Now(f"finding:{finding.id}", row, is_over, quiet_until=snoozed))
     _write(stands, now)
+
+
+def _moved(ids: frozenset[int], now: datetime) -> None:  # noqa: ARG001 (as who follows is called)
+    """Have open events go with their tablets, so that those hear of them who look after these now."""
+    query = select(AlertEvent, Device.school_id, class_of_tablet(None)).join(Device, Device.id == AlertEvent.device_id)
+    open_ones = (among(AlertEvent.device_id, ids), AlertEvent.ended_at.is_(None))
+    for event, school_id, class_id in db.session.execute(query.where(*open_ones)):
+        asks_class = event.topic is AlertTopic.QUESTIONS  # which stays the one that was asked
+        _say(event, {"school_id": school_id, "class_id": event.class_id if asks_class else class_id})
 
 
 def _topic(finding: Finding) -> AlertTopic:
@@ -122,16 +135,25 @@ def _write(stands: Collection[_Now], now: datetime) -> None:
     new, again = [], set()
     for one in stands:
         event = known.get(one.key)
+        if event is not None and _is_another(event, one):
+            event.ended_at, event.key = event.ended_at or now, f"{event.key}:{event.id}"
+            event = None
         if event is None:
             if not one.is_over:
                 told = {"key": one.key, "raised_at": now, "quiet_until": one.quiet_until}
                 new.append({**_COLUMNS, **one.row, **told, "escalated_at": one.escalated_at})
         elif _follow(event, one, now):
             again.add(event.id)
+    db.session.flush()  # the keys of those that are over for another are free
     insert_all_new(AlertEvent, new)
     if again:  # told once more when the snooze is over
         forgetting = delete(AlertDelivery).where(AlertDelivery.event_id.in_(id_set(again)))
         carry_out(forgetting)
+
+
+def _is_another(event: AlertEvent, one: _Now) -> bool:
+    """Whether something that goes on matters more than its event says."""
+    return not one.is_over and _GRADES.index(one.row["severity"]) > _GRADES.index(event.severity)
 
 
 def _follow(event: AlertEvent, one: _Now, now: datetime) -> bool:
@@ -139,15 +161,27 @@ def _follow(event: AlertEvent, one: _Now, now: datetime) -> bool:
     if one.is_over:
         event.ended_at = event.ended_at or now
         return False
-    if event.ended_at is not None:  # it goes on: who has not been told of it yet is
+    if event.ended_at is not None:  # it goes on: who has not been told of it yet is, and who was told that it is over
         event.ended_at = event.planned_at = None
-    event.severity, event.topic = one.row["severity"], one.row["topic"]
+        if event.unhooked_at is not None:
+            event.hooked_at = event.unhooked_at = None
+    _say(event, one.row)
     if one.escalated_at is not None and event.escalated_at is None:
         event.escalated_at, event.planned_at = one.escalated_at, None
     is_snoozed = one.quiet_until is not None and one.quiet_until != event.quiet_until
     if event.quiet_until != one.quiet_until:  # snoozed, or woken
         event.quiet_until, event.planned_at = one.quiet_until, None
     return is_snoozed
+
+
+def _say(event: AlertEvent, row: Mapping[str, Any]) -> None:
+    """Have an event say what holds now; where it is of another place or cause, others may have to hear of it."""
+    before = (event.kind, event.school_id, event.class_id)
+    for name, value in row.items():
+        if getattr(event, name) != value:
+            setattr(event, name, value)
+    if (event.kind, event.school_id, event.class_id) != before:
+        event.planned_at = None
 
 
 def note_jobs(*, now: datetime, timezone: ZoneInfo) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,8 @@ from fleet import audit
 from fleet.access import Permission, Principal
 from fleet.alerts import webhooks
 from fleet.alerts.models import HookMessage, HookState, Webhook
-from fleet.db import carry_out, db
+from fleet.crypto import UnsealError
+from fleet.db import carry_out, db, id_set
 from fleet.errors import ConflictError, NotFoundError
 
 RAISED, ENDED, TEST = "alert.raised", "alert.ended", "test"
@@ -83,6 +84,13 @@ def make(webhook: Webhook, what: str, data: Mapping[str, Any], *, event_id: int 
     return made
 
 
+def heard_of(event_ids: Collection[int]) -> frozenset[tuple[int, int]]:
+    """Return which webhooks have been told of which events: pairs of their numbers; one statement."""
+    query = select(HookMessage.webhook_id, HookMessage.event_id).where(HookMessage.what == RAISED)
+    rows = db.session.execute(query.where(HookMessage.event_id.in_(id_set(event_ids))))
+    return frozenset((webhook_id, event_id) for webhook_id, event_id in rows if event_id is not None)
+
+
 def test(webhook_id: int, *, by: Principal, now: datetime) -> HookMessage:
     """Have a message sent that tells of nothing; it says how it went.
 
@@ -112,16 +120,28 @@ def _due(now: datetime) -> Select[int]:
     is_busy = exists().where(
         other.webhook_id == HookMessage.webhook_id, other.state == HookState.SENDING, other.claimed_until > now
     )
+    # What is told of one event comes in its order, or the other side would take for open what is over.
+    is_behind = exists().where(
+        other.webhook_id == HookMessage.webhook_id, other.event_id == HookMessage.event_id, other.id < HookMessage.id,
+        other.state.in_((*_OPEN, HookState.SENDING)),
+    )  # fmt: skip
     query = select(HookMessage.id).join(HookMessage.webhook)
-    return query.where(is_free, HookMessage.due_at <= now, Webhook.is_on, ~is_busy)
+    return query.where(is_free, HookMessage.due_at <= now, Webhook.is_on, ~is_busy, ~is_behind)
 
 
 def claim(*, vault_key: bytes, now: datetime) -> Claimed | None:
     """Take a message that is due, for as long as :data:`HOLD`; None where none is. Two statements.
 
-    Raises:
-        UnsealError: the secret was sealed with another key.
+    One whose secret was sealed with another key has failed, and holds up no other webhook's.
     """
+    while (taken := _take(vault_key, now)) is not None:
+        if taken.secret:
+            return taken
+        failed(taken, "secret cannot be opened", now=now)
+    return None
+
+
+def _take(vault_key: bytes, now: datetime) -> Claimed | None:
     due = (
         _due(now)
         .order_by(HookMessage.due_at, HookMessage.id)
@@ -141,9 +161,13 @@ def claim(*, vault_key: bytes, now: datetime) -> Claimed | None:
         return None
     query = select(HookMessage).where(HookMessage.id == taken).options(joinedload(HookMessage.webhook))
     found = db.session.scalars(query.execution_options(populate_existing=True)).one()
+    try:
+        secret = webhooks.secret_of(found.webhook, vault_key=vault_key)
+    except UnsealError:
+        secret = b""
     return Claimed(
         found.id, held_until, found.uid, found.body.encode(), found.webhook.address, found.webhook.is_private_allowed,
-        webhooks.secret_of(found.webhook, vault_key=vault_key), found.attempts,
+        secret, found.attempts,
     )  # fmt: skip
 
 
@@ -224,7 +248,8 @@ def replay(message_id: int, *, by: Principal, now: datetime) -> HookMessage:
         ConflictError: it was not given up, or the webhook rests.
     """
     found = db.session.get(HookMessage, message_id, with_for_update=True, populate_existing=True)
-    if found is None or not by.may(Permission.EDIT_ALERTS, school_id=found.webhook.school_id):
+    is_gone = found is None or found.webhook.ended_at is not None
+    if found is None or is_gone or not by.may(Permission.EDIT_ALERTS, school_id=found.webhook.school_id):
         raise NotFoundError(kind="hook-message", name=str(message_id))
     if found.state is not HookState.DEAD:
         raise ConflictError(kind="hook-message", name=str(message_id), reason="not given up")

@@ -156,26 +156,40 @@ def new_message_id(domain: str) -> str:
     return f"<{secrets.token_hex(16)}@{domain}>"
 
 
-def queue_report(
-    account_id: int, subject_key: str, file_name: str, media_type: str, content: bytes, *, now: datetime
-) -> Letter | None:  # fmt: skip
-    """Have a report sent to who has ordered it; None where that one does not want reports any more.
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A file for a letter.
 
     Args:
-        account_id: whose.
         subject_key: which report, for the writer.
         file_name: as it is called in the letter.
         media_type: of it.
         content: the file.
+        reach: what its reader has to be allowed to see, as :meth:`fleet.access.Principal.reaches` takes it.
+    """
+
+    subject_key: str
+    file_name: str
+    media_type: str
+    content: bytes = field(repr=False)
+    reach: Sequence[str]
+
+
+def queue_report(account_id: int, report: Report, *, now: datetime) -> Letter | None:
+    """Have a report sent to who has ordered it; None where that one does not want reports any more.
+
+    Args:
+        account_id: whose.
+        report: which.
         now: the instant.
 
     Raises:
         InvalidError: it is too large for a letter, or its name cannot stand in one.
         NotFoundError: there is no such account.
     """
-    if len(content) > MAX_FILE_BYTES:
+    if len(report.content) > MAX_FILE_BYTES:
         raise InvalidError(kind="letter", reason="size", expected=f"at most {MAX_FILE_BYTES} bytes")
-    if not _FILE_NAME.fullmatch(file_name) or not _MEDIA_TYPE.fullmatch(media_type):
+    if not _FILE_NAME.fullmatch(report.file_name) or not _MEDIA_TYPE.fullmatch(report.media_type):
         raise InvalidError(kind="letter", reason="file", expected="a name of letters and digits, and a media type")
     account = db.session.get(Account, account_id)
     if account is None:
@@ -190,9 +204,10 @@ def queue_report(
     db.session.flush()
     db.session.add(
         LetterFile(
-            letter_id=made.id, subject_key=subject_key, file_name=file_name, media_type=media_type, content=content
+            letter_id=made.id, subject_key=report.subject_key, file_name=report.file_name,
+            media_type=report.media_type, content=report.content, reach=list(report.reach),
         )
-    )
+    )  # fmt: skip
     db.session.flush()
     return made
 

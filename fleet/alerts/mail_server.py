@@ -31,8 +31,8 @@ MAX_AUTHORITY = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """What an administrator says of the mail server.
+class Settings:
+    """How the mail server is reached, as an administrator says it.
 
     Args:
         host: its name.
@@ -40,7 +40,7 @@ class Draft:
         security: how the way there is guarded.
         sender: the address the letters come from.
         username: to sign in with; None: it asks for nothing.
-        password: for that; None: the one that is kept stays.
+        password: for that; None where it is saved: the one that is kept stays.
         authority_pem: whom its certificate leads to, PEM; None: those this machine trusts.
     """
 
@@ -53,29 +53,6 @@ class Draft:
     authority_pem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How the mail server is reached.
-
-    Args:
-        host: its name.
-        port: where it listens.
-        security: how the way there is guarded.
-        sender: the address the letters come from.
-        username: to sign in with.
-        password: for that.
-        authority_pem: whom its certificate leads to.
-    """
-
-    host: str
-    port: int
-    security: MailSecurity
-    sender: str
-    username: str | None
-    password: str | None = field(repr=False)
-    authority_pem: str | None
-
-
 def load(*, by: Principal) -> MailServer | None:
     """Return what is said of the mail server and how it stands; None: there is none, so no letter is sent.
 
@@ -86,7 +63,7 @@ def load(*, by: Principal) -> MailServer | None:
     return db.session.get(MailServer, 1)
 
 
-def save(draft: Draft, *, vault_key: bytes, by: Principal, now: datetime) -> MailServer:
+def save(draft: Settings, *, vault_key: bytes, by: Principal, now: datetime) -> MailServer:
     """Send letters by this mail server from now on; what waits is tried at once.
 
     Args:
@@ -180,7 +157,7 @@ def settings(*, vault_key: bytes, now: datetime) -> Settings | None:
         UnsealError: the password was sealed with another key.
     """
     kept = db.session.get(MailServer, 1, populate_existing=True)
-    if kept is None or (kept.rests_until is not None and kept.rests_until > now):
+    if kept is None or _rests(kept, now):
         return None
     password = None
     if kept.password_sealed is not None:
@@ -188,6 +165,11 @@ def settings(*, vault_key: bytes, now: datetime) -> Settings | None:
     return Settings(
         kept.host, kept.port, kept.security, kept.sender, kept.username, password, kept.authority_pem
     )  # fmt: skip
+
+
+def _rests(kept: MailServer, now: datetime) -> bool:
+    """Whether it is left alone; not for longer than it ever is, where the clock was ahead when it failed."""
+    return kept.rests_until is not None and now < kept.rests_until <= now + 2 * _RESTS[-1]
 
 
 def worked(*, now: datetime) -> None:
@@ -221,7 +203,7 @@ def _host(told: str) -> str:
     return host.lower()
 
 
-def _check(draft: Draft, host: str) -> None:
+def _check(draft: Settings, host: str) -> None:
     if not 1 <= draft.port <= 65_535:
         raise InvalidError(kind="mail-server", reason="port", expected="1 to 65535")
     if draft.security is MailSecurity.NONE and host not in _HERE:

@@ -113,6 +113,12 @@ class AlertEvent(Base):
             postgresql_where=text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"),
         ),
         Index("ix_alert_event_raised_at", "raised_at"),
+        Index(
+            "ix_alert_event_open",
+            "device_id",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -192,7 +198,7 @@ class Letter(Base):
 
 
 class LetterFile(Base):
-    """What a letter brings with it: a report."""
+    """What a letter brings with it: a report. ``reach`` is what its reader has to be allowed to see, to be sent it."""
 
     __tablename__ = "letter_file"
 
@@ -201,6 +207,7 @@ class LetterFile(Base):
     file_name: Mapped[str] = mapped_column(String(120))
     media_type: Mapped[str] = mapped_column(String(80))
     content: Mapped[bytes] = mapped_column(LargeBinary)
+    reach: Mapped[list[Any]]
 
 
 class AlertDelivery(Base):
@@ -277,13 +284,13 @@ class HookState(enum.StrEnum):
 
 
 class HookMessage(Base):
-    """One message to a webhook; ``uid`` and ``body`` stay the same however often it is tried."""
+    """One message to a webhook; ``uid`` and ``body`` stay the same however often it is tried.
+
+    An event that begins again once its end was told is told of again, so it may have several.
+    """
 
     __tablename__ = "hook_message"
-    __table_args__ = (
-        UniqueConstraint("webhook_id", "event_id", "what"),
-        Index("ix_hook_message_state_due_at", "state", "due_at"),
-    )
+    __table_args__ = (Index("ix_hook_message_state_due_at", "state", "due_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uid: Mapped[str] = mapped_column(String(48), unique=True)

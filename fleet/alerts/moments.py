@@ -11,6 +11,7 @@ from fleet.compliance.models import Severity
 from fleet.schools.calendar import Calendar
 
 GATHER = timedelta(minutes=2)  # what happens together comes in one letter
+LATE = timedelta(hours=1)  # a letter that is later than that was held up
 _LOOK_DAYS = 200  # longer than any summer
 
 
@@ -36,6 +37,21 @@ def at_once_moment(calendar: Calendar, severity: Severity, now: datetime) -> dat
     local = now.astimezone(calendar.timezone)
     is_day = EARLIEST <= local.time() < LATEST and calendar.is_school_day(local.date())
     return now + GATHER if severity is Severity.SERIOUS or is_day else _next(calendar, EARLIEST, now)
+
+
+def held_until(calendar: Calendar, due_at: datetime, now: datetime) -> datetime | None:
+    """Return until when what can wait is held, None where it may go now.
+
+    A mail server that is back at night wakes nobody, and a day that has become a day off is one.
+
+    Args:
+        calendar: of the school, or of the municipality.
+        due_at: when it was to come.
+        now: the instant.
+    """
+    local = now.astimezone(calendar.timezone)
+    is_hour = EARLIEST <= local.time() < LATEST or now - due_at < LATE
+    return None if is_hour and calendar.is_school_day(local.date()) else _next(calendar, EARLIEST, now)
 
 
 def _next(calendar: Calendar, at: time, now: datetime) -> datetime:

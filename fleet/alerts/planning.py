@@ -1,10 +1,11 @@
 """Planning: which letter tells whom of what, and which webhook. A job does it every minute, one at a time.
 
 Invariants: a reader is told of an event in one letter (the key of :class:`AlertDelivery`), also where the job runs
-twice; an event joins only a letter that is not due yet, and one that slips into a letter that was written meanwhile is
-planned anew when that is sent (:mod:`fleet.alerts.sending`). What is raised reaches webhooks at once, at any hour.
+twice; an event joins only a letter that nobody has taken yet, and one that slips into a letter that was written before
+is planned anew when that is sent (:mod:`fleet.alerts.sending`). What is raised reaches webhooks at once, at any hour.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,7 +64,7 @@ def plan(*, now: datetime, timezone: ZoneInfo) -> Planned:
     waiting = _waiting(now)
     made = 0
     if waiting:
-        known = readers.load(today=now.astimezone(timezone).date())
+        known = readers.load(today=now.astimezone(timezone).date(), about=waiting)
         made = _Round(known, calendars, now, letters.sender_domain()).plan(waiting)
         for event in waiting:
             event.planned_at = now
@@ -163,25 +164,46 @@ class _Round:
 
     def _want(self, key: str, kind: LetterKind, hears: Hears, due_at: datetime) -> str:
         if key not in self.wanted:
-            self.wanted[key] = Letter(
-                key=key, kind=kind, account_id=hears.account_id, school_id=hears.place, made_at=self.now, due_at=due_at,
-                message_id=letters.new_message_id(self.domain), state=LetterState.WAITING, attempts=0, items=0,
-            )  # fmt: skip
+            self.wanted[key] = self._made(key, kind, hears.account_id, hears.place, due_at)
         return key
 
+    def _made(self, key: str, kind: LetterKind, account_id: int, place: int | None, due_at: datetime) -> Letter:
+        return Letter(
+            key=key, kind=kind, account_id=account_id, school_id=place, made_at=self.now, due_at=due_at,
+            message_id=letters.new_message_id(self.domain), state=LetterState.WAITING, attempts=0, items=0,
+        )  # fmt: skip
+
     def _keep(self) -> tuple[Mapping[str, int], int]:
-        """Write the letters that are new; returns each one's id by its key, and how many are new."""
+        """Write the letters that are new; returns each one's id by its key, and how many are new.
+
+        One that somebody has sent or is sending, whose clock may be ahead of ours, takes nothing in any more: another
+        goes in its place.
+        """
         keys = {key for _, _, key in self.told}
-        ids = _ids(keys)
-        new = [one for key, one in self.wanted.items() if key in keys and key not in ids]
-        db.session.add_all(new)
+        ids, gone = _taking_in(keys)
+        new = {}
+        for key, one in self.wanted.items():
+            if key not in keys or key in ids:
+                continue
+            if key in gone:
+                again = f"{key}:{secrets.token_hex(4)}"
+                new[key] = self._made(again, one.kind, one.account_id, one.school_id, one.due_at)
+            else:
+                new[key] = one
+        db.session.add_all(new.values())
         db.session.flush()
-        return {**ids, **{one.key: one.id for one in new}}, len(new)
+        return {**ids, **{key: one.id for key, one in new.items()}}, len(new)
 
 
-def _ids(keys: set[str]) -> Mapping[str, int]:
-    rows = db.session.execute(select(Letter.key, Letter.id).where(among_texts(Letter.key, keys)))
-    return {row[0]: row[1] for row in rows}
+def _taking_in(keys: set[str]) -> tuple[Mapping[str, int], frozenset[str]]:
+    """Return the letters of these keys that wait, which nobody takes before the transaction ends, and the other keys.
+
+    Who is at one now is not waited for, as that one may wait for a row of ours.
+    """
+    is_one = among_texts(Letter.key, keys)
+    waiting = select(Letter.key, Letter.id).where(is_one, Letter.state == LetterState.WAITING)
+    ids = {row[0]: row[1] for row in db.session.execute(waiting.with_for_update(skip_locked=True))}
+    return ids, frozenset(db.session.scalars(select(Letter.key).where(is_one))) - ids.keys()
 
 
 def _tell_webhooks(now: datetime) -> int:
@@ -194,21 +216,23 @@ def _tell_webhooks(now: datetime) -> int:
     hooks = db.session.scalars(select(Webhook).where(Webhook.is_on, Webhook.ended_at.is_(None))).all()
     new = db.session.scalars(raised.order_by(AlertEvent.id).limit(AT_ONCE)).all()
     gone = db.session.scalars(over.order_by(AlertEvent.id).limit(AT_ONCE)).all()
-    messages = 0
-    for what, found in ((hook_messages.RAISED, new), (hook_messages.ENDED, gone)):
-        told = tell(found) if hooks else {}
-        for event in found:
-            for hook in hooks:
-                if event.topic.value in hook.topics and hook.school_id in {None, event.school_id}:
-                    if what == hook_messages.ENDED and (event.hooked_at is None or hook.created_at > event.hooked_at):
-                        continue  # it has never heard of it
-                    hook_messages.make(hook, what, told[event.id], event_id=event.id, now=now)
-                    messages += 1
+    beginnings = [
+        (hook, event)
+        for event in new
+        for hook in hooks
+        if event.topic.value in hook.topics and hook.school_id in {None, event.school_id}
+    ]
+    heard = hook_messages.heard_of([event.id for event in gone]) if hooks and gone else frozenset()
+    ends = [(hook, event) for event in gone for hook in hooks if (hook.id, event.id) in heard]
+    for what, pairs in ((hook_messages.RAISED, beginnings), (hook_messages.ENDED, ends)):
+        told = tell([event for _, event in pairs]) if pairs else {}
+        for hook, event in pairs:
+            hook_messages.make(hook, what, told[event.id], event_id=event.id, now=now)
     for event in new:
         event.hooked_at = now
     for event in gone:
         event.unhooked_at = now
-    return messages
+    return len(beginnings) + len(ends)
 
 
 def tell(found: Sequence[AlertEvent]) -> Mapping[int, dict[str, Any]]:

@@ -1,11 +1,11 @@
 """Who hears of an event: a few statements for all accounts, then pure.
 
-A teacher hears of the own classes only. Whoever has a role everywhere gets one letter about all schools, whoever has it
-at schools gets one for each.
+A teacher hears of the own classes only, and a school's IT of an incident everywhere where tablets of that school are in
+it. Whoever has a role everywhere gets one letter about all schools, whoever has it at schools gets one for each.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time
 
@@ -15,6 +15,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from fleet.access import Role
 from fleet.alerts import topics
 from fleet.alerts.models import AlertEvent, AlertReader, AlertTopic, Delivery
+from fleet.compliance import incidents
 from fleet.db import db
 from fleet.people.models import Account, AccountGrant
 from fleet.schools.models import Membership, MembershipRole, SchoolClass
@@ -46,31 +47,39 @@ class Readers:
     """All who may hear of something, as they were when it was read.
 
     Args:
-        accounts: who can sign in, has a role and an address.
+        accounts: who can sign in, has a role and an address, by the school of the role (None: everywhere).
         classes: whose own they are, by account.
         chosen: what was chosen for roles.
         muted: what each does not want.
         digest_at: when each wants the digest, where not at the usual time.
+        hit: the schools whose tablets are in an incident everywhere, by its number.
     """
 
-    accounts: tuple[Account, ...]
+    accounts: Mapping[int | None, tuple[Account, ...]]
     classes: Mapping[int, frozenset[int]]
     chosen: topics.Choices
     muted: Mapping[int, frozenset[AlertTopic]]
     digest_at: Mapping[int, time]
+    hit: Mapping[int, frozenset[int]]
 
     def of(self, event: AlertEvent) -> Iterator[Hears]:
         """Give who hears of an event."""
-        for account in self.accounts:
-            found = self._hears(account, event)
+        where = self._where(event)
+        for account in {one.id: one for place in where for one in self.accounts.get(place, ())}.values():
+            found = self._hears(account, event, where)
             if found is not None:
                 yield found
 
-    def _hears(self, account: Account, event: AlertEvent) -> Hears | None:
+    def _where(self, event: AlertEvent) -> frozenset[int | None]:
+        """Return at which schools those are who may hear of an event; None: everywhere."""
+        hit = self.hit.get(event.about_id or 0, frozenset()) if _is_everywhere(event) else frozenset()
+        return hit | {None, event.school_id}
+
+    def _hears(self, account: Account, event: AlertEvent, where: frozenset[int | None]) -> Hears | None:
         muted = self.muted.get(account.id, frozenset())
         best, places, is_up = Delivery.NONE, set(), True
         for grant in account.grants:
-            topic = self._topic(account, grant, event)
+            topic = self._topic(account, grant, event) if grant.school_id in where else None
             if topic is None or topic in muted:
                 continue
             told = topics.holds(self.chosen, grant.role, topic, grant.school_id or event.school_id)
@@ -89,9 +98,6 @@ class Readers:
         if grant.role is Role.TEACHER:
             is_own = event.class_id in self.classes.get(account.id, ()) and grant.school_id == event.school_id
             return topic if is_own and topic in topics.TOPICS[grant.role] else None
-        is_everywhere = topic is AlertTopic.INCIDENTS and event.school_id is None
-        if grant.school_id not in {None, event.school_id} and not is_everywhere:
-            return None
         if grant.role is Role.SCHOOL_IT:
             waits = topic is AlertTopic.QUESTIONS and event.class_id is not None and event.escalated_at is None
             return topic if topic in topics.TOPICS[grant.role] and not waits else None
@@ -108,11 +114,16 @@ def _is_up(role: Role, topic: AlertTopic, event: AlertEvent) -> bool:
     return topic is AlertTopic.ESCALATED or asked_first
 
 
-def load(*, today: date, account_id: int | None = None) -> Readers:
-    """Return all who may hear of something, or only one of them; five statements.
+def _is_everywhere(event: AlertEvent) -> bool:
+    return event.topic is AlertTopic.INCIDENTS and event.school_id is None
+
+
+def load(*, today: date, about: Iterable[AlertEvent], account_id: int | None = None) -> Readers:
+    """Return all who may hear of some events, or only one of them; six statements at most.
 
     Args:
         today: the local date on which teachers' classes count.
+        about: the events.
         account_id: only this one.
     """
     query = select(Account).where(Account.disabled_at.is_(None), Account.grants.any())
@@ -122,12 +133,17 @@ def load(*, today: date, account_id: int | None = None) -> Readers:
     found = [one for one in db.session.scalars(loaded) if topics.address_of(one) is not None]
     ids = [one.id for one in found]
     times = select(AlertReader).where(AlertReader.account_id.in_(ids))
+    by_place: dict[int | None, list[Account]] = defaultdict(list)
+    for account in found:
+        for place in {one.school_id for one in account.grants}:
+            by_place[place].append(account)
     return Readers(
-        tuple(found),
+        {place: tuple(accounts) for place, accounts in by_place.items()},
         _classes(found, today),
         topics.choices(),
         topics.muted_by(ids),
         {one.account_id: one.digest_at for one in db.session.scalars(times)},
+        incidents.schools_of({one.about_id for one in about if _is_everywhere(one) and one.about_id is not None}),
     )
 
 

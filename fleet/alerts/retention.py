@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, exists, or_, select
 
 from fleet.alerts.models import AlertDelivery, AlertEvent, HookMessage, Letter, LetterFile
 from fleet.db import carry_out, db, id_set
@@ -11,7 +11,8 @@ from fleet.db import carry_out, db, id_set
 def forget(*, older_than: timedelta, now: datetime, at_most: int) -> int:
     """Remove what ended longer ago than that, at most so many of each at once; returns how many rows. For a job.
 
-    What waits stays, and so do events that are not over. What a letter told goes with it.
+    What waits stays, and so do events that are not over, with what webhooks were told of them: they are to hear of the
+    end. What a letter told goes with it.
 
     Args:
         older_than: how long it is kept.
@@ -19,7 +20,8 @@ def forget(*, older_than: timedelta, now: datetime, at_most: int) -> int:
         at_most: how many of each.
     """
     before = now - older_than
-    messages = select(HookMessage.id).where(HookMessage.ended_at < before).limit(at_most)
+    goes_on = exists().where(AlertEvent.id == HookMessage.event_id, AlertEvent.ended_at.is_(None))
+    messages = select(HookMessage.id).where(HookMessage.ended_at < before, ~goes_on).limit(at_most)
     removed = carry_out(delete(HookMessage).where(HookMessage.id.in_(messages)))
     letters = db.session.scalars(select(Letter.id).where(Letter.ended_at < before).limit(at_most)).all()
     if letters:

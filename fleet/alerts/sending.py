@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.orm import joinedload
 
-from fleet.alerts import readers, topics, unsubscribing
+from fleet.alerts import moments, readers, topics, unsubscribing
 from fleet.alerts.letters import MOST_ITEMS, Contents, Item, contents_of
 from fleet.alerts.models import (
     AlertDelivery,
@@ -30,8 +30,9 @@ from fleet.alerts.models import (
 from fleet.compliance.models import ComplianceRule, Severity
 from fleet.db import carry_out, db, id_set
 from fleet.devices.models import Device
-from fleet.people import mail_addresses
+from fleet.people import accounts, mail_addresses
 from fleet.people.models import Account
+from fleet.schools import calendar
 from fleet.schools.models import School, SchoolClass
 
 HOLD = timedelta(minutes=10)
@@ -111,6 +112,9 @@ def claim(*, links: Links, now: datetime, timezone: ZoneInfo) -> Claimed | None:
             letter.contents = _write(letter, links, now, timezone)
         if letter.contents is None:
             _close(letter, LetterState.EMPTY, None, now)
+            db.session.execute(delete(LetterFile).where(LetterFile.letter_id == letter.id))
+            continue
+        if _is_held(letter, was_unsure=was_unsure, now=now, timezone=timezone):
             continue
         letter.address = address
         db.session.flush()
@@ -120,6 +124,20 @@ def claim(*, links: Links, now: datetime, timezone: ZoneInfo) -> Claimed | None:
             letter.id, now + HOLD, letter.message_id, address, language, contents_of(kept), _file(letter.id), was_unsure
         )  # fmt: skip
     return None
+
+
+def _is_held(letter: Letter, *, was_unsure: bool, now: datetime, timezone: ZoneInfo) -> bool:
+    """Have a letter wait that came to be late and disturbs now; whether it does. What is serious does not wait."""
+    items = (letter.contents or {}).get("items", ())
+    is_pressing = letter.kind is LetterKind.AT_ONCE and any(one["severity"] == Severity.SERIOUS for one in items[:1])
+    if letter.kind not in {LetterKind.DIGEST, LetterKind.AT_ONCE} or is_pressing:
+        return False
+    calendars = calendar.load(timezone)
+    until = moments.held_until(calendars.get(letter.school_id) or calendars[None], letter.due_at, now)
+    if until is not None:
+        letter.due_at = until
+        _free(letter, was_unsure=was_unsure)
+    return until is not None
 
 
 def is_due(*, now: datetime) -> bool:
@@ -178,6 +196,8 @@ def _write(letter: Letter, links: Links, now: datetime, timezone: ZoneInfo) -> d
     elif letter.kind is LetterKind.REPORT:
         about = {AlertTopic.REPORTS}
         file = db.session.get_one(LetterFile, letter.id)
+        if not accounts.principal(account, today=now.astimezone(timezone).date()).reaches(file.reach):
+            return None  # what was seen when it was made is not the reader's business any more
         told = {"subject_key": file.subject_key, "file_name": file.file_name}
     unsubscribe_url = None
     if about:
@@ -199,7 +219,7 @@ def _events(letter: Letter, now: datetime, today: date) -> list[tuple[AlertEvent
         .where(AlertDelivery.letter_id == letter.id)
     )
     rows = [(event, bool(is_escalated)) for event, is_escalated in db.session.execute(query)]
-    known = readers.load(today=today, account_id=letter.account_id)
+    known = readers.load(today=today, about=[event for event, _ in rows], account_id=letter.account_id)
     kept, left = [], []
     for event, is_escalated in rows:
         is_quiet = event.quiet_until is not None and event.quiet_until > now
@@ -321,11 +341,15 @@ def put_back(claimed: Claimed) -> bool:
     letter = _ours(claimed)
     if letter is None:
         return False
+    _free(letter, was_unsure=claimed.was_unsure)
+    return True
+
+
+def _free(letter: Letter, *, was_unsure: bool) -> None:
     letter.state, letter.claimed_until, letter.attempts = LetterState.WAITING, None, letter.attempts - 1
-    if not claimed.was_unsure:
+    if not was_unsure:
         letter.contents = None
     db.session.flush()
-    return True
 
 
 def refused(claimed: Claimed, reason: str, *, now: datetime) -> bool:

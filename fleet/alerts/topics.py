@@ -167,6 +167,37 @@ def choose(
     return True
 
 
+Decided = Mapping[tuple[Role, AlertTopic], Delivery | None]
+
+
+def put_back(
+    before: Decided, after: Decided, *, school_id: int | None, by: Principal, now: datetime
+) -> int:  # fmt: skip
+    """Decide again as it was before; returns how much has been decided otherwise since, which is left alone.
+
+    Args:
+        before: what the place had decided itself; None: nothing.
+        after: what it decided then.
+        school_id: at which school; None: wherever no school has decided.
+        by: who takes it back.
+        now: the instant.
+
+    Raises:
+        ForbiddenError, InvalidError, NotFoundError: as :func:`choose`.
+    """
+    require(by, Permission.EDIT_ALERTS, school_id=school_id)
+    take_turn("alert-choices")
+    chosen = choices()
+    left = 0
+    for (role, topic), delivery in before.items():
+        present = chosen.get((role, topic, school_id))
+        if present is after[role, topic]:
+            choose(role, topic, delivery, school_id=school_id, by=by, now=now)
+        else:
+            left += present is not delivery
+    return left
+
+
 def address_of(account: Account) -> str | None:
     """Return where somebody's mail goes: the account's address, else the roster's."""
     if account.email is not None:

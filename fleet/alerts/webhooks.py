@@ -10,24 +10,26 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
 from fleet.alerts import addresses
-from fleet.alerts.models import AlertTopic, Webhook
+from fleet.alerts.models import AlertTopic, HookMessage, HookState, Webhook
 from fleet.crypto import open_sealed, seal
-from fleet.db import db
+from fleet.db import carry_out, db, take_turn
 from fleet.errors import InvalidError, NotFoundError
 from fleet.schools.models import School
 
-TOPICS = tuple(one for one in AlertTopic if one is not AlertTopic.REPORTS)
+# An event goes up to other people, which is nothing new to a program; reports are somebody's own.
+TOPICS = tuple(one for one in AlertTopic if one not in {AlertTopic.ESCALATED, AlertTopic.REPORTS})
 MAX_NAME = 80
+MOST = 20  # of a school, and of those of all schools: each makes a message of each event
 _SECRET_BYTES = 32  # the specification: 24 to 64
 _PREFIX = "whsec_"
 # What runs the server is of no school.
-_EVERYWHERE = frozenset({AlertTopic.JOBS, AlertTopic.CERTIFICATES})
+EVERYWHERE_ONLY = frozenset({AlertTopic.JOBS, AlertTopic.CERTIFICATES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,14 @@ def create(draft: Draft, *, vault_key: bytes, by: Principal, now: datetime) -> M
 
     Raises:
         ForbiddenError: ``by`` does not decide on alerts there, or asks for private addresses and may not.
-        InvalidError: something of it cannot be; data has ``reason``.
+        InvalidError: something of it cannot be, or there are as many as may be; data has ``reason``.
         NotFoundError: there is no such school.
     """
     _check(draft, None, by)
+    take_turn("webhooks")
+    is_there = Webhook.ended_at.is_(None), Webhook.school_id.is_not_distinct_from(draft.school_id)
+    if (db.session.scalar(select(func.count()).where(*is_there)) or 0) >= MOST:
+        raise InvalidError(kind="webhook", reason="many", expected=f"at most {MOST}")
     made = Webhook(**_columns(draft), secret_sealed=b"", created_at=now)
     db.session.add(made)
     db.session.flush()
@@ -143,14 +149,16 @@ def renew_secret(webhook_id: int, *, vault_key: bytes, by: Principal, now: datet
 
 
 def remove(webhook_id: int, *, by: Principal, now: datetime) -> None:
-    """Tell a program no more; what waits for it is not sent.
+    """Tell a program no more; what waits for it is given up, and its secret goes.
 
     Raises:
         NotFoundError: there is none that ``by`` decides on.
     """
     found = find(webhook_id, by=by)
-    found.ended_at, found.is_on = now, False
+    found.ended_at, found.is_on, found.secret_sealed = now, False, b""
     db.session.flush()
+    waiting = update(HookMessage).where(HookMessage.webhook_id == found.id, HookMessage.ended_at.is_(None))
+    carry_out(waiting.values(state=HookState.DEAD, claimed_until=None, ended_at=now, failure="webhook removed"))
     _record(found, "alerts.webhook-removed", by, now)
 
 
@@ -193,7 +201,7 @@ def _check(draft: Draft, present: Webhook | None, by: Principal) -> None:
     name = draft.name.strip()
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise InvalidError(kind="webhook", reason="name", expected=f"1 to {MAX_NAME} characters")
-    allowed = [one for one in TOPICS if draft.school_id is None or one not in _EVERYWHERE]
+    allowed = [one for one in TOPICS if draft.school_id is None or one not in EVERYWHERE_ONLY]
     if not draft.topics or not set(draft.topics) <= set(allowed):
         raise InvalidError(kind="webhook", reason="topics", expected=", ".join(allowed))
     addresses.read(draft.address.strip(), is_private_allowed=draft.is_private_allowed)

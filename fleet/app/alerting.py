@@ -7,6 +7,7 @@ several servers one does it, and one that is killed loses nothing.
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from email.message import EmailMessage
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -15,11 +16,13 @@ from flask import Flask
 
 from fleet.alerts import hook_messages, mail_server, sending, unsubscribing
 from fleet.alerts.letters import Writer
+from fleet.alerts.mail_server import Settings
 from fleet.alerts.sending import Claimed, Links
 from fleet.app import mailing
 from fleet.app.mailing import LaterError, NeverError, ServerError
 from fleet.app.posting import Poster, PostError
 from fleet.config import Config
+from fleet.crypto import UnsealError
 from fleet.db import reading, transaction
 from fleet.schools import queries as schools
 
@@ -84,7 +87,7 @@ class Postman:
         if writer is None or not self._is_due(sending.is_due):
             return False
         with self._app.app_context(), transaction():
-            settings = mail_server.settings(vault_key=self._vault_key, now=self._now())
+            settings = self._settings()
             if settings is None:
                 return False
             letter = sending.claim(links=self._links, now=self._now(), timezone=self._config.timezone)
@@ -96,10 +99,20 @@ class Postman:
                 written = writer(letter.contents, letter.language)
             made = mailing.make(letter, written, sender=settings.sender, name=name, at=self._now())
         except Exception as error:  # noqa: BLE001 (a fault of ours in one letter holds up no other)
-            _log.error("letter not written", kind=type(error).__name__)
-            with self._app.app_context(), transaction():
-                sending.failed(letter, f"not written: {type(error).__name__}", is_unsure=False, now=self._now())
+            self._faulty(letter, "not written", error, is_unsure=False)
             return True
+        return self._hand_over(settings, letter, made)
+
+    def _settings(self) -> Settings | None:
+        """Return how the mail server is reached, None where it is not to be spoken to now."""
+        try:
+            return mail_server.settings(vault_key=self._vault_key, now=self._now())
+        except UnsealError:
+            mail_server.failed("password cannot be opened", now=self._now())
+            return None
+
+    def _hand_over(self, settings: Settings, letter: Claimed, made: EmailMessage) -> bool:
+        """Hand a letter to the mail server, and note what came of it; whether another may be tried at once."""
         try:
             mailing.send(settings, made, to=letter.address, hello=self._hello())
         except ServerError as error:
@@ -109,9 +122,17 @@ class Postman:
             self._note(partial(sending.failed, letter, error.reason, is_unsure=error.is_unsure))
         except NeverError as error:
             self._note(partial(sending.refused, letter, error.reason))
+        except Exception as error:  # noqa: BLE001 (or it would be tried for ever, and nobody told)
+            self._faulty(letter, "not sent", error, is_unsure=True)
         else:
             self._note(partial(sending.sent, letter))
         return True
+
+    def _faulty(self, letter: Claimed, what: str, error: Exception, *, is_unsure: bool) -> None:
+        reason = f"{what}: {type(error).__name__}"
+        _log.error("letter failed", reason=reason)
+        with self._app.app_context(), transaction():
+            sending.failed(letter, reason, is_unsure=is_unsure, now=self._now())
 
     def _is_due(self, look: Callable[..., bool]) -> bool:
         """Look without a writing transaction, of which the embedded database has one at a time."""
@@ -147,15 +168,18 @@ class Postman:
             message = hook_messages.claim(vault_key=self._vault_key, now=self._now())
         if message is None:
             return False
+        note: Callable[..., bool]
         try:
-            status = self._poster.post(message, now=self._now())
+            note = partial(hook_messages.sent, message, self._poster.post(message, now=self._now()))
         except PostError as error:
-            with self._app.app_context(), transaction():
-                hook_messages.failed(
-                    message, error.reason, status=error.status, after=error.after, is_final=error.is_final,
-                    now=self._now(),
-                )  # fmt: skip
-        else:
-            with self._app.app_context(), transaction():
-                hook_messages.sent(message, status, now=self._now())
+            note = partial(
+                hook_messages.failed, message, error.reason, status=error.status, after=error.after,
+                is_final=error.is_final,
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001 (or it would be tried for ever, and nobody told)
+            reason = f"not sent: {type(error).__name__}"
+            _log.error("message failed", reason=reason)
+            note = partial(hook_messages.failed, message, reason)
+        with self._app.app_context(), transaction():
+            note(now=self._now())
         return True

@@ -3,7 +3,8 @@
 Invariants: a report is stored once, however often it comes in a row; nothing is answered before it is stored (the door
 commits first); whose key a report was signed with is compared with the tablet's present key in the statement that
 stores it, so a revoked key is worth nothing from that commit on. Findings are reviewed only where something they
-depend on changed.
+depend on changed. What is kept of a tablet's words can be shown: no control characters, nothing that turns the
+direction of what stands after it.
 """
 
 import hashlib
@@ -25,8 +26,11 @@ from fleet.compliance.fields import BATTERY_STEPS_PERCENT, CLOCK_STEPS_S
 from fleet.db import UTCDateTime, carry_out, changed, db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import FleetError
+from fleet.schools.roster.reader import UNSHOWABLE
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # not where the backslash is itself one of the text
+# Whether anything of a report, as JSON, may have to be cleaned: an escaped sign, or one of roster.reader.UNSHOWABLE.
+_PERHAPS_ODD = re.compile(rb"\\[bfnrtu]|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 _PENDING_COUNTED = 5  # polls without the desired profile are told apart up to here
 
 
@@ -185,15 +189,27 @@ def _note_changes(reports: Sequence[Report], stored: Mapping[int, Any], now: dat
         facts_digest = hashlib.sha256(content).hexdigest()
         key = _review_key(report, row, facts_digest)
         if key != row.review_key:
-            rows.append(
-                {"d": report.device_id, "f": report.facts, "g": facts_digest, "x": report.failures or None, "v": key}
-            )
+            facts, failures = _showable([report.facts, report.failures], content)
+            rows.append({"d": report.device_id, "f": facts, "g": facts_digest, "x": failures or None, "v": key})
     if rows:
         postgresql = db.session.get_bind().dialect.name == "postgresql"
         statement = statements.FACTS_POSTGRESQL if postgresql else statements.FACTS_SQLITE
         db.session.execute(text(statement), {"rows": _json(rows)})
         db.session.expire_all()
         changed("report", [row["d"] for row in rows], now=now)
+
+
+def _showable(told: Any, content: bytes) -> Any:
+    """Return what a tablet told with a mark in place of what no page, letter or file can show."""
+    return _cleaned(told) if _PERHAPS_ODD.search(content) else told
+
+
+def _cleaned(told: Any) -> Any:
+    if isinstance(told, str):
+        return UNSHOWABLE.sub("\ufffd", told)
+    if isinstance(told, Mapping):
+        return {_cleaned(name): _cleaned(value) for name, value in told.items()}
+    return [_cleaned(one) for one in told] if isinstance(told, list | tuple) else told
 
 
 def _review_key(report: Report, row: Any, facts_digest: str) -> str:

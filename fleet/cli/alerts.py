@@ -10,7 +10,7 @@ import click
 from fleet import clock
 from fleet.access import Principal, Role
 from fleet.alerts import letters, mail_server, topics
-from fleet.alerts.mail_server import USUAL_PORT, Draft
+from fleet.alerts.mail_server import USUAL_PORT, Settings
 from fleet.alerts.models import AlertTopic, Delivery, LetterState, MailSecurity
 from fleet.cli.output import ErrorsAsLines, application, json_option, show_json, show_table
 from fleet.crypto import vault_key_of
@@ -164,7 +164,7 @@ def set_server(
     guarded = MailSecurity(security)
     password = password_file.readline().rstrip("\r\n") if password_file is not None else None
     pem = authority.read_text() if authority is not None else None
-    draft = Draft(host, port or USUAL_PORT[guarded], guarded, sender, user, password, pem)
+    draft = Settings(host, port or USUAL_PORT[guarded], guarded, sender, user, password, pem)
     with application(writes=True) as config:
         vault = vault_key_of(config.secrets_dir, config.vault_key_file)
         mail_server.save(draft, vault_key=vault, by=Principal.command_line(), now=clock.now())

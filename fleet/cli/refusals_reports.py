@@ -8,7 +8,9 @@ Words = Callable[[Mapping[str, Any]], str]
 
 BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
-        "too-many-exports": lambda data: f"{data.get('most')} files are being made already: wait for one of them",
+        "too-many-exports": lambda data: (
+            f"the account has {data.get('most')} files already: wait, or remove one of them"
+        ),
         "too-many-schedules": lambda data: f"{data.get('most')} reports are mailed already: end one of them first",
     }
 )

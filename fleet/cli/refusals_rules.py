@@ -64,6 +64,7 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         "expression": _expression,
         "expression-limit": always("the condition takes too long: have it look at less"),
         "rule-invalid": _rule,
+        "trial-running": always("another draft is being tried right now: try again in a moment"),
         "rule-changed": lambda data: (
             f"somebody else has changed {data.get('name')} meanwhile (version {data.get('version')}): look at it again"
         ),

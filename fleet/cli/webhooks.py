@@ -70,6 +70,36 @@ def create(
 
 @group.command()
 @click.argument("webhook_id", type=int)
+@click.option("--name", help="What it is for.")
+@click.option("--address", help="Where it listens.")
+@click.option("--topic", "told", type=_TOPIC, multiple=True, help="Of what, instead of what it was; several times.")
+@click.option("--school", help="Only of this school.")
+@click.option("--everywhere", is_flag=True, help="Of all schools.")
+@click.option("--allow-private/--refuse-private", "is_private", default=None, help="May it be in a private network?")
+def change(
+    webhook_id: int, name: str | None, address: str | None, told: tuple[str, ...], school: str | None, *,
+    everywhere: bool, is_private: bool | None,
+) -> None:  # fmt: skip
+    """Say something else of a webhook; what is not told stays, and so does the secret."""
+    if school is not None and everywhere:
+        raise click.UsageError("--school or --everywhere: one of them")
+    by = Principal.command_line()
+    with application(writes=True):
+        found = webhooks.find(webhook_id, by=by)
+        school_id = None if everywhere else schools.find_school(school).id if school is not None else found.school_id
+        draft = Draft(
+            name if name is not None else found.name,
+            address if address is not None else found.address,
+            [AlertTopic(one) for one in told or found.topics],
+            school_id,
+            found.is_private_allowed if is_private is None else is_private,
+        )
+        webhooks.change(webhook_id, draft, by=by, now=clock.now())
+    click.echo(f"webhook {webhook_id} is changed")
+
+
+@group.command()
+@click.argument("webhook_id", type=int)
 @click.argument("state", type=click.Choice(["on", "off"]))
 def switch(webhook_id: int, state: str) -> None:
     """Have a webhook rest, or tell it again."""

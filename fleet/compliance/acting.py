@@ -24,6 +24,7 @@ from fleet.devices.models import Device
 from fleet.errors import ConflictError, InvalidError, NotFoundError
 from fleet.schools import calendar as calendars
 from fleet.schools.calendar import Calendar
+from fleet.schools.roster.reader import UNSHOWABLE
 
 MAX_NOTE = 500
 MAX_SLEEP = timedelta(days=200)
@@ -166,7 +167,7 @@ def events(ids: Collection[int], *, by: Principal) -> Sequence[FindingEvent]:
 
 
 def _note(told: str | None) -> str | None:
-    kept = " ".join((told or "").split()) or None
+    kept = UNSHOWABLE.sub("", " ".join((told or "").split())).strip() or None
     if kept is not None and len(kept) > MAX_NOTE:
         raise NoteTooLongError(length=len(kept), most=MAX_NOTE)
     return kept

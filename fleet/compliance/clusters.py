@@ -113,8 +113,7 @@ def _settle(
         standing = known[kept[0]]
         if free:
             done.joins[standing.id] = done.joins.get(standing.id, frozenset()) | free
-        is_wider = _ORDER.index(cluster.cause) > _ORDER.index(standing.cause)
-        if is_wider and len(cluster.members) * EXPLAINS > len(members[standing.id]) and free:
+        if free and _widens(cluster, standing, len(members[standing.id])):
             done.widens[standing.id] = cluster
         return
     if len(free) < FEWEST or not _is_many(cluster, scene, quiet):
@@ -124,8 +123,23 @@ def _settle(
         if not standing.is_open and again >= SHARE * max(len(cluster.members), standing.most):
             done.reopens.append(standing.id)
             done.joins[standing.id] = free
+            if _goes_beyond(cluster, standing):
+                done.widens[standing.id] = cluster
             return
     done.opens.append(replace(cluster, members=free))
+
+
+def _goes_beyond(cluster: Cluster, standing: Standing) -> bool:
+    """Whether a cluster is not of the one school that an incident is of: its tablets could not stay in that."""
+    return standing.school_id is not None and cluster.school_id != standing.school_id
+
+
+def _widens(cluster: Cluster, standing: Standing, members: int) -> bool:
+    """Whether an incident has the cause of a cluster from now on."""
+    if _goes_beyond(cluster, standing):
+        return True
+    is_wider = _ORDER.index(cluster.cause) > _ORDER.index(standing.cause)
+    return is_wider and cluster.school_id == standing.school_id and len(cluster.members) * EXPLAINS > members
 
 
 def _is_many(cluster: Cluster, scene: Scene, quiet: Mapping[int, Tablet]) -> bool:

@@ -105,12 +105,16 @@ def in_force() -> InForce:
 def note_failed(codes: Collection[str], *, now: datetime) -> None:
     """Note that rules took more than their bounds, at most once an hour; one statement.
 
+    Whoever calls holds tablets' rows, and who changes a rule waits for those while it has the rule's: so one that
+    somebody is changing is passed over, and what is noted of it would be taken back anyway.
+
     Args:
         codes: which rules.
         now: the instant.
     """
     failed_at = ComplianceRule.failed_at
-    query = update(ComplianceRule).where(
+    failed = select(ComplianceRule.id).where(
         among_texts(ComplianceRule.code, codes), or_(failed_at.is_(None), failed_at < now - _FAILED_NOTED_EVERY)
     )
-    carry_out(query.values(failed_at=now))
+    free = failed.with_for_update(skip_locked=True)
+    carry_out(update(ComplianceRule).where(ComplianceRule.id.in_(free)).values(failed_at=now))

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -242,17 +242,6 @@ def texts(value: Any) -> Sequence[str]:
 def storable(told: str) -> str:
     """Return a text as any database takes it and any page shows it: no zero byte, no half of a character."""
     return reading.NO_TEXT.sub("\ufffd", told)
-
-
-def as_instant(value: Any) -> datetime | None:
-    """Return an instant that a document tells as text; None where it is none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def shown(value: Any) -> Any:

@@ -87,7 +87,7 @@ class Functions(library.Functions):
 
     @library.signature(_TEXT)
     def _func_days_since(self, told: str) -> int | None:
-        moment = _instant(told)
+        moment = as_instant(told)
         if moment is None:
             return None
         days = (self._evaluation.now - moment) // _DAY
@@ -96,7 +96,7 @@ class Functions(library.Functions):
 
     @library.signature(_TEXT)
     def _func_days_until(self, told: str) -> int | None:
-        moment = _instant(told)
+        moment = as_instant(told)
         if moment is None:
             return None
         days = (moment - self._evaluation.now) // _DAY
@@ -185,12 +185,18 @@ SIGNATURES: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def _instant(told: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(told)
-    except ValueError:
+def as_instant(value: Any) -> datetime | None:
+    """Return an instant that a document tells as text, in UTC: databases do not take every zone there may be.
+
+    None where it is none, or none that can be said in UTC.
+    """
+    if not isinstance(value, str):
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    try:
+        found = datetime.fromisoformat(value)
+        return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _matches(text: str, pattern: str) -> bool:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import or_, select, text
 
 from fleet.compliance import looking
-from fleet.compliance.models import OF_SILENCE, DeviceHabit, Finding, FindingKind, IncidentMember
+from fleet.compliance.models import OF_SILENCE, DeviceHabit, Finding, FindingKind
 from fleet.db import db, take_turn
 from fleet.devices.models import Device, DeviceLife
 from fleet.schools import absences
@@ -87,8 +87,7 @@ def _excused(now: datetime) -> set[int]:
     """Return the tablets whose quiet has been found for some days, or is explained; two statements."""
     silent = select(Finding.device_id).where(Finding.kind.in_(OF_SILENCE), Finding.closed_at.is_(None))
     silent = silent.where(or_(Finding.opened_at < now - SAYS_SOMETHING, Finding.kind == FindingKind.MISSING))
-    inside = select(IncidentMember.device_id).where(IncidentMember.left_at.is_(None))
-    return {*db.session.scalars(silent), *db.session.scalars(inside)}
+    return {*db.session.scalars(silent), *db.session.scalars(looking.inside())}
 
 
 def _heard(row: Any, week: looking.Week, on: date) -> tuple[bool, bool, bool]:

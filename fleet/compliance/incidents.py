@@ -4,7 +4,8 @@ Whoever looks after a school sees its incidents, and those everywhere that its t
 is decided in :mod:`fleet.compliance.clusters`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 
 from fleet.access import Permission, Principal
 from fleet.compliance.models import Incident, IncidentMember
-from fleet.db import db
+from fleet.db import among, db
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DevicePresence, DeviceState
 from fleet.errors import NotFoundError
@@ -81,6 +82,18 @@ def members(incident_id: int, *, by: Principal, limit: int | None = None, offset
         .order_by(IncidentMember.left_at.is_not(None), Device.serial)
     )
     return db.session.scalars(query.limit(limit).offset(offset)).all()
+
+
+def schools_of(incident_ids: Collection[int]) -> Mapping[int, frozenset[int]]:
+    """Return the schools whose tablets are or were in some incidents, by incident; one statement, or none."""
+    found: dict[int, set[int]] = defaultdict(set)
+    if incident_ids:
+        query = select(IncidentMember.incident_id, Device.school_id).distinct().join(IncidentMember.device)
+        rows = db.session.execute(query.where(among(IncidentMember.incident_id, incident_ids)))
+        for incident_id, school_id in rows:
+            if school_id is not None:
+                found[incident_id].add(school_id)
+    return {number: frozenset(schools) for number, schools in found.items()}
 
 
 def of_tablet(device_id: int) -> Incident | None:

@@ -2,7 +2,7 @@
 
 Whoever calls holds the tablets' rows (:func:`fleet.devices.states.lock`), so that two reviews of a tablet follow each
 other; the index on open findings is the last word. What somebody closed by hand does not open while it is mute. What
-opened and closed is told as ``finding`` (:func:`fleet.db.changed`).
+opened, closed, or matters more or less than before is told as ``finding`` (:func:`fleet.db.changed`).
 """
 
 import json
@@ -34,7 +34,7 @@ _OPEN = {
                json_extract(value, '$.v'), json_extract(value, '$.x'), :now, 0
         FROM json_each(:rows)
         WHERE NOT EXISTS (SELECT 1 FROM finding AS m
-                          WHERE m.is_mute AND m.device_id = json_extract(value, '$.d')
+                          WHERE m.is_mute = 1 AND m.device_id = json_extract(value, '$.d')
                             AND m.kind = json_extract(value, '$.k') AND m.subject = json_extract(value, '$.s'))
         ON CONFLICT DO NOTHING RETURNING id
     """,
@@ -91,6 +91,7 @@ class Change:
         opened: findings to open, by tablet.
         closed: open findings to close.
         told: open findings that now say something else, by id.
+        regraded: those of them that matter more or less than before.
         unmuted: findings closed by hand whose reason is over.
         noticed: what has been noticed while its grace runs, by tablet.
         unnoticed: what is not any more.
@@ -99,6 +100,7 @@ class Change:
     opened: list[tuple[int, Found]] = field(default_factory=list)
     closed: list[Finding] = field(default_factory=list)
     told: dict[int, Found] = field(default_factory=dict)
+    regraded: list[int] = field(default_factory=list)
     unmuted: list[Finding] = field(default_factory=list)
     noticed: list[tuple[int, Name]] = field(default_factory=list)
     unnoticed: list[tuple[int, Name]] = field(default_factory=list)
@@ -138,8 +140,8 @@ def write(change: Change, *, now: datetime) -> tuple[int, int]:
     touched = {device_id for device_id, _ in change.opened} | {one.device_id for one in change.closed}
     if touched:
         mark(touched)
-    if opened or closed:
-        changed("finding", [*opened, *closed], now=now)
+    if opened or closed or change.regraded:
+        changed("finding", [*opened, *closed, *change.regraded], now=now)
     if touched or change.told or change.unmuted or change.noticed or change.unnoticed:
         db.session.expire_all()
     return len(opened), len(closed)

@@ -10,19 +10,19 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, or_, select
 
-from fleet.compliance import steps
+from fleet.compliance import said, steps
 from fleet.compliance.models import (
     OF_SILENCE,
     DeviceHabit,
     Finding,
-    FindingKind,
     Incident,
     IncidentMember,
     Question,
 )
-from fleet.compliance.quiet import Asked, Limits, Scene, Span, Standing, Tablet, Totals, expected_seconds, is_due
+from fleet.compliance.quiet import Limits, Scene, Span, Standing, Tablet, Totals, expected_seconds, is_due
+from fleet.compliance.said import Said
 from fleet.db import among, db
 from fleet.devices.models import Device, DeviceLife, DevicePresence, DeviceState, Enrolment
 from fleet.schools import absences, after_school
@@ -127,6 +127,30 @@ def one(device_id: int, *, now: datetime, timezone: ZoneInfo) -> One:
     return One(row, tablet, incident, reader.is_away(row.person_id, on))
 
 
+def unchanged(known: Mapping[int, Tablet], device_ids: Collection[int]) -> set[int]:
+    """Return which tablets, now that their rows are held, are as they were looked at: unheard, and nobody acted.
+
+    Three statements.
+
+    Args:
+        known: tablets as they were looked at.
+        device_ids: which of them.
+    """
+    rows = [row for row in states_of(device_ids) if row.id in known]
+    if not rows:
+        return set()
+    findings, questions = said.findings_of(device_ids), said.questions_of(device_ids, min(heard(row) for row in rows))
+    same = set()
+    for row in rows:
+        was, heard_at = known[row.id], heard(row)
+        told = Said.of(findings.get(row.id, ()), questions.get(row.id, ()), heard_at, was.class_id)
+        before = was.heard_at, was.is_expected, was.asked, was.silent_id, was.missing_id, was.mute
+        is_expected = row.life is DeviceLife.ENROLLED
+        if before == (heard_at, is_expected, told.asked, told.silent_id, told.missing_id, told.mute):
+            same.add(row.id)
+    return same
+
+
 def heard(row: Any) -> datetime:
     """Return when a tablet was last heard from, by report or by asking, or enrolled, or became known."""
     moments = (row.last_seen_at, row.polled_at, row.enrolled_at)
@@ -160,17 +184,25 @@ def states_of(device_ids: Collection[int] | None = None, *conditions: Any) -> Se
     return db.session.execute(query.where(*conditions)).all()
 
 
+def inside() -> Select[Any]:
+    """Select the tablets that are in an incident; by the few that are open, as members of others are many."""
+    standing = select(Incident.id).where(Incident.closed_at.is_(None))
+    mine = select(IncidentMember.device_id).where(IncidentMember.incident_id.in_(standing))
+    return mine.where(IncidentMember.left_at.is_(None))
+
+
 def _candidates(latest: datetime) -> Sequence[Any]:
     """Return the enrolled tablets that are quiet, and all about which something is open; one statement."""
     moments = (DeviceState.last_seen_at, DevicePresence.polled_at, Enrolment.enrolled_at)
     is_quiet = and_(*(or_(moment.is_(None), moment < latest) for moment in moments))
-    is_about = Finding.kind.in_(OF_SILENCE), or_(Finding.closed_at.is_(None), Finding.is_mute)
+    found = select(Finding.device_id).where(Finding.kind.in_(OF_SILENCE))
     is_open = or_(
-        Device.id.in_(select(Finding.device_id).where(*is_about)),
+        Device.id.in_(found.where(Finding.closed_at.is_(None))),  # each by an index of its own: most are long closed
+        Device.id.in_(found.where(Finding.is_mute)),
         Device.id.in_(
             select(Question.device_id).where(Question.answered_at.is_(None), Question.withdrawn_at.is_(None))
         ),
-        Device.id.in_(select(IncidentMember.device_id).where(IncidentMember.left_at.is_(None))),
+        Device.id.in_(inside()),
     )
     return states_of(None, or_(and_(Device.life == DeviceLife.ENROLLED, is_quiet), is_open))
 
@@ -212,31 +244,14 @@ class _Reader:
         self.stale: list[int] = []
         since = min(heard(row) for row in rows)
         self._ids = {row.id for row in rows}
-        self._findings = self._read_findings()
-        self._questions = self._read_questions(since)
+        self._findings = said.findings_of(self._ids)
+        self._questions = said.questions_of(self._ids, since)
         self.incidents: dict[int, Incident] = {}
         self._members = self._read_members(now, with_others=with_others)
         timezone = week.calendars[None].timezone
         first, today = (moment.astimezone(timezone).date() for moment in (since, now))
         pupils = None if with_others else {row.person_id for row in rows} - {None}
         self._away = absences.days_away(first, today, person_ids=pupils)
-
-    def _read_findings(self) -> Mapping[int, Sequence[Any]]:
-        found: dict[int, list[Any]] = defaultdict(list)
-        query = select(Finding.id, Finding.device_id, Finding.kind, Finding.closed_at)
-        query = query.where(Finding.kind.in_(OF_SILENCE), or_(Finding.closed_at.is_(None), Finding.is_mute))
-        for row in db.session.execute(query.where(among(Finding.device_id, self._ids))):
-            found[row.device_id].append(row)
-        return found
-
-    def _read_questions(self, since: datetime) -> Mapping[int, Sequence[Question]]:
-        found: dict[int, list[Question]] = defaultdict(list)
-        query = select(Question).where(
-            Question.withdrawn_at.is_(None), or_(Question.answered_at.is_(None), Question.asked_at >= since)
-        )
-        for one in db.session.scalars(query.where(among(Question.device_id, self._ids)).order_by(Question.id)):
-            found[one.device_id].append(one)
-        return found
 
     def _read_members(self, now: datetime, *, with_others: bool) -> Mapping[int, Sequence[Any]]:
         """Return who was in which incident that explains anything still, and note those; one statement."""
@@ -275,9 +290,8 @@ class _Reader:
     def tablet(self, row: Any) -> Tablet:
         """Return the value of a row."""
         heard_at, class_id = heard(row), _class_of(row, self._classes)
-        findings = self._findings.get(row.id, ())
-        is_open = {one.kind: one.id for one in findings if one.closed_at is None}
-        asked = self._asked(row.id, heard_at, class_id)
+        told = Said.of(self._findings.get(row.id, ()), self._questions.get(row.id, ()), heard_at, class_id)
+        self.stale += told.stale
         incident_id, is_back = self._incident(row, heard_at)
         calendar = self._week.of(row.school_id)
         grade = self._classes.get(row.person_id, (None, None))[1] if row.person_id is not None else None
@@ -296,26 +310,14 @@ class _Reader:
             patience=steps.patience(row.days, row.heard.bit_count()) if row.days is not None else 1.0,
             battery_percent=row.battery_percent,
             is_expected=row.life is DeviceLife.ENROLLED,
-            is_due=is_due(calendar, heard_at, self._now, spans),
-            asked=asked,
-            silent_id=is_open.get(FindingKind.SILENT),
-            missing_id=is_open.get(FindingKind.MISSING),
+            is_due=bool(told.mute) or is_due(calendar, heard_at, self._now, spans),  # closed by hand, also on a day off
+            asked=told.asked,
+            silent_id=told.silent_id,
+            missing_id=told.missing_id,
             incident_id=incident_id,
             is_back=is_back,
-            mute=frozenset(one.kind for one in findings if one.closed_at is not None),
+            mute=told.mute,
         )
-
-    def _asked(self, device_id: int, heard_at: datetime, class_id: int | None) -> Asked | None:
-        """Return the newest question about this quiet; what is open and about another is stale."""
-        found = None
-        for one in self._questions.get(device_id, ()):
-            if one.answered_at is None and (one.asked_at < heard_at or one.class_id != class_id):
-                self.stale.append(one.id)
-            elif one.asked_at >= heard_at:
-                found = one
-        if found is None:
-            return None
-        return Asked(found.id, found.asked_at, found.escalated_at, found.answer, found.answered_at, found.excused_until)
 
     def _incident(self, row: Any, heard_at: datetime) -> tuple[int | None, bool]:
         """Return the open incident a tablet is in, and whether it was heard since, or moved away from it."""
@@ -344,6 +346,6 @@ class _Reader:
         spans += [
             (one.answered_at, one.excused_until)
             for one in self._questions.get(row.id, ())
-            if one.answered_at is not None and one.excused_until is not None
+            if one.asked_at >= heard_at and one.answered_at is not None and one.excused_until is not None
         ]
         return spans

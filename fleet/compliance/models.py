@@ -95,7 +95,8 @@ class Finding(Base):
             postgresql_where=text("closed_at IS NULL"),
         ),
         Index("ix_finding_closed_at", "closed_at"),
-        Index("ix_finding_mute", "device_id", sqlite_where=text("is_mute"), postgresql_where=text("is_mute")),
+        # As SQLAlchemy asks SQLite for what is true; said otherwise, the index is not looked at.
+        Index("ix_finding_mute", "device_id", sqlite_where=text("is_mute = 1"), postgresql_where=text("is_mute")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

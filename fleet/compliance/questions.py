@@ -97,7 +97,8 @@ def answer(question_id: int, answer: Answer, *, by: Principal, now: datetime, ti
         return found
     if found.answered_at is not None:
         raise ConflictError(kind="question", reason="answered")
-    if found.withdrawn_at is not None:
+    row = _quiet(found)
+    if found.withdrawn_at is not None or row is None:
         raise ConflictError(kind="question", reason="heard")
     excused = steps.excused_until(answer, looking.Week.load(timezone).of(device.school_id), now)
     waits = update(Question).where(
@@ -109,7 +110,7 @@ def answer(question_id: int, answer: Answer, *, by: Principal, now: datetime, ti
         by, "silence.answered", subject=f"device:{device.id}", now=now, serial=device.serial, outcome=answer.value,
         class_id=found.class_id,
     )  # fmt: skip
-    _follow(device, answer, found.asked_at, now)
+    _follow(row, answer, now)
     changed("question", [question_id], now=now)
     db.session.expire_all()
     return found
@@ -129,16 +130,17 @@ def take_back(question_id: int, *, by: Principal, now: datetime) -> Question:
         raise NotFoundError(kind="question", name=str(question_id))
     states.lock(id_set([device.id]))
     db.session.refresh(found)
+    row = _quiet(found)
     reason = _why_it_stands(found, by, now)
-    if reason is not None:
-        raise ConflictError(kind="question", reason=reason)
+    if reason is not None or row is None:
+        raise ConflictError(kind="question", reason=reason or "heard")
     found.answer = found.answered_at = found.answered_by = found.excused_until = None
     db.session.flush()
     audit.record(
         by, "silence.answer-taken-back", subject=f"device:{device.id}", now=now, serial=device.serial,
         class_id=found.class_id,
     )  # fmt: skip
-    _follow(device, None, found.asked_at, now)
+    _follow(row, None, now)
     changed("question", [question_id], now=now)
     return found
 
@@ -151,28 +153,30 @@ def _why_it_stands(found: Question, by: Principal, now: datetime) -> str | None:
         return "other"
     if now - found.answered_at > TAKEN_BACK_WITHIN:
         return "late"
-    row = next(iter(looking.states_of([found.device_id])))
     again = select(Question.id).where(Question.device_id == found.device_id, Question.id > found.id)
-    is_over = looking.heard(row) > found.asked_at or row.life is not DeviceLife.ENROLLED
-    return "heard" if is_over or db.session.scalar(again.limit(1)) is not None else None
+    return "heard" if db.session.scalar(again.limit(1)) is not None else None
 
 
-def _follow(device: Device, answer: Answer | None, asked_at: datetime, now: datetime) -> None:
-    """Have the tablet's findings say what the answer means; the job would do the same a little later."""
-    is_silence = (Finding.device_id == device.id, Finding.kind.in_(OF_SILENCE))
+def _quiet(asked: Question) -> Any:
+    """Return the state of the tablet that was asked about; None where it was heard from since, or is in use no more."""
+    row = looking.states_of([asked.device_id])[0]
+    return row if looking.heard(row) < asked.asked_at and row.life is DeviceLife.ENROLLED else None
+
+
+def _follow(row: Any, answer: Answer | None, now: datetime) -> None:
+    """Have the quiet tablet's findings say what the answer means; the job would do the same a little later."""
+    is_silence = (Finding.device_id == row.id, Finding.kind.in_(OF_SILENCE))
     found = db.session.scalars(select(Finding).where(*is_silence, Finding.closed_at.is_(None))).all()
     wanted = {
         Answer.GONE: FindingKind.MISSING, Answer.HERE: FindingKind.SILENT, Answer.HOME: None, None: FindingKind.SILENT,
     }[answer]  # fmt: skip
     change = Change(closed=[one for one in found if one.kind != wanted])
-    row = next(iter(looking.states_of([device.id])))
-    is_quiet = looking.heard(row) <= asked_at and row.life is DeviceLife.ENROLLED
-    if wanted is not None and is_quiet and not any(one.kind == wanted for one in found):
+    if wanted is not None and not any(one.kind == wanted for one in found):
         told: dict[str, Any] = {"since": looking.heard(row).isoformat()}
         if answer is Answer.GONE:
             told["answer"] = answer.value
-        change.opened.append((device.id, Found(wanted, "", told, steps.SEVERITY[wanted])))
-        listening = update(DeviceState).where(DeviceState.device_id == device.id).values(review_key=None)
+        change.opened.append((row.id, Found(wanted, "", told, steps.SEVERITY[wanted])))
+        listening = update(DeviceState).where(DeviceState.device_id == row.id).values(review_key=None)
         carry_out(listening)
     ledger.write(change, now=now)
 

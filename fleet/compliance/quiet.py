@@ -73,7 +73,7 @@ class Tablet:
         is_due: whether it was expected at all on this local day: nothing begins on a day off, or while its pupil is
             away.
         is_back: whether it was heard from since it came into that, or has moved away from it.
-        mute: kinds of findings that somebody closed by hand for this quiet.
+        mute: kinds of findings that do not open, as somebody closed one by hand for this quiet.
     """
 
     id: int
@@ -96,8 +96,9 @@ class Tablet:
 
     @property
     def is_single(self) -> bool:
-        """Whether its quiet is a matter of its own: found or asked about before many others were quiet."""
-        return self.silent_id is not None or self.missing_id is not None or self.asked is not None
+        """Whether its quiet is its own matter: found, asked about or closed by hand before many others were quiet."""
+        is_found = self.silent_id is not None or self.missing_id is not None
+        return is_found or self.asked is not None or bool(self.mute)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,8 +174,10 @@ def check_words(text: str, words: Sequence[Token], functions: Collection[str]) -
         ExpressionError: one of these.
     """
     projections = negations = 0
-    for before, one, after in zip((None, *words), words, (*words[1:], words[-1]), strict=False):
+    for place, (before, one, after) in enumerate(zip((None, *words), words, (*words[1:], words[-1]), strict=False)):
         last = before.kind if before is not None else None
+        if one.kind == "expref" and (last != "lparen" or place < 2 or words[place - 2].value != "map"):
+            raise _error(one.start, one.end - one.start, "word", "&")  # elsewhere it would be a value, and always true
         opens_list = one.kind == "lbracket" and after.kind not in {"number", "colon", "star"}
         if one.kind == "lbrace" or opens_list:
             raise _error(one.start, 1, "not-offered", one.value)

@@ -31,6 +31,7 @@ from fleet.db import db, follow, id_set
 from fleet.devices import states
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
 
+AT_ONCE = 2_000  # tablets of one review that is due
 NO_RULES = deciding.InForce((), frozenset())
 _wanted: Kept[Wanted] = Kept(4_096)  # what effective profiles ask for
 
@@ -219,6 +220,8 @@ def _compare(row: Any, outcome: Outcome, known: _Known, change: Change) -> None:
                 _end(finding, change)
         elif finding.closed_at is None and (finding.detail, finding.severity) != (still.detail, still.severity):
             change.told[finding.id] = still
+            if finding.severity is not still.severity:
+                change.regraded.append(finding.id)
     change.opened.extend((row.id, one) for one in found.values())
     change.noticed.extend((row.id, name) for name in outcome.noticed if name not in known.noticed)
     gone = (name for name in known.noticed if name not in outcome.noticed and name[0] not in outcome.failed)
@@ -244,7 +247,7 @@ def _read_wanted(digests: Collection[str]) -> Mapping[str, Wanted]:
     return {digest: Wanted.of(json.loads(body)) for digest, body in db.session.execute(query)}
 
 
-def review_due(*, now: datetime, at_most: int = 2_000) -> Reviewed:
+def review_due(*, now: datetime, at_most: int = AT_ONCE) -> Reviewed:
     """Review tablets whose grace is over or whose rules changed, at most so many at once, the longest due first."""
     due = select(DeviceState.device_id).where(DeviceState.review_at <= now).order_by(DeviceState.review_at)
     return review(db.session.scalars(due.limit(at_most)).all(), now=now)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleet.compliance.expressions import Condition, Evaluation, ExpressionLimitError, as_instant, compiled, shown, texts
+from fleet.compliance.expressions import Condition, Evaluation, ExpressionLimitError, compiled, shown, texts
+from fleet.compliance.functions import as_instant
 from fleet.compliance.models import Severity
 from fleet.devices.models import Platform
 
@@ -185,7 +186,7 @@ def _judge(
     one: Ready, document: Mapping[str, Any], past: Past, evaluation: Evaluation
 ) -> tuple[list[Found], dict[Name, datetime]]:
     code = one.rule.code
-    candidates = texts(evaluation.value(one.condition, document))[:MAX_OF_A_KIND]
+    candidates = texts(evaluation.value(one.condition, document))
     standing = {subject for kind, subject in past.is_open if kind == code}
     if standing and one.stays is not None:
         staying = standing & set(texts(evaluation.value(one.stays, document)))
@@ -194,7 +195,7 @@ def _judge(
     names = sorted(staying)
     waits: dict[Name, datetime] = {}
     fresh = [subject for subject in candidates if subject not in staying]
-    for subject in fresh[: MAX_OF_A_KIND - len(names)] if fresh else ():
+    for subject in fresh[: max(0, MAX_OF_A_KIND - len(names))]:
         due = _due(one, document, past.noticed.get((code, subject)), evaluation)
         if due is None or due <= evaluation.now:
             names.append(subject)

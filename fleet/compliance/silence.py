@@ -10,6 +10,7 @@ Whoever runs takes the turn :data:`TURN`, then the tablets' rows; somebody who a
 servers that run at once follow each other, and a tablet that speaks meanwhile is left alone.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -25,7 +26,7 @@ from fleet.compliance.rules import Found
 from fleet.compliance.steps import Decisions
 from fleet.db import among, carry_out, changed, db, id_set, insert_all_new, take_turn
 from fleet.devices import states
-from fleet.devices.models import DeviceLife, DeviceState
+from fleet.devices.models import DeviceState
 
 TURN = "silence"
 LIMITS = Limits()
@@ -61,8 +62,8 @@ def review(*, now: datetime, timezone: ZoneInfo, limits: Limits = LIMITS) -> Don
         return Done()
     known = {one.id: one for one in seen.scene.tablets}
     ids = steps.touched(decisions, seen.scene.tablets)
-    states.lock(id_set(ids))  # a tablet may have spoken meanwhile: it is left alone
-    _leave_alone(decisions, {one for one in ids if one in known} - _unchanged(known, ids))
+    states.lock(id_set(ids))  # a tablet may have spoken meanwhile, or somebody of it: it is left alone
+    _leave_alone(decisions, [known[one] for one in ids & known.keys() - looking.unchanged(known, ids)])
     withdrawn = _withdraw({*decisions.withdraws, *seen.stale}, now)
     opened, closed = _findings(decisions, now)
     asked = _ask(decisions, now)
@@ -71,25 +72,25 @@ def review(*, now: datetime, timezone: ZoneInfo, limits: Limits = LIMITS) -> Don
     return Done(len(ids), opened, closed, asked, escalated, withdrawn, begun, over)
 
 
-def _unchanged(known: dict[int, Tablet], ids: set[int]) -> set[int]:
-    """Return which of the tablets, now that their rows are held, are still what they were; one statement."""
-    return {
-        row.id
-        for row in looking.states_of(ids)
-        if looking.heard(row) == known[row.id].heard_at
-        and (row.life is DeviceLife.ENROLLED) == known[row.id].is_expected
-    }
+def _leave_alone(decisions: Decisions, moved: Collection[Tablet]) -> None:
+    """Take tablets that spoke or were acted on while we looked out of what is done; the next look sees to them.
 
-
-def _leave_alone(decisions: Decisions, moved: set[int]) -> None:
-    """Take tablets that spoke while we looked out of what begins; what is over with that ends at the next look."""
+    Only leaving an incident stays: that is never taken back.
+    """
     if not moved:
         return
+    ids = {one.id for one in moved}
+    findings = {one.silent_id for one in moved} | {one.missing_id for one in moved}
+    questions = {one.asked.id for one in moved if one.asked is not None}
     gathered = decisions.gathered
-    decisions.opens = {number: found for number, found in decisions.opens.items() if number not in moved}
-    decisions.asks = [one for one in decisions.asks if one.device_id not in moved]
-    gathered.joins = {number: ids - moved for number, ids in gathered.joins.items()}
-    gathered.opens = [one for one in gathered.opens if one.members.isdisjoint(moved)]
+    decisions.opens = {number: found for number, found in decisions.opens.items() if number not in ids}
+    decisions.asks = [one for one in decisions.asks if one.device_id not in ids]
+    decisions.unmutes = [one for one in decisions.unmutes if one not in ids]
+    decisions.closes = [one for one in decisions.closes if one not in findings]
+    decisions.escalates = [one for one in decisions.escalates if one not in questions]
+    decisions.withdraws = [one for one in decisions.withdraws if one not in questions]
+    gathered.joins = {number: joining - ids for number, joining in gathered.joins.items()}
+    gathered.opens = [one for one in gathered.opens if one.members.isdisjoint(ids)]
 
 
 def _findings(decisions: Decisions, now: datetime) -> tuple[int, int]:
@@ -162,7 +163,8 @@ def _incidents(gathered: Gathered, known: dict[int, Incident], now: datetime) ->
     for number in gathered.closes:
         known[number].closed_at = now
     for number, cluster in gathered.widens.items():
-        known[number].cause, known[number].about, known[number].of = cluster.cause, dict(cluster.about), cluster.of
+        one = known[number]
+        one.cause, one.about, one.of, one.school_id = cluster.cause, dict(cluster.about), cluster.of, cluster.school_id
     _join(joining, now)
     _count(joining, known)
     db.session.flush()

@@ -20,6 +20,7 @@ from fleet.schools.calendar import Calendar
 
 EXPLAINED_DAYS = {Answer.HOME: 1, Answer.HERE: 3}  # of school after the answer: so long it explains the quiet
 MORNING = timedelta(hours=2)
+ANSWERED_WITHIN = timedelta(days=1)  # also where it had been quiet for long before anybody was asked
 FEWEST_DAYS = 10  # fewer say nothing of a habit
 USUAL_QUIET = 0.1  # quiet on so many of its days, a tablet is like any other
 RARE = 0.01
@@ -123,8 +124,15 @@ def wanted(one: Tablet, limits: Limits, now: datetime, *, is_inside: bool = Fals
     unknown = limits.missing.total_seconds()
     if one.missing_id is None:  # it is asked about later, and called missing as much later
         unknown += limits.silent.total_seconds() * (one.patience - 1)
-    is_unanswered = asked is not None and asked.is_open and (one.missing_id is not None or one.is_due)
-    return FindingKind.MISSING if is_unanswered and one.missed_s >= unknown else FindingKind.SILENT
+    is_missing = one.missed_s >= unknown and _is_unanswered(one, now)
+    return FindingKind.MISSING if is_missing else FindingKind.SILENT
+
+
+def _is_unanswered(one: Tablet, now: datetime) -> bool:
+    """Whether nobody has said where a tablet is, and somebody could have; what is missing already stays so."""
+    if one.asked is None or not one.asked.is_open:
+        return False
+    return one.missing_id is not None or (one.is_due and now - one.asked.asked_at >= ANSWERED_WITHIN)
 
 
 def _patience(one: Tablet) -> float:

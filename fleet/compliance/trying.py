@@ -2,8 +2,13 @@
 
 The same code judges as in a review. The draft replaces the rule that it is of, and is looked at by itself: what other
 rules find is left as it is.
+
+Invariants: a process tries one draft on the fleet at a time, for at most :data:`LONGEST_S`, and pauses between tablets:
+a legal expression may cost each tablet thousands of steps, and the threads beside it serve pages and check-ins.
 """
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +27,22 @@ from fleet.compliance.ruling import Draft, as_rule
 from fleet.db import db, id_set
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, DeviceLife
-from fleet.errors import NotFoundError
+from fleet.errors import ConflictError, NotFoundError
 from fleet.schools.models import School
 
 AT_MOST = 20_000  # tablets; a fleet is smaller
+LONGEST_S = 15.0
 EXAMPLES = 10
 _FAILURES = 20  # after so many a draft is not tried on
-_AT_ONCE = 2_000  # so that not all inventories are in memory together
+_AT_ONCE = 500  # so that not all inventories are in memory together
+_PAUSE_EVERY, _PAUSE_S = 20, 0.001  # tablets, and what lets whoever waits for the interpreter have it
+TURN = threading.Lock()  # held while a draft is tried on the fleet
+
+
+class TrialRunningError(ConflictError):
+    """A draft is being tried on the fleet already."""
+
+    code = "trial-running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,31 +160,53 @@ class _Trying:
                 self.first.append((row.id, fresh[0]))
 
 
-def over_fleet(draft: Draft, *, by: Principal, now: datetime) -> Trial:
+def over_fleet(draft: Draft, *, by: Principal, now: datetime, longest_s: float = LONGEST_S) -> Trial:
     """Try a draft on all tablets; a number of statements that does not depend on the number of findings.
+
+    Args:
+        draft: the rule as it might be.
+        by: who tries.
+        now: the instant.
+        longest_s: after so many seconds no further tablet is looked at.
 
     Raises:
         ForbiddenError: ``by`` may not edit rules.
         ExpressionError: an expression is none; data has ``field``.
         NotFoundError: there is no rule of the draft's code.
+        TrialRunningError: another is being tried; it is over soon.
     """
     require(by, Permission.EDIT_RULES)
     trying = _Trying(draft, now)
+    if not TURN.acquire(blocking=False):
+        raise TrialRunningError
+    try:
+        count = _look_at_all(trying, time.perf_counter() + longest_s)
+    finally:
+        TURN.release()
+    return Trial(
+        trying.opens, trying.closes, trying.stays, trying.waits, trying.tablets, dict(trying.by_school),
+        _examples(trying.first), count == trying.tablets, trying.failed,
+    )  # fmt: skip
+
+
+def _look_at_all(trying: _Trying, until: float) -> int:
+    """Look at tablets one after another as long as there is time; returns how many there are."""
     lives = (DeviceLife.ENROLLED, DeviceLife.EXPECTED)
     query = select(Device.id).where(Device.life.in_(lives)).order_by(Device.id).limit(AT_MOST + 1)
-    all_of_them = db.session.scalars(query).all()
-    device_ids = all_of_them[:AT_MOST]
-    for start in range(0, len(device_ids), _AT_ONCE):
-        trying.evaluation = Evaluation(now)  # as many tablets share a rule's bound as in a review
+    device_ids = db.session.scalars(query).all()
+    now = trying.evaluation.now
+    for start in range(0, min(len(device_ids), AT_MOST), _AT_ONCE):
+        if start % review.AT_ONCE == 0:
+            trying.evaluation = Evaluation(now)  # as many tablets share a rule's bound as in a review
         rows = review.rows(id_set(device_ids[start : start + _AT_ONCE]))
         wanted = review.wanted_of(rows)
         for row in rows:
-            if trying.failed < _FAILURES:
-                trying.look(row, wanted.get(row.desired_digest, NOTHING_WANTED))
-    return Trial(
-        trying.opens, trying.closes, trying.stays, trying.waits, trying.tablets, dict(trying.by_school),
-        _examples(trying.first), len(all_of_them) == trying.tablets, trying.failed,
-    )  # fmt: skip
+            if trying.failed >= _FAILURES or time.perf_counter() >= until:
+                return len(device_ids)
+            trying.look(row, wanted.get(row.desired_digest, NOTHING_WANTED))
+            if trying.tablets % _PAUSE_EVERY == 0:
+                time.sleep(_PAUSE_S)
+    return len(device_ids)
 
 
 def _examples(first: Sequence[tuple[int, Found]]) -> tuple[Example, ...]:

@@ -5,7 +5,6 @@ ticket's code, each with a pupil's name, so that they can be handed out with the
 """
 
 import io
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -14,8 +13,9 @@ import segno
 from fpdf import FPDF
 from fpdf.enums import Align, XPos, YPos
 
-from fleet.devices import codes
+from fleet.devices import codes, typeface
 from fleet.devices.models import Ticket
+from fleet.devices.typeface import printable
 
 _INK, _GREY, _LINE = (17, 24, 39), (90, 100, 115), (200, 205, 212)
 _QR_MM, _LEFT, _WIDTH, _INDENT = 96, 20, 170, 8
@@ -32,13 +32,6 @@ _ANDROID_STEPS = (
     "Skann koden over og følg nettbrettet. Det er registrert når startskjermen med skolens apper vises.",
     "Går noe galt: les meldingen på nettbrettet og vis den til skolens IT-ansvarlige.",
 )
-# What Latin-1 lacks and does not come apart into a letter and its mark: Sámi letters, dashes, quotes.
-_PLAIN = str.maketrans(
-    {"đ": "d", "Đ": "D", "ŋ": "n", "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "ǥ": "g", "Ǥ": "G"}
-    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014", "-")
-    | dict.fromkeys("\u2018\u2019", "'")
-    | dict.fromkeys("\u201c\u201d\u201e", '"')
-)
 _MONTHS = (
     "januar", "februar", "mars", "april", "mai", "juni",
     "juli", "august", "september", "oktober", "november", "desember",
@@ -54,23 +47,12 @@ def _text(
     sheet: FPDF, text: str, *, size: int, style: str = "", colour: tuple[int, int, int] = _INK, gap: float = 0,
     indent: float = 0,
 ) -> None:  # fmt: skip
-    sheet.set_font("Helvetica", style, size)
+    sheet.set_font(typeface.FAMILY, style, size)
     sheet.set_text_color(*colour)
     sheet.set_x(_LEFT + indent)
     width = _WIDTH - indent
     sheet.multi_cell(width, size * 0.48, printable(text), align=Align.L, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     sheet.ln(gap)
-
-
-def printable(text: str) -> str:
-    """Return ``text`` in Latin-1, all that the core fonts have: other letters lose their mark or become a ``?``."""
-
-    def plain(letter: str) -> str:
-        if letter.encode("latin-1", "ignore"):
-            return letter
-        return unicodedata.normalize("NFKD", letter)[0].encode("latin-1", "replace").decode("latin-1")
-
-    return "".join(plain(letter) for letter in unicodedata.normalize("NFC", text).translate(_PLAIN))
 
 
 def _name_size(name: str, *, largest: int) -> int:
@@ -89,6 +71,7 @@ def make(ticket: Ticket, code: str, *, public_url: str, timezone: ZoneInfo, andr
         android: what the code for Android tablets says; None: there is no page for them.
     """
     sheet = FPDF(format="A4")
+    typeface.load(sheet)
     sheet.set_creation_date(ticket.created_at)
     sheet.set_margins(_LEFT, 18, _LEFT)
     sheet.set_auto_page_break(auto=False)
@@ -136,7 +119,7 @@ def _code(sheet: FPDF, said: str, *, width_mm: float, error: str) -> None:
 def _steps(sheet: FPDF, ticket: Ticket, steps: Sequence[str]) -> None:
     """Say what to do, and at the foot of the page what the sheet is."""
     for number, step in enumerate(steps, 1):
-        sheet.set_font("Helvetica", "B", 12)
+        sheet.set_font(typeface.FAMILY, "B", 12)
         sheet.set_text_color(*_INK)
         sheet.set_x(_LEFT)
         sheet.cell(_INDENT, 12 * 0.48, f"{number}.", new_x=XPos.LMARGIN, new_y=YPos.TOP)
@@ -166,6 +149,7 @@ def make_cards(
         timezone: local time of the schools, for the expiry.
     """
     sheet = FPDF(format="A4")
+    typeface.load(sheet)
     sheet.set_creation_date(ticket.created_at)
     sheet.set_margins(0, 0, 0)
     sheet.set_auto_page_break(auto=False)
@@ -194,7 +178,7 @@ def _card(sheet: FPDF, corner: tuple[float, float], image: io.BytesIO, told: tup
     sheet.set_xy(left + _CARD_QR_MM + 9, top + 8)
     for text, style, size, colour in lines:
         if text:
-            sheet.set_font("Helvetica", style, size if len(text) <= 40 else size - 4)
+            sheet.set_font(typeface.FAMILY, style, size if len(text) <= 40 else size - 4)
             sheet.set_text_color(*colour)
             sheet.set_x(left + _CARD_QR_MM + 9)
             sheet.multi_cell(40, size * 0.48, printable(text)[:90], align=Align.L, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
@@ -202,7 +186,7 @@ def _card(sheet: FPDF, corner: tuple[float, float], image: io.BytesIO, told: tup
 
 
 def _small(sheet: FPDF, corner: tuple[float, float], text: str) -> None:
-    sheet.set_font("Helvetica", "", 7)
+    sheet.set_font(typeface.FAMILY, "", 7)
     sheet.set_text_color(*_GREY)
     sheet.set_xy(*corner)
     sheet.multi_cell(_CARD_MM[0] - 10, 3.4, printable(text), align=Align.L)

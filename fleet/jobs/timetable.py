@@ -24,7 +24,7 @@ from fleet.config import Config
 from fleet.crypto import vault_key_of
 from fleet.devices import tickets
 from fleet.errors import NotFoundError
-from fleet.jobs import removing, report_mails
+from fleet.jobs import removing
 from fleet.jobs.when import Daily, Every, When
 from fleet.lessons import calibration, following
 from fleet.lessons import timetable as lesson_timetable
@@ -32,6 +32,7 @@ from fleet.mdm.licence_token import LicenceTokenKeeper
 from fleet.mdm.push_keeper import PushKeeper
 from fleet.mdm.token_keeper import TokenKeeper
 from fleet.reports import exports, figures, history
+from fleet.reports import schedules as schedules_of_reports
 
 Counts = Mapping[str, int]
 Step = Callable[[datetime, Config], Counts]
@@ -126,7 +127,7 @@ def _endings(now: datetime, config: Config) -> Counts:
 
 
 def _report_mails(now: datetime, config: Config) -> Counts:
-    return report_mails.send_due(now, config)
+    return {"asked": schedules_of_reports.ask_due(now=now, timezone=config.timezone)}
 
 
 def _retention(now: datetime, _config: Config) -> Counts:

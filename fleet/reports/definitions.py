@@ -84,6 +84,12 @@ def narrowed(report: Report, given: Parameters) -> Parameters:
     return replace(given, **left)
 
 
+def reach(given: Parameters, by: Principal) -> list[str]:
+    """Return what one has to be allowed to see, to see what a report about this told ``by``."""
+    is_one_school = given.school_id is not None and looks_after_schools(by)
+    return [f"school:{given.school_id}"] if is_one_school else by.reach()
+
+
 def build(name: str, given: Parameters, *, by: Principal, now: datetime, timezone: ZoneInfo) -> Sheet:
     """Build a report.
 

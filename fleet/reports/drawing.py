@@ -15,7 +15,7 @@ from fleet.reports.sheet import Drawn, Kind
 
 COLOURS = ("#0b5cad", "#b3470c", "#2f7d4f", "#7a3e9d", "#5c6470")  # of the first series, and so on
 DASHES: tuple[tuple[float, ...], ...] = ((), (6, 3), (2, 2), (9, 3, 2, 3), (1, 3))
-LETTER = 0.56  # of a text's size: how wide a letter is at most, about
+LETTER = 0.62  # of a text's size: how wide a letter is at most, about
 _SIZE, _SMALL = 11.0, 10.0
 _BAR, _GAP = 15.0, 8.0
 _LABEL_SIGNS = 30

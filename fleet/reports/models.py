@@ -139,10 +139,11 @@ class ExportState(enum.StrEnum):
 
 
 class Export(Base):
-    """A report that is written to a file beside the pages, because it is long; removed a day after it was asked for.
+    """A report that is written to a file beside the pages: a long one, or (``schedule_id``) one that goes out by mail.
 
-    ``token`` names its file. ``claimed_until``: who writes it keeps it until then, and says so again while it writes;
-    one that is claimed no more is begun anew by another.
+    A long one is removed a day after it was asked for, one that is mailed once it is in its letter. ``token`` names its
+    file. ``claimed_until``: who writes it keeps it until then, and says so again while it writes; one that is claimed
+    no more is begun anew by another. ``reach`` is what one has to be allowed to see, to see what is in the file.
     """
 
     __tablename__ = "report_export"
@@ -159,6 +160,8 @@ class Export(Base):
     tries: Mapped[int] = mapped_column(default=0)
     token: Mapped[str] = mapped_column(String(64), unique=True)
     file_name: Mapped[str] = mapped_column(String(120))
+    schedule_id: Mapped[int | None] = mapped_column(ForeignKey("report_schedule.id"), index=True)
+    reach: Mapped[list[Any] | None]
     size_bytes: Mapped[int | None]
     asked_at: Mapped[datetime] = mapped_column(index=True)
     claimed_until: Mapped[datetime | None]
@@ -177,7 +180,7 @@ class Rhythm(enum.StrEnum):
 class ReportSchedule(Base):
     """A report that somebody has asked to be mailed, and when it goes out next.
 
-    ``failed_at`` is when it could not be made any more, because its account may not see it or is shut.
+    ``failed_at`` is when it could not be made, most often because its account may not see it any more or is shut.
     """
 
     __tablename__ = "report_schedule"

@@ -1,18 +1,20 @@
 """A report as a paper: A4, a head on each page, charts drawn as lines, a table that goes on with its header repeated.
 
 Invariants: what it says of itself is its title and language; rows are written as they come; at most :data:`MOST_ROWS`
-of them, then it says how many more there are. The letters are those of the printed sheets (:mod:`fleet.devices.sheet`).
+of them, then it says how many more there are. Columns are as wide as
+what the first rows have in them asks for.
 """
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
-from fleet.devices.sheet import printable
+from fleet.devices import typeface
+from fleet.devices.typeface import printable
 from fleet.reports import drawing
 from fleet.reports.drawing import COLOURS, DASHES, Drawing
 from fleet.reports.paper import Curves, Heading, Paper
@@ -21,20 +23,15 @@ from fleet.reports.sheet import NUMBERS, Kind
 MOST_ROWS = 10_000
 _INK, _GREY, _LINE, _HEAD = (17, 24, 39), (90, 100, 115), (200, 205, 212), (230, 236, 244)
 _EDGE, _TOP, _FOOT = 14.0, 24.0, 14.0
-_FONT, _SIZE, _ROW = "Helvetica", 8.5, 5.4
+_FONT, _SIZE, _ROW = typeface.FAMILY, 8.5, 5.4
 _WIDE_FROM_COLUMNS = 8  # more lie on the long side
 _MOST_SIGNS = 500  # of a cell: more than go into the widest one, and measuring all of a long text takes long
 _WIDEST = 0.36  # mm of a point: the widest letter; most texts fit whatever is in them
 _MM_OF_UNIT = 0.28  # of a drawing's
-_WEIGHTS = {
-    Kind.TEXT: 2.2,
-    Kind.CODE: 2.0,
-    Kind.COUNT: 1.1,
-    Kind.DECIMAL: 1.1,
-    Kind.SHARE: 1.1,
-    Kind.DAY: 1.5,
-    Kind.INSTANT: 1.9,
-}
+_MEASURED_ROWS = 60  # the first, by which columns are made as wide as they are
+_WIDEST_COLUMN = 62.0  # mm, of a text; longer ones are cut
+_NARROWEST = 11.0
+_CELL_GAP = 3.0
 _LANGUAGES = {"nb": "nb-NO", "nn": "nn-NO", "en": "en-GB"}
 
 
@@ -44,6 +41,7 @@ class _Pages(FPDF):
     def __init__(self, paper: Paper, *, is_wide: bool) -> None:
         super().__init__(format="A4", orientation="L" if is_wide else "P")
         self._paper = paper
+        typeface.load(self)
         self.set_margins(_EDGE, _TOP, _EDGE)
         self.set_auto_page_break(auto=False)
         self.set_title(paper.title)
@@ -112,9 +110,11 @@ def _title(pages: _Pages, paper: Paper) -> None:
         pages.set_fill_color(*_HEAD)
         pages.rect(left, top, wide - 3, 16, style="F")
         pages.set_xy(left + 3, top + 2)
+        told = printable(figure)
         pages.set_font(_FONT, "B", 14)
+        pages.set_font_size(14 * min(1.0, (wide - 8) / max(1.0, pages.get_string_width(told))))
         pages.set_text_color(*_INK)
-        pages.cell(wide - 8, 6.5, printable(figure))
+        pages.cell(wide - 8, 6.5, told)
         pages.set_xy(left + 3, top + 8.8)
         pages.set_font(_FONT, "", 8)
         pages.set_text_color(*_GREY)
@@ -182,9 +182,9 @@ def _fitting(pages: _Pages, words: str, wide: float) -> str:
     told = cut if cut.isascii() else printable(cut)
     if len(told) * _SIZE * _WIDEST <= wide or pages.get_string_width(told) <= wide:
         return told
-    while told and pages.get_string_width(f"{told}...") > wide:
+    while told and pages.get_string_width(f"{told}\u2026") > wide:
         told = told[:-1]
-    return f"{told}..."
+    return f"{told}\u2026"
 
 
 def _line_count(pages: _Pages, words: str, wide: float) -> int:
@@ -198,8 +198,10 @@ class _Rows:
 
     def __init__(self, pages: _Pages, paper: Paper) -> None:
         self._pages, self._paper = pages, paper
-        weights = [_weight(one) for one in paper.headings]
-        self._widths = [pages.epw * one / sum(weights) for one in weights]
+        rows = iter(paper.rows)
+        first = list(islice(rows, _MEASURED_ROWS))
+        self._rows = chain(first, rows)
+        self._widths = _widths(pages, paper, first)
 
     def write(self) -> None:
         """Write header, rows and the last row; in their place that there are none."""
@@ -212,7 +214,7 @@ class _Rows:
             pages.multi_cell(pages.epw, 6, printable(paper.phrases.nothing), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
             return
         self._header()
-        for number, row in enumerate(islice(paper.rows, MOST_ROWS)):
+        for number, row in enumerate(islice(self._rows, MOST_ROWS)):
             self._row(row, is_shaded=number % 2 == 1)
         if paper.totals is not None:
             self._row([paper.phrases.total, *paper.totals[1:]], style="B")
@@ -254,12 +256,32 @@ class _Rows:
         pages.set_text_color(*_INK)
         for heading, value, wide in zip(self._paper.headings, row, self._widths, strict=True):
             is_number = heading.kind in NUMBERS and not isinstance(value, str)
-            words = "" if value is None else value if isinstance(value, str) else self._paper.text(heading.kind, value)
+            words = _words(self._paper, heading, value)
             pages.cell(wide, _ROW, _fitting(pages, words, wide - 1.6), align="R" if is_number else "L")
         pages.set_xy(_EDGE, top + _ROW)
 
 
-def _weight(heading: Heading) -> float:
-    """Return how much room a column wants beside others; words of a header need not be broken within."""
-    longest = max((len(one) for one in heading.words.split()), default=0)
-    return max(_WEIGHTS[heading.kind], longest * 0.135)
+def _words(paper: Paper, heading: Heading, value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else paper.text(heading.kind, value)
+
+
+def _widths(pages: _Pages, paper: Paper, rows: Sequence[Sequence[Any]]) -> list[float]:
+    """Return how wide columns are: what is in them has room; where that is too much, texts are cut, never figures."""
+    pages.set_font(_FONT, "B", _SIZE)
+    wanted = []
+    for at, heading in enumerate(paper.headings):
+        words = [_words(paper, heading, row[at])[:_MOST_SIGNS] for row in rows]
+        longest = max((pages.get_string_width(printable(one)) for one in {*words, *heading.words.split()}), default=0)
+        wanted.append(min(_WIDEST_COLUMN, max(_NARROWEST, longest + _CELL_GAP)))
+    too_much = sum(wanted) - pages.epw
+    if too_much <= 0:
+        return [one - too_much / len(wanted) for one in wanted]
+    is_text = [one.kind is Kind.TEXT for one in paper.headings]
+    texts = sum(wide for wide, may in zip(wanted, is_text, strict=True) if may)
+    share = too_much / texts if texts else 0.0
+    cut = [wide * (1 - share) if may else wide for wide, may in zip(wanted, is_text, strict=True)]
+    if texts and min(cut) >= _NARROWEST:
+        return cut
+    return [pages.epw * one / sum(wanted) for one in wanted]

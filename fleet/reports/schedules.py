@@ -1,43 +1,35 @@
 """Reports that go out by mail: who has asked for which, how often, and what is due.
 
 Times are local mornings: Monday's, or that of the first of a month. What a report then has is what its account may see
-at that moment. Not here: making the file and putting it into a letter (the job ``report-mails`` joins both).
+at that moment. Not here: making the file (:mod:`fleet.reports.exports`) and putting it into a letter, which the
+application joins.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from fleet import audit
 from fleet.access import Principal
-from fleet.db import db
+from fleet.db import carry_out, db
 from fleet.errors import ConflictError, ForbiddenError, NotFoundError
 from fleet.people.models import Account
-from fleet.reports import definitions, parameters
+from fleet.reports import definitions, exports
 from fleet.reports.definitions import narrowed
-from fleet.reports.models import Format, ReportSchedule, Rhythm
+from fleet.reports.models import Export, Format, ReportSchedule, Rhythm
 from fleet.reports.parameters import Parameters
 
 GOES_AT = time(6, 45)  # so that it is there when work begins
 MOST = 20  # of one account
+_LANGUAGE = "nb"  # of an account that has chosen none
 
 
 class TooManySchedulesError(ConflictError):
     """An account has as many reports by mail as it may. Data: ``most``."""
 
     code = "too-many-schedules"
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A report that is to go out now."""
-
-    schedule: ReportSchedule
-    account: Account
-    given: Parameters
 
 
 def following(rhythm: Rhythm, now: datetime, timezone: ZoneInfo) -> datetime:
@@ -109,25 +101,21 @@ def remove(number: int, *, by: Principal, now: datetime) -> None:
     if found is None or by.account_id is None or found.account_id != by.account_id:
         raise NotFoundError(kind="report-schedule", name=str(number))
     report = found.report
+    carry_out(delete(Export).where(Export.schedule_id == found.id))
     db.session.delete(found)
     audit.record(by, "reports.unscheduled", subject=f"account:{by.account_id}", now=now, name=report)
 
 
-def due(*, now: datetime, at_most: int = 10) -> Sequence[Due]:
-    """Return what is to go out, at most so many at once; for a job, which says :func:`sent` of each."""
-    query = select(ReportSchedule, Account).join(Account, Account.id == ReportSchedule.account_id)
-    query = query.where(ReportSchedule.next_at <= now).order_by(ReportSchedule.next_at).limit(at_most)
-    rows = db.session.execute(query.with_for_update(of=ReportSchedule, skip_locked=True))
-    return [Due(one, account, parameters.read(one.parameters)) for one, account in rows]
+def ask_due(*, now: datetime, timezone: ZoneInfo, at_most: int = 100) -> int:
+    """Ask for the files that are to go out, at most so many at once; returns how many. For a job.
 
-
-def sent(one: ReportSchedule, *, now: datetime, timezone: ZoneInfo, has_failed: bool = False) -> None:
-    """Note that a report went out, or (``has_failed``) that its account may not have it, and when the next one does.
-
-    What was missed while the server stood is sent once, not once for each time.
+    What was missed while the server stood goes out once, not once for each time.
     """
-    one.next_at = following(one.rhythm, now, timezone)
-    one.failed_at = now if has_failed else None
-    if not has_failed:
-        one.last_at = now
+    query = select(ReportSchedule, Account.language).join(Account, Account.id == ReportSchedule.account_id)
+    query = query.where(ReportSchedule.next_at <= now).order_by(ReportSchedule.next_at).limit(at_most)
+    rows = db.session.execute(query.with_for_update(of=ReportSchedule, skip_locked=True)).all()
+    for one, language in rows:
+        exports.ask_for_letter(one, language=language or _LANGUAGE, now=now)
+        one.next_at = following(one.rhythm, now, timezone)
     db.session.flush()
+    return len(rows)

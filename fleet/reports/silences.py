@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import case, func, literal, or_, select, true
 
-from fleet.compliance.models import Answer, Incident, Question
+from fleet.compliance.models import Answer, Incident, IncidentMember, Question
 from fleet.db import db
 from fleet.devices.models import Device
 from fleet.reports.asking import Asked, place
@@ -13,24 +13,30 @@ from fleet.schools.models import School
 
 
 def incidents(asked: Asked) -> Sheet:
-    """List the incidents within the days, newest first; those that were everywhere are everybody's. Two statements."""
+    """List the incidents within the days, newest first. Two statements.
+
+    One that was everywhere concerns those whose tablets were in it; who asks about some schools is told how many of
+    these, and not how many there were elsewhere.
+    """
     where = place(asked)
     begin, end = asked.instants
+    is_all = where.school_ids is None and where.school_id is None
+    members = select(func.count()).select_from(IncidentMember).join(Device, Device.id == IncidentMember.device_id)
+    own: Any = members.where(IncidentMember.incident_id == Incident.id, where.at(Device.school_id)).scalar_subquery()
+    is_everywhere = Incident.school_id.is_(None)
+    concerns = true() if is_all else or_(where.at(Incident.school_id), is_everywhere & (own > 0))
     query = (
-        select(Incident, School.name)
+        select(Incident, School.name, literal(None) if is_all else case((is_everywhere, own)))
         .outerjoin(School, School.id == Incident.school_id)
-        .where(Incident.began_at < end, or_(Incident.closed_at.is_(None), Incident.closed_at >= begin))
-        .where(or_(Incident.school_id.is_(None), where.at(Incident.school_id)))
+        .where(Incident.began_at < end, or_(Incident.closed_at.is_(None), Incident.closed_at >= begin), concerns)
         .order_by(Incident.began_at.desc(), Incident.id.desc())
     )
-    found = [(one, name) for one, name in db.session.execute(query)]
-    rows = [
-        (
-            one.began_at, one.closed_at, name, one.cause.value, one.most, one.of,
-            round((one.closed_at - one.began_at).total_seconds() / 3600, 1) if one.closed_at is not None else None,
-        )
-        for one, name in found
-    ]  # fmt: skip
+    rows = []
+    for one, name, here in db.session.execute(query):
+        most, of = (one.most, one.of) if here is None else (int(here), None)
+        length = one.closed_at - one.began_at if one.closed_at is not None else None
+        hours = round(length.total_seconds() / 3600, 1) if length is not None else None
+        rows.append((one.began_at, one.closed_at, name, one.cause.value, most, of, hours))
     columns = (
         Column("began-at", Kind.INSTANT), Column("closed-at", Kind.INSTANT), Column("school", Kind.TEXT),
         Column("cause", Kind.CODE, "cause"), Column("most"), Column("of"), Column("hours", Kind.DECIMAL),
@@ -68,8 +74,8 @@ def questions(asked: Asked) -> Sheet:
         .join(Device, Device.id == Question.device_id)
         .outerjoin(School, School.id == Device.school_id)
         .where(Question.asked_at >= begin, Question.asked_at < end, where.at(Device.school_id))
-        .group_by(School.name)
-        .order_by(School.name)
+        .group_by(School.id, School.name)
+        .order_by(School.name, School.id)
     )  # fmt: skip
     rows = [(name, *map(int, told)) for name, *told in db.session.execute(query)]
     columns = (

@@ -125,7 +125,9 @@ def by_place(asked: Asked) -> Sheet:
     ends: dict[int | None, list[Any]] = {}
     for row in db.session.execute(query):
         ends.setdefault(row[0], []).append(row)
-    rows = [_beside(found[0], found[-1]) for found in ends.values()]
+    last = max((found[-1].on for found in ends.values()), default=None)
+    # A place that is no more has no row of the last day: what it was once is not how it stands.
+    rows = [_beside(found[0], found[-1]) for found in ends.values() if found[-1].on == last]
     rows.sort(key=lambda row: (row[0] is None, row[0] or ""))
     columns = (
         Column("school" if is_school else "class", Kind.TEXT), *(Column(name) for name in _STOCKS),

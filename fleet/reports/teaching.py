@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from fleet.db import db
-from fleet.reports.asking import Asked, place, within
+from fleet.reports.asking import Asked, Place, place, within
 from fleet.reports.models import SMALL_GROUP, DayLessons
 from fleet.reports.sheet import Chart, Column, Drawn, Kind, Sheet
 from fleet.schools.models import School, SchoolClass
@@ -22,28 +22,26 @@ class _Use:
     title: str | None
     lessons: int
     minutes: int
-    tablets: int
     days: int
 
 
 def by_class(asked: Asked) -> Sheet:
     """Build how many lessons each class had, and for how long; two statements.
 
-    A school's small classes stand together in one row; where all of them have fewer than :data:`SMALL_GROUP` tablets,
-    their lessons are left out.
+    A school's small classes stand together in one row; of days on which all of them had fewer than :data:`SMALL_GROUP`
+    tablets, their lessons are left out.
     """
     where, (since, until) = place(asked), asked.days
-    sums = (func.sum(DayLessons.lessons), func.sum(DayLessons.minutes), func.max(DayLessons.tablets), func.count())
+    sums = (func.sum(DayLessons.lessons), func.sum(DayLessons.minutes), func.count())
     query = (
         select(School.name, SchoolClass.title, *sums)
         .select_from(DayLessons)
         .join(School, School.id == DayLessons.school_id)
         .outerjoin(SchoolClass, SchoolClass.id == DayLessons.class_id)
-        .where(DayLessons.on.between(since, until), within(where, DayLessons.school_id, DayLessons.class_id))
+        .where(*_counted(where, since, until))
         .group_by(DayLessons.school_id, School.name, DayLessons.class_id, SchoolClass.title)
     )
-    uses = [_Use(school, title, *map(int, told)) for school, title, *told in db.session.execute(query)]
-    shown = [use for use in uses if use.tablets >= SMALL_GROUP]
+    shown = [_Use(school, title, *map(int, told)) for school, title, *told in db.session.execute(query)]
     shown.sort(key=lambda use: (use.school, use.title is None, len(use.title or ""), use.title or ""))
     rows = [(use.school, use.title, use.lessons, round(use.minutes / 60, 1), use.days) for use in shown]
     columns = (
@@ -56,6 +54,12 @@ def by_class(asked: Asked) -> Sheet:
         charts=_charts(asked, shown), totals=[None, None, lessons, hours, None] if len(rows) > 1 else None,
         notes=("lessons-small",), tells=[(columns[2], lessons), (columns[3], hours)] if rows else (),
     )  # fmt: skip
+
+
+def _counted(where: Place, since: date, until: date) -> tuple[ColumnElement[bool], ...]:
+    """Return what holds for the rows that may be told; day by day, or two spans would tell what lies between."""
+    is_within = within(where, DayLessons.school_id, DayLessons.class_id)
+    return (DayLessons.on.between(since, until), DayLessons.tablets >= SMALL_GROUP, is_within)
 
 
 def _charts(asked: Asked, shown: list[_Use]) -> list[Chart]:
@@ -82,11 +86,7 @@ def _charts(asked: Asked, shown: list[_Use]) -> list[Chart]:
 def _weeks(asked: Asked) -> dict[Any, int]:
     """Return the lessons of each week, by its Monday; one statement."""
     where, (since, until) = place(asked), asked.days
-    query = select(DayLessons.on, func.sum(DayLessons.lessons)).where(
-        DayLessons.on.between(since, until),
-        DayLessons.tablets >= SMALL_GROUP,
-        within(where, DayLessons.school_id, DayLessons.class_id),
-    )
+    query = select(DayLessons.on, func.sum(DayLessons.lessons)).where(*_counted(where, since, until))
     weeks: dict[Any, int] = {}
     monday = since - timedelta(days=since.weekday())
     while monday <= until:

@@ -4,6 +4,7 @@ Invariants: rows are written as they come and kept nowhere; no text becomes a fo
 with; days and instants are dates to the spreadsheet, instants in local time, shares are percent.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import xlsxwriter
 
 from fleet.reports.drawing import COLOURS
-from fleet.reports.paper import Curves, Paper
+from fleet.reports.paper import Curves, Heading, Paper
 from fleet.reports.sheet import NUMBERS, Drawn, Kind
 
 # Widths in signs. Source: https://xlsxwriter.readthedocs.io/worksheet.html#set_column
@@ -26,6 +27,7 @@ _FORMATS = {
 _LONGEST_TEXT = 32_767  # a cell holds no more
 _MOST_ROWS = 1_048_576  # a sheet has no more
 _HIGH_PX, _WIDE_PX, _ROW_PX = 320, 720, 20
+_LINE_PT, _BOLD = 15, 1.2  # of a header: how high a line is, and how much wider its letters are than others
 _FIGURES_AT = 12  # the column beside a chart
 
 
@@ -47,15 +49,25 @@ def write(paper: Paper, path: Path) -> None:
             _charts(book, paper)
 
 
+def _look(kind: Kind) -> dict[str, str]:
+    """Return how values look: days and instants begin where their header does."""
+    look = {"num_format": _FORMATS[kind]} if kind in _FORMATS else {}
+    return look | ({"align": "left"} if kind in {Kind.DAY, Kind.INSTANT} else {})
+
+
+def _wide(heading: Heading) -> int:
+    return max(_WIDTHS[heading.kind], min(26, len(heading.words) + 3))
+
+
 class _Table:
     """The first sheet of the workbook."""
 
     def __init__(self, book: Any, paper: Paper) -> None:
         self._paper = paper
         self._sheet = book.add_worksheet(paper.phrases.table[:31])
-        self._formats = {kind: book.add_format({"num_format": told}) for kind, told in _FORMATS.items()}
+        self._formats = {kind: book.add_format(_look(kind)) for kind in _FORMATS}
         self._bold = {
-            kind: book.add_format({"num_format": _FORMATS.get(kind, "@"), "bold": True, "top": 1}) for kind in Kind
+            kind: book.add_format({"num_format": "@", **_look(kind), "bold": True, "top": 1}) for kind in Kind
         }
         self._title = book.add_format({"bold": True, "font_size": 16})
         self._grey = book.add_format({"font_color": "#5a6473"})
@@ -67,13 +79,15 @@ class _Table:
         """Write title, what must be known, figures, header, rows and the last row."""
         paper, sheet = self._paper, self._sheet
         for at, heading in enumerate(paper.headings):
-            sheet.set_column(at, at, max(_WIDTHS[heading.kind], min(26, len(heading.words) + 3)))
+            sheet.set_column(at, at, _wide(heading))
         self._line(paper.title, self._title)
         self._line(" · ".join(one for one in (paper.owner, paper.about, paper.made) if one), self._grey)
         for note in paper.notes:
             self._line(note, self._grey)
         self._row += 1
         head = self._row
+        lines = max((math.ceil(len(one.words) * _BOLD / _wide(one)) for one in paper.headings), default=1)
+        sheet.set_row(head, _LINE_PT * lines + 2)  # programs that measure it themselves differ
         for at, heading in enumerate(paper.headings):
             sheet.write_string(head, at, heading.words, self._right if heading.kind in NUMBERS else self._head)
         self._row += 1
@@ -146,6 +160,7 @@ def _charts(book: Any, paper: Paper) -> None:
                     sheet.write_number(row + 1 + number, at, value, looks.get(curves.kind))
         _draw(book, sheet, name, curves, row)
         row += max(len(curves.labels), _high(curves) // _ROW_PX) + 3
+    sheet.print_area(0, 0, row, _FIGURES_AT + 6)  # the last chart may go on below the last figure
 
 
 def _high(curves: Curves) -> int:

@@ -6,7 +6,7 @@ again changes nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -92,15 +92,30 @@ def _compare(told: Mapping[Dates, set[int]]) -> AbsencePlan:
         return AbsencePlan()
     since, until = min(first for first, _ in told), max(last for _, last in told)
     away = absences.days_away(since, until)
-    new = {
-        dates: frozenset(
-            one for one in pupils if not any(a <= dates[0] and dates[1] <= b for a, b in away.get(one, ()))
-        )
-        for dates, pupils in told.items()
-    }
+    of_pupil: dict[int, list[Dates]] = defaultdict(list)
+    for dates, pupils in told.items():
+        for one in pupils:
+            of_pupil[one].append(dates)
+    new: dict[Dates, set[int]] = defaultdict(set)
+    for one, theirs in of_pupil.items():
+        for dates in _uncovered(theirs, away.get(one, ())):
+            new[dates].add(one)
     count = sum(map(len, told.values()))
-    kept = {dates: pupils for dates, pupils in new.items() if pupils}
-    return AbsencePlan(kept, count - sum(map(len, kept.values())))
+    return AbsencePlan({dates: frozenset(pupils) for dates, pupils in new.items()}, count - sum(map(len, new.values())))
+
+
+def _uncovered(told: Iterable[Dates], known: Iterable[Dates]) -> Iterator[Dates]:
+    """Return the ranges of dates that lie in no known one, nor in a longer one of themselves.
+
+    One pass in the order of first dates, as a file may have tens of thousands about one pupil.
+    """
+    rows = [(first, -last.toordinal(), False) for first, last in known]
+    rows += [(first, -last.toordinal(), True) for first, last in told]
+    reached = 0
+    for first, ends, is_told in sorted(rows):
+        if is_told and -ends > reached:
+            yield first, date.fromordinal(-ends)
+        reached = max(reached, -ends)
 
 
 def _pupils(by: Principal) -> Mapping[str, list[int]]:

@@ -28,6 +28,7 @@ Hours = tuple[time, time]
 DEFAULT_HOURS: Hours = (time(8, 15), time(14, 30))
 BELLS_OF_A_DAY = timedelta(hours=3)
 _SATURDAY = 5
+_Hours = dict[int | None, dict[int, Hours]]  # by place and weekday
 
 
 class Origin(enum.StrEnum):
@@ -204,20 +205,7 @@ def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
     for row in db.session.scalars(select(CalendarDay)):
         origin = Origin.MUNICIPALITY if row.school_id is None else Origin.SCHOOL
         days[row.school_id][row.on] = Day(row.on, row.is_school_day, row.title, origin)
-    hours: dict[int | None, dict[int, Hours]] = defaultdict(dict)
-    places: dict[int | None, None] = {None: None}
-    columns = (SchoolHours.weekday, SchoolHours.starts_at, SchoolHours.ends_at, false().label("is_rung"))
-    own = select(School.id.label("place"), *columns).outerjoin(SchoolHours, SchoolHours.school_id == School.id)
-    everywhere = select(SchoolHours.school_id, *columns).where(SchoolHours.school_id.is_(None))
-    rung: dict[int | None, dict[int, Hours]] = defaultdict(dict)
-    bells = select(Bell.school_id, Bell.weekday, func.min(Bell.starts_at), func.max(Bell.ends_at), true())
-    bells = bells.group_by(Bell.school_id, Bell.weekday)
-    for place, weekday, starts_at, ends_at, is_rung in db.session.execute(own.union_all(everywhere, bells)):
-        places[place] = None
-        if weekday is not None and not is_rung:
-            hours[place][weekday] = (starts_at, ends_at)
-        elif weekday is not None and _minutes(starts_at, ends_at) >= BELLS_OF_A_DAY.total_seconds() / 60:
-            rung[place][weekday] = (starts_at, ends_at)
+    hours, rung, places = _read_hours()
     return {
         place: _calendar(
             timezone,
@@ -226,6 +214,38 @@ def load(timezone: ZoneInfo) -> dict[int | None, Calendar]:
         )
         for place in places
     }
+
+
+def undecided(school_id: int | None) -> Mapping[int, tuple[Hours, bool]]:
+    """Return the hours of each weekday where a place decides none itself, and whether its own bells tell them.
+
+    One statement. What they are otherwise, the municipality says, or nobody.
+    """
+    hours, rung, _places = _read_hours()
+    by_all = dict.fromkeys(range(7), DEFAULT_HOURS)
+    if school_id is not None:
+        by_all |= rung[None] | hours[None]
+    own = rung[school_id]
+    return {weekday: (own.get(weekday, by_all[weekday]), weekday in own) for weekday in by_all}
+
+
+def _read_hours() -> tuple[_Hours, _Hours, Iterable[int | None]]:
+    """Return the hours that places decided on, those that bells tell, and all places; one statement."""
+    hours: _Hours = defaultdict(dict)
+    places: dict[int | None, None] = {None: None}
+    columns = (SchoolHours.weekday, SchoolHours.starts_at, SchoolHours.ends_at, false().label("is_rung"))
+    own = select(School.id.label("place"), *columns).outerjoin(SchoolHours, SchoolHours.school_id == School.id)
+    everywhere = select(SchoolHours.school_id, *columns).where(SchoolHours.school_id.is_(None))
+    rung: _Hours = defaultdict(dict)
+    bells = select(Bell.school_id, Bell.weekday, func.min(Bell.starts_at), func.max(Bell.ends_at), true())
+    bells = bells.group_by(Bell.school_id, Bell.weekday)
+    for place, weekday, starts_at, ends_at, is_rung in db.session.execute(own.union_all(everywhere, bells)):
+        places[place] = None
+        if weekday is not None and not is_rung:
+            hours[place][weekday] = (starts_at, ends_at)
+        elif weekday is not None and _minutes(starts_at, ends_at) >= BELLS_OF_A_DAY.total_seconds() / 60:
+            rung[place][weekday] = (starts_at, ends_at)
+    return hours, rung, places
 
 
 @lru_cache(maxsize=256)

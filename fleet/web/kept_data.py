@@ -7,14 +7,15 @@ from fleet import job_runs
 from fleet.access import Permission, require
 from fleet.reports import keeping
 from fleet.reports.keeping import Kept
-from fleet.web import signed_in
+from fleet.reports.sheet import Kind
+from fleet.web import report_papers, signed_in
 from fleet.web.blueprint import web
 from fleet.web.pages import show
 
 _JOB = "retention"
 
 
-@web.get("/settings/kept-data")
+@web.get("/jobs/kept-data")
 def kept_data() -> str:
     """Show the table."""
     by = signed_in.by()
@@ -25,6 +26,7 @@ def kept_data() -> str:
     return show("kept_data", rows=rows, run=run)
 
 
-def _day(one: Kept, ages: Mapping[str, datetime | date]) -> date | None:
+def _day(one: Kept, ages: Mapping[str, datetime | date]) -> str:
     found = ages.get(one.kind)
-    return found.astimezone(signed_in.timezone()).date() if isinstance(found, datetime) else found
+    on = found.astimezone(signed_in.timezone()).date() if isinstance(found, datetime) else found
+    return report_papers.text(Kind.DAY, on)

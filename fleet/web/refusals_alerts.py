@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from fleet.alerts import webhooks
 from fleet.errors import ConflictError, FleetError, InvalidError
 from fleet.web.texts import translated as _
 
@@ -46,6 +47,7 @@ def webhook(error: InvalidError) -> tuple[str, str]:
         "tls": _("The address has to begin with https://, or others could read what is sent."),
         "private": _("This leads into a private network. An administrator can allow that."),
         "topics": _("Choose at least one thing that it is told of."),
+        "many": _("There are %(number)s webhooks there already. Remove one first.", number=webhooks.MOST),
     }
     return WEBHOOK_FIELDS.get(reason, ""), told.get(reason, _("The webhook cannot be like this."))
 

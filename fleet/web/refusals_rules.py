@@ -8,6 +8,7 @@ from typing import Any
 from fleet.compliance.acting import MAX_NOTE, FindingOverError, NoteTooLongError, SnoozeDayError
 from fleet.compliance.expressions import MAX_LENGTH, ExpressionError
 from fleet.compliance.ruling import MAX_OWN, MAX_SHOWN, MAX_TITLE, RuleInvalidError
+from fleet.compliance.trying import TrialRunningError
 from fleet.errors import ConflictError, FleetError, NotFoundError
 from fleet.web.formats import day
 from fleet.web.texts import translated as _
@@ -35,6 +36,8 @@ def of_rule(error: FleetError) -> Faults | None:
         return {_field(error.data): ""}  # the place is told with the words: see with_place
     if isinstance(error, RuleInvalidError):
         return _invalid(error.data)
+    if isinstance(error, TrialRunningError):
+        return {"": _("Another draft is being tried on all tablets right now. Try again in a moment.")}
     if isinstance(error, NotFoundError) and error.data.get("kind") == "tablet":
         several = _("Several tablets have this asset tag. Type the serial.")
         return {"serial": several if error.data.get("reason") else _("No tablet has this serial or asset tag.")}

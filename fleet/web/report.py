@@ -19,6 +19,7 @@ from fleet.devices.models import Platform
 from fleet.errors import NotFoundError
 from fleet.reports import definitions, exports, files, parameters, schedules
 from fleet.reports.definitions import Report
+from fleet.reports.exports import TooManyExportsError
 from fleet.reports.files import MEDIA_TYPES
 from fleet.reports.models import Format, Rhythm
 from fleet.reports.parameters import PERIODS, Parameters, looks_after_schools
@@ -67,12 +68,13 @@ def report_file(name: str, ending: str) -> AnyResponse:
     _found, given = _asked(name, by)
     sheet = definitions.build(name, given, by=by, now=now, timezone=signed_in.timezone())
     file_name = report_papers.file_name(sheet, form)
+    if form is not Format.CSV and _is_long(sheet):
+        told: dict[str, Any] = given.told()
+        return redirect(url_for("web.report", name=name, **told))
+    signed_in.require_measure_of_files()
     if form is Format.CSV:
         lines = files.csv_text(report_papers.paper(sheet, now=now))
         return _sent(Response(stream_with_context(lines), mimetype="text/csv"), file_name)
-    if _is_long(sheet):
-        told: dict[str, Any] = given.told()
-        return redirect(url_for("web.report", name=name, **told))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report"
         files.write(report_papers.paper(sheet, now=now), form, path)
@@ -86,12 +88,16 @@ def report_export(name: str) -> AnyResponse:
     found = definitions.find(name, by=by)
     given = definitions.narrowed(found, parameters.read(request.form))
     sheet = definitions.build(name, given, by=by, now=now, timezone=signed_in.timezone())
-    with transaction():
-        exports.ask(
-            name, given, form, language=languages.code(), rows=sheet.count,
-            file_name=report_papers.file_name(sheet, form), by=by, now=now,
-        )  # fmt: skip
-    notices.tell(_("The file is being made. You find it here when it is ready."))
+    try:
+        with transaction():
+            exports.ask(
+                name, given, form, language=languages.code(), rows=sheet.count,
+                file_name=report_papers.file_name(sheet, form), by=by, now=now,
+            )  # fmt: skip
+    except TooManyExportsError as error:
+        notices.warn(_too_many(error))
+    else:
+        notices.tell(_("The file is being made. You find it here when it is ready."))
     return redirect(url_for("web.report_exports"), 303)
 
 
@@ -104,7 +110,7 @@ def report_exports() -> str:
 @web.get("/reports/files/<int(max=2147483647):number>")
 def report_export_file(number: int) -> AnyResponse:
     """Send a file that was made."""
-    found = exports.find(number, by=signed_in.by())
+    found = exports.ready(number, by=signed_in.by())
     config: Config = current_app.extensions["fleet_config"]
     path = exports.path(config.exports_dir, found.token)
     if not path.is_file():
@@ -160,6 +166,12 @@ def _format(told: str) -> Format:
     if told not in _FORMATS:
         raise NotFoundError(kind="format", name=told, known=list(_FORMATS))
     return _FORMATS[told]
+
+
+def _too_many(error: TooManyExportsError) -> str:
+    if error.data["reason"] == "waiting":
+        return _("You have %(number)s files under way already. Wait until one is ready.", number=error.data["most"])
+    return _("You have %(number)s files here already. Remove one first.", number=error.data["most"])
 
 
 def _is_long(sheet: Sheet) -> bool:

@@ -134,9 +134,19 @@ def _heading(column: Column) -> Heading:
 
 
 def _worded(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
-    """Give codes their words, each row when it is asked for."""
+    """Give codes their words, each row when it is asked for; each word is looked up once for all rows."""
+    known: dict[tuple[str | None, Any], Any] = {}
+
+    def said(column: Column, value: Any) -> Any:
+        if column.kind is not Kind.CODE:
+            return value
+        key = (column.words, value)
+        if key not in known:
+            known[key] = _said(column, value)
+        return known[key]
+
     for row in rows:
-        yield [_said(column, value) for column, value in zip(columns, row, strict=True)]
+        yield [said(column, value) for column, value in zip(columns, row, strict=True)]
 
 
 def _said(column: Column, value: Any) -> Any:

@@ -18,12 +18,12 @@ from fleet.compliance import ruling, trying
 from fleet.compliance.expressions import ExpressionError
 from fleet.compliance.models import Severity
 from fleet.compliance.rules import Rule
-from fleet.compliance.ruling import Draft
+from fleet.compliance.ruling import Draft, RuleChangedError
 from fleet.compliance.trying import TabletTrial, Trial
 from fleet.db import transaction
 from fleet.devices import queries as devices
 from fleet.devices.models import Device, Platform
-from fleet.errors import ConflictError, FleetError
+from fleet.errors import FleetError
 from fleet.schools import queries as schools
 from fleet.web import notices, refusals_rules, rule_titles, signed_in, words_fields, words_rules
 from fleet.web.blueprint import web
@@ -82,7 +82,7 @@ def _take(found: Rule | None) -> Response | tuple[str, int] | str:
         if deed in {"save", "overwrite"}:
             return _save(found, typed, draft, overwrites=deed == "overwrite")
         tried = _on_tablet(typed, draft) if deed == "tablet" else _over_fleet(draft)
-    except ConflictError:
+    except RuleChangedError:
         return _page(found, typed, {"": _late()}, is_late=True), 409
     except FleetError as error:
         faults = refusals_rules.of_rule(error)

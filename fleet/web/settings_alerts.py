@@ -13,7 +13,7 @@ from fleet.alerts.models import AlertTopic, Delivery
 from fleet.alerts.topics import Cell
 from fleet.db import transaction
 from fleet.schools import queries as schools
-from fleet.web import notices, signed_in, words_alerts
+from fleet.web import notices, settings_undo, signed_in, words_alerts
 from fleet.web.blueprint import web
 from fleet.web.settings_place import place
 from fleet.web.texts import translated as _
@@ -69,20 +69,25 @@ def settings_alerts_save(school_id: int | None) -> Response:
     """Decide who hears of what; what the form does not name stays."""
     at = place(school_id, Permission.EDIT_ALERTS)
     by, now = signed_in.by(), clock.now()
-    changed = 0
+    page = at.address("settings_alerts")
+    before: dict[tuple[Role, AlertTopic], Delivery | None] = {}
+    after = dict(before)
+    undo = None
     with transaction():
         for one in topics.matrix(by=by, school_id=school_id):
             told = request.form.get(field(one.role, one.topic))
             if told != _INHERITED and told not in _DELIVERIES:
                 continue
-            wanted = _DELIVERIES.get(told)
-            if wanted is not (one.delivery if one.is_own else None):
-                changed += topics.choose(one.role, one.topic, wanted, school_id=school_id, by=by, now=now)
-    if changed:
-        notices.tell(_("It is saved who hears of what."))
+            wanted, present = _DELIVERIES.get(told), one.delivery if one.is_own else None
+            if topics.choose(one.role, one.topic, wanted, school_id=school_id, by=by, now=now):
+                before[one.role, one.topic], after[one.role, one.topic] = present, wanted
+        if before:
+            undo = settings_undo.keep(settings_undo.alerts(school_id, before, after), page, by=by, now=now)
+    if undo is not None:
+        notices.tell(_("It is saved who hears of what."), undo=undo)
     else:
         notices.caution(_("Nothing was changed."))
-    return redirect(at.address("settings_alerts"), 303)
+    return redirect(page, 303)
 
 
 def field(role: Role, topic: AlertTopic) -> str:

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from fleet import clock
 from fleet.access import Permission, require
 from fleet.alerts import letters, mail_server, topics
-from fleet.alerts.mail_server import USUAL_PORT, Draft
+from fleet.alerts.mail_server import USUAL_PORT, Settings
 from fleet.alerts.models import Letter, LetterKind, MailSecurity, MailServer
 from fleet.config import Config
 from fleet.crypto import vault_key_of
@@ -86,10 +86,10 @@ def _own() -> Account:
     return found
 
 
-def _draft(typed: Mapping[str, str]) -> Draft:
+def _draft(typed: Mapping[str, str]) -> Settings:
     security = _SECURITIES.get(typed["security"], MailSecurity.STARTTLS)
     port = whole(typed["port"]) or 0 if typed["port"] else USUAL_PORT[security]
-    return Draft(
+    return Settings(
         typed["host"],
         port,
         security,

@@ -16,7 +16,7 @@ from fleet.errors import InvalidError
 from fleet.schools import bells, calendar_editing
 from fleet.schools import calendar as calendars
 from fleet.schools.bells import Period, Weeks
-from fleet.schools.calendar import DEFAULT_HOURS
+from fleet.schools.calendar import BELLS_OF_A_DAY
 from fleet.web import notices, refusals_settings, settings_undo, signed_in, words_calendar
 from fleet.web.settings_place import Place, at_places, place
 from fleet.web.texts import translated as _
@@ -147,8 +147,8 @@ def _page(
         "settings_times.html",
         place=at,
         page_here="settings_times",
-        calendar=calendars.load(signed_in.timezone())[None],
-        usual=words_calendar.hours(DEFAULT_HOURS),
+        undecided=calendars.undecided(at.school_id),
+        bells_of_a_day=int(BELLS_OF_A_DAY.total_seconds() // 3600),
         typed=typed_hours.pairs
         if typed_hours is not None
         else {number: pairs.get(number, ("", "")) for number in WEEK},

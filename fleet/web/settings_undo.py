@@ -15,7 +15,9 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
 from fleet import clock, uploads
-from fleet.access import Permission, Principal, require
+from fleet.access import Permission, Principal, Role, require
+from fleet.alerts import topics
+from fleet.alerts.models import AlertTopic, Delivery
 from fleet.db import transaction
 from fleet.errors import NotFoundError
 from fleet.schools import after_school, bells, calendar_editing, deciding
@@ -88,6 +90,12 @@ def programme(school_id: int, before: Sequence[Programme], after: Sequence[Progr
     return {"what": "programme", "school_id": school_id, **dict(zip(("before", "after"), rows, strict=True))}
 
 
+def alerts(school_id: int | None, before: topics.Decided, after: topics.Decided) -> Told:
+    """Return who was to hear of what as it is kept."""
+    rows = [[*key, before[key], after[key]] for key in before]
+    return {"what": "alerts", "school_id": school_id, "chosen": rows}
+
+
 def _text(moment: time) -> str:
     return moment.isoformat("minutes")
 
@@ -129,6 +137,14 @@ def _programme_back(told: Told, by: Principal, now: datetime) -> int:
     return 0
 
 
+def _alerts_back(told: Told, by: Principal, now: datetime) -> int:
+    before, after = (
+        {(Role(row[0]), AlertTopic(row[1])): Delivery(row[place]) if row[place] else None for row in told["chosen"]}
+        for place in (2, 3)
+    )
+    return topics.put_back(before, after, school_id=told["school_id"], by=by, now=now)
+
+
 def _networks_back(told: Told, by: Principal, now: datetime) -> int:
     school = schools.visible_school(told["school_id"], by=by)
     return int(not deciding.put_networks_back(school, told["before"], told["after"], by=by, now=now))
@@ -148,6 +164,7 @@ _BACK: Mapping[str, Callable[[Told, Principal, datetime], int]] = MappingProxyTy
         "networks": _networks_back,
         "longest": _longest_back,
         "programme": _programme_back,
+        "alerts": _alerts_back,
     }
 )
 _BY_DAY = frozenset({"days", "hours", "bells"})
@@ -157,7 +174,7 @@ _BY_DAY = frozenset({"days", "hours", "bells"})
 def settings_undo(name: str) -> Response:
     """Put back what was before, as far as nobody has decided since."""
     by, now = signed_in.by(), clock.now()
-    if by.school_ids(Permission.EDIT_CALENDAR) == frozenset():
+    if all(by.school_ids(one) == frozenset() for one in (Permission.EDIT_CALENDAR, Permission.EDIT_ALERTS)):
         require(by, Permission.EDIT_CALENDAR)
     try:
         with transaction():
@@ -176,8 +193,16 @@ def settings_undo(name: str) -> Response:
 
 
 def _left_words(what: str, number: int) -> str:
-    if what not in _BY_DAY:
+    if what not in _BY_DAY and what != "alerts":
         return _("It was changed since, and stays as it is now.")
+    if what == "alerts":
+        return str(
+            ngettext(
+                "%(num)d choice was changed since and stays as it is now. The rest is as it was before.",
+                "%(num)d choices were changed since and stay as they are now. The rest is as it was before.",
+                number,
+            )
+        )
     return str(
         ngettext(
             "%(num)d day was changed since and stays as it is now. The rest is as it was before.",

@@ -7,7 +7,6 @@ from flask import render_template, request, url_for
 from fleet import clock
 from fleet.access import Permission, Principal, require
 from fleet.alerts import webhooks
-from fleet.alerts.models import AlertTopic
 from fleet.alerts.webhooks import Draft, Made
 from fleet.db import transaction
 from fleet.errors import InvalidError
@@ -85,13 +84,10 @@ def fields(typed: Typed) -> dict[str, object]:
         "schools": known,
         "may_all": among is None,
         "may_private": by.may(Permission.EDIT_MUNICIPALITY),
-        "topics": [one for one in webhooks.TOPICS if among is None or one not in _EVERYWHERE_ONLY],
-        "everywhere_only": _EVERYWHERE_ONLY,
+        "topics": [one for one in webhooks.TOPICS if among is None or one not in webhooks.EVERYWHERE_ONLY],
+        "everywhere_only": webhooks.EVERYWHERE_ONLY,
         "everywhere": EVERYWHERE,
     }
-
-
-_EVERYWHERE_ONLY = (AlertTopic.JOBS, AlertTopic.CERTIFICATES)
 
 
 def secret_page(made: Made, *, is_new: bool) -> str:

@@ -25,6 +25,8 @@ from fleet.web.blueprint import is_public, web
 # Of each account: many more forms than anybody fills in, and far fewer than would be felt by the others. Each may move
 # a class and adds rows, and all who move tablets wait for the same turn.
 FORMS_AT_ONCE, FORM_EVERY_S = 200, 2.0
+# Files that are made while somebody waits: each holds a thread and takes up to a second of the processor.
+FILES_AT_ONCE, FILE_EVERY_S = 10, 5.0
 _ACCOUNTS_KEPT = 10_000
 
 
@@ -51,6 +53,7 @@ def install(app: Flask) -> None:
     manager.session_protection = None
     manager.user_loader(_find)
     app.extensions["fleet_forms"] = Allowance(FORMS_AT_ONCE, FORM_EVERY_S, kept=_ACCOUNTS_KEPT)
+    app.extensions["fleet_files"] = Allowance(FILES_AT_ONCE, FILE_EVERY_S, kept=_ACCOUNTS_KEPT)
     app.context_processor(lambda: {"account": account()})
 
 
@@ -136,3 +139,15 @@ def require_measure() -> None:
     forms: Allowance = current_app.extensions["fleet_forms"]
     if found is not None and not forms.take(found.id, clock.now()):
         raise TooManyRequests(retry_after=round(FORM_EVERY_S))
+
+
+def require_measure_of_files() -> None:
+    """Turn away an account that has files made one after another.
+
+    Raises:
+        TooManyRequests: it shall wait a little.
+    """
+    found = account()
+    files: Allowance = current_app.extensions["fleet_files"]
+    if found is not None and not files.take(found.id, clock.now()):
+        raise TooManyRequests(retry_after=round(FILE_EVERY_S))

@@ -59,8 +59,9 @@ def stays_open(device: Device) -> bool:
 
 
 def _flags(device: Device) -> Mapping[str, Any]:
-    told: Mapping[str, Any] = (device.state.facts or {}).get("flags") or {}
-    return told
+    """Return what is so and what is not; an agent's flags are a list of what is."""
+    told: Mapping[str, Any] | Sequence[str] = (device.state.facts or {}).get("flags") or {}
+    return told if isinstance(told, Mapping) else dict.fromkeys(told, True)
 
 
 def update(device: Device) -> Told | None:

@@ -38,6 +38,9 @@ def _known() -> dict[str, str]:
         "address refused (tls)": _("The address has to begin with https://, or others could read what is sent."),
         "address refused (private)": _("It leads into a private network. An administrator can allow that."),
         "no address": _("There is no mail address to send it to."),
+        "password cannot be opened": _("Its password was kept with another key. Type it again."),
+        "secret cannot be opened": _("The secret was kept with another key. Make a new one."),
+        "webhook removed": _("The webhook was removed before it was sent."),
     }  # fmt: skip
 
 

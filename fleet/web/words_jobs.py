@@ -81,10 +81,7 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ),
     ("day-figures", "schools"): lambda n: ngettext("%(num)d school counted", "%(num)d schools counted", n),
     ("day-figures", "rows"): lambda n: ngettext("%(num)d row written", "%(num)d rows written", n),
-    ("report-mails", "sent"): lambda n: ngettext("%(num)d report mailed", "%(num)d reports mailed", n),
-    ("report-mails", "failed"): lambda n: ngettext(
-        "%(num)d report could not be made", "%(num)d reports could not be made", n
-    ),
+    ("report-mails", "asked"): lambda n: ngettext("%(num)d report is made", "%(num)d reports are made", n),
     ("unused-files", "exports"): lambda n: ngettext("%(num)d report removed", "%(num)d reports removed", n),
     ("retention", "check_ins"): lambda n: ngettext("%(num)d check-in removed", "%(num)d check-ins removed", n),
     ("retention", "findings"): lambda n: ngettext("%(num)d finding removed", "%(num)d findings removed", n),

@@ -16,19 +16,20 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import demo_data
+import demo_alerts
 import demo_lessons
 import demo_seed
+import demo_silence
+import demo_tablets
 from flask import Flask
 
-from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet, restore
+from agent_protocol.simulated import SimulatedFleet
 from fleet import clock
 from fleet.app import create_app
 from fleet.config import Config
-from fleet.db import upgrade
+from fleet.db import transaction, upgrade
 
 ROOT = Path(__file__).parents[2]
-IN_A_DRAWER = 5  # tablets that nobody has taken out of their box
 _SAVE_EVERY_S = 10.0
 
 
@@ -44,25 +45,6 @@ def _environ() -> dict[str, str]:
         "FLEET_REPORT_S": "10",
         **{name: value for name, value in os.environ.items() if value},
     }
-
-
-def _tablets(config: Config, notes: demo_seed.Notes) -> list[SimulatedTablet]:
-    """Return the tablets: most as they should be, some old, some with a game, some that fail at a setting."""
-    stores = restore(config.data_dir / "tablets.json")
-    found = []
-    for school in demo_data.SCHOOLS:
-        for title in school.classes:
-            code = notes.tickets[demo_seed.ticket_key(school, title)]
-            for number in range(1, school.pupils_per_class + 1):
-                serial = demo_data.serial(school, title, number)
-                device = SimulatedDevice(
-                    serial,
-                    os_version="16.7" if number % 17 == 0 else "18.4",
-                    apps=["com.zhiliaoapp.musically"] if number % 11 == 0 else [],
-                    failing=0.1 if number % 19 == 0 else 0.0,
-                )
-                found.append(SimulatedTablet(config.public_url, device, code=code, store=stores.get(serial)))
-    return found[:-IN_A_DRAWER]
 
 
 @contextlib.contextmanager
@@ -103,13 +85,13 @@ def _wait(process: subprocess.Popen[bytes], config: Config) -> None:
 
 
 def _watch(app: Flask, fleet: SimulatedFleet, path: Path, stopping: threading.Event) -> None:
-    """Say how enrolment goes, and keep the tablets' keys for the next start."""
-    told, most = -1, len(fleet.tablets)
+    """Say how many tablets have come in, and keep their memories for the next start."""
+    told, most, since = -1, len(fleet.tablets), clock.now()
     while not stopping.wait(2.0 if told < most else _SAVE_EVERY_S):
         fleet.save(path)
-        if told < most and (found := demo_seed.enrolled(app)) != told:
+        if told < most and (found := demo_seed.heard(app, since)) != told:
             told = found
-            _say(f"{found} of {most} tablets are enrolled")
+            _say(f"{found} of {most} tablets have come in")
 
 
 def main() -> int:
@@ -123,13 +105,18 @@ def main() -> int:
     with app.app_context():
         upgrade()
     notes = demo_seed.fill(app, config.data_dir / "demo.json", clock.now())
-    with _server(environ, config) as server:
+    mails = config.data_dir / "mails"
+    with demo_alerts.mailbox(mails) as port, _server(environ, config) as server:
+        with app.app_context(), transaction():
+            demo_alerts.lead_to(port, now=clock.now())
         _say(f"open {config.public_url}")
         for username, password in notes.accounts.items():
             _say(f"  sign in as {username:<16} password {password}")
+        _say(f"Mails to them are files in {mails}")
         _say("Ctrl-C stops it; started again it goes on. Logs: " + str(config.data_dir / "server.log"))
-        saved = config.data_dir / "tablets.json"
-        fleet = SimulatedFleet(config.public_url, _tablets(config, notes), threads=8, first_within_s=20)
+        saved = demo_tablets.saved(config.data_dir)
+        living = demo_tablets.living(config.public_url, config.data_dir, notes.tickets, demo_silence.QUIET)
+        fleet = SimulatedFleet(config.public_url, living, threads=8, first_within_s=20)
         helpers = [
             threading.Thread(target=fleet.run, name="fleet"),
             threading.Thread(target=_watch, args=(app, fleet, saved, stopping), name="watch"),

@@ -3,35 +3,45 @@
 import json
 import secrets
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import always_open
+import demo_alerts
 import demo_data
+import demo_silence
+import demo_tablets
 import made_history
 from flask import Flask
 from sqlalchemy import func, select
 
 from agent_protocol.store import write_whole
 from fleet.access import Principal, Role
+from fleet.alerts import webhooks
 from fleet.apps import catalogue as app_catalogue
 from fleet.assignments import assigning, publishing
 from fleet.assignments.assigning import Place
 from fleet.config import Config
 from fleet.db import db, reading, transaction
 from fleet.devices import delivery, tickets
-from fleet.devices.models import Device, DeviceLife, Platform
+from fleet.devices.models import Device, Platform
 from fleet.lessons import plans, sets, sharing
 from fleet.people import accounts, passwords
+from fleet.reports import history
 from fleet.schools import bells, deciding, first_run, queries
 from fleet.schools.bells import Period
 from fleet.schools.models import ClassKind, Membership, SchoolClass
 from fleet.schools.roster import apply
 from profiles import catalogue
 
-TICKET_LIFE = timedelta(days=30)
+TICKET_LIFE = timedelta(days=60)
+_SET_UP_BEFORE = timedelta(days=28)  # so long before the first start the municipality began
+_TAKEN_IN_BEFORE = timedelta(days=25)
+_LETTERS_GO_AFTER = timedelta(minutes=3)
+_DAYS_AHEAD = 14
 _DAYS_SHOWN = 365
+_OWN = {"os.minimum_version": "17.0", "storage.keep_free_percent": 12}  # what this municipality asks for besides
 _BY = Principal.command_line()
 
 
@@ -55,11 +65,6 @@ class Notes:
         write_whole(path, json.dumps(asdict(self), indent=2).encode())
 
 
-def ticket_key(school: demo_data.DemoSchool, title: str) -> str:
-    """Return the name of a class's ticket in the notes."""
-    return f"{school.slug}/{title}"
-
-
 def fill(app: Flask, path: Path, now: datetime) -> Notes:
     """Return the demo's notes, after filling the server at the first start.
 
@@ -68,31 +73,50 @@ def fill(app: Flask, path: Path, now: datetime) -> Notes:
     """
     known, config = Notes.load(path), app.extensions["fleet_config"]
     with app.app_context(), transaction():
-        # Lessons need school hours, and whoever looks at the demo may do so at any time.
-        always_open.open_schools(days=14, title="Demo", by=_BY, now=now, timezone=config.timezone)
         if known is not None and queries.municipality() is not None:
+            _open(config, now, _DAYS_AHEAD)
             return known
-    notes = Notes()
+    notes, began = Notes(), now - _SET_UP_BEFORE
     with tempfile.TemporaryDirectory() as folder, app.app_context(), transaction():
+        _open(config, began, _SET_UP_BEFORE.days + _DAYS_AHEAD)
         roster, list_ = Path(folder) / "roster.zip", Path(folder) / "levering.csv"
         demo_data.write_roster(roster, now.date())
         demo_data.write_delivery_list(list_)
-        apply.import_file(roster, max_removed_percent=None, by=_BY, now=now)
-        delivery.import_list(list_, by=_BY, now=now)
-        _profiles(now)
-        _apps(now)
-        _tickets(notes, now)
-        _accounts(notes, now)
-        _bells(now)
-        _lessons(config, now)
+        apply.import_file(roster, max_removed_percent=None, by=_BY, now=began)
+        delivery.import_list(list_, by=_BY, now=began)
+        _profiles(began)
+        _apps(began)
+        _tickets(notes, began)
+        _accounts(notes, began)
+        _bells(began)
+        _lessons(config, began)
+        first_run.end(by=_BY, now=began)
         _history(config, now)
-        first_run.end(by=_BY, now=now)
+        _live(notes, config, now)
         notes.save(path)
     return notes
 
 
+def _open(config: Config, now: datetime, days: int) -> None:
+    """Have lessons and silence at any time of day: whoever looks at the demo may do so in the evening."""
+    always_open.open_schools(days=days, title="Demo", by=_BY, now=now, timezone=config.timezone)
+
+
+def _live(notes: Notes, config: Config, now: datetime) -> None:
+    """Have the tablets be taken in and live up to now, with what became of it."""
+    webhook_id = demo_alerts.begin(list(notes.accounts), config, now - _SET_UP_BEFORE)
+    past = demo_tablets.Past(config.data_dir, notes.tickets, now - _TAKEN_IN_BEFORE)
+    post = demo_alerts.Post(config)
+    for moment in demo_silence.happen(past, now=now, timezone=config.timezone):
+        post.go(moment)
+        post.go(moment + _LETTERS_GO_AFTER)
+    webhooks.switch(webhook_id, is_on=False, by=_BY, now=now)
+    history.record_apps()
+
+
 def _profiles(now: datetime) -> None:
-    for given in catalogue.load():
+    for ready in catalogue.load():
+        given = replace(ready, settings={**ready.settings, **_OWN}) if ready.name == "kommune-grunn" else ready
         draft = publishing.save_draft(given, by=_BY, now=now)
         publishing.publish(draft.profile, by=_BY, now=now)
     give("kommune-grunn", Place.municipality(), now)
@@ -130,7 +154,7 @@ def _tickets(notes: Notes, now: datetime) -> None:
             _, code = tickets.create(
                 place, expires_at=now + TICKET_LIFE, max_enrolments=2 * school.pupils_per_class, by=_BY, now=now
             )
-            notes.tickets[ticket_key(school, title)] = code
+            notes.tickets[demo_tablets.ticket_key(school, title)] = code
 
 
 def _accounts(notes: Notes, now: datetime) -> None:
@@ -196,7 +220,7 @@ def _history(config: Config, now: datetime) -> None:
     made_history.fill(made, now=now.astimezone(config.timezone), days=_DAYS_SHOWN)
 
 
-def enrolled(app: Flask) -> int:
-    """Return how many tablets are taken in."""
+def heard(app: Flask, since: datetime) -> int:
+    """Return how many tablets have been heard since an instant."""
     with app.app_context(), reading():
-        return len(db.session.scalars(select(Device.id).where(Device.life == DeviceLife.ENROLLED)).all())
+        return demo_tablets.heard(since)

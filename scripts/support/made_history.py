@@ -17,7 +17,7 @@ from fleet.reports.models import DayClasses, DayFigures, DayFindings, DayLessons
 
 _KINDS = {
     FindingKind.OS_OUTDATED: 0.05, FindingKind.APP_MISSING: 0.02, FindingKind.SILENT: 0.012,
-    FindingKind.STORAGE_LOW: 0.009, FindingKind.PASSCODE_MISSING: 0.006, FindingKind.APP_BLOCKED: 0.005,
+    FindingKind.STORAGE_LOW: 0.03, FindingKind.PASSCODE_MISSING: 0.006, FindingKind.APP_BLOCKED: 0.03,
     FindingKind.CLOCK_WRONG: 0.002, FindingKind.MISSING: 0.001,
 }  # fmt: skip
 _AT_ONCE = 5_000
@@ -96,8 +96,8 @@ def _findings(made: Made, dates: Sequence[date], chance: random.Random) -> Itera
         for kind, share in _KINDS.items():
             standing = tablets * share
             for place, on in enumerate(dates):
-                standing *= chance.uniform(1.15, 1.3) if place % 90 < 4 else chance.uniform(0.95, 1.02)
-                standing = max(tablets * share / 4, min(standing, tablets * share * 2))
+                standing *= chance.uniform(1.15, 1.3) if place % 90 < 4 else chance.uniform(0.97, 1.02)
+                standing = max(tablets * share * 0.6, min(standing, tablets * share * 2))
                 moved = round(standing * chance.uniform(0.02, 0.12)) if has_school(on) else 0
                 number = round(standing)
                 yield {
@@ -123,7 +123,8 @@ def _silences(made: Made, dates: Sequence[date], chance: random.Random, now: dat
     schools = [one for one in made.tablets if one is not None]
     days = [on for on in dates if has_school(on)]
     causes = list(IncidentCause)
-    incidents, questions = [], []
+    incidents: list[dict[str, Any]] = []
+    questions: list[dict[str, Any]] = []
     for place, on in enumerate(days):
         morning = datetime.combine(on, time(8, 10), UTC)
         if place % 10 == 3 and schools:

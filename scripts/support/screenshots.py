@@ -30,8 +30,8 @@ MOST_BYTES = 150_000
 IT, SCHOOL_IT, TEACHER = "it", "it-kjenn", "laerer-kjenn-8b"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-_ENROLLED = re.compile(r"(\d+) of (\d+) tablets are enrolled")
-_START_S = 240.0  # until the demo's tablets are enrolled, on a slow machine
+_COME_IN = re.compile(r"(\d+) of (\d+) tablets have come in")
+_START_S = 240.0  # until the demo's tablets have come in, on a slow machine
 _SETTLE_S = 25.0  # until they have reported once more
 Steps = Callable[[Page], None]
 
@@ -83,6 +83,15 @@ def open_class(page: Page) -> None:
     page.wait_for_load_state()
 
 
+def down_to(selector: str) -> Steps:
+    """Return the step that has what ``selector`` names stand at the top of the window."""
+
+    def steps(page: Page) -> None:
+        page.locator(selector).first.evaluate("one => scrollTo(0, one.offsetTop - 90)")
+
+    return steps
+
+
 def first_tablet(tab: str) -> Steps:
     """Return the steps to a tab of the first tablet's page."""
 
@@ -118,8 +127,11 @@ SHOTS = (
     Shot("imports", IT, "/imports", DESK),
     Shot("people", IT, "/people", DESK),
     Shot("school-year", IT, "/settings/calendar", DESK),
+    Shot("silence", IT, "/silence", DESK),
+    Shot("report", IT, "/reports/findings?period=year", DESK, steps=down_to(".figures")),
     Shot("jobs", IT, "/jobs", DESK),
     Shot("audit", IT, "/audit", DESK),
+    Shot("question-phone", TEACHER, "/", PHONE),
     Shot("start-phone", TEACHER, "/lessons", PHONE, steps=open_class),
     Shot("lesson-phone", TEACHER, "/lessons", PHONE, steps=start_lesson),
     Shot(
@@ -142,7 +154,7 @@ def free_port() -> int:
 
 @contextmanager
 def demo(folder: Path) -> Iterator[str]:
-    """Run the demo until all its tablets are enrolled and have reported; gives its address.
+    """Run the demo until all its tablets have come in and have reported; gives its address.
 
     Raises:
         SystemExit: it ended, or took too long.
@@ -172,7 +184,7 @@ def _read(process: "subprocess.Popen[str]", told: list[str], lives: threading.Ev
     """Follow what the demo says, so that it never waits for a reader, until it ends."""
     for line in process.stderr or ():
         told.append(line.rstrip())
-        found = _ENROLLED.search(line)
+        found = _COME_IN.search(line)
         if found is not None and found[1] == found[2]:
             lives.set()
     lives.set()

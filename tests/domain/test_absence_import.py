@@ -73,6 +73,20 @@ def test_a_long_file_takes_no_more_statements_than_a_short_one(
     assert sorted(line.fields["count"] for line in factories.audited()) == [2, 300]
 
 
+def test_ranges_within_longer_ones_of_the_same_file_are_taken_once(school: School, file: Path) -> None:
+    pupil(school, "ola")
+    first = date(2026, 8, 17)
+    starts = [first + timedelta(days=number) for number in range(100)]
+    lines = [f"ola;{start};{start + timedelta(days=length)}\n" for start in starts for length in range(50)]
+    file.write_text("elev;fra;til\n" + "".join(reversed(lines)))
+    found = absences_import.apply(file, by=school_it(school), now=NOW)
+    assert found.counts() == {"new": 100, "known": 4_900}
+    assert set(found.new) == {(start, start + timedelta(days=49)) for start in starts}
+    assert absences_import.apply(file, by=school_it(school), now=NOW).counts() == {"new": 0, "known": 5_000}
+    file.write_text(f"elev;fra;til\nola;{first - timedelta(days=1)};{first + timedelta(days=49)}\nola;{first};\n")
+    assert absences_import.plan(file, by=school_it(school)).counts() == {"new": 1, "known": 1}
+
+
 def test_nobody_imports_for_pupils_of_another_school(school: School, file: Path) -> None:
     pupil(factories.school("Rasta skole"), "ola")
     file.write_text("elev;fra\nola;2026-10-05\n")

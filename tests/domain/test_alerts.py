@@ -1,7 +1,7 @@
 """Alerts: events follow what happens, readers are those who are to hear, and each is told once."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from fleet.access import Grant, Principal, Role
 from fleet.alerts import events, letters, mail_server, planning, readers, retention, topics, unsubscribing, webhooks
 from fleet.alerts.events import Ending
-from fleet.alerts.mail_server import Draft
+from fleet.alerts.mail_server import Settings
 from fleet.alerts.models import (
     AlertDelivery,
     AlertEvent,
@@ -160,6 +160,15 @@ def test_a_snooze_that_is_over_brings_the_finding_back_once(town: Town) -> None:
     assert town.plans(NOW + timedelta(days=4)).events == 0
 
 
+def test_what_was_acknowledged_and_then_snoozed_comes_back_too(town: Town) -> None:
+    finding = town.finding()
+    town.sets("finding", finding, acknowledged_at=NOW)
+    town.sets("finding", finding, snoozed_until=NOW + timedelta(days=3))
+    assert town.plans(NOW + timedelta(days=2)).events == 0
+    assert town.plans(NOW + timedelta(days=3)).events == 1
+    assert town.told() == {"it": ["digest Fri 08:00 findings storage-low"]}
+
+
 def test_what_is_serious_and_unanswered_for_a_school_day_goes_one_role_up_once(town: Town) -> None:
     seen = town.finding(kind="tampered", severity=Severity.SERIOUS)
     town.finding(kind="not-encrypted", severity=Severity.SERIOUS)
@@ -212,17 +221,6 @@ def test_a_tablet_that_is_a_pupils_own_is_of_the_pupils_class(town: Town) -> Non
     assert "lars" in town.told()
     told = planning.tell(db.session.scalars(select(AlertEvent)).all())
     assert pupil.family_name not in str(told)
-
-
-def test_an_incident_everywhere_is_everybodys(town: Town) -> None:
-    with transaction():
-        other = factories.school("Andre")
-        its = factories.account("it2", (Role.SCHOOL_IT, other))
-        its.email = "it2@prove.example"
-    made = Incident(cause=IncidentCause.EVERYWHERE, about={}, began_at=NOW, opened_at=NOW, most=9, of=20)
-    town.adds("incident", made)
-    town.plans(datetime(2026, 9, 14, 20, 0, tzinfo=UTC))
-    assert town.told() == {who: ["at-once Mon 22:02 incidents everywhere"] for who in ("it", "it2", "admin")}
 
 
 def test_planning_asks_the_same_number_of_statements_for_many(town: Town, statements: list[str]) -> None:
@@ -354,7 +352,9 @@ def test_mail_goes_to_the_accounts_address_else_to_the_rosters(town: Town) -> No
         accounts.set_email(town.teacher, None, by=BY, now=NOW)
         person.ended_at = NOW
     assert topics.address_of(town.teacher) is None
-    assert [one.username for one in readers.load(today=NOW.date()).accounts] == ["it", "admin"]
+    found = readers.load(today=NOW.date(), about=[]).accounts
+    told = {place: [one.username for one in accounts_there] for place, accounts_there in found.items()}
+    assert told == {town.school.id: ["it"], None: ["admin"]}
 
 
 def test_a_link_that_says_no_cannot_be_made_up_or_changed(town: Town) -> None:
@@ -393,7 +393,7 @@ def test_a_mail_server_that_cannot_be_is_refused(town: Town, change: dict[str, A
         "sender": "a@b.no",
     }
     with pytest.raises(InvalidError) as refused, transaction():
-        mail_server.save(Draft(**{**sound, **change}), vault_key=VAULT, by=BY, now=NOW)
+        mail_server.save(Settings(**{**sound, **change}), vault_key=VAULT, by=BY, now=NOW)
     assert refused.value.data["reason"] == reason
 
 
@@ -407,7 +407,7 @@ def test_a_password_is_kept_sealed_and_not_told_to_another_mail_server(town: Tow
             **more,
         }
         with transaction():
-            mail_server.save(Draft(security=MailSecurity.STARTTLS, **told), vault_key=VAULT, by=BY, now=NOW)
+            mail_server.save(Settings(security=MailSecurity.STARTTLS, **told), vault_key=VAULT, by=BY, now=NOW)
 
     saves(password="hemmelig")
     saves(port=2525)
@@ -430,7 +430,8 @@ def test_a_password_is_kept_sealed_and_not_told_to_another_mail_server(town: Tow
 
 def test_reports_that_cannot_be_sent_are_refused(town: Town) -> None:
     def refuses(file_name: str, media_type: str, content: bytes, account_id: int) -> Callable[[], object]:
-        return lambda: letters.queue_report(account_id, "x", file_name, media_type, content, now=NOW)
+        report = letters.Report("x", file_name, media_type, content, [])
+        return lambda: letters.queue_report(account_id, report, now=NOW)
 
     tries: Sequence[Callable[[], object]] = (
         refuses("a.csv", "text/csv", b"x" * (letters.MAX_FILE_BYTES + 1), town.it.id),
@@ -448,6 +449,20 @@ def test_contents_survive_being_kept() -> None:
     item = letters.Item(AlertTopic.MISSING, "missing", Severity.SERIOUS, NOW, tablet="A1", detail={"x": 1})
     told = letters.Contents(LetterKind.DIGEST, "Kari", "http://x", NOW, items=(item,), counts={AlertTopic.MISSING: 1})
     assert letters.contents_of(told.plain()) == told
+
+
+def test_a_school_has_a_bounded_number_of_webhooks(town: Town) -> None:
+    draft = webhooks.Draft("Min", "https://example.no/x", [AlertTopic.FINDINGS], town.school.id)
+    with transaction():
+        made = [webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW).webhook for _ in range(webhooks.MOST)]
+    with pytest.raises(InvalidError) as caught, transaction():
+        webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW)
+    assert caught.value.data["reason"] == "many"
+    everywhere = webhooks.Draft("Alle", "https://example.no/y", [AlertTopic.JOBS])
+    with transaction():
+        webhooks.create(everywhere, vault_key=VAULT, by=BY, now=NOW)
+        webhooks.remove(made[0].id, by=BY, now=NOW)
+        webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW)
 
 
 def test_a_schools_it_decides_on_its_own_webhooks(town: Town) -> None:
@@ -469,6 +484,7 @@ def test_a_schools_it_decides_on_its_own_webhooks(town: Town) -> None:
         webhooks.Draft("x", "https://example.no/", []),
         webhooks.Draft("x", "https://example.no/", [AlertTopic.JOBS], town.school.id),
         webhooks.Draft("x", "https://example.no/", [AlertTopic.REPORTS]),
+        webhooks.Draft("x", "https://example.no/", [AlertTopic.ESCALATED]),  # which no event is of
     ):
         with pytest.raises(InvalidError):
             webhooks.create(bad, vault_key=VAULT, by=BY, now=NOW)
@@ -494,7 +510,7 @@ def test_what_ended_long_ago_is_forgotten_and_what_waits_stays(town: Town) -> No
     later = NOW + timedelta(days=91)
     with transaction():
         assert retention.forget(older_than=timedelta(days=92), now=later, at_most=100) == 0
-        assert retention.forget(older_than=timedelta(days=90), now=later, at_most=100) == 2 + 2 + 1 + 1
+        assert retention.forget(older_than=timedelta(days=90), now=later, at_most=100) == 1 + 2 + 1 + 1
     assert len(db.session.scalars(select(AlertEvent)).all()) == 1
 
 
@@ -508,3 +524,40 @@ def test_the_ledger_of_findings_tells_by_itself(town: Town) -> None:
     with transaction():
         ledger.write(ledger.Change(closed=list(db.session.scalars(select(Finding)))), now=NOW)
     assert db.session.scalars(select(AlertEvent)).one().ended_at == NOW
+
+
+def test_what_grows_worse_is_told_anew_to_who_hears_of_that(town: Town) -> None:
+    finding = town.finding()
+    draft = webhooks.Draft("Vakt", "https://example.no/x", [AlertTopic.FINDINGS, AlertTopic.SERIOUS])
+    with transaction():
+        webhooks.create(draft, vault_key=VAULT, by=BY, now=NOW)
+    town.plans()
+    later = NOW + timedelta(days=3)
+    town.sets("finding", finding, severity=Severity.SERIOUS, now=later)
+    assert town.plans(later).letters == 1
+    assert town.told() == {"it": ["digest Tue 08:00 findings storage-low", "at-once Thu 10:17 serious storage-low"]}
+    assert town.plans(later + timedelta(minutes=1)) == planning.Planned(), "not one role up before a school day is over"
+    assert [one.what for one in db.session.scalars(select(HookMessage).order_by(HookMessage.id))] == [
+        "alert.raised", "alert.raised", "alert.ended",
+    ]  # fmt: skip
+    town.sets("finding", finding, closed_at=later, now=later)
+    assert all(one.ended_at is not None for one in db.session.scalars(select(AlertEvent)))
+
+
+def test_what_grows_milder_does_not_go_one_role_up(town: Town) -> None:
+    finding = town.finding(kind="tampered", severity=Severity.SERIOUS)
+    town.plans()
+    town.sets("finding", finding, severity=Severity.NOTE)
+    late = NOW + timedelta(days=1, minutes=5)
+    assert town.plans(late) == planning.Planned()
+    assert db.session.scalars(select(AlertEvent.topic)).one() is AlertTopic.FINDINGS
+
+
+def test_the_ledger_tells_that_a_finding_matters_more(town: Town) -> None:
+    finding = town.finding()
+    town.plans()
+    with transaction():
+        found = Found(finding.kind, "", {}, severity=Severity.SERIOUS)
+        ledger.write(ledger.Change(told={finding.id: found}, regraded=[finding.id]), now=NOW)
+    town.plans()
+    assert town.told()["it"] == ["digest Tue 08:00 findings storage-low", "at-once Mon 10:17 serious storage-low"]

@@ -180,6 +180,17 @@ def test_u0000_in_one_report_fails_neither_it_nor_its_neighbours(tablets: list[i
     assert stored["attributes"]["d"] == "\U0001f600"
 
 
+@pytest.mark.parametrize("odd", ["\n", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\u2066"])
+def test_what_turns_or_breaks_a_line_is_not_kept_of_a_tablets_words(tablets: list[int], odd: str) -> None:
+    told = {"model": f"Brett{odd}11", "apps": [{"id": f"no.{odd}app", "version": "1"}], "attributes": {f"a{odd}": odd}}
+    failures = [{"key": "camera.allowed", "reason": f"nei{odd}"}]
+    assert kinds(take(report(tablets[0], facts=FACTS | told, failures=failures))) == [Answer]
+    stored = state(tablets[0]).facts or {}
+    assert (stored["model"], stored["apps"][0]["id"]) == ("Brett\ufffd11", "no.\ufffdapp")
+    assert stored["attributes"] == {"a\ufffd": "\ufffd"}
+    assert state(tablets[0]).failures == [{"key": "camera.allowed", "reason": "nei\ufffd"}]
+
+
 def test_polls_without_the_desired_profile_are_counted_until_it_is_there(app: Flask) -> None:
     with transaction():
         device = make.device(make.school())

@@ -12,7 +12,7 @@ from fleet.access import Grant, Principal, Role
 from fleet.compliance import acting, ledger, queries, review
 from fleet.compliance.acting import FindingOverError, NoteTooLongError, SnoozeDayError
 from fleet.compliance.ledger import Change
-from fleet.compliance.models import Finding, FindingAct, FindingKind, Severity
+from fleet.compliance.models import Finding, FindingAct, FindingEvent, FindingKind, Severity
 from fleet.compliance.queries import Attention, Filter
 from fleet.compliance.rules import Found
 from fleet.db import db, follow, transaction
@@ -195,6 +195,13 @@ def test_only_those_who_answer_at_the_school_act_and_others_findings_are_not_fou
 def test_a_note_is_bounded(device: Device) -> None:
     with pytest.raises(NoteTooLongError):
         acting.acknowledge([only().id], "x" * 501, by=ONE, now=NOW)
+
+
+def test_a_note_keeps_nothing_that_turns_what_stands_after_it(device: Device) -> None:
+    with transaction():
+        acting.acknowledge([only().id], "bytt \u202ereirettab\u202c\x1b[31m nå\u2066", by=ONE, now=NOW)
+    noted = db.session.scalars(select(FindingEvent.note).where(FindingEvent.act == FindingAct.ACKNOWLEDGED)).one()
+    assert noted == "bytt reirettab[31m nå"
 
 
 def test_findings_narrow_to_what_matters_and_to_those_that_are_closed(school: School, device: Device) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from fleet import job_runs
 from fleet.access import Grant, Principal, Role
+from fleet.alerts.models import AlertEvent, AlertTopic
 from fleet.checkins import receive
 from fleet.checkins.receive import Report
 from fleet.compliance import expressions, review, ruling, trying
@@ -321,6 +322,24 @@ def test_a_draft_that_takes_too_much_says_so(device: Device) -> None:
     assert trying.on_tablet(greedy, device.id, by=ADMIN, now=NOW).has_failed
 
 
+def test_a_trial_ends_when_its_time_is_over_and_says_that_it_is_not_whole(app: Flask) -> None:
+    with transaction():
+        tablets(3, "Her")
+    tried = trying.over_fleet(SMALL, by=ADMIN, now=NOW, longest_s=0)
+    assert (tried.tablets, tried.opens, tried.is_whole) == (0, 0, False)
+
+
+def test_one_draft_is_tried_on_the_fleet_at_a_time(device: Device) -> None:
+    with trying.TURN:
+        with pytest.raises(trying.TrialRunningError):
+            trying.over_fleet(SMALL, by=ADMIN, now=NOW)
+        assert trying.on_tablet(SMALL, device.id, by=ADMIN, now=NOW).found == ("",)  # that is soon done
+    with pytest.raises(ExpressionError):
+        trying.over_fleet(Draft(None, "Ny", "æ"), by=ADMIN, now=NOW)
+    assert trying.over_fleet(SMALL, by=ADMIN, now=NOW).is_whole
+    assert not trying.TURN.locked()
+
+
 # -- size --------------------------------------------------------------------------------------------------------------
 
 
@@ -384,3 +403,25 @@ def test_what_changes_with_every_report_is_noticed_in_steps(app: Flask, statemen
         False,
         True,
     ]  # 20 is neither above nor below
+
+
+def test_a_rule_that_matters_more_is_told_in_as_many_statements_for_many_tablets(
+    app: Flask, statements: list[str]
+) -> None:
+    counts = []
+    for number in (FEW, MANY):
+        with transaction():
+            tablets(number, f"Skole {number}")
+        draft = Draft(None, f"Lite {number}", SMALL.condition)
+        code = save(draft).code
+        follow()
+        save(Draft(code, draft.title, draft.condition, severity=Severity.SERIOUS))
+        statements.clear()
+        follow()
+        counts.append(len(statements))
+        topics = db.session.scalars(
+            select(AlertEvent.topic).where(AlertEvent.kind == code, AlertEvent.ended_at.is_(None))
+        ).all()
+        assert set(topics) == {AlertTopic.SERIOUS}
+        assert len(topics) >= number
+    assert counts[0] == counts[1]

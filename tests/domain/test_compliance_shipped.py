@@ -173,3 +173,21 @@ def test_a_certificate_is_looked_at_again_when_its_time_comes(app: Flask) -> Non
             review.review_due(now=now)
     assert timedelta(0) <= now - (ends - shipped.CERTIFICATE_DAYS * DAY) < DAY
     assert found()[0][0] == FindingKind.CERTIFICATE_ENDING
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "2026-10-20T10:00:00-23:59",
+        "2026-10-20T10:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00+23:59",
+    ],
+)
+def test_no_instant_that_a_tablet_tells_stops_a_review(app: Flask, told: str) -> None:
+    device = tablet({})
+    check_in(device, 1, {"facts": {"certificate_expires_at": told}}, NOW - timedelta(hours=1))
+    with transaction():
+        review.review([device.id], now=NOW)
+        review.review([device.id], now=NOW + DAY)
+    assert found() == []

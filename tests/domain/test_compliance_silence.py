@@ -184,3 +184,19 @@ def test_the_number_of_statements_does_not_grow_with_tablets(
         counted[count].append(len(statements))
     assert counted[FEW] == counted[MANY]
     assert max(counted[MANY]) <= 32
+
+
+def test_who_is_quiet_is_found_without_going_through_what_is_long_over(
+    school: School, statements: list[str], database_kind: str
+) -> None:
+    if database_kind != "sqlite":
+        pytest.skip("PostgreSQL goes through a small table whatever indexes it has")
+    with transaction():
+        tablet(school, seen=MONDAY_MORNING)
+    statements.clear()
+    run(MONDAY_EVENING)
+    (query,) = (one for one in statements if "FROM device JOIN" in one and "incident_member" in one)
+    rows = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("",) * query.count("?")).all()
+    told = [row[3] for row in rows]
+    assert not {"SCAN finding", "SCAN incident_member"} & set(told)
+    assert any("ix_finding_mute" in one for one in told)

@@ -1,15 +1,13 @@
 """Lessons, reports and jobs at the same time: nobody is given up for a deadlock, no tablet is missed or had by two."""
 
 import itertools
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import time as local_time
 from functools import partial
 
-import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from fleet.access import Principal
 from fleet.checkins import polls, presence, receive
@@ -26,7 +24,7 @@ from tests import factories as make
 from tests import lessons
 from tests.conftest import NOW
 from tests.lessons import MINUTE, OSLO, UNTIL, part, stretches
-from tests.races import together
+from tests.races import together, waits_for_a_lock
 
 CLI = Principal.command_line()
 ROUNDS = 4
@@ -58,27 +56,6 @@ def reported(ids: list[int], number: int) -> None:
         for one in reversed(ids)
     ]  # fmt: skip
     receive.receive(batch, now=NOW + number * MINUTE / 60)
-
-
-def waits_for_a_lock(*, of: int = 1) -> None:
-    """Wait until so many connections wait for each other's locks; PostgreSQL only."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    for _ in range(500):
-        with db.engine.connect() as connection:
-            if connection.scalar(waiting) >= of:
-                return
-        time.sleep(0.01)
-    raise AssertionError("nobody waits")
-
-
-@pytest.fixture
-def waiting_app(own_app: Flask, database_kind: str) -> Flask:
-    """Return an application in whose database one transaction waits for another's rows."""
-    if database_kind == "sqlite":
-        pytest.skip("who writes on SQLite is alone")
-    return own_app
 
 
 def test_of_two_teachers_who_start_for_the_same_pupils_at_once_one_has_each(own_app: Flask) -> None:

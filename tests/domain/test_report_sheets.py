@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from sqlalchemy import select
 
 from fleet.access import Grant, Principal, Role
-from fleet.compliance.models import Finding, FindingKind
+from fleet.compliance.models import Finding, FindingKind, Incident, IncidentCause, IncidentMember
 from fleet.db import db, transaction
 from fleet.devices.models import Device, Platform
 from fleet.errors import ForbiddenError, NotFoundError
@@ -30,6 +30,7 @@ from tests.conftest import NOW
 OSLO = ZoneInfo("Europe/Oslo")
 TODAY = date(2026, 9, 14)
 CLI = Principal.command_line()
+SAMI = "Čáhcešuŋŋá Đoaŧŧ Žá"
 
 
 def built(name: str, by: Principal = CLI, **given: str) -> Sheet:
@@ -191,6 +192,7 @@ def test_support_is_told_by_the_table_and_not_guessed() -> None:
 def nasty(app: Flask) -> None:
     with transaction():
         school = factories.school("Åsen skøle, æ")
+        factories.told(factories.device(school, serial="SAMI", asset_tag=SAMI), at=NOW)
         for number, serial in enumerate(("=cmd", "+SUM(A1)", "@x", "https://x.example")):
             factories.told(factories.device(school, serial=f"{serial}{number}", model="Blåbærbrett"), at=NOW)
         for back in range(3):
@@ -223,9 +225,22 @@ def test_paper_says_its_title_and_language_and_keeps_norwegian_letters(app: Flas
     text = "\n".join(page.extract_text() for page in paper.pages)
     assert "Åsen skøle, æ" in text
     assert "Blåbærbrett" in text
+    assert SAMI in text
     assert str(paper.root_object["/Lang"]) == "nb-NO"
     assert paper.metadata is not None
     assert paper.metadata.title
+
+
+def test_on_paper_instants_and_serials_are_whole_where_texts_are_cut(app: Flask, tmp_path: Path) -> None:
+    with transaction():
+        school = factories.school("En skole med et navn som er altfor langt til å stå i en kolonne av mange")
+        factories.told(factories.device(school, serial="DEMOKJE10A01", model="Et brett " * 9), at=NOW)
+    path = tmp_path / "a.pdf"
+    report_papers.write(built("tablets"), Format.PDF, path, language="nb", now=NOW)
+    text = PdfReader(path).pages[0].extract_text()
+    assert f"{NOW.astimezone(OSLO):%d.%m.%Y %H:%M}" in text
+    assert "DEMOKJE10A01" in text
+    assert "\u2026" in text
 
 
 def test_a_long_table_goes_on_with_its_header_on_each_page(app: Flask, tmp_path: Path) -> None:
@@ -308,9 +323,23 @@ def test_an_export_is_claimed_once_told_of_and_gone_after_a_day(app: Flask, tmp_
         assert work is not None
         assert exports.claim(now=NOW) is None
         assert exports.tell(work, 5, now=NOW)
-        assert exports.claim(now=NOW + exports.CLAIM + timedelta(seconds=1)) is not None
-        assert exports.finish(work, rows=9, size_bytes=3, now=NOW)
+        again = exports.claim(now=NOW + exports.CLAIM + timedelta(seconds=1))
+        assert again is not None
+        made = exports.Made(9, 3, ["school:1"])
+        assert not exports.tell(work, 6, now=NOW), "another has taken it over"
+        assert not exports.finish(work, made, now=NOW)
+        exports.fail(work, now=NOW)
+        assert exports.finish(again, made, now=NOW)
     assert exports.find(asked.id, by=by).state is ExportState.READY
+    assert exports.ready(asked.id, by=by).size_bytes == 3
+    for grants in (
+        (),
+        (Grant(Role.SCHOOL_IT, 2),),
+        (Grant(Role.TEACHER, 1),),
+    ):  # what is in it is its account's no more
+        with pytest.raises(NotFoundError):
+            exports.ready(asked.id, by=Principal("account", str(account.id), grants))
+    assert exports.ready(asked.id, by=Principal("account", str(account.id), (Grant(Role.SCHOOL_IT, 1),)))
     with pytest.raises(NotFoundError):
         exports.find(asked.id, by=Principal("account", "999", CLI.grants))
     exports.path(tmp_path, work.token).write_bytes(b"pdf")
@@ -333,3 +362,48 @@ def test_an_export_is_claimed_once_told_of_and_gone_after_a_day(app: Flask, tmp_
 def test_a_report_goes_out_on_its_next_morning(rhythm: Rhythm, now: str, then: str) -> None:
     local = datetime.fromisoformat(now).replace(tzinfo=OSLO)
     assert schedules.following(rhythm, local, OSLO) == datetime.fromisoformat(then).replace(tzinfo=OSLO)
+
+
+def test_lessons_of_days_on_which_small_classes_were_few_are_left_out_of_longer_spans_too(app: Flask) -> None:
+    with transaction():
+        school = factories.school()
+        for on, tablets in ((TODAY, 2), (TODAY - timedelta(days=1), 4)):
+            db.session.add(
+                DayLessons(school_id=school.id, class_id=None, on=on, lessons=7, minutes=60, tablets=tablets)
+            )
+    assert list(built("lessons").rows) == [("Prøveskolen", None, 7, 1.0, 1)]
+    assert list(built("lessons", period="days", since=str(TODAY), until=str(TODAY)).rows) == []
+
+
+def test_a_school_that_is_no_more_does_not_stand_as_it_once_did(app: Flask) -> None:
+    with transaction():
+        stays, gone = factories.school("Blir"), factories.school("Borte")
+        for school in (stays, gone):
+            figures(school, TODAY - timedelta(days=6))
+        figures(stays, TODAY)
+    sheet = built("places", period="week")
+    assert [row[0] for row in sheet.rows] == ["Blir"]
+    assert sheet.totals is None
+    assert next(iter(built("compliance", period="week").rows))[1] == 200, "what was counted then stays"
+
+
+def test_a_school_hears_of_an_incident_everywhere_what_concerns_it(app: Flask) -> None:
+    with transaction():
+        here, there, beside = (factories.school(name) for name in ("Her", "Der", "Ved siden av"))
+        everywhere = Incident(cause=IncidentCause.EVERYWHERE, about={}, began_at=NOW, opened_at=NOW, most=3, of=9)
+        own = Incident(
+            school_id=there.id, cause=IncidentCause.SCHOOL, about={}, began_at=NOW, opened_at=NOW, most=5, of=6
+        )
+        db.session.add_all([everywhere, own])
+        db.session.flush()
+        for school in (here, here, there):
+            tablet = factories.device(school)
+            db.session.add(IncidentMember(incident_id=everywhere.id, device_id=tablet.id, joined_at=NOW))
+
+    def told(by: Principal, **given: str) -> list[tuple[Any, ...]]:
+        return sorted(tuple(row[3:6]) for row in built("incidents", by, **given).rows)
+
+    assert told(CLI) == [("everywhere", 3, 9), ("school", 5, 6)]
+    assert told(it_of(here)) == told(CLI, school=str(here.id)) == [("everywhere", 2, None)]
+    assert told(it_of(there)) == [("everywhere", 1, None), ("school", 5, 6)]
+    assert told(it_of(beside)) == []

@@ -9,11 +9,12 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from fleet.access import Grant, Principal, Role
+from fleet.alerts.models import AlertEvent
 from fleet.app import create_app
 from fleet.compliance import explaining, habits, incidents, questions, retention, silence
 from fleet.compliance.models import Answer, Finding, FindingKind, Incident, IncidentCause, IncidentMember, Question
 from fleet.db import db, reading, transaction
-from fleet.devices.models import Device, DeviceLife
+from fleet.devices.models import Device, DeviceLife, DevicePresence
 from fleet.errors import ConflictError, NotFoundError
 from fleet.schools import absences, after_school
 from fleet.schools.after_school import Programme
@@ -109,6 +110,15 @@ def test_nobody_answers_for_days_and_it_is_missing(quiet: Device) -> None:
     assert open_kinds() == [FindingKind.SILENT]
 
 
+def test_what_was_quiet_for_long_is_not_missing_before_somebody_could_answer(quiet: Device) -> None:
+    first = oslo("2026-10-14 09:00")
+    assert look(first) == silence.Done(tablets=1, opened=1, asked=1)
+    look(first + timedelta(hours=2))
+    assert open_kinds() == [FindingKind.SILENT]
+    look(first + timedelta(days=1))
+    assert open_kinds() == [FindingKind.MISSING]
+
+
 def test_at_home_is_excused_for_three_school_days_and_asked_again(quiet: Device) -> None:
     look(NOON)
     say(Answer.HOME, NOON)
@@ -116,6 +126,18 @@ def test_at_home_is_excused_for_three_school_days_and_asked_again(quiet: Device)
     for day in range(1, 4):
         assert look(NOON + timedelta(days=day)) == silence.Done()
     assert look(oslo("2026-09-18 10:30")) == silence.Done(tablets=1, opened=1, asked=1)
+
+
+def test_at_home_explains_no_quiet_after_a_word(quiet: Device, school: School) -> None:
+    with transaction():
+        factories.device(school, created_at=MORNING).state.last_seen_at = NOON  # IT's, and quiet all the time
+    look(NOON)
+    say(Answer.HOME, NOON)
+    with transaction():
+        quiet.state.last_seen_at = TUESDAY + timedelta(hours=1)
+    assert look(TUESDAY.replace(hour=12, minute=59)).opened == 1  # the other
+    assert look(TUESDAY.replace(hour=13)) == silence.Done(tablets=1, opened=1, asked=1)
+    assert set(db.session.scalars(select(Question.device_id).where(Question.asked_at > NOON))) > {quiet.id}
 
 
 def test_here_stays_silent_and_is_not_asked_again(quiet: Device) -> None:
@@ -135,6 +157,38 @@ def test_the_first_answer_holds(quiet: Device, of_class: SchoolClass) -> None:
     say(Answer.HOME, NOON)
     with transaction(), pytest.raises(ConflictError):
         questions.answer(asked, Answer.GONE, by=ADMIN, now=NOON, timezone=OSLO)
+
+
+@pytest.mark.parametrize("how", ["reports", "asks", "is lost"])
+def test_a_tablet_that_spoke_is_asked_about_no_more_also_before_the_job_has_noted_it(quiet: Device, how: str) -> None:
+    look(NOON)
+    asked = db.session.scalars(select(Question.id)).one()
+    with transaction():
+        if how == "reports":
+            quiet.state.last_seen_at = NOON + timedelta(minutes=1)
+        elif how == "asks":
+            db.session.add(DevicePresence(device_id=quiet.id, polled_at=NOON, due_at=NOON, waits=False))
+        else:
+            quiet.life = DeviceLife.LOST
+    with pytest.raises(ConflictError) as caught, transaction():
+        questions.answer(asked, Answer.GONE, by=ADMIN, now=NOON + timedelta(minutes=2), timezone=OSLO)
+    assert caught.value.data["reason"] == "heard"
+    assert db.session.scalars(select(Question.answered_at)).one() is None
+
+
+def test_a_tablet_that_is_gone_stays_missing_when_answers_are_forgotten(quiet: Device) -> None:
+    look(NOON)
+    say(Answer.GONE, NOON)
+    later = NOON + timedelta(days=371)
+    with transaction():
+        assert retention.forget_questions(older_than=timedelta(days=365), now=later, at_most=10) == 0
+    look(later)
+    assert open_kinds() == [FindingKind.MISSING]
+    with transaction():
+        quiet.state.last_seen_at = later
+    look(later + timedelta(minutes=15))
+    with transaction():
+        assert retention.forget_questions(older_than=timedelta(days=365), now=later, at_most=10) == 1
 
 
 def test_a_pupil_who_is_away_has_no_silent_tablet(quiet: Device) -> None:
@@ -199,6 +253,27 @@ def test_a_server_that_was_down_is_one_incident_everywhere(app: Flask) -> None:
     done = look(AFTERNOON)
     assert (done.incidents, done.asked, done.opened) == (1, 0, 0)
     assert [one.cause for one in db.session.scalars(select(Incident))] == [IncidentCause.EVERYWHERE]
+
+
+def test_one_schools_incident_that_grows_to_others_is_everybodys(school: School) -> None:
+    others = ("Rasta", "Solheim")
+    with transaction():
+        a_class_of(school, "1A")
+        for name in others:
+            a_class_of(factories.school(name), "1A", heard=oslo("2026-09-14 10:30"))
+    assert look(oslo("2026-09-14 11:00")).incidents == 1
+    at = oslo("2026-09-14 13:00")
+    look(at)
+    assert look(at + timedelta(minutes=15)) == silence.Done(), "who has joined stays"
+    (told,) = incidents.open_incidents(by=ADMIN)
+    assert (told.incident.cause, told.incident.school_id, told.members) == (IncidentCause.EVERYWHERE, None, 60)
+    events = db.session.scalars(select(AlertEvent).order_by(AlertEvent.id))
+    assert [(one.school_id, one.ended_at) for one in events] == [(school.id, at), (None, None)]
+    with transaction():
+        for one in db.session.scalars(select(Device)):
+            one.state.last_seen_at = AFTERNOON
+    assert look(AFTERNOON).incidents_over == 1
+    assert look(AFTERNOON + timedelta(minutes=1)) == silence.Done()
 
 
 def test_a_tablet_that_moves_leaves_its_incident(school: School) -> None:

@@ -53,7 +53,7 @@ ROUTES: Routes = {
     "web.report_schedules": [("/reports/mails", SIGNED_IN)],
     "web.report_schedule": [("POST /reports/findings/mail", (302, 404, 404, 404, 404, 404, 404))],
     "web.report_schedule_remove": [("POST /reports/mails/{schedule_id}/remove", _OWN)],
-    "web.kept_data": [("/settings/kept-data", ADMIN_ONLY)],
+    "web.kept_data": [("/jobs/kept-data", ADMIN_ONLY)],
 }
 
 

@@ -5,11 +5,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from fleet.access import Role
 from fleet.alerts import letters, mail_server, sending, topics, unsubscribing
 from fleet.alerts.letters import Contents, Written
-from fleet.alerts.models import AlertTopic, Delivery, Letter, LetterKind, LetterState, MailSecurity, MailServer
+from fleet.alerts.models import (
+    AlertTopic,
+    Delivery,
+    Letter,
+    LetterFile,
+    LetterKind,
+    LetterState,
+    MailSecurity,
+    MailServer,
+)
 from fleet.alerts.sending import Claimed
 from fleet.app import mailing
 from fleet.app.alerting import Postman
@@ -380,12 +390,13 @@ def test_a_report_comes_with_its_file_and_a_test_letter_says_how_it_went(world: 
         world.uses(port)
         with world.app.app_context(), transaction():
             reader = alerts.account(world, "it")
-            letters.queue_report(
-                reader.id, "compliance", "oversikt.csv", "text/csv", "æøå;1\n".encode(), now=world.clock.at
-            )
-            letters.queue_report(
-                reader.id, "compliance", "oversikt.pdf", "application/pdf", b"%PDF", now=world.clock.at
-            )
+            reach = [f"school:{world.ids['school']}"]
+            for report in (
+                letters.Report("compliance", "oversikt.csv", "text/csv", "æøå;1\n".encode(), reach),
+                letters.Report("compliance", "oversikt.pdf", "application/pdf", b"%PDF", reach),
+                letters.Report("compliance", "alle.pdf", "application/pdf", b"%PDF", ["all"]),  # as an admin, until now
+            ):
+                letters.queue_report(reader.id, report, now=world.clock.at)
             tried = mail_server.test(reader, by=BY, now=world.clock.at).id
         world.sends()
         names = {part.get_filename(): part.get_content() for one in box.taken for part in one.iter_attachments()}
@@ -396,7 +407,9 @@ def test_a_report_comes_with_its_file_and_a_test_letter_says_how_it_went(world: 
         with world.app.app_context(), transaction():
             reader = alerts.account(world, "it")
             topics.mute(reader, AlertTopic.REPORTS, by=BY, now=world.clock.at)
-            assert letters.queue_report(reader.id, "compliance", "a.csv", "text/csv", b"", now=world.clock.at) is None
+            report = letters.Report("compliance", "a.csv", "text/csv", b"", [])
+            assert letters.queue_report(reader.id, report, now=world.clock.at) is None
+            assert db.session.scalars(select(LetterFile)).all() == []
 
 
 def test_an_event_that_slips_into_a_letter_already_written_comes_in_the_next(world: World) -> None:

@@ -1,5 +1,6 @@
 """Alerts on the pages: who hears of what, one's own wishes, saying no by a link, the mail server, webhooks, Today."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -32,6 +33,36 @@ def test_a_school_differs_and_the_municipality_sees_it(app: Flask, world: World)
         assert chosen == {(Role.SCHOOL_IT, AlertTopic.FINDINGS, world.school.id): Delivery.NONE}
     assert 'id="school-it.findings-hint"' in it.get(page).text
     assert 'id="school-it.findings-hint"' not in visit(app, "admin").get("/settings/alerts").text
+
+
+def test_who_hears_of_what_is_taken_back_but_for_what_was_decided_since(app: Flask, world: World) -> None:
+    it, page = visit(app, "it"), f"/settings/schools/{world.school.id}/alerts"
+    school_id = world.school.id
+    it.post(page, page=page, **{"school-it.findings": "none"})
+
+    def saves(**told: str) -> str:
+        it.get(page)
+        it.post(page, page=page, **{name.replace("_", "-").replace("X", "."): value for name, value in told.items()})
+        found = re.search(r'action="(/settings/undo/[^"]+)"', it.get(page).text)
+        assert found is not None
+        return html.unescape(found[1])
+
+    def holds() -> dict[tuple[Role, AlertTopic, int | None], Delivery]:
+        with app.app_context():
+            return dict(topics.choices())
+
+    before = {(Role.SCHOOL_IT, AlertTopic.FINDINGS, school_id): Delivery.NONE}
+    undo = saves(school_itXfindings="at-once", teacherXmissing="digest")
+    assert len(holds()) == 2
+    assert visit(app, "other-it").post(undo).status_code == 303
+    assert len(holds()) == 2, "it is not somebody else's to take back"
+    it.post(undo)
+    assert holds() == before
+    undo = saves(school_itXfindings="inherited", teacherXmissing="digest")
+    with app.app_context(), transaction():
+        topics.choose(Role.TEACHER, AlertTopic.MISSING, Delivery.AT_ONCE, school_id=school_id, by=CLI, now=clock.now())
+    it.post(undo)
+    assert holds() == {**before, (Role.TEACHER, AlertTopic.MISSING, school_id): Delivery.AT_ONCE}
 
 
 def test_one_turns_a_topic_off_and_writes_an_address(app: Flask, world: World) -> None:

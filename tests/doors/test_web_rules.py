@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from fleet.access import Principal
-from fleet.compliance import ruling
+from fleet.compliance import ruling, trying
 from fleet.compliance.models import ComplianceRule, Finding, FindingKind, Severity
 from fleet.compliance.rules import Rule
 from fleet.db import db, transaction
@@ -140,6 +140,15 @@ def test_a_draft_is_tried_on_all_tablets_before_anything_counts(app: Flask, worl
     with app.app_context():
         assert db.session.query(ComplianceRule).count() == 0
         assert db.session.query(Finding).count() == 1
+
+
+def test_a_draft_waits_while_another_is_tried_and_nothing_typed_is_lost(admin: Visitor) -> None:
+    with trying.TURN:
+        answer = admin.post("/rules/new", **FORM, do="try")
+    assert answer.status_code == 409
+    assert FORM["title"] in answer.text
+    assert 'value="overwrite"' not in answer.text  # nobody has changed the rule
+    assert "Ville åpnet 3 funn." in words(admin.post("/rules/new", **FORM, do="try").text)
 
 
 def test_a_shipped_rule_that_is_tried_tells_what_it_would_close(admin: Visitor) -> None:

@@ -3,6 +3,7 @@
 import io
 import re
 from datetime import date, time
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -11,8 +12,9 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.db import db, transaction
 from fleet.schools import bells, calendar_editing, deciding
+from fleet.schools import calendar as calendars
 from fleet.schools.bells import Period
-from fleet.schools.models import School
+from fleet.schools.models import Bell, School
 from fleet.schools.queries import municipality
 from tests import factories, visiting
 from tests.doors.test_web_pages import MOST_STATEMENTS, words
@@ -20,6 +22,7 @@ from tests.visiting import Visitor, World
 
 CLI = Principal.command_line()
 MONDAY = date(2026, 10, 5)
+OSLO = ZoneInfo("Europe/Oslo")
 
 
 @pytest.fixture
@@ -216,6 +219,39 @@ def test_hours_are_decided_by_weekday_and_taken_back(app: Flask, world: World, i
     undo(it, page)
     with app.app_context():
         assert calendar_editing.own_hours(world.school.id) == own
+
+
+@pytest.mark.parametrize(
+    ("language", "by_bells", "by_all", "sentence"),
+    [
+        ("en", "empty: by the bells, ", "empty: as the municipality, ", "where those are at least 3 hours apart"),
+        ("nb", "tomt: etter ringetidene, ", "tomt: som kommunen, ", "når det er minst 3 timer mellom dem"),
+        ("nn", "tomt: etter ringetidene, ", "tomt: som kommunen, ", "når det er minst 3 timar mellom dei"),
+    ],
+)
+def test_what_is_said_of_a_day_left_empty_is_what_silence_counts(
+    app: Flask, world: World, it: Visitor, *, language: str, by_bells: str, by_all: str, sentence: str
+) -> None:
+    def rings(school_id: int | None, weekday: int, starts_at: time, ends_at: time) -> Bell:
+        return Bell(school_id=school_id, weekday=weekday, starts_at=starts_at, ends_at=ends_at)
+
+    with app.app_context(), transaction():
+        db.session.add_all(
+            [
+                rings(None, 0, time(8, 30), time(9, 30)), rings(None, 0, time(12, 45), time(13, 30)),
+                rings(None, 1, time(8, 30), time(11, 29)),  # a part of a day
+                rings(world.school.id, 2, time(9), time(12)), rings(world.school.id, 3, time(9), time(11, 59)),
+            ]
+        )  # fmt: skip
+    it.post("/language", language=language)
+    page = it.get(f"/settings/schools/{world.school.id}/times").text
+    assert sentence in page
+    rows = re.findall(rf'<span class="hint">((?:{by_bells}|{by_all})[^<]*)</span>', page)
+    with app.app_context():
+        counted = calendars.load(OSLO)[world.school.id]
+    hours = [f"{one:%H:%M}\u2013{last:%H:%M}" for one, last in map(counted.weekday_hours, range(7))]
+    assert hours[:4] == ["08:30\u201313:30", "08:15\u201314:30", "09:00\u201312:00", "08:15\u201314:30"]
+    assert rows == [f"{by_bells if weekday == 2 else by_all}{told}" for weekday, told in enumerate(hours)]
 
 
 def test_hours_that_cannot_be_are_told_at_their_weekday(app: Flask, world: World, it: Visitor) -> None:

@@ -121,6 +121,14 @@ def reports(device: Device, count: int, *, until_hours: int = 0) -> None:
     )  # fmt: skip
 
 
+def test_a_tablet_whose_agent_tells_flags_as_a_list_has_its_page(app: Flask, world: World, admin: Visitor) -> None:
+    with app.app_context(), transaction():
+        told = {"os_version": "12", "flags": ["rooted", "supervised"], "attributes": {"kernel": "6.1.0"}}
+        db.session.get_one(DeviceState, world.tablet.id).facts = told
+    answer = admin.get("/tablets/OWN1")
+    assert answer.status_code == 200
+
+
 def test_timeline_tells_everything_newest_first_and_gathers_reports(app: Flask, world: World, admin: Visitor) -> None:
     with app.app_context(), transaction():
         device = db.session.merge(world.tablet)

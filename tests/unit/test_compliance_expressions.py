@@ -71,6 +71,10 @@ def refused(text: str) -> dict[str, Any]:
         ("merge(os, os)", 0, 5, "function", "merge", None),
         ("ø", 0, 1, "sign", "ø", None),
         ("missing && æ", 11, 1, "sign", "æ", None),
+        ("&os.version", 0, 1, "word", "&", None),
+        ("os.version || &apps", 14, 1, "word", "&", None),
+        ("not_null(os.nothing, &apps)", 21, 1, "word", "&", None),
+        ("type(&apps)", 5, 1, "word", "&", None),
     ],
 )
 def test_a_fault_is_told_with_the_character_it_stands_at(

@@ -138,6 +138,21 @@ def test_a_tablet_without_any_of_its_apps_has_a_bounded_number_of_findings() -> 
     assert len(names(WELL, required=frozenset(f"no.app{n}" for n in range(500)))) == rules.MAX_OF_A_KIND
 
 
+def test_a_finding_stays_while_its_reason_does_however_many_others_come_before_it() -> None:
+    rule = rules.ready([rules.Rule("own", "apps[].id", is_shipped=False)])
+
+    def found(count: int, *is_open: str) -> list[str]:
+        seen = replace(WELL, facts={"apps": [{"id": f"no.{number:03}"} for number in range(count)]})
+        past = Past({("own", one) for one in is_open})
+        outcome = rules.judge(rule, documents.document(seen, Wanted()), past, Evaluation(NOW))
+        return [one.subject for one in outcome.findings]
+
+    last = [f"no.{number:03}" for number in range(60, 60 + rules.MAX_OF_A_KIND)]
+    assert found(200, *last) == last
+    assert found(200, "no.150") == ["no.150", *(f"no.{number:03}" for number in range(rules.MAX_OF_A_KIND - 1))]
+    assert found(100, "no.150") == [f"no.{number:03}" for number in range(rules.MAX_OF_A_KIND)]
+
+
 @pytest.mark.parametrize("apps", [None, [], ["no.a"], [{"id": 7}]])
 def test_apps_told_oddly_are_no_apps(apps: Any) -> None:
     seen = replace(WELL, facts={"apps": apps})

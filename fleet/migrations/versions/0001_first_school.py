@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 05:45:18.940777
+Create Date: 2026-11-30 10:16:09.408681
 """
 
 import sqlalchemy as sa
@@ -670,6 +670,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('key', name=op.f('uq_alert_event_key'))
     )
     with op.batch_alter_table('alert_event', schema=None) as batch_op:
+        batch_op.create_index('ix_alert_event_open', ['device_id'], unique=False, sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL'))
         batch_op.create_index('ix_alert_event_raised_at', ['raised_at'], unique=False)
         batch_op.create_index('ix_alert_event_serious', ['id'], unique=False, sqlite_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"), postgresql_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"))
         batch_op.create_index('ix_alert_event_unhooked', ['id'], unique=False, sqlite_where=sa.text('hooked_at IS NULL'), postgresql_where=sa.text('hooked_at IS NULL'))
@@ -933,7 +934,7 @@ def upgrade() -> None:
     with op.batch_alter_table('finding', schema=None) as batch_op:
         batch_op.create_index('ix_finding_closed_at', ['closed_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_finding_device_id'), ['device_id'], unique=False)
-        batch_op.create_index('ix_finding_mute', ['device_id'], unique=False, sqlite_where=sa.text('is_mute'), postgresql_where=sa.text('is_mute'))
+        batch_op.create_index('ix_finding_mute', ['device_id'], unique=False, sqlite_where=sa.text('is_mute = 1'), postgresql_where=sa.text('is_mute'))
         batch_op.create_index('uq_finding_open', ['device_id', 'kind', 'subject'], unique=True, sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
 
     op.create_table('finding_wait',
@@ -1112,31 +1113,6 @@ def upgrade() -> None:
     with op.batch_alter_table('password_link', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_password_link_account_id'), ['account_id'], unique=False)
 
-    op.create_table('report_export',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('account_id', sa.Integer(), nullable=False),
-    sa.Column('report', sa.String(length=48), nullable=False),
-    sa.Column('parameters', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-    sa.Column('format', sa.Enum('csv', 'xlsx', 'pdf', name='format', native_enum=False, length=16), nullable=False),
-    sa.Column('language', sa.String(length=8), nullable=False),
-    sa.Column('state', sa.Enum('waiting', 'running', 'ready', 'failed', name='exportstate', native_enum=False, length=16), nullable=False),
-    sa.Column('done', sa.Integer(), nullable=False),
-    sa.Column('of', sa.Integer(), nullable=False),
-    sa.Column('tries', sa.Integer(), nullable=False),
-    sa.Column('token', sa.String(length=64), nullable=False),
-    sa.Column('file_name', sa.String(length=120), nullable=False),
-    sa.Column('size_bytes', sa.Integer(), nullable=True),
-    sa.Column('asked_at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('claimed_until', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
-    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_report_export_account_id_account')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_report_export')),
-    sa.UniqueConstraint('token', name=op.f('uq_report_export_token'))
-    )
-    with op.batch_alter_table('report_export', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_report_export_account_id'), ['account_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_report_export_asked_at'), ['asked_at'], unique=False)
-
     op.create_table('report_schedule',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('account_id', sa.Integer(), nullable=False),
@@ -1236,8 +1212,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['event_id'], ['alert_event.id'], name=op.f('fk_hook_message_event_id_alert_event')),
     sa.ForeignKeyConstraint(['webhook_id'], ['webhook.id'], name=op.f('fk_hook_message_webhook_id_webhook')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_hook_message')),
-    sa.UniqueConstraint('uid', name=op.f('uq_hook_message_uid')),
-    sa.UniqueConstraint('webhook_id', 'event_id', 'what', name=op.f('uq_hook_message_webhook_id_event_id_what'))
+    sa.UniqueConstraint('uid', name=op.f('uq_hook_message_uid'))
     )
     with op.batch_alter_table('hook_message', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_hook_message_event_id'), ['event_id'], unique=False)
@@ -1274,6 +1249,7 @@ def upgrade() -> None:
     sa.Column('file_name', sa.String(length=120), nullable=False),
     sa.Column('media_type', sa.String(length=80), nullable=False),
     sa.Column('content', sa.LargeBinary(), nullable=False),
+    sa.Column('reach', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.ForeignKeyConstraint(['letter_id'], ['letter.id'], name=op.f('fk_letter_file_letter_id_letter')),
     sa.PrimaryKeyConstraint('letter_id', name=op.f('pk_letter_file'))
     )
@@ -1294,6 +1270,35 @@ def upgrade() -> None:
     with op.batch_alter_table('mdm_identity', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_mdm_identity_device_id'), ['device_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_mdm_identity_invitation_id'), ['invitation_id'], unique=False)
+
+    op.create_table('report_export',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('report', sa.String(length=48), nullable=False),
+    sa.Column('parameters', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('format', sa.Enum('csv', 'xlsx', 'pdf', name='format', native_enum=False, length=16), nullable=False),
+    sa.Column('language', sa.String(length=8), nullable=False),
+    sa.Column('state', sa.Enum('waiting', 'running', 'ready', 'failed', name='exportstate', native_enum=False, length=16), nullable=False),
+    sa.Column('done', sa.Integer(), nullable=False),
+    sa.Column('of', sa.Integer(), nullable=False),
+    sa.Column('tries', sa.Integer(), nullable=False),
+    sa.Column('token', sa.String(length=64), nullable=False),
+    sa.Column('file_name', sa.String(length=120), nullable=False),
+    sa.Column('schedule_id', sa.Integer(), nullable=True),
+    sa.Column('reach', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+    sa.Column('size_bytes', sa.Integer(), nullable=True),
+    sa.Column('asked_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('claimed_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_report_export_account_id_account')),
+    sa.ForeignKeyConstraint(['schedule_id'], ['report_schedule.id'], name=op.f('fk_report_export_schedule_id_report_schedule')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_report_export')),
+    sa.UniqueConstraint('token', name=op.f('uq_report_export_token'))
+    )
+    with op.batch_alter_table('report_export', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_report_export_account_id'), ['account_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_report_export_asked_at'), ['asked_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_report_export_schedule_id'), ['schedule_id'], unique=False)
 
     op.create_table('lesson',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -1392,6 +1397,12 @@ def downgrade() -> None:
         batch_op.drop_index('ix_lesson_class_id_ends_at')
 
     op.drop_table('lesson')
+    with op.batch_alter_table('report_export', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_report_export_schedule_id'))
+        batch_op.drop_index(batch_op.f('ix_report_export_asked_at'))
+        batch_op.drop_index(batch_op.f('ix_report_export_account_id'))
+
+    op.drop_table('report_export')
     with op.batch_alter_table('mdm_identity', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_mdm_identity_invitation_id'))
         batch_op.drop_index(batch_op.f('ix_mdm_identity_device_id'))
@@ -1432,11 +1443,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_report_schedule_account_id'))
 
     op.drop_table('report_schedule')
-    with op.batch_alter_table('report_export', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_report_export_asked_at'))
-        batch_op.drop_index(batch_op.f('ix_report_export_account_id'))
-
-    op.drop_table('report_export')
     with op.batch_alter_table('password_link', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_password_link_account_id'))
 
@@ -1477,7 +1483,7 @@ def downgrade() -> None:
     op.drop_table('finding_wait')
     with op.batch_alter_table('finding', schema=None) as batch_op:
         batch_op.drop_index('uq_finding_open', sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
-        batch_op.drop_index('ix_finding_mute', sqlite_where=sa.text('is_mute'), postgresql_where=sa.text('is_mute'))
+        batch_op.drop_index('ix_finding_mute', sqlite_where=sa.text('is_mute = 1'), postgresql_where=sa.text('is_mute'))
         batch_op.drop_index(batch_op.f('ix_finding_device_id'))
         batch_op.drop_index('ix_finding_closed_at')
 
@@ -1533,6 +1539,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_alert_event_unhooked', sqlite_where=sa.text('hooked_at IS NULL'), postgresql_where=sa.text('hooked_at IS NULL'))
         batch_op.drop_index('ix_alert_event_serious', sqlite_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"), postgresql_where=sa.text("severity = 'serious' AND ended_at IS NULL AND escalated_at IS NULL"))
         batch_op.drop_index('ix_alert_event_raised_at')
+        batch_op.drop_index('ix_alert_event_open', sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL'))
 
     op.drop_table('alert_event')
     with op.batch_alter_table('account_grant', schema=None) as batch_op:

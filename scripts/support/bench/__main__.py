@@ -3,8 +3,10 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from bench import androids, compliance, doors, ipads, lessons, pages, processes
+from bench import androids, compliance, doors, ipads, lessons, pages, processes, silence
 
 BENCHES = {
     "apple-poll": "an iPad's signed call that has nothing to say and gets nothing (bars: cpu_ratio_to_hello <= 1.0, "
@@ -19,7 +21,13 @@ BENCHES = {
     "pages": "every page in a municipality of 13 schools and 7,000 tablets (bars: p95_ms_worst <= 100, "
     "statements_most <= 15, bytes_most <= 150000)",
     "poll": "a tablet's signed poll that finds nothing new, 304 (bar: cpu_ratio_to_hello <= 0.25)",
+    "silence": "one look of the silence job at 7,000 tablets: a usual morning, after an outage of everything, nothing "
+    "(bars: seconds_worst <= 2, statements_most <= 32)",
 }
+_RUNS: dict[str, Callable[..., dict[str, Any]]] = {
+    "apple-poll": ipads.run, "compliance": compliance.run, "headwind": androids.run, "lessons": lessons.run,
+    "pages": pages.run, "silence": silence.run,
+}  # fmt: skip
 
 
 def main() -> int:
@@ -35,16 +43,9 @@ def main() -> int:
             print(f"{name:<10} {text}")
         return 0
     print(f"bench: {given.name} on {given.database}, {'quick' if given.quick else 'about a minute'} …", file=sys.stderr)
-    if given.name == "lessons":
-        found = lessons.run(kind=given.database, quick=given.quick)
-    elif given.name == "headwind":
-        found = androids.run(kind=given.database, quick=given.quick)
-    elif given.name == "apple-poll":
-        found = ipads.run(kind=given.database, quick=given.quick)
-    elif given.name == "compliance":
-        found = compliance.run(kind=given.database, quick=given.quick)
-    elif given.name == "pages":
-        found = pages.run(kind=given.database, quick=given.quick)
+    run = _RUNS.get(given.name)
+    if run is not None:
+        found = run(kind=given.database, quick=given.quick)
     else:
         found = doors.run(given.name, kind=given.database, quick=given.quick)
     told = {"bench": given.name, "quick": given.quick, **found, "machine": processes.machine()}

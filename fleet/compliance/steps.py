@@ -18,11 +18,13 @@ from fleet.compliance.models import Answer, FindingKind, Severity
 from fleet.compliance.quiet import Asked, Limits, Scene, Tablet
 from fleet.schools.calendar import Calendar
 
-EXPLAINED_DAYS = {Answer.HOME: 1, Answer.HERE: 3}  # of school after the answer: so long it explains the quiet
-MORNING = timedelta(hours=2)
+# School days after that of the answer, for the first about a quiet and for those after it: what was a slip is found
+# soon, and nobody has to say the same every day.
+EXPLAINED_DAYS = {Answer.HOME: (0, 3), Answer.HERE: (3, 5)}
+MORNING = timedelta(hours=1)
 ANSWERED_WITHIN = timedelta(days=1)  # also where it had been quiet for long before anybody was asked
 FEWEST_DAYS = 10  # fewer say nothing of a habit
-USUAL_QUIET = 0.1  # quiet on so many of its days, a tablet is like any other
+USUAL_QUIET = 0.15  # quiet on so many of its days, a tablet is like any other
 RARE = 0.01
 DAY_HOURS = 6.25
 MOST_PATIENCE = 6.0
@@ -160,15 +162,23 @@ def detail(one: Tablet) -> dict[str, Any]:
     return told
 
 
-def excused_until(answer: Answer, calendar: Calendar, answered_at: datetime) -> datetime | None:
-    """Return until when an answer explains a silence: for some school days, and the morning after them.
+def excused_until(
+    answer: Answer, calendar: Calendar, answered_at: datetime, *, is_again: bool = False
+) -> datetime | None:
+    """Return until when an answer explains a silence: its day, some more of school, and the morning after them.
 
-    "Gone" explains none: None.
+    "Gone" explains nothing: None.
+
+    Args:
+        answer: where the tablet is said to be.
+        calendar: of its school.
+        answered_at: when.
+        is_again: whether an earlier question about the same quiet had been answered.
     """
     if answer not in EXPLAINED_DAYS:
         return None
     on = answered_at.astimezone(calendar.timezone).date()
-    left = EXPLAINED_DAYS[answer]
+    left = EXPLAINED_DAYS[answer][is_again]
     for _ in range(_LOOKED_AHEAD_DAYS):
         on += timedelta(days=1)
         if calendar.is_school_day(on):

@@ -152,7 +152,6 @@ class Beside(Year):
     spoke: set[int] = field(default_factory=set)  # at the last look
     entered: set[date] = field(default_factory=set)
     counted: dict[int, dict[date, set[str]]] = field(default_factory=lambda: defaultdict(dict))
-    joined: dict[int, datetime] = field(default_factory=dict)  # when a tablet came into the incident it is in
     compared: int = 0
 
     def run(self) -> "Beside":
@@ -210,8 +209,7 @@ class Beside(Year):
         made = Year._tablet(self, number, now, incident)
         days = self.counted[number]
         heard = sum("school" in told for told in days.values())
-        is_back = number not in self.quiet or (incident is not None and made.heard_at >= self.joined[number])
-        made = replace(made, digest=digest(number), patience=steps.patience(len(days), heard), is_back=is_back)
+        made = replace(made, digest=digest(number), patience=steps.patience(len(days), heard))
         later = self.world.programmes.get(number)
         if later is None or not steps.is_used_to_late(len(days), sum("late" in told for told in days.values())):
             return made
@@ -224,11 +222,6 @@ class Beside(Year):
         asked = self.questions[ask.device_id]
         by_teacher, asked.it_delay_s = delays(ask.device_id)
         asked.delay_s = by_teacher if ask.class_id is not None else None
-
-    def _incidents(self, done: steps.Decisions, now: datetime) -> None:
-        Year._incidents(self, done, now)
-        for ids in (*done.gathered.joins.values(), *(one.members for one in done.gathered.opens)):
-            self.joined |= dict.fromkeys(ids, now)
 
     def _count_habits(self, now: datetime) -> None:
         """Count the day for each tablet, as the job of habits is to."""

@@ -23,7 +23,8 @@ def main(seeds: Sequence[int]) -> None:
     print(  # noqa: T201
         f"{years} years together: precision {right / missing:.3f}, "
         f"recall {sum(one.recall for one in found) / years:.3f} "
-        f"(in plain school hours {sum(one.recall_strict for one in found) / years:.3f}) of {years * THEFTS} thefts, "
+        f"(wrong answers' time counted {sum(one.recall_slips for one in found) / years:.3f}, "
+        f"in plain school hours {sum(one.recall_strict for one in found) / years:.3f}) of {years * THEFTS} thefts, "
         f"{sum(one.per_outage.get(1, 0) for one in found)} of {outages} access points' outages one incident each, "
         f"{sum(one.by_holidays for one in found)} flags by days off, "
         f"{sum(one.questions_a_class for one in found) / years:.1f} questions a class and year"

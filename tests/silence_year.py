@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from fleet.compliance import steps
 from fleet.compliance.habits import SAYS_SOMETHING
 from fleet.compliance.models import Answer, FindingKind, IncidentCause
-from fleet.compliance.quiet import Asked, Limits, Scene, Standing, Tablet, Totals, expected_seconds, is_due
+from fleet.compliance.quiet import Asked, Limits, Scene, Span, Standing, Tablet, Totals, expected_seconds, is_due
 from fleet.compliance.steps import Decisions
 from fleet.schools.calendar import Calendar
 from tests.silence_world import OSLO, STARTS, Outage, Quiet, World, at
@@ -29,6 +29,7 @@ class Question:
     asked_at: datetime
     delay_s: float | None  # until the class's teacher answers; None: never
     it_delay_s: float | None
+    is_again: bool  # whether one about the same quiet had been answered
     escalated_at: datetime | None = None
     answer: Answer | None = None
     answered_at: datetime | None = None
@@ -78,7 +79,9 @@ class Year:
     silent_since: dict[int, datetime] = field(default_factory=dict)
     questions: dict[int, Question] = field(default_factory=dict)  # the newest of a tablet that was not withdrawn
     incidents: dict[int, Incident] = field(default_factory=dict)
-    excused: dict[int, list[tuple[datetime, datetime]]] = field(default_factory=lambda: defaultdict(list))
+    joined: dict[int, datetime] = field(default_factory=dict)  # when a tablet came into the incident it is in
+    excused: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))  # by incidents it was in
+    said: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))  # by answers that explain
     quiet_days: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     flags: list[Flag] = field(default_factory=list)
     asked: Counter[int | None] = field(default_factory=Counter)
@@ -118,8 +121,10 @@ class Year:
         for later in waiting[place:]:
             self._begin(later)
         if is_school:
+            inside = {t for one in self.incidents.values() if one.closed_at is None for t in one.members}
             for tablet, one in self.quiet.items():
-                is_known = tablet in self.missing or now - self.silent_since.get(tablet, now) > SAYS_SOMETHING
+                is_known = tablet in inside or tablet in self.missing
+                is_known |= now - self.silent_since.get(tablet, now) > SAYS_SOMETHING
                 is_away = on in self.world.away.get(tablet, ())
                 if not is_known and not is_away and one.heard_at < at(on, STARTS):
                     self.quiet_days[tablet].append(count)
@@ -142,6 +147,7 @@ class Year:
             del self.quiet[tablet]
             self.heard[tablet] = back_at
             self.excused.pop(tablet, None)
+            self.said.pop(tablet, None)
 
     def _answers(self, now: datetime) -> None:
         for one in list(self.questions.values()):
@@ -157,9 +163,9 @@ class Year:
                 by_it = calendar.school_seconds_between(one.escalated_at, now) >= one.it_delay_s
             if by_teacher or by_it:
                 one.answer, one.answered_at = self.world.answer(self.quiet[one.tablet].why), now
-                if one.answer is Answer.HOME:
-                    one.excused_until = steps.excused_until(calendar, now)
-                    self.excused[one.tablet].append((now, one.excused_until))
+                one.excused_until = steps.excused_until(one.answer, calendar, now, is_again=one.is_again)
+                if one.excused_until is not None:
+                    self.said[one.tablet].append((now, one.excused_until))
 
     def _calendar(self, tablet: int) -> Calendar:
         return self.world.calendars[self.world.places[tablet].school]
@@ -194,7 +200,7 @@ class Year:
         first, today = heard_at.date(), now.date()
         spans = [(at(on, time()), at(on, time.max)) for on in away if first <= on <= today] if away else []
         spans = [span for span in spans if span[0].date() < now.date() or now.time() >= time(10)]  # registered by then
-        spans += self.excused.get(number, ())
+        spans += [*self.excused.get(number, ()), *self.said.get(number, ())]
         recent = [day for day in self.quiet_days.get(number, ()) if day > self.count - 43]
         days = min(30, self.count * 5 // 7)
         calendar = self.world.calendars[place.school]
@@ -205,7 +211,7 @@ class Year:
             cart=place.cart, digest="d", patience=steps.patience(days, days - min(days, len(recent))),
             battery_percent=quiet.battery if quiet is not None else None, asked=asked,
             silent_id=self.silent.get(number), missing_id=self.missing.get(number), incident_id=incident,
-            is_back=quiet is None or (incident is not None and heard_at >= self.incidents[incident].opened_at),
+            is_back=quiet is None or (incident is not None and heard_at >= self.joined[number]),
         )  # fmt: skip
 
     def _standings(self, now: datetime) -> list[Standing]:
@@ -247,6 +253,7 @@ class Year:
             self.number, ask.device_id, ask.class_id, now,
             draw.expovariate(1 / 3600) if answers else None,
             draw.expovariate(1 / 3600) if it_answers else None,
+            ask.device_id in self.questions,
             now if ask.is_escalated else None,
         )  # fmt: skip
         self.asked[ask.class_id] += 1
@@ -272,12 +279,14 @@ class Year:
             self.incidents[number].cause, self.incidents[number].school_id = cluster.cause, cluster.school_id
         for number, ids in gathered.joins.items():
             one = self.incidents[number]
+            self.joined |= dict.fromkeys(ids, now)
             one.members |= ids
             one.former |= ids
             one.most = max(one.most, len(one.members))
         for cluster in gathered.opens:
             self.number += 1
             members = set(cluster.members)
+            self.joined |= dict.fromkeys(members, now)
             why = Counter(self.quiet[one].why for one in members).most_common(1)[0][0]
             self.incidents[self.number] = Incident(
                 self.number,
@@ -300,7 +309,9 @@ class Figures:
     Args:
         precision: of what was called missing, how much was stolen (or mislaid, where the world has any).
         precision_thefts: the same, mislaid tablets counted as mistakes.
-        recall: thefts called missing within eight expected school hours of the last word.
+        recall: thefts called missing within eight hours of school in which the tablet was expected, by all that the
+            server had been told.
+        recall_slips: the same, hours that a wrong answer explained counted too.
         recall_strict: the same, hours of a pupil's registered absence and of an outage counted too.
         found: thefts called missing at all.
         by_holidays: flags before the world has counted as many expected hours as they need, or on a day off.
@@ -311,6 +322,7 @@ class Figures:
     precision: float
     precision_thefts: float
     recall: float
+    recall_slips: float
     recall_strict: float
     found: int
     missing: int
@@ -350,6 +362,9 @@ def figures(year: Year) -> Figures:
         precision=_share(sum(one.why in gone for one in missing), len(missing)),
         precision_thefts=_share(sum(one.why == "stolen" for one in missing), len(missing)),
         recall=_share(sum(_hours(year, one) <= WITHIN_HOURS for one in first.values()), len(world.stolen)),
+        recall_slips=_share(
+            sum(_hours(year, one, with_slips=True) <= WITHIN_HOURS for one in first.values()), len(world.stolen)
+        ),
         recall_strict=_share(sum(hours <= WITHIN_HOURS for hours in strict.values()), len(world.stolen)),
         found=len(first), missing=len(missing), silent=sum(one.what == "silent" for one in year.flags),
         questions=sum(year.asked.values()), questions_a_class=round(sum(asked) / classes, 1),
@@ -368,14 +383,20 @@ def figures(year: Year) -> Figures:
     )  # fmt: skip
 
 
-def _hours(year: Year, flag: Flag) -> float:
-    """Return the expected hours from a theft until it was found, those of outages that it was in left out."""
+def _hours(year: Year, flag: Flag, *, with_slips: bool = False) -> float:
+    """Return the expected hours from a theft until it was found.
+
+    Left out are those of outages that it was in, and those that an answer explained; ``with_slips``, only one given
+    before the theft.
+    """
+    stolen = year.world.stolen[flag.tablet]
+    said = [one for one in year.said.get(flag.tablet, ()) if one[0] <= stolen or not with_slips]
     excused = sum(
-        year.world.expected_hours(flag.tablet, max(first, year.world.stolen[flag.tablet]), min(last, flag.at))
-        for first, last in year.excused.get(flag.tablet, ())
-        if first < flag.at and last > year.world.stolen[flag.tablet]
+        year.world.expected_hours(flag.tablet, max(first, stolen), min(last, flag.at))
+        for first, last in (*year.excused.get(flag.tablet, ()), *said)
+        if first < flag.at and last > stolen
     )
-    return year.world.expected_hours(flag.tablet, year.world.stolen[flag.tablet], flag.at) - excused
+    return year.world.expected_hours(flag.tablet, stolen, flag.at) - excused
 
 
 def _share(part: int, whole: int) -> float:

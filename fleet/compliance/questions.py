@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, false, or_, select, update
+from sqlalchemy import and_, exists, false, or_, select, update
 from sqlalchemy.orm import contains_eager
 
 from fleet import audit
@@ -100,9 +100,10 @@ def answer(question_id: int, answer: Answer, *, by: Principal, now: datetime, ti
     row = _quiet(found)
     if found.withdrawn_at is not None or row is None:
         raise ConflictError(kind="question", reason="heard")
-    excused = None
-    if answer is Answer.HOME:
-        excused = steps.excused_until(looking.Week.load(timezone).of(device.school_id), now)
+    earlier = exists().where(Question.device_id == device.id, Question.id < found.id, Question.answered_at.is_not(None))
+    is_again = db.session.scalar(select(earlier.where(Question.asked_at >= looking.heard(row))))
+    calendar = looking.Week.load(timezone).of(device.school_id)
+    excused = steps.excused_until(answer, calendar, now, is_again=bool(is_again))
     waits = update(Question).where(
         Question.id == question_id, Question.answered_at.is_(None), Question.withdrawn_at.is_(None)
     )

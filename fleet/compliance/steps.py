@@ -18,11 +18,13 @@ from fleet.compliance.models import Answer, FindingKind, Severity
 from fleet.compliance.quiet import Asked, Limits, Scene, Tablet
 from fleet.schools.calendar import Calendar
 
-EXCUSED_DAYS = 3  # of school: a tablet that is said to be at home
-MORNING = timedelta(hours=2)
+# School days after that of the answer, for the first about a quiet and for those after it: what was a slip is found
+# soon, and nobody has to say the same every day.
+EXPLAINED_DAYS = {Answer.HOME: (0, 3), Answer.HERE: (3, 5)}
+MORNING = timedelta(hours=1)
 ANSWERED_WITHIN = timedelta(days=1)  # also where it had been quiet for long before anybody was asked
 FEWEST_DAYS = 10  # fewer say nothing of a habit
-USUAL_QUIET = 0.1  # quiet on so many of its days, a tablet is like any other
+USUAL_QUIET = 0.15  # quiet on so many of its days, a tablet is like any other
 RARE = 0.01
 DAY_HOURS = 6.25
 MOST_PATIENCE = 6.0
@@ -146,8 +148,8 @@ def _is_excused(asked: Asked, now: datetime) -> bool:
 
 
 def _is_asked_again(asked: Asked, now: datetime) -> bool:
-    """Whether an answer explains the quiet no more: it was to be at home for some days, and still does not speak."""
-    return asked.answer is Answer.HOME and not _is_excused(asked, now)
+    """Whether an answer explains the quiet no more: wherever it was said to be, it still does not speak."""
+    return asked.excused_until is not None and asked.excused_until <= now
 
 
 def detail(one: Tablet) -> dict[str, Any]:
@@ -160,10 +162,23 @@ def detail(one: Tablet) -> dict[str, Any]:
     return told
 
 
-def excused_until(calendar: Calendar, answered_at: datetime) -> datetime:
-    """Return until when "at home" explains a silence: for three school days, and the morning after them."""
+def excused_until(
+    answer: Answer, calendar: Calendar, answered_at: datetime, *, is_again: bool = False
+) -> datetime | None:
+    """Return until when an answer explains a silence: its day, some more of school, and the morning after them.
+
+    "Gone" explains nothing: None.
+
+    Args:
+        answer: where the tablet is said to be.
+        calendar: of its school.
+        answered_at: when.
+        is_again: whether an earlier question about the same quiet had been answered.
+    """
+    if answer not in EXPLAINED_DAYS:
+        return None
     on = answered_at.astimezone(calendar.timezone).date()
-    left = EXCUSED_DAYS
+    left = EXPLAINED_DAYS[answer][is_again]
     for _ in range(_LOOKED_AHEAD_DAYS):
         on += timedelta(days=1)
         if calendar.is_school_day(on):

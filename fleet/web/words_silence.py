@@ -63,8 +63,8 @@ def answer(one: Answer) -> str:
 def answer_leads(one: Answer) -> str:
     """Say what an answer leads to."""
     return {
-        Answer.HERE: _("Nobody is asked again until the tablet is heard from."),
-        Answer.HOME: _("It is asked about again after three school days."),
+        Answer.HERE: _("It is asked about again if it is still silent after three school days."),
+        Answer.HOME: _("It is asked about again if it is still silent on the next school day."),
         Answer.GONE: _("School IT hears of it at once."),
     }[one]
 

@@ -71,7 +71,7 @@ def told(year: Beside, one: str) -> list[str]:
 # What became of each spell, at the first look after it was due; the test's looks come once an hour.
 _SINGLY = {
     "A00": [],  # away as told
-    "A02": ["silent 08.12:15"],  # away as nobody told
+    "A02": ["silent 08.12:15", "silent 09.10:15"],  # away as nobody told, and asked about each day
     "A04": ["silent 05.14:15"],  # nearly flat when last heard: a school day and a little
     "A21": ["silent 11.12:15", "missing 11.14:15"],
     "A23": ["silent 14.12:15", "missing 14.13:15"],  # stolen on a Saturday
@@ -80,7 +80,12 @@ _SINGLY = {
     "B03": [],  # flat until the next morning
     "B05": ["silent 09.10:15"],
     "B15": ["silent 24.14:15", "missing 25.09:15"],  # neither the planning day nor the server's absence counted
-    "B21": ["silent 16.10:15", "silent 22.11:15", "silent 06.11:15"],  # said to be at home again and again
+    "B21": [
+        "silent 16.10:15",
+        "silent 17.10:15",
+        "silent 24.13:00",
+        "silent 08.10:15",
+    ],  # at home, said ever more rarely
     "C01": ["silent 08.14:15"],  # here and broken, and then in others' incident
     "C21": ["silent 14.14:15", "missing 21.09:15"],  # nobody answered
     "D02": ["silent 07.11:15", "missing 07.13:15"],  # expected in the programme too

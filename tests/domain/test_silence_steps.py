@@ -119,13 +119,16 @@ def test_what_was_quiet_for_long_is_not_missing_before_somebody_could_answer(qui
     assert open_kinds() == [FindingKind.MISSING]
 
 
-def test_at_home_is_excused_for_three_school_days_and_asked_again(quiet: Device) -> None:
+def test_at_home_is_asked_again_on_the_next_school_day_and_said_twice_after_three_more(quiet: Device) -> None:
     look(NOON)
     say(Answer.HOME, NOON)
     assert open_kinds() == []
+    assert look(TUESDAY.replace(hour=9, minute=0)) == silence.Done()
+    assert look(TUESDAY.replace(hour=12)) == silence.Done(tablets=1, opened=1, asked=1)
+    say(Answer.HOME, TUESDAY.replace(hour=13))
     for day in range(1, 4):
-        assert look(NOON + timedelta(days=day)) == silence.Done()
-    assert look(oslo("2026-09-18 10:30")) == silence.Done(tablets=1, opened=1, asked=1)
+        assert look(TUESDAY + timedelta(days=day)) == silence.Done()
+    assert look(oslo("2026-09-21 10:30")) == silence.Done(tablets=1, opened=1, asked=1)
 
 
 def test_at_home_explains_no_quiet_after_a_word(quiet: Device, school: School) -> None:
@@ -140,10 +143,11 @@ def test_at_home_explains_no_quiet_after_a_word(quiet: Device, school: School) -
     assert set(db.session.scalars(select(Question.device_id).where(Question.asked_at > NOON))) > {quiet.id}
 
 
-def test_here_stays_silent_and_is_not_asked_again(quiet: Device) -> None:
+def test_here_stays_silent_and_is_asked_again_after_three_school_days(quiet: Device) -> None:
     look(NOON)
     say(Answer.HERE, NOON)
-    assert look(NOON + timedelta(days=9)) == silence.Done()
+    assert look(NOON + timedelta(days=3)) == silence.Done()
+    assert look(NOON + timedelta(days=4)) == silence.Done(tablets=1, asked=1)
     assert open_kinds() == [FindingKind.SILENT]
 
 

@@ -16,8 +16,9 @@ def test_a_school_year_finds_thefts_and_flags_no_holiday(capsys: pytest.CaptureF
     with capsys.disabled():
         print(f"\na school year of silence, seed {SEED}:\n{found.told()}")  # noqa: T201
     # One theft of twenty found late costs five hundredths: what many years together reach stands in decision 0016.
-    assert found.precision >= 0.9
-    assert found.recall >= 0.9
+    assert found.precision >= 0.95
+    assert found.recall >= 0.95
+    assert found.recall_slips >= 0.9
     assert (found.by_holidays, found.of_heard) == (0, 0)
     assert set(found.per_outage) == {1}
     assert found.of_short == 0

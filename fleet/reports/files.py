@@ -8,7 +8,7 @@ from typing import Any
 from fleet.reports import csv_lines, pdf_file, xlsx_file
 from fleet.reports.models import Format
 from fleet.reports.paper import Paper
-from fleet.reports.sheet import Kind
+from fleet.reports.sheet import OF_HUNDRED, Kind
 
 MEDIA_TYPES = {
     Format.CSV: "text/csv",
@@ -43,7 +43,7 @@ def csv_text(paper: Paper) -> Iterator[str]:
 
 def csv_header(paper: Paper) -> list[str]:
     """Return the first line; a number of percent is a bare number, so the column says what it is."""
-    return [f"{one.words} (%)" if one.kind is Kind.SHARE else one.words for one in paper.headings]
+    return [f"{one.words} (%)" if one.kind in OF_HUNDRED else one.words for one in paper.headings]
 
 
 def csv_rows(paper: Paper) -> Iterator[list[object]]:
@@ -59,7 +59,7 @@ def csv_rows(paper: Paper) -> Iterator[list[object]]:
 def _cell(kind: Kind, value: Any, paper: Paper) -> object:
     if value is None:
         return None
-    if kind is Kind.SHARE:
+    if kind in OF_HUNDRED:
         return round(float(value) * 100, 1)
     if kind is Kind.INSTANT:
         return value.astimezone(paper.timezone).strftime("%Y-%m-%d %H:%M")

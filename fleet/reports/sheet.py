@@ -19,11 +19,13 @@ class Kind(enum.StrEnum):
     COUNT = "count"
     DECIMAL = "decimal"  # one decimal
     SHARE = "share"  # from 0 to 1
+    CHANGE = "change"  # of a share: from -1 to 1
     DAY = "day"
     INSTANT = "instant"
 
 
-NUMBERS = frozenset({Kind.COUNT, Kind.DECIMAL, Kind.SHARE})
+OF_HUNDRED = frozenset({Kind.SHARE, Kind.CHANGE})
+NUMBERS = frozenset({Kind.COUNT, Kind.DECIMAL, *OF_HUNDRED})
 
 
 @dataclass(frozen=True, slots=True)

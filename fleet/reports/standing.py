@@ -61,7 +61,7 @@ def over_time(asked: Asked) -> Sheet:
         tells=[
             (Column("tablets"), last.tablets), (Column("enrolled"), last.enrolled),
             (Column("in-order", Kind.SHARE), last.in_order),
-            (Column("change", Kind.SHARE), _change(days[0].in_order, last.in_order)),
+            (Column("change", Kind.CHANGE), _change(days[0].in_order, last.in_order)),
         ] if last is not None else (),
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ def by_place(asked: Asked) -> Sheet:
     rows.sort(key=lambda row: (row[0] is None, row[0] or ""))
     columns = (
         Column("school" if is_school else "class", Kind.TEXT), *(Column(name) for name in _STOCKS),
-        Column("in-order", Kind.SHARE), Column("in-order-before", Kind.SHARE), Column("change", Kind.SHARE),
+        Column("in-order", Kind.SHARE), Column("in-order-before", Kind.SHARE), Column("change", Kind.CHANGE),
     )  # fmt: skip
     sums = [sum(row[place_of] for row in rows) for place_of in range(1, 6)]
     drawn = [row for row in rows if row[6] is not None]

@@ -18,11 +18,12 @@ from fleet.reports.sheet import NUMBERS, Drawn, Kind
 
 # Widths in signs. Source: https://xlsxwriter.readthedocs.io/worksheet.html#set_column
 _WIDTHS = {
-    Kind.TEXT: 24, Kind.CODE: 24, Kind.COUNT: 12, Kind.DECIMAL: 12, Kind.SHARE: 12, Kind.DAY: 13, Kind.INSTANT: 18,
+    Kind.TEXT: 24, Kind.CODE: 24, Kind.COUNT: 12, Kind.DECIMAL: 12, Kind.SHARE: 12, Kind.CHANGE: 12,
+    Kind.DAY: 13, Kind.INSTANT: 18,
 }  # fmt: skip
 _FORMATS = {
-    Kind.COUNT: "#,##0", Kind.DECIMAL: "#,##0.0", Kind.SHARE: "0.0%", Kind.DAY: "dd.mm.yyyy",
-    Kind.INSTANT: "dd.mm.yyyy hh:mm",
+    Kind.COUNT: "#,##0", Kind.DECIMAL: "#,##0.0", Kind.SHARE: "0.0%", Kind.CHANGE: "+0.0%;-0.0%;0.0%",
+    Kind.DAY: "dd.mm.yyyy", Kind.INSTANT: "dd.mm.yyyy hh:mm",
 }  # fmt: skip
 _LONGEST_TEXT = 32_767  # a cell holds no more
 _MOST_ROWS = 1_048_576  # a sheet has no more

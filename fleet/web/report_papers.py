@@ -50,7 +50,7 @@ def paper(sheet: Sheet, *, now: datetime, owner: str | None = None) -> Paper:
         totals=list(sheet.totals) if sheet.totals is not None else None,
         charts=[_curves(one) for one in sheet.charts],
         notes=[words_reports.NOTES[one]() for one in sheet.notes],
-        tells=[(words_reports.COLUMNS[one.name](), _signed(one, value)) for one, value in sheet.tells],
+        tells=[(words_reports.COLUMNS[one.name](), text(one.kind, value)) for one, value in sheet.tells],
         text=text,
         phrases=_phrases(),
         timezone=_timezone(),
@@ -90,6 +90,13 @@ def _share(value: float) -> str:
     return numbers.format_percent(value, "0.0\u00a0%", locale=locale())
 
 
+def _change(value: float) -> str:
+    """Say in which direction something went, in points of percent."""
+    points = numbers.format_decimal(abs(round(value * 100, 1)), locale=locale())
+    sign = "+" if value > 0 else "\u2212" if value < 0 else ""
+    return _("%(points)s points", points=f"{sign}{points}")
+
+
 def _day(on: date, *, with_year: bool = True) -> str:
     form = "d MMM" if locale().language == "en" else "d. MMM"
     return dates.format_date(on, f"{form} y" if with_year else form, locale=locale())
@@ -103,18 +110,10 @@ _TEXTS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.COUNT: lambda value: numbers.format_decimal(value, locale=locale()),
     Kind.DECIMAL: lambda value: numbers.format_decimal(value, "#,##0.0", locale=locale()),
     Kind.SHARE: _share,
+    Kind.CHANGE: _change,
     Kind.DAY: _day,
     Kind.INSTANT: _instant,
 }
-
-
-def _signed(column: Column, value: Any) -> str:
-    """Return a figure of the top; a change says in which direction, in points of percent."""
-    if column.name == "change" and value is not None:
-        points = numbers.format_decimal(abs(round(value * 100, 1)), locale=locale())
-        sign = "+" if value > 0 else "\u2212" if value < 0 else ""
-        return _("%(points)s points", points=f"{sign}{points}")
-    return text(column.kind, value)
 
 
 def _about(sheet: Sheet) -> str:

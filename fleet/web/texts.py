@@ -11,7 +11,10 @@ def translated(message: str, **values: Any) -> str:
     return str(gettext(message, **values))
 
 
+_ENGLISH = Locale("en", "GB")  # as here: the day before the month, and hours up to 24
+
+
 def locale() -> Locale:
     """Return the page's language and its customs."""
     found: Locale = get_locale()
-    return found
+    return _ENGLISH if found.language == _ENGLISH.language else found

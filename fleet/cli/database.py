@@ -13,7 +13,7 @@ from fleet.config import Config, database_url
 from fleet.copying import Compared
 
 _LISTED = ["table", "rows", "rows_there", "digest", "same"]
-_TOLD_EVERY_S = 2.0
+_TOLD_EVERY_S = 5.0
 
 
 @click.group(cls=ErrorsAsLines)
@@ -89,15 +89,16 @@ def copy(source: str | None, target: str, *, rehearse: bool, as_json: bool) -> N
 
 
 def _say_what_else(config: Config, target_url: str, *, begun: str, rehearses: bool) -> None:
-    key = config.vault_key_file or config.secrets_dir
-    until = "stop the server before the copy" if rehearses else "the server has to have been stopped before"
+    key, shown = config.vault_key_file or config.secrets_dir, copying.shown(target_url)
+    stopped = "stop the server before the copy" if rehearses else "the server has to have been stopped before"
+    password = " (with its password)" if "***" in shown else ""
     click.echo(f"""
 What is not in the copy:
-- whatever was written after {begun}: {until}, and is started again on the new database;
+- whatever was written after {begun}: {stopped};
 - files: packages of apps, reports to fetch and secrets stay in {config.data_dir} (FLEET_DATA_DIR);
   servers on other machines need them too;
 - the key that opens what is sealed: the servers need the one in {key}.
-Then set FLEET_DATABASE_URL to {copying.shown(target_url)} (with its password, if it has one).""")
+Then set FLEET_DATABASE_URL to {shown}{password} and start the server.""")
 
 
 @group.command()

@@ -78,6 +78,7 @@ def test_how_far_it_is_goes_to_standard_error(own: Flask, target: str, monkeypat
 def test_a_password_is_not_shown(own: Flask, target: str) -> None:
     done = run(own, "database", "copy", "--to", target.replace("fleet@", "fleet:hemmelig@"))
     assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1].endswith(" (with its password) and start the server.")
     assert "fleet:***@" in done.stdout
     assert "hemmelig" not in done.output
 

@@ -160,21 +160,30 @@ def _proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
         raise ConfigError(variable="FLEET_PROXIES", found=",".join(told), expected=expected) from None
 
 
-def _database_url(environ: Mapping[str, str], data_dir: Path) -> str:
-    text = environ.get("FLEET_DATABASE_URL", "")
-    if not text:
-        return f"sqlite:///{data_dir / 'fleet.sqlite3'}"
-    text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text)
+def database_url(told: str, *, variable: str = "FLEET_DATABASE_URL") -> str:
+    """Return a database's address as SQLAlchemy takes it; a file is named from the folder one stands in.
+
+    Args:
+        told: ``sqlite:///…``, ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``.
+        variable: what told it, for the refusal.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", told)
     try:  # a port that is no number is not said to be one, and a database in memory would forget everything
-        is_sound = make_url(text).database not in {None, "", ":memory:"}
+        url = make_url(text)
+        name = url.database
     except (ArgumentError, ValueError):
-        is_sound = False
-    if not is_sound or not text.startswith(("sqlite:///", "postgresql+psycopg://")):
+        name = None
+    if name in {None, "", ":memory:"} or not text.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ConfigError(
-            variable="FLEET_DATABASE_URL",
+            variable=variable,
             found=text.partition(":")[0],
             expected="sqlite:///FILE or postgresql://USER@HOST/DATABASE",
         )
+    if text.startswith("sqlite") and not name.startswith("file:"):
+        return url.set(database=str(Path(name).absolute())).render_as_string(hide_password=False)
     return text
 
 
@@ -238,7 +247,7 @@ def load(environ: Mapping[str, str]) -> Config:
         raise ConfigError(variable="FLEET_TIMEZONE", found=zone, expected="a name such as Europe/Oslo") from None
     config = Config(
         data_dir=data_dir,
-        database_url=_database_url(environ, data_dir),
+        database_url=database_url(environ.get("FLEET_DATABASE_URL") or f"sqlite:///{data_dir / 'fleet.sqlite3'}"),
         bind=bind,
         public_url=_public_url(environ, bind),
         workers=_whole(environ, "FLEET_WORKERS", 1, 1, 64),

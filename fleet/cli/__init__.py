@@ -20,7 +20,7 @@ NOUNS = {
     "audit": "who did what",
     "assignments": "who shall have which profile",
     "classes": "basic and teaching groups",
-    "database": "create and upgrade the database",
+    "database": "create and upgrade the database, move it to another",
     "devices": "tablets",
     "findings": "what is worth a look, and what is done about it",
     "images": "wallpapers and signs that profiles name",

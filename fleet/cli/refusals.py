@@ -10,6 +10,7 @@ from types import MappingProxyType
 from fleet.cli import (
     refusals_alerts,
     refusals_apps,
+    refusals_database,
     refusals_lessons,
     refusals_orders,
     refusals_pages,
@@ -267,6 +268,7 @@ def _server_token(data: Data) -> str:
 BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
         **refusals_apps.BY_CODE,
+        **refusals_database.BY_CODE,
         **refusals_orders.BY_CODE,
         **refusals_lessons.BY_CODE,
         **refusals_reports.BY_CODE,

@@ -29,6 +29,15 @@ def test_every_spelling_of_postgresql_goes_through_psycopg(url: str) -> None:
     assert loaded.workers == 4
 
 
+def test_a_file_is_named_from_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert config.database_url("sqlite:///a.sqlite3") == f"sqlite:///{tmp_path / 'a.sqlite3'}"
+    assert config.database_url("sqlite:////b/a.sqlite3?timeout=3") == "sqlite:////b/a.sqlite3?timeout=3"
+    with pytest.raises(ConfigError) as refused:
+        config.database_url("mysql://h/d", variable="--to")
+    assert refused.value.data["variable"] == "--to"
+
+
 @pytest.mark.parametrize(
     ("public_url", "local"),
     [

@@ -226,13 +226,13 @@ def take_turn(name: str, *, shared: bool = False) -> None:
     running = db.session().get_transaction()
     noted, taken = db.session.info.get("turns", (None, frozenset()))
     if noted is not running or name not in taken:
-        db.session.execute(_lock(name, shared=shared))
+        db.session.execute(turn(name, shared=shared))
         running = db.session().get_transaction()  # which the statement may have begun
         db.session.info["turns"] = (running, (taken if noted is running else frozenset()) | {name})
 
 
-def _lock(name: str, *, shared: bool = False) -> TextClause:
-    """Return PostgreSQL's statement that waits for a lock and keeps it until the transaction ends."""
+def turn(name: str, *, shared: bool = False) -> TextClause:
+    """Return PostgreSQL's statement that waits for a turn and keeps it until the transaction ends."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     return text(f"SELECT {function}(:key)").bindparams(key=key)
@@ -358,7 +358,7 @@ def upgrade() -> None:
     settings = migrations()
     with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(_lock("migrations"))
+            connection.execute(turn("migrations"))
         settings.attributes["connection"] = connection
         alembic.command.upgrade(settings, "head")
 

@@ -31,6 +31,10 @@ class Config:
     Args:
         data_dir: where the embedded database, secrets and uploads live (``FLEET_DATA_DIR``).
         database_url: SQLAlchemy URL, ``sqlite:///…`` or ``postgresql+psycopg://…`` (``FLEET_DATABASE_URL``).
+        database_connections: how many connections to PostgreSQL one process has at most
+            (``FLEET_DATABASE_CONNECTIONS``).
+        is_behind_pooler: whether a pooler that changes sessions between transactions, such as PgBouncer, stands before
+            PostgreSQL (``FLEET_DATABASE_POOLER``, on or off).
         bind: ``host:port`` the server listens on (``FLEET_BIND``).
         public_url: the address tablets and people use, no trailing slash (``FLEET_PUBLIC_URL``).
         workers: server processes; more than one needs PostgreSQL (``FLEET_WORKERS``).
@@ -52,6 +56,8 @@ class Config:
 
     data_dir: Path
     database_url: str
+    database_connections: int
+    is_behind_pooler: bool
     bind: str
     public_url: str
     workers: int
@@ -178,8 +184,8 @@ def _database_url(environ: Mapping[str, str], data_dir: Path) -> str:
     return text
 
 
-def _is_on(environ: Mapping[str, str], name: str) -> bool:
-    told = environ.get(name, "on")
+def _is_on(environ: Mapping[str, str], name: str, *, usual: str = "on") -> bool:
+    told = environ.get(name, usual)
     if told not in {"on", "off"}:
         raise ConfigError(variable=name, found=told, expected="on or off")
     return told == "on"
@@ -239,6 +245,8 @@ def load(environ: Mapping[str, str]) -> Config:
     config = Config(
         data_dir=data_dir,
         database_url=_database_url(environ, data_dir),
+        database_connections=_whole(environ, "FLEET_DATABASE_CONNECTIONS", 24, 5, 200),
+        is_behind_pooler=_is_on(environ, "FLEET_DATABASE_POOLER", usual="off"),
         bind=bind,
         public_url=_public_url(environ, bind),
         workers=_whole(environ, "FLEET_WORKERS", 1, 1, 64),

@@ -38,7 +38,7 @@ def include_name(name: str | None, kind: str, _parents: Any) -> bool:
     return kind != "table" or name is None or not partitions.is_partition(name)
 
 
-def after_step(*, ctx: MigrationContext, step: MigrationInfo, **_told: Any) -> None:
+def after_step(ctx: MigrationContext, step: MigrationInfo, heads: Any, run_args: Any) -> None:  # noqa: ARG001 (given by name)
     """Have a log of check-ins that can take them: which days there are is no matter of a migration's text."""
     if step.is_upgrade and ctx.connection is not None:
         partitions.prepare(ctx.connection, now=clock.now())

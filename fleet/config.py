@@ -17,6 +17,8 @@ from sqlalchemy.exc import ArgumentError
 
 from fleet.errors import InvalidError
 
+_POSTGRESQL = "postgresql+psycopg://"
+
 
 class ConfigError(InvalidError):
     """A setting is missing or wrong. Data: ``variable``, ``found``, ``expected``."""
@@ -33,8 +35,8 @@ class Config:
         database_url: SQLAlchemy URL, ``sqlite:///…`` or ``postgresql+psycopg://…`` (``FLEET_DATABASE_URL``).
         database_connections: how many connections to PostgreSQL one process has at most
             (``FLEET_DATABASE_CONNECTIONS``).
-        is_behind_pooler: whether a pooler that changes sessions between transactions, such as PgBouncer, stands before
-            PostgreSQL (``FLEET_DATABASE_POOLER``, on or off).
+        direct_database_url: of PostgreSQL itself, where ``database_url`` leads to a pooler that changes sessions
+            between transactions, such as PgBouncer; None: there is no pooler (``FLEET_DATABASE_DIRECT_URL``).
         bind: ``host:port`` the server listens on (``FLEET_BIND``).
         public_url: the address tablets and people use, no trailing slash (``FLEET_PUBLIC_URL``).
         workers: server processes; more than one needs PostgreSQL (``FLEET_WORKERS``).
@@ -57,7 +59,7 @@ class Config:
     data_dir: Path
     database_url: str
     database_connections: int
-    is_behind_pooler: bool
+    direct_database_url: str | None
     bind: str
     public_url: str
     workers: int
@@ -170,22 +172,30 @@ def _database_url(environ: Mapping[str, str], data_dir: Path) -> str:
     text = environ.get("FLEET_DATABASE_URL", "")
     if not text:
         return f"sqlite:///{data_dir / 'fleet.sqlite3'}"
-    text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text)
+    expected = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+    return _sound_url("FLEET_DATABASE_URL", text, ("sqlite:///", _POSTGRESQL), expected)
+
+
+def _sound_url(variable: str, text: str, kinds: tuple[str, ...], expected: str) -> str:
+    text = re.sub(r"^postgres(ql)?://", _POSTGRESQL, text)
     try:  # a port that is no number is not said to be one, and a database in memory would forget everything
         is_sound = make_url(text).database not in {None, "", ":memory:"}
     except (ArgumentError, ValueError):
         is_sound = False
-    if not is_sound or not text.startswith(("sqlite:///", "postgresql+psycopg://")):
-        raise ConfigError(
-            variable="FLEET_DATABASE_URL",
-            found=text.partition(":")[0],
-            expected="sqlite:///FILE or postgresql://USER@HOST/DATABASE",
-        )
+    if not is_sound or not text.startswith(kinds):  # the password is not repeated
+        raise ConfigError(variable=variable, found=text.partition(":")[0], expected=expected)
     return text
 
 
-def _is_on(environ: Mapping[str, str], name: str, *, usual: str = "on") -> bool:
-    told = environ.get(name, usual)
+def _direct_database_url(environ: Mapping[str, str]) -> str | None:
+    """Return where PostgreSQL is behind a pooler: only there one hears of changes (LISTEN)."""
+    variable = "FLEET_DATABASE_DIRECT_URL"
+    text = environ.get(variable, "")
+    return _sound_url(variable, text, (_POSTGRESQL,), "postgresql://USER@HOST/DATABASE") if text else None
+
+
+def _is_on(environ: Mapping[str, str], name: str) -> bool:
+    told = environ.get(name, "on")
     if told not in {"on", "off"}:
         raise ConfigError(variable=name, found=told, expected="on or off")
     return told == "on"
@@ -246,7 +256,7 @@ def load(environ: Mapping[str, str]) -> Config:
         data_dir=data_dir,
         database_url=_database_url(environ, data_dir),
         database_connections=_whole(environ, "FLEET_DATABASE_CONNECTIONS", 24, 5, 200),
-        is_behind_pooler=_is_on(environ, "FLEET_DATABASE_POOLER", usual="off"),
+        direct_database_url=_direct_database_url(environ),
         bind=bind,
         public_url=_public_url(environ, bind),
         workers=_whole(environ, "FLEET_WORKERS", 1, 1, 64),

@@ -71,7 +71,9 @@ def create_app(
     app.config.update(
         SQLALCHEMY_DATABASE_URI=url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(
-            config.database_url, connections=config.database_connections, behind_pooler=config.is_behind_pooler
+            config.database_url,
+            connections=config.database_connections,
+            behind_pooler=config.direct_database_url is not None,
         ),
         SECRET_KEY=crypto.read_or_create(config.secrets_dir / "session.key", secrets.token_bytes(32)),
     )

@@ -1,5 +1,6 @@
 """Behind a pooler that gives each transaction another session of PostgreSQL, and with few connections."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from fleet.access import Principal
-from fleet.app import create_app
+from fleet.app import create_app, immediacy
+from fleet.channels.presence import Presence
 from fleet.checkins import polls, receive
 from fleet.checkins.receive import Answer, Report
 from fleet.db import db, is_unavailable, transaction, upgrade
@@ -73,8 +75,8 @@ def work() -> None:
             polls.standings([number])
 
 
-def test_reports_polls_jobs_and_upgrades_need_nothing_that_a_session_keeps(made: Made) -> None:
-    app = made(FLEET_DATABASE_POOLER="on")
+def test_reports_polls_jobs_and_upgrades_need_nothing_that_a_session_keeps(made: Made, fresh_url: str) -> None:
+    app = made(FLEET_DATABASE_DIRECT_URL=fresh_url)
     with app.app_context(), forgetting():
         work()
         for job in TIMETABLE:
@@ -86,6 +88,23 @@ def test_a_pooler_that_nobody_was_told_of_is_noticed_at_once(made: Made) -> None
     with made().app_context(), forgetting(), pytest.raises(DBAPIError) as caught:
         work()
     assert isinstance(caught.value.orig, InvalidSqlStatementName)
+
+
+def test_who_hears_of_changes_goes_around_the_pooler(made: Made, fresh_url: str) -> None:
+    app = made(FLEET_DATABASE_DIRECT_URL=f"{fresh_url}&application_name=direct")
+    stop = immediacy.start(app, [], Presence())
+    with app.app_context(), db.engine.connect() as connection:
+        query = text("SELECT application_name FROM pg_stat_activity WHERE query ~ '^LISTEN' AND datname = :name")
+        told = {"name": db.engine.url.database}
+        try:
+            found: list[str] = []
+            ends = time.monotonic() + 30
+            while not found and time.monotonic() < ends:
+                found = list(connection.scalars(query, told))
+                connection.rollback()
+        finally:
+            stop()
+    assert found == ["direct"]
 
 
 def test_a_process_opens_as_many_connections_as_it_was_told_and_no_more(

@@ -44,9 +44,10 @@ def test_an_address_that_leads_nowhere_else_is_known_as_such(public_url: str, lo
 
 
 def test_connections_are_bounded_and_a_pooler_is_told_of() -> None:
-    assert (config.load({}).database_connections, config.load({}).is_behind_pooler) == (24, False)
-    loaded = config.load({"FLEET_DATABASE_CONNECTIONS": "5", "FLEET_DATABASE_POOLER": "on"})
-    assert (loaded.database_connections, loaded.is_behind_pooler) == (5, True)
+    assert (config.load({}).database_connections, config.load({}).direct_database_url) == (24, None)
+    told = {"FLEET_DATABASE_CONNECTIONS": "5", "FLEET_DATABASE_DIRECT_URL": "postgres://u@h/d"}
+    loaded = config.load(told)
+    assert (loaded.database_connections, loaded.direct_database_url) == (5, "postgresql+psycopg://u@h/d")
 
 
 def test_proxies_are_addresses_and_networks() -> None:
@@ -108,7 +109,8 @@ def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> 
         ("FLEET_DATABASE_URL", "postgresql://fleet@localhost:port/fleet"),
         ("FLEET_DATABASE_CONNECTIONS", "4"),
         ("FLEET_DATABASE_CONNECTIONS", "201"),
-        ("FLEET_DATABASE_POOLER", "pgbouncer"),
+        ("FLEET_DATABASE_DIRECT_URL", "sqlite:////tmp/fleet.sqlite3"),
+        ("FLEET_DATABASE_DIRECT_URL", "on"),
         ("FLEET_WORKERS", "0"),
         ("FLEET_WORKERS", "two"),
         ("FLEET_POLL_S", "-5"),

@@ -17,6 +17,8 @@ from sqlalchemy.exc import ArgumentError
 
 from fleet.errors import InvalidError
 
+_POSTGRESQL = "postgresql+psycopg://"
+
 
 class ConfigError(InvalidError):
     """A setting is missing or wrong. Data: ``variable``, ``found``, ``expected``."""
@@ -31,6 +33,10 @@ class Config:
     Args:
         data_dir: where the embedded database, secrets and uploads live (``FLEET_DATA_DIR``).
         database_url: SQLAlchemy URL, ``sqlite:///…`` or ``postgresql+psycopg://…`` (``FLEET_DATABASE_URL``).
+        database_connections: how many connections to PostgreSQL one process has at most
+            (``FLEET_DATABASE_CONNECTIONS``).
+        direct_database_url: of PostgreSQL itself, where ``database_url`` leads to a pooler that changes sessions
+            between transactions, such as PgBouncer; None: there is no pooler (``FLEET_DATABASE_DIRECT_URL``).
         bind: ``host:port`` the server listens on (``FLEET_BIND``).
         public_url: the address tablets and people use, no trailing slash (``FLEET_PUBLIC_URL``).
         workers: server processes; more than one needs PostgreSQL (``FLEET_WORKERS``).
@@ -52,6 +58,8 @@ class Config:
 
     data_dir: Path
     database_url: str
+    database_connections: int
+    direct_database_url: str | None
     bind: str
     public_url: str
     workers: int
@@ -160,31 +168,39 @@ def _proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
         raise ConfigError(variable="FLEET_PROXIES", found=",".join(told), expected=expected) from None
 
 
-def database_url(told: str, *, variable: str = "FLEET_DATABASE_URL") -> str:
+def database_url(
+    told: str, *, variable: str = "FLEET_DATABASE_URL", kinds: tuple[str, ...] = ("sqlite:///", _POSTGRESQL)
+) -> str:
     """Return a database's address as SQLAlchemy takes it; a file is named from the folder one stands in.
 
     Args:
         told: ``sqlite:///…``, ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``.
         variable: what told it, for the refusal.
+        kinds: what it may begin with.
 
     Raises:
         ConfigError: it is none of these.
     """
-    text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", told)
+    text = re.sub(r"^postgres(ql)?://", _POSTGRESQL, told)
     try:  # a port that is no number is not said to be one, and a database in memory would forget everything
         url = make_url(text)
         name = url.database
     except (ArgumentError, ValueError):
         name = None
-    if name in {None, "", ":memory:"} or not text.startswith(("sqlite:///", "postgresql+psycopg://")):
-        raise ConfigError(
-            variable=variable,
-            found=text.partition(":")[0],
-            expected="sqlite:///FILE or postgresql://USER@HOST/DATABASE",
-        )
+    if name in {None, "", ":memory:"} or not text.startswith(kinds):  # the password is not repeated
+        on_a_server = "postgresql://USER@HOST/DATABASE"
+        expected = f"sqlite:///FILE or {on_a_server}" if len(kinds) > 1 else on_a_server
+        raise ConfigError(variable=variable, found=text.partition(":")[0], expected=expected)
     if text.startswith("sqlite") and not name.startswith("file:"):
         return url.set(database=str(Path(name).absolute())).render_as_string(hide_password=False)
     return text
+
+
+def _direct_database_url(environ: Mapping[str, str]) -> str | None:
+    """Return where PostgreSQL is behind a pooler: only there one hears of changes (LISTEN)."""
+    variable = "FLEET_DATABASE_DIRECT_URL"
+    text = environ.get(variable, "")
+    return database_url(text, variable=variable, kinds=(_POSTGRESQL,)) if text else None
 
 
 def _is_on(environ: Mapping[str, str], name: str) -> bool:
@@ -248,6 +264,8 @@ def load(environ: Mapping[str, str]) -> Config:
     config = Config(
         data_dir=data_dir,
         database_url=database_url(environ.get("FLEET_DATABASE_URL") or f"sqlite:///{data_dir / 'fleet.sqlite3'}"),
+        database_connections=_whole(environ, "FLEET_DATABASE_CONNECTIONS", 24, 5, 200),
+        direct_database_url=_direct_database_url(environ),
         bind=bind,
         public_url=_public_url(environ, bind),
         workers=_whole(environ, "FLEET_WORKERS", 1, 1, 64),

@@ -340,7 +340,7 @@ def _require_revision(connection: Connection, url: str) -> None:
 
 @contextmanager
 def _engine(url: str) -> Iterator[Engine]:
-    engine = create_engine(url, **engine_options(url))
+    engine = create_engine(url, **engine_options(url, connections=2, behind_pooler=True))
     if engine.dialect.name == "sqlite":
         prepare_sqlite(engine)
     try:

@@ -51,6 +51,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from fleet.errors import UpgradeHeldUpError
+
 # Named so that migrations can drop and alter them on both databases.
 # Source: https://alembic.sqlalchemy.org/en/latest/naming.html
 _NAMES = {
@@ -67,6 +69,10 @@ Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postg
 BUSY_TIMEOUT_MS = 10_000
 # What SQLite calls it when others keep the database for too long, or its file cannot be had.
 _SQLITE_UNAVAILABLE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"})
+
+
+# Whoever waits for a table's strongest lock makes everybody else wait behind, so an upgrade soon gives up.
+UPGRADE_LOCK_S, UPGRADE_STATEMENT_S = 5, 900
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -129,21 +135,24 @@ db = SQLAlchemy(metadata=Base.metadata)
 Follower = Callable[[frozenset[int], datetime], None]
 
 
-def engine_options(database_url: str) -> dict[str, Any]:
-    """Return SQLAlchemy engine options for ``database_url``; parameters stay out of errors, hence out of logs."""
+def engine_options(database_url: str, *, connections: int, behind_pooler: bool) -> dict[str, Any]:
+    """Return SQLAlchemy engine options for ``database_url``; parameters stay out of errors, hence out of logs.
+
+    Args:
+        database_url: of the database.
+        connections: how many to PostgreSQL at most, in this process.
+        behind_pooler: whether two transactions on a connection may meet two sessions of PostgreSQL, of which one does
+            not know what the other has prepared. All else of a session we keep for a transaction only.
+            Source: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
+    """
     if database_url.startswith("sqlite"):
         # isolation_level None: we say BEGIN ourselves, see prepare_sqlite.
-        return {
-            "hide_parameters": True,
-            "connect_args": {
-                "isolation_level": None,
-                "timeout": BUSY_TIMEOUT_MS / 1000,
-                "check_same_thread": False,
-            },
-        }
-    # As many kept as there are threads that may need one at once: teachers who all start at the bell hold theirs while
-    # they wait for their turn, and one that is opened for a moment costs more than what it is opened for.
-    return {"hide_parameters": True, "pool_size": 20, "max_overflow": 4, "pool_pre_ping": True, "pool_timeout": 10}
+        told = {"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+        return {"hide_parameters": True, "connect_args": told}
+    # All that are opened are kept: teachers who all start at the bell hold theirs while they wait for their turn, and
+    # one that is opened for a moment costs more than what it is opened for.
+    pool = {"pool_size": connections, "max_overflow": 0, "pool_pre_ping": True, "pool_timeout": 10}
+    return {"hide_parameters": True, **pool, "connect_args": {"prepare_threshold": None} if behind_pooler else {}}
 
 
 def prepare_sqlite(engine: Engine) -> None:
@@ -226,13 +235,13 @@ def take_turn(name: str, *, shared: bool = False) -> None:
     running = db.session().get_transaction()
     noted, taken = db.session.info.get("turns", (None, frozenset()))
     if noted is not running or name not in taken:
-        db.session.execute(_lock(name, shared=shared))
+        db.session.execute(turn(name, shared=shared))
         running = db.session().get_transaction()  # which the statement may have begun
         db.session.info["turns"] = (running, (taken if noted is running else frozenset()) | {name})
 
 
-def _lock(name: str, *, shared: bool = False) -> TextClause:
-    """Return PostgreSQL's statement that waits for a lock and keeps it until the transaction ends."""
+def turn(name: str, *, shared: bool = False) -> TextClause:
+    """Return PostgreSQL's statement that waits for a turn and keeps it until the transaction ends."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     return text(f"SELECT {function}(:key)").bindparams(key=key)
@@ -354,13 +363,28 @@ def migrations() -> alembic.config.Config:
 
 
 def upgrade() -> None:
-    """Bring the database to this program's shape; of several servers that start together, one does it."""
+    """Bring the database to this program's shape or change nothing; of servers that start together, one does it.
+
+    Raises:
+        UpgradeHeldUpError: it would have held up everybody else.
+    """
     settings = migrations()
-    with db.engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(_lock("migrations"))
-        settings.attributes["connection"] = connection
-        alembic.command.upgrade(settings, "head")
+    try:
+        with db.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE_STATEMENT_S}s'")
+                connection.execute(turn("migrations"))  # as long as another server's upgrade may take
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{UPGRADE_LOCK_S}s'")
+            settings.attributes["connection"] = connection
+            alembic.command.upgrade(settings, "head")
+    except OperationalError as error:
+        # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html (lock_not_available, query_canceled)
+        match getattr(error.orig, "sqlstate", None):
+            case "55P03":
+                raise UpgradeHeldUpError(is_lock=True, seconds=UPGRADE_LOCK_S) from error
+            case "57014":
+                raise UpgradeHeldUpError(is_lock=False, seconds=UPGRADE_STATEMENT_S) from error
+        raise
 
 
 def newest_revision() -> str | None:

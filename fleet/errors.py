@@ -53,6 +53,12 @@ class ConflictError(FleetError):
     code = "conflict"
 
 
+class UpgradeHeldUpError(FleetError):
+    """Changing the database's shape waited or worked too long; nothing was done. Data: ``is_lock``, ``seconds``."""
+
+    code = "upgrade-held-up"
+
+
 class BrakedError(FleetError):
     """Allowed, but so large that it waits for an explicit yes. Data says how large and what the limit is."""
 

@@ -39,7 +39,7 @@ ONLY_ONE = {"municipality", "mail_server"}
 @contextmanager
 def engine_of(url: str) -> Iterator[Engine]:
     """Open an engine on a database, as a server has it."""
-    engine = create_engine(url, **engine_options(url))
+    engine = create_engine(url, **engine_options(url, connections=2, behind_pooler=True))
     if engine.dialect.name == "sqlite":
         prepare_sqlite(engine)
     try:

@@ -70,7 +70,11 @@ def create_app(
     app.url_map.merge_slashes = False  # its redirect would name whatever host the caller says
     app.config.update(
         SQLALCHEMY_DATABASE_URI=url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(config.database_url),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(
+            config.database_url,
+            connections=config.database_connections,
+            behind_pooler=config.direct_database_url is not None,
+        ),
         SECRET_KEY=crypto.read_or_create(config.secrets_dir / "session.key", secrets.token_bytes(32)),
     )
     app.extensions["fleet_config"] = config

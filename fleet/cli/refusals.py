@@ -234,6 +234,19 @@ def _outdated(data: Data) -> str:
     return f"the database is at {data.get('found')}, this program needs {data.get('expected')}: {do}"
 
 
+def _held_up(data: Data) -> str:
+    again = f"nothing was changed; then run {see('database upgrade')} again"
+    if data.get("is_lock"):
+        return (
+            f"somebody kept a table for more than {data.get('seconds')} s: stop the servers and wait until backups and "
+            f"long queries are over (pg_stat_activity lists them); {again}"
+        )
+    return (
+        f"a step took more than {data.get('seconds')} s: look for what keeps the database busy (pg_stat_activity), or "
+        f"do it when nobody works; {again}"
+    )
+
+
 def _sequence(what: str) -> Words:
     return lambda data: f"the report's number {what} the last one ({data.get('last_sequence')})"
 
@@ -285,6 +298,7 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         "draft-changed": lambda data: f"somebody else has changed {data.get('profile')} meanwhile: look at it again",
         "config": lambda data: f"{data.get('variable')} is {data.get('found')!r}: it must be {data.get('expected')}",
         "database-outdated": _outdated,
+        "upgrade-held-up": _held_up,
         "invalid-file": always("the file has faults; nothing was changed"),
         "stale-epoch": always("another server runs the jobs by now"),
         # Tablets at the gate; staff see these in tests and simulators only.

@@ -28,7 +28,6 @@ Remove = Callable[[timedelta, datetime], int]
 REMOVERS: Mapping[str, Remove] = {
     # Before findings: what was told of one points at it, and goes first.
     "alerts": lambda keep, now: alert_retention.forget(older_than=keep, now=now, at_most=AT_ONCE),
-    "check_ins": lambda keep, now: receive.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "findings": lambda keep, now: ledger.forget(older_than=keep, now=now),
     "incidents": lambda keep, now: silence_retention.forget_incidents(older_than=keep, now=now, at_most=AT_ONCE),
     "questions": lambda keep, now: silence_retention.forget_questions(older_than=keep, now=now, at_most=AT_ONCE),
@@ -44,6 +43,8 @@ REMOVERS: Mapping[str, Remove] = {
     "mdm": lambda keep, now: mdm_retention.forget(older_than=keep, now=now, at_most=AT_ONCE),
     "job_runs": lambda keep, now: job_runs.forget(older_than=keep, now=now),
     "audit_lines": lambda keep, now: audit.forget(older_than=keep, now=now),
+    # Last: from here on no tablet's report is stored until the transaction ends.
+    "check_ins": lambda keep, now: receive.forget(older_than=keep, now=now, at_most=AT_ONCE),
 }
 
 

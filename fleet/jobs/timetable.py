@@ -19,6 +19,7 @@ from fleet.alerts.events import Ending
 from fleet.apps import packages
 from fleet.apps.files import PackageFiles
 from fleet.assignments import memberships, schedules
+from fleet.checkins import partitions
 from fleet.compliance import habits, review, silence
 from fleet.config import Config
 from fleet.crypto import vault_key_of
@@ -130,6 +131,10 @@ def _report_mails(now: datetime, config: Config) -> Counts:
     return {"asked": schedules_of_reports.ask_due(now=now, timezone=config.timezone)}
 
 
+def _check_in_days(now: datetime, _config: Config) -> Counts:
+    return {"days": partitions.make_ahead(now=now)}
+
+
 def _retention(now: datetime, _config: Config) -> Counts:
     return removing.remove(now)
 
@@ -155,6 +160,7 @@ TIMETABLE = (
     Job("unused-files", "files that were sent and not used are removed within the hour", Every(10), _unused_files),
     Job("day-figures", "today is counted, so that the last weeks can be seen", Every(60), _day_figures),
     Job("report-mails", "reports go out that somebody has asked for", Every(5), _report_mails, repeated=True),
+    Job("check-in-days", "reports of the coming days have a place of their own", Every(60), _check_in_days),
     Job("retention", "what is no longer needed is removed", Daily(time(3, 30)), _retention, repeated=True),
 )
 

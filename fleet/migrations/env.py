@@ -4,10 +4,13 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import JSONB
 
+from fleet import clock
 from fleet.app import create_app
+from fleet.checkins import partitions
 from fleet.db import Base, Document, UTCDateTime, db
 
 
@@ -30,6 +33,17 @@ def compare_type(_context: Any, _column: Any, _metadata_column: Any, inspected: 
     return None
 
 
+def include_name(name: str | None, kind: str, _parents: Any) -> bool:
+    """Leave out the parts of the log of check-ins, of which the models say nothing."""
+    return kind != "table" or name is None or not partitions.is_partition(name)
+
+
+def after_step(ctx: MigrationContext, step: MigrationInfo, heads: Any, run_args: Any) -> None:  # noqa: ARG001 (given by name)
+    """Have a log of check-ins that can take them: which days there are is no matter of a migration's text."""
+    if step.is_upgrade and ctx.connection is not None:
+        partitions.prepare(ctx.connection, now=clock.now())
+
+
 def run(connection: Connection) -> None:
     """Run the migrations asked for over ``connection``."""
     context.configure(
@@ -38,6 +52,8 @@ def run(connection: Connection) -> None:
         render_as_batch=True,
         render_item=render_item,
         compare_type=compare_type,
+        include_name=include_name,
+        on_version_apply=after_step,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -22,6 +22,7 @@ from fleet.compliance.models import Finding
 from fleet.devices import history
 from fleet.devices.models import Device
 from fleet.people import names
+from fleet.reports import keeping
 from fleet.web import words, words_lessons, words_rules, words_tablets
 from fleet.web.audit_lines import places
 from fleet.web.formats import clock_time
@@ -57,7 +58,7 @@ class Page:
 def page(device: Device, *, before: datetime, by: Principal, now: datetime) -> Page:
     """Return what happened before an instant; at most thirteen statements."""
     sources = [
-        (_check_ins(device, before), MOST_CHECK_INS),
+        (_check_ins(device, before, now), MOST_CHECK_INS),
         *((source, MOST) for source in _others(device, before, by)),
     ]
     floors = [min(event.at for event in found) for found, most in sources if len(found) >= most]
@@ -91,8 +92,9 @@ def _others(device: Device, before: datetime, by: Principal) -> Iterator[list[Ev
     yield [Event(state.desired_at, "profile", _("What it shall have was changed"))] if state.desired_at else []
 
 
-def _check_ins(device: Device, before: datetime) -> list[Event]:
-    found = checkins.latest(device, limit=MOST_CHECK_INS, before=before)
+def _check_ins(device: Device, before: datetime, now: datetime) -> list[Event]:
+    kept_since = now - keeping.keep("check_ins")
+    found = checkins.latest(device, limit=MOST_CHECK_INS, since=kept_since, before=before)
     events = []
     for place, one in enumerate(found):
         older = found[place + 1] if place + 1 < len(found) else None

@@ -38,6 +38,10 @@ JOBS: Mapping[str, Callable[[], tuple[str, str]]] = {
     ),
     "day-figures": lambda: (_("Figures of the day"), _("Today is counted, so that the last weeks can be seen.")),
     "report-mails": lambda: (_("Reports by mail"), _("Reports go out that somebody has asked for.")),
+    "check-in-days": lambda: (
+        _("Room for check-ins"),
+        _("The database gets room for the check-ins of the coming days."),
+    ),
     "retention": lambda: (_("Tidying up"), _("What is no longer needed is removed, people's data first of all.")),
 }
 
@@ -83,6 +87,7 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("day-figures", "rows"): lambda n: ngettext("%(num)d row written", "%(num)d rows written", n),
     ("report-mails", "asked"): lambda n: ngettext("%(num)d report is made", "%(num)d reports are made", n),
     ("unused-files", "exports"): lambda n: ngettext("%(num)d report removed", "%(num)d reports removed", n),
+    ("check-in-days", "days"): lambda n: ngettext("room for %(num)d day made", "room for %(num)d days made", n),
     ("retention", "check_ins"): lambda n: ngettext("%(num)d check-in removed", "%(num)d check-ins removed", n),
     ("retention", "findings"): lambda n: ngettext("%(num)d finding removed", "%(num)d findings removed", n),
     ("retention", "locations"): lambda n: ngettext("%(num)d position removed", "%(num)d positions removed", n),

@@ -66,7 +66,9 @@ def state(device_id: int) -> DeviceState:
 
 
 def lines(device_id: int) -> Sequence[CheckIn]:
-    return queries.latest(db.session.get_one(Device, device_id), limit=20)
+    return queries.latest(
+        db.session.get_one(Device, device_id), limit=20, since=NOW - timedelta(days=1), before=NOW + timedelta(days=1)
+    )
 
 
 def log(device_id: int) -> list[int]:

@@ -55,7 +55,8 @@ def test_names_are_unique_and_fit_the_history() -> None:
     assert all(len(name) <= 64 and job.what_for for name, job in zip(names, TIMETABLE, strict=True))
 
 
-@pytest.mark.parametrize("name", [job.name for job in TIMETABLE])
+# Each day there is another day to come, of which test_checkin_partitions tells.
+@pytest.mark.parametrize("name", [job.name for job in TIMETABLE if job.name != "check-in-days"])
 def test_a_job_with_nothing_to_do_does_nothing_whenever_it_runs(app: Flask, name: str) -> None:
     for now in (NOW, NOW, NOW + DAY):
         assert not any(run(app, name, now).counts.values())
@@ -219,7 +220,8 @@ def test_check_ins_are_forgotten_a_bounded_number_at_once(app: Flask, statements
     statements.clear()
     with transaction():
         done = [receive.forget(older_than=90 * DAY, now=NOW, at_most=3) for _ in range(3)]
-    assert (done, len(statements)) == ([3, 1, 0], 3)
+    each = 1 if db.engine.dialect.name == "sqlite" else 2  # PostgreSQL is asked for its days too
+    assert (done, len(statements)) == ([3, 1, 0], 3 * each)
     assert set(db.session.scalars(select(CheckIn.sequence))) == {2}
 
 

@@ -52,6 +52,13 @@ def test_an_address_that_leads_nowhere_else_is_known_as_such(public_url: str, lo
     assert config.load({"FLEET_PUBLIC_URL": public_url}).is_local_only is local
 
 
+def test_connections_are_bounded_and_a_pooler_is_told_of() -> None:
+    assert (config.load({}).database_connections, config.load({}).direct_database_url) == (24, None)
+    told = {"FLEET_DATABASE_CONNECTIONS": "5", "FLEET_DATABASE_DIRECT_URL": "postgres://u@h/d"}
+    loaded = config.load(told)
+    assert (loaded.database_connections, loaded.direct_database_url) == (5, "postgresql+psycopg://u@h/d")
+
+
 def test_proxies_are_addresses_and_networks() -> None:
     loaded = config.load({"FLEET_PROXIES": "10.0.0.5, 10.1.0.0/24,fd00::1"})
     assert loaded.proxies == ("10.0.0.5", "10.1.0.0/24", "fd00::1")
@@ -109,6 +116,10 @@ def test_the_authority_is_what_tablets_sign(public_url: str, authority: str) -> 
         ("FLEET_DATABASE_URL", "sqlite:///:memory:"),
         ("FLEET_DATABASE_URL", "postgresql://fleet@localhost"),
         ("FLEET_DATABASE_URL", "postgresql://fleet@localhost:port/fleet"),
+        ("FLEET_DATABASE_CONNECTIONS", "4"),
+        ("FLEET_DATABASE_CONNECTIONS", "201"),
+        ("FLEET_DATABASE_DIRECT_URL", "sqlite:////tmp/fleet.sqlite3"),
+        ("FLEET_DATABASE_DIRECT_URL", "on"),
         ("FLEET_WORKERS", "0"),
         ("FLEET_WORKERS", "two"),
         ("FLEET_POLL_S", "-5"),

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 10:16:09.408681
+Create Date: 2026-11-30 11:07:46.588855
 """
 
 import sqlalchemy as sa
@@ -56,6 +56,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_audit_entry_action'), ['action'], unique=False)
         batch_op.create_index(batch_op.f('ix_audit_entry_at'), ['at'], unique=False)
         batch_op.create_index(batch_op.f('ix_audit_entry_subject'), ['subject'], unique=False)
+
+    op.create_table('check_in',
+    sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('report_id', sa.String(length=36), nullable=False),
+    sa.Column('applied_digest', sa.String(length=64), nullable=True),
+    sa.Column('battery_percent', sa.Integer(), nullable=True),
+    sa.Column('storage_free_bytes', sa.BigInteger(), nullable=True),
+    sa.Column('clock_offset_s', sa.Integer(), nullable=True),
+    sa.PrimaryKeyConstraint('device_id', 'received_at', 'sequence', name=op.f('pk_check_in')),
+    postgresql_partition_by='RANGE (received_at)'
+    )
+    with op.batch_alter_table('check_in', schema=None) as batch_op:
+        batch_op.create_index('ix_check_in_received_at', ['received_at'], unique=False)
 
     op.create_table('compliance_rule',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -781,21 +796,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_assignment_ends_at'), ['ends_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_assignment_school_id'), ['school_id'], unique=False)
 
-    op.create_table('check_in',
-    sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
-    sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('report_id', sa.String(length=36), nullable=False),
-    sa.Column('applied_digest', sa.String(length=64), nullable=True),
-    sa.Column('battery_percent', sa.Integer(), nullable=True),
-    sa.Column('storage_free_bytes', sa.BigInteger(), nullable=True),
-    sa.Column('clock_offset_s', sa.Integer(), nullable=True),
-    sa.ForeignKeyConstraint(['device_id'], ['device.id'], name=op.f('fk_check_in_device_id_device')),
-    sa.PrimaryKeyConstraint('device_id', 'sequence', name=op.f('pk_check_in'))
-    )
-    with op.batch_alter_table('check_in', schema=None) as batch_op:
-        batch_op.create_index('ix_check_in_received_at', ['received_at'], unique=False)
-
     op.create_table('device_habit',
     sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('counted_on', sa.Date(), nullable=False),
@@ -1510,10 +1510,6 @@ def downgrade() -> None:
 
     op.drop_table('device_holder')
     op.drop_table('device_habit')
-    with op.batch_alter_table('check_in', schema=None) as batch_op:
-        batch_op.drop_index('ix_check_in_received_at')
-
-    op.drop_table('check_in')
     with op.batch_alter_table('assignment', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_assignment_school_id'))
         batch_op.drop_index(batch_op.f('ix_assignment_ends_at'))
@@ -1659,6 +1655,10 @@ def downgrade() -> None:
     op.drop_table('image')
     op.drop_table('effective_profile')
     op.drop_table('compliance_rule')
+    with op.batch_alter_table('check_in', schema=None) as batch_op:
+        batch_op.drop_index('ix_check_in_received_at')
+
+    op.drop_table('check_in')
     with op.batch_alter_table('audit_entry', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_audit_entry_subject'))
         batch_op.drop_index(batch_op.f('ix_audit_entry_at'))

@@ -1,0 +1,47 @@
+"""``fleet database upgrade`` on PostgreSQL gives up before it holds up everybody, and says what to do."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+import fleet.db
+from fleet import clock
+from fleet.db import db
+from tests.doors.fleet_command import run
+
+
+def refused_while_somebody_keeps_it(app: Flask) -> str:
+    with app.app_context(), db.engine.connect() as other:
+        other.execute(text("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"))
+        began = clock.now()
+        result = run(app, "database", "upgrade")
+        assert (clock.now() - began).total_seconds() < 10
+        other.rollback()
+    assert result.exit_code == 1
+    assert run(app, "database", "upgrade").output == "database is up to date\n"
+    return result.output
+
+
+def test_an_upgrade_does_not_wait_long_for_a_table_that_somebody_keeps(
+    waiting_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet.db, "UPGRADE_LOCK_S", 1)
+    told = refused_while_somebody_keeps_it(waiting_app)
+    assert told.startswith("fleet: somebody kept a table for more than 1 s: stop the servers")
+    assert "nothing was changed; then run `scripts/fleet database upgrade` again" in told
+
+
+def test_an_upgrade_ends_a_step_that_takes_too_long(waiting_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet.db, "UPGRADE_STATEMENT_S", 1)
+    told = refused_while_somebody_keeps_it(waiting_app)
+    assert told.startswith("fleet: a step took more than 1 s")
+
+
+def test_an_upgrade_waits_for_another_servers_and_leaves_no_limit_behind(waiting_app: Flask) -> None:
+    with waiting_app.app_context():
+        fleet.db.upgrade()
+        with db.engine.connect() as connection:
+            limits = connection.execute(
+                text("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
+            ).one()
+    assert tuple(limits) == ("0", "0")

@@ -65,6 +65,8 @@ _NAMES = {
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 BUSY_TIMEOUT_MS = 10_000
+_KEPT_CONNECTIONS, _MORE_CONNECTIONS = 20, 4  # of one process to PostgreSQL
+MOST_CONNECTIONS = _KEPT_CONNECTIONS + _MORE_CONNECTIONS
 # What SQLite calls it when others keep the database for too long, or its file cannot be had.
 _SQLITE_UNAVAILABLE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"})
 
@@ -143,7 +145,13 @@ def engine_options(database_url: str) -> dict[str, Any]:
         }
     # As many kept as there are threads that may need one at once: teachers who all start at the bell hold theirs while
     # they wait for their turn, and one that is opened for a moment costs more than what it is opened for.
-    return {"hide_parameters": True, "pool_size": 20, "max_overflow": 4, "pool_pre_ping": True, "pool_timeout": 10}
+    pool = {
+        "pool_size": _KEPT_CONNECTIONS,
+        "max_overflow": _MORE_CONNECTIONS,
+        "pool_pre_ping": True,
+        "pool_timeout": 10,
+    }
+    return {"hide_parameters": True, **pool}
 
 
 def prepare_sqlite(engine: Engine) -> None:
@@ -366,3 +374,8 @@ def upgrade() -> None:
 def newest_revision() -> str | None:
     """Return the revision of the database that this program needs."""
     return ScriptDirectory.from_config(migrations()).get_current_head()
+
+
+def knows_revision(revision: str) -> bool:
+    """Whether this program can have made a database of this revision; of one that it cannot know a newer one has."""
+    return any(one.revision == revision for one in ScriptDirectory.from_config(migrations()).walk_revisions())

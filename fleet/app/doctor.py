@@ -5,6 +5,7 @@ Nothing leaves this machine, but for the database, unless somebody wants it (``r
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -21,7 +22,8 @@ from fleet.checkup.checks import Check, ending, fault, has_fault, ok
 from fleet.config import Config
 from fleet.crypto import UnsealError, vault_key_of
 from fleet.db import reading
-from fleet.mdm import renewals
+from fleet.mdm import errands, listed, queries, renewals
+from fleet.mdm.push_keeper import PushKeeper
 
 Now = Callable[[], datetime]
 
@@ -58,6 +60,8 @@ def _all(app: Flask, config: Config, now: Now, *, reach: bool) -> Iterator[Check
     yield key
     if vault is not None:
         yield from renewals.examine(config.secrets_dir, vault, now=now())
+    if is_readable:
+        yield from _services(config, vault, now())
     if reach:
         yield from reaching.public_url(config.public_url, trusted=config.tls_root_file, now=now())
         if is_readable and vault is not None:
@@ -84,6 +88,17 @@ def _vault(config: Config) -> tuple[Check, bytes | None]:
     except (OSError, ValueError) as error:
         advice = "give the server the file of 32 bytes that it had, readable for it alone"
         return fault(found.name, str(error), advice), None
+
+
+def _services(config: Config, vault: bytes | None, now: datetime) -> Iterator[Check]:
+    """Return what is to be said of the iPads and their maker's services; a certificate that cannot be read is none."""
+    topic = None
+    with suppress(UnsealError, OSError):
+        topic = PushKeeper(config.secrets_dir, vault).topic() if vault is not None else None
+    with reading():
+        yield queries.examine(topic)
+        for errand in (listed.SCHOOL_MANAGER, errands.LICENCES):
+            yield errands.examine(errand, now=now)
 
 
 def _signing(config: Config, now: datetime) -> Check:

@@ -1,6 +1,6 @@
 """What areas and the database say of how they stand: jobs, mail, webhooks, what ends; each well and not well."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,8 @@ from fleet.crypto import vault_key
 from fleet.db import db, transaction
 from fleet.job_runs import JobLease, JobOutcome, Scheduled
 from fleet.jobs import timetable
-from fleet.mdm import authority, renewals
+from fleet.mdm import authority, errands, queries, renewals
+from fleet.mdm.models import Client
 from fleet.mdm.push_keeper import PushKeeper
 from tests import apns, factories
 from tests.conftest import NOW
@@ -281,6 +282,46 @@ def test_the_device_ca_is_to_be_renewed_while_what_it_issues_still_lives_long(tm
         for at in (NOW, made.rotate_by + timedelta(days=1), made.current.certificate.not_valid_after_utc)
     ]
     assert found == [OK, WARNING, FAULT]
+
+
+# -- iPads and their maker's services ----------------------------------------------------------------------------------
+
+
+def test_ipads_that_no_push_certificate_wakes_are_a_fault(app: Flask) -> None:
+    assert grades([queries.examine(None)]) == {"push": OK}, "there are none"
+    with transaction():
+        device = factories.enrolled(factories.school(), channel="apple")
+        device.state.key_thumbprint = "f" * 64
+        db.session.add(
+            Client(device_id=device.id, name="udid", thumbprint="f" * 64, topic="com.apple.mgmt.x", is_set_up=True)
+        )
+    found = {topic: queries.examine(topic).grade for topic in ("com.apple.mgmt.x", "com.apple.mgmt.y", None)}
+    assert found == {"com.apple.mgmt.x": OK, "com.apple.mgmt.y": FAULT, None: FAULT}
+
+
+def errand_round(at: datetime, failure: str | None = None) -> Grade:
+    """Do a round of the errand and return how it stands then."""
+    with transaction():
+        errands.hurry("licences", now=at)
+        turn = errands.take("licences", hold=LIFE, now=at)
+        assert turn is not None
+        if failure is None:
+            errands.done(turn, {}, again_at=at + LIFE, now=at)
+        else:
+            errands.failed(turn, failure, memory={}, after=None, now=at)
+    return grades([errands.examine("licences", now=at)])["licences-errand"]
+
+
+def test_an_errand_that_fails_is_warned_of_and_a_fault_after_a_day(app: Flask) -> None:
+    assert errands.examine("licences", now=NOW).grade is OK, "not done yet"
+    assert errand_round(NOW) is OK
+    assert errand_round(NOW + timedelta(hours=2), "unreachable") is WARNING
+    assert errand_round(NOW + timedelta(hours=30), "unreachable") is FAULT
+    assert errand_round(NOW + timedelta(hours=31)) is OK
+
+
+def test_an_errand_that_never_went_well_is_a_fault(app: Flask) -> None:
+    assert errand_round(NOW, "refused") is FAULT
 
 
 def test_looking_makes_nothing(tmp_path: Path) -> None:

@@ -390,3 +390,8 @@ def upgrade() -> None:
 def newest_revision() -> str | None:
     """Return the revision of the database that this program needs."""
     return ScriptDirectory.from_config(migrations()).get_current_head()
+
+
+def knows_revision(revision: str) -> bool:
+    """Whether this program can have made a database of this revision; of one that it cannot know a newer one has."""
+    return any(one.revision == revision for one in ScriptDirectory.from_config(migrations()).walk_revisions())

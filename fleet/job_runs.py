@@ -25,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet import audit
 from fleet.access import Permission, Principal, require
+from fleet.checkup.checks import Check, fault, ok, warning
 from fleet.db import Base, carry_out, db, take_turn, text_enum
 from fleet.errors import ConflictError
 
@@ -32,6 +33,7 @@ BY_HAND = 0  # the lease's epochs begin at 1
 _TIMETABLE = "timetable"
 _BY_HAND_LIFE = timedelta(days=1)  # a run by hand that has not begun or ended by then never will
 _MAX_ERROR = 200
+_LATE = timedelta(minutes=10)  # a job after its time, or one still at work: some take minutes, none as long
 
 
 class StaleEpochError(ConflictError):
@@ -309,6 +311,47 @@ def runs(
     if outcomes is not None:
         query = query.where(JobRun.outcome.in_(outcomes))
     return db.session.scalars(query).all()
+
+
+def newest_start() -> datetime | None:
+    """Return when the newest run of any job began, None where none has."""
+    return db.session.scalar(select(func.max(JobRun.started_at)))
+
+
+def examine(timetable: Sequence[Scheduled], *, now: datetime, timezone: ZoneInfo) -> list[Check]:
+    """Return whether somebody runs the jobs, and whether each ran in time and well; two statements.
+
+    Args:
+        timetable: the jobs there are.
+        now: the instant.
+        timezone: the schools'.
+    """
+    lease = db.session.get(JobLease, _TIMETABLE, populate_existing=True)
+    if lease is None:
+        advice = "start a server with FLEET_JOBS=on; one is enough, of several one at a time runs them"
+        return [warning("jobs-runner", "no server has run jobs yet", advice)]
+    holder = lease.holder.rpartition(":")[0]  # what follows is only there to be one of its own
+    if lease.expires_at <= now:
+        told = f"nobody since {lease.expires_at:%Y-%m-%d %H:%M:%S} UTC, {holder} was the last"
+        return [fault("jobs-runner", told, "start a server with FLEET_JOBS=on, and look at its log if one runs")]
+    return [ok("jobs-runner", holder), _how_they_went(timetable, now, timezone)]
+
+
+def _how_they_went(timetable: Sequence[Scheduled], now: datetime, timezone: ZoneInfo) -> Check:
+    last = latest_by_job([one.name for one in timetable])
+    late, bad = [], []
+    for one in timetable:
+        run = last.get(one.name)
+        if run is None or one.following(run.slot, timezone) + _LATE < now:
+            late.append(f"{one.name} late")
+        elif run.outcome in {JobOutcome.RUNNING, JobOutcome.ASKED} and run.started_at + _LATE < now:
+            late.append(f"{one.name} still {run.outcome.value}")
+        elif run.outcome in {JobOutcome.FAILED, JobOutcome.LOST}:
+            bad.append(f"{one.name} {run.outcome.value}" + (f" ({run.error})" if run.error else ""))
+    if late or bad:
+        advice = "scripts/fleet jobs history shows the last runs, scripts/fleet jobs run-now NAME tries one again"
+        return fault("jobs", ", ".join([*bad, *late]), advice)
+    return ok("jobs", f"{len(timetable)} jobs ran in time and well")
 
 
 def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:

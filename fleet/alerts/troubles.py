@@ -8,6 +8,7 @@ from sqlalchemy import func, literal, select, true
 
 from fleet.access import Permission, Principal
 from fleet.alerts.models import Letter, LetterState, MailServer, Webhook
+from fleet.checkup.checks import Check, fault, ok, warning
 from fleet.db import db
 
 RECENT = timedelta(days=7)
@@ -72,3 +73,35 @@ def troubles(*, by: Principal, now: datetime) -> Troubles | None:
         return Troubles("", None, None, 0, 0, numbers[2])
     is_failing = (failures or 0) >= _FAILURES
     return Troubles(host, failure if is_failing else None, failed_at if is_failing else None, *numbers)
+
+
+def examine(*, by: Principal, now: datetime) -> list[Check]:
+    """Return whether letters and messages get through; one statement.
+
+    Args:
+        by: somebody who runs the server.
+        now: the instant.
+    """
+    found = troubles(by=by, now=now)
+    return [] if found is None else [_mail(found), _webhooks(found)]
+
+
+def _mail(found: Troubles) -> Check:
+    name, told = "mail", f"{found.waiting} letters wait, {found.given_up} given up in {RECENT.days} days"
+    if found.host is None:
+        advice = "set one: scripts/fleet alerts mail set HOST --from ADDRESS"
+        return warning(name, f"no mail server, so nobody is written to; {told}", advice)
+    if found.failure is not None:
+        since = f"{found.failed_at:%Y-%m-%d %H:%M} UTC"
+        advice = "mend it, then: scripts/fleet alerts mail test USERNAME"
+        return fault(name, f"{found.host}: {found.failure}, last at {since}; {told}", advice)
+    if found.given_up:
+        return warning(name, f"{found.host}; {told}", "scripts/fleet alerts letters shows which, and why")
+    return ok(name, f"{found.host}; {told}")
+
+
+def _webhooks(found: Troubles) -> Check:
+    if found.webhooks:
+        told = f"at {found.webhooks} nothing has arrived for {LONG // timedelta(hours=1)} hours"
+        return warning("webhooks", told, "scripts/fleet webhooks list shows which, and why")
+    return ok("webhooks", "messages arrive, or there is nothing to tell")

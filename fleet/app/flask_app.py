@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ import fleet.reports.models
 import fleet.schools.models
 import fleet.schools.roster.apply
 import fleet.uploads  # noqa: F401 (the models, so that metadata is whole)
+from fleet import clock, crypto, orders
 from fleet import config as configuration
-from fleet import crypto, orders
 from fleet.alerts import events
 from fleet.android import following as androids
 from fleet.app import report_writer
 from fleet.apps import licences
 from fleet.assignments import materialise, named
+from fleet.checkup.checks import Check
 from fleet.compliance import review
 from fleet.config import Config
 from fleet.db import db, engine_options, prepare_sqlite
@@ -45,6 +47,12 @@ class _Staff(Flask):
     def log_exception(self, exc_info: Any) -> None:
         """Log a fault under the view's name, as the path may hold a one-time link, which is still good."""
         self.logger.error("fault in %s [%s]", request.endpoint, request.method, exc_info=exc_info)
+
+
+def _examine(app: Flask, *, reach: bool) -> list[Check]:
+    from fleet.app import doctor  # noqa: PLC0415 (the command line starts faster without)
+
+    return doctor.examine(app, reach=reach, now=clock.now)
 
 
 def create_app(
@@ -90,6 +98,9 @@ def create_app(
         androids.follow_changes()
         events.follow_changes()
     report_writer.install(app)
+    app.extensions["fleet_examine"] = partial(
+        _examine, app
+    )  # for the command line, which may not know all that is asked
     db.init_app(app)
     if config.is_sqlite:
         with app.app_context():

@@ -142,6 +142,21 @@ def send(settings: Settings, message: EmailMessage, *, to: str, hello: str) -> N
         _judge(code, "letter")
 
 
+def reach(settings: Settings, *, hello: str) -> None:
+    """Talk with the mail server as for a letter, signing in where it must, and say goodbye without one.
+
+    Args:
+        settings: how it is reached.
+        hello: who we are.
+
+    Raises:
+        ServerError: the mail server is not there, or does not want us.
+        LaterError: it is too slow.
+    """
+    with _talk(settings, hello):
+        pass
+
+
 def _ask(verb: Any, told: str, *, where: str) -> None:
     """Say something that concerns us and not the letter.
 

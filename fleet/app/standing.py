@@ -62,6 +62,15 @@ def leave_word(config: Config) -> None:
     draft.replace(path)
 
 
+def served_at(data_dir: Path) -> Mapping[str, str]:
+    """Return the addresses that the last server in a data directory left word of; empty where none did."""
+    try:
+        told = json.loads((data_dir / _ADDRESS).read_text())
+    except (OSError, ValueError):  # none was started here yet
+        return {}
+    return {name: str(told[name]) for name in ("FLEET_BIND", "FLEET_PUBLIC_URL") if name in told}
+
+
 def beside(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the environment of a command beside the server: where it says no address, the server's last one holds.
 
@@ -75,8 +84,4 @@ def beside(environ: Mapping[str, str]) -> Mapping[str, str]:
         raise ConfigError(variable="FLEET_DATA_DIR", found=str(data_dir), expected=expected)
     if environ.get("FLEET_BIND") or environ.get("FLEET_PUBLIC_URL"):
         return environ
-    try:
-        told = json.loads((data_dir / _ADDRESS).read_text())
-    except (OSError, ValueError):  # none was started here yet
-        return environ
-    return {**environ, **{name: str(told[name]) for name in ("FLEET_BIND", "FLEET_PUBLIC_URL") if name in told}}
+    return {**environ, **served_at(data_dir)}

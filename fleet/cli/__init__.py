@@ -1,8 +1,8 @@
 """The ``fleet`` command: one module per noun, nouns found by name and loaded when asked for.
 
-A noun's module offers ``group``, a click group of the noun's name. Output rules live in :mod:`fleet.cli.output`:
-every list and show has ``--json``, errors are one line without a traceback, exit codes are stable (0 done, 1 refused
-or failed, 2 wrong use, 3 not found, 4 braked, 5 invalid file).
+A noun's module offers ``group``, a click group of the noun's name; ``doctor`` is a command. Output rules live in
+:mod:`fleet.cli.output`: every list and show has ``--json``, errors are one line without a traceback, exit codes are
+stable (0 done, 1 refused or failed, 2 wrong use, 3 not found, 4 braked, 5 invalid file).
 """
 
 import importlib
@@ -22,6 +22,7 @@ NOUNS = {
     "classes": "basic and teaching groups",
     "database": "create and upgrade the database, move it to another",
     "devices": "tablets",
+    "doctor": "whether everything the server stands on is sound",
     "findings": "what is worth a look, and what is done about it",
     "images": "wallpapers and signs that profiles name",
     "incidents": "many tablets silent for one reason",

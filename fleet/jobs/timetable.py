@@ -29,9 +29,7 @@ from fleet.jobs import removing
 from fleet.jobs.when import Daily, Every, When
 from fleet.lessons import calibration, following
 from fleet.lessons import timetable as lesson_timetable
-from fleet.mdm.licence_token import LicenceTokenKeeper
-from fleet.mdm.push_keeper import PushKeeper
-from fleet.mdm.token_keeper import TokenKeeper
+from fleet.mdm import renewals
 from fleet.reports import exports, figures, history
 from fleet.reports import schedules as schedules_of_reports
 
@@ -118,11 +116,7 @@ def _alerts(now: datetime, config: Config) -> Counts:
 
 def _endings(now: datetime, config: Config) -> Counts:
     vault = vault_key_of(config.secrets_dir, config.vault_key_file)
-    kept = {
-        "push-certificate": PushKeeper(config.secrets_dir, vault).current(),
-        "server-token": TokenKeeper(config.secrets_dir, vault).current(),
-        "licence-token": LicenceTokenKeeper(config.secrets_dir, vault).current(),
-    }
+    kept = {kind: current() for kind, current in renewals.keepers(config.secrets_dir, vault).items()}
     found = [Ending(kind, one.expires_at, one.warning_step(now)) for kind, one in kept.items() if one is not None]
     return {"endings": alert_events.note_endings(found, now=now)}
 

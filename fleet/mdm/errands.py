@@ -11,12 +11,15 @@ from typing import Any
 
 from sqlalchemy import case, or_, select, update
 
+from fleet.checkup.checks import Check, fault, ok, warning
 from fleet.db import db, insert_new
 from fleet.mdm.models import Errand
 
 LICENCES = "licences"  # the errand that assigns licences of apps
 OTHER_SERVICE = "other-service"  # how a failure begins where another service manages them
 _AGAIN = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2))
+
+_LONG = timedelta(days=1)  # without a round that went well
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +126,22 @@ def standing(name: str) -> Standing | None:
     if found is None:
         return None
     return Standing(name, found.due_at, found.done_at, found.failed_at, found.failure)
+
+
+def examine(errand: str, *, now: datetime) -> Check:
+    """Return whether an errand goes well; one statement.
+
+    Args:
+        errand: which.
+        now: the instant.
+    """
+    name, found = f"{errand}-errand", standing(errand)
+    if found is None or (found.failed_at is None and found.done_at is None):
+        return ok(name, "not done yet")
+    last = f"{found.done_at:%Y-%m-%d %H:%M} UTC" if found.done_at is not None else "never"
+    if found.failed_at is None:
+        return ok(name, f"last went well {last}")
+    told, advice = f"fails ({found.failure}), last went well {last}", "scripts/fleet apple status says how it stands"
+    if found.done_at is None or now - found.done_at > _LONG:
+        return fault(name, told, advice)
+    return warning(name, told, advice)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import case, func, select
 
+from fleet.checkup.checks import Check, fault, ok
 from fleet.db import db
 from fleet.devices.models import DeviceState
 from fleet.mdm.models import OPEN, Client, Command
@@ -57,3 +58,21 @@ def figures(topic: str | None) -> Figures:
     row: tuple[Any, ...] = tuple(db.session.execute(query).one())
     waiting = db.session.scalar(select(func.count()).select_from(Command).where(Command.state.in_(OPEN))) or 0
     return Figures(*(*row, waiting))
+
+
+def examine(topic: str | None) -> Check:
+    """Return whether the iPads that are enrolled can be woken; two statements.
+
+    Args:
+        topic: of the present push certificate; None where there is none.
+    """
+    name, found = "push", figures(topic)
+    if not found.clients:
+        return ok(name, "no iPads are enrolled")
+    if topic is None:
+        advice = "bring the push certificate back from the backup; another one's topic would not reach them"
+        return fault(name, f"{found.clients} iPads are enrolled, and there is no push certificate", advice)
+    if found.other_topic:
+        told = f"{found.other_topic} of {found.clients} iPads are bound to another push certificate and hear nothing"
+        return fault(name, told, "bring that certificate back, or enrol them anew")
+    return ok(name, f"{found.clients} iPads are enrolled, {found.dead} of them cannot be rung at present")

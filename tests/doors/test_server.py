@@ -31,7 +31,7 @@ def server(fresh_url: str, tmp_path: Path) -> Iterator[Server]:
 def test_probes_answer_and_every_answer_has_its_own_request_id(server: Server) -> None:
     alive, ready = server.get("/healthz"), server.get("/readyz", headers={"X-Request-ID": "told-by-the-caller"})
     assert alive.status == 200
-    assert (ready.status, json.loads(ready.body)["checks"]) == (200, {"database": "ok", "queue": "ok"})
+    assert (ready.status, json.loads(ready.body)["checks"]) == (200, {"database": "ok", "queue": "ok", "disk": "ok"})
     ids = {answer.headers["x-request-id"] for answer in (alive, ready, server.get("/no-such-page"))}
     assert len(ids) == 3
     assert "told-by-the-caller" not in ids

@@ -28,6 +28,11 @@ class Authority:
     assignment: ec.EllipticCurvePrivateKey
     root: Envelope
 
+    @property
+    def root_ends_at(self) -> datetime:
+        """When tablets cease to believe the root document, and so everything this server signs."""
+        return msgspec.json.decode(envelopes.payload_of(self.root), type=RootDocument).expires_at
+
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:
     fresh = ec.generate_private_key(ec.SECP256R1()).private_bytes(

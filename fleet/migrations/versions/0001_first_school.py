@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 11:07:46.588855
+Create Date: 2026-11-30 11:13:10.123076
 """
 
 import sqlalchemy as sa

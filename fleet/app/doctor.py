@@ -25,9 +25,9 @@ from fleet.db import reading
 from fleet.mdm import errands, listed, queries, renewals
 from fleet.mdm.push_keeper import PushKeeper
 
-_LISTENING = 1  # a worker's connection that hears of rings
-
 Now = Callable[[], datetime]
+
+_LISTENING = 1  # a worker's connection that hears of rings
 
 
 def examine(app: Flask, *, reach: bool, now: Now) -> list[Check]:

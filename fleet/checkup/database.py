@@ -127,7 +127,7 @@ def _connections(facts: Mapping[str, str], most: int) -> Check:
     free = int(facts["max_connections"]) - int(facts["superuser_reserved_connections"])
     told = f"{free} for all, this server may need {most}"
     if free < most:
-        advice = "raise max_connections of PostgreSQL, or lower FLEET_DATABASE_CONNECTIONS; each further server needs as many"
+        advice = "raise its max_connections, or lower FLEET_DATABASE_CONNECTIONS; other servers need theirs, too"
         return warning("postgresql-connections", told, advice)
     return ok("postgresql-connections", told)
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 from fleet import clock
 from fleet.access import Principal
 from fleet.alerts import hook_messages, mail_server, planning, sending, unsubscribing, webhooks
-from fleet.alerts.mail_server import Draft
+from fleet.alerts.mail_server import Settings
 from fleet.alerts.models import AlertTopic, MailSecurity
 from fleet.alerts.sending import Links
 from fleet.config import Config
@@ -120,4 +120,4 @@ def mailbox(folder: Path) -> Iterator[int]:
 
 def lead_to(port: int, *, now: datetime) -> None:
     """Have letters go to the mailbox, which listens elsewhere at each start."""
-    mail_server.save(Draft("127.0.0.1", port, MailSecurity.NONE, _SENDER), by=_BY, vault_key=b"", now=now)
+    mail_server.save(Settings("127.0.0.1", port, MailSecurity.NONE, _SENDER), by=_BY, vault_key=b"", now=now)

@@ -234,7 +234,6 @@ ODD_BUT_ALLOWED = {
     "unknown fields": {"from_the_future": [{"a": 1}]},
     "letters beyond the first plane": {"model": "\U0001f600 \u00e6", "attributes": {"\U0001f600": "\u2028"}},
     "a text that only looks like U+0000": {"model": r"a\u0000b"},
-    "control characters": {"model": "a\x01\x1b[31m\x7f"},
     "large numbers": {"storage_free_bytes": 2**53, "clock_offset_s": -(2**31), "config_version": 2**53},
     "an unknown large number": {"from_the_future": 2**63},
     "far instants": {"reported_at": "9999-12-31T23:59:59Z", "applied": {"profile": None, "since": "0001-01-01T00:00:00Z"}},
@@ -252,6 +251,11 @@ def test_what_is_odd_but_allowed_is_stored(tablet: Tablet, changes: dict[str, An
     facts = state_of(tablet)["facts"]
     assert facts["model"] == changes.get("model", "Prøvebrett")
     assert len(facts["apps"]) == len(changes.get("apps", []))
+
+
+def test_what_no_page_can_show_is_kept_as_a_sign_for_it(tablet: Tablet) -> None:
+    assert tablet.report(model="a\x01\x1b[31m\x7f").status == 200
+    assert state_of(tablet)["facts"]["model"] == "a\ufffd\ufffd[31m\ufffd"
 
 
 def test_the_idempotency_key_must_be_the_reports_id(tablet: Tablet) -> None:

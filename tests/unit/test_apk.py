@@ -1,7 +1,9 @@
 """What is read of Android's packages, and that one which means harm is refused, quickly and in so many words."""
 
+import functools
 import io
 import struct
+import tempfile
 import time
 import tracemalloc
 import zipfile
@@ -348,10 +350,17 @@ def test_an_icon_is_a_small_png_or_webp(content: bytes, side: int) -> None:
     assert icons.side(content) == side
 
 
+@functools.cache
+def made_once(make: Callable[[Path], Path]) -> bytes:
+    """Return a package, the same for all tries: made anew, its signature may be a byte longer."""
+    with tempfile.TemporaryDirectory() as folder:
+        return make(Path(folder) / "a").read_bytes()
+
+
 def broken(make: Callable[[Path], Path], folder: Path, data: some.DataObject) -> Path:
-    """Make a package, and change some of its bytes."""
-    path = make(folder / "a")
-    content = bytearray(path.read_bytes())
+    """Change some bytes of a package."""
+    path = folder / "a"
+    content = bytearray(made_once(make))
     for place in data.draw(some.lists(some.integers(0, len(content) - 1), min_size=1, max_size=4)):
         content[place] = data.draw(some.integers(0, 255))
     path.write_bytes(content[: data.draw(some.integers(1, len(content)))] if data.draw(some.booleans()) else content)

@@ -23,7 +23,7 @@ from tests.school_manager import SchoolManager, token_file
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
-pytestmark = [pytest.mark.serves, pytest.mark.waits]
+pytestmark = pytest.mark.serves
 
 LISTED, LATER, STRANGE = "AUTOPAD1", "AUTOPAD2", "AUTOPAD3"
 RESTRICTIONS = "com.apple.applicationaccess"

@@ -16,7 +16,7 @@ from tests.agents import AgentProcess, eventually
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
-pytestmark = [pytest.mark.serves, pytest.mark.waits]
+pytestmark = pytest.mark.serves
 
 SERIAL = "JOURNEY001"
 

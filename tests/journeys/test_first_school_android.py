@@ -24,7 +24,7 @@ from tests.lesson_ipads import sender
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
-pytestmark = [pytest.mark.serves, pytest.mark.waits]
+pytestmark = pytest.mark.serves
 
 FOLLOWS, SURVIVES, COMES, WAITS, LOSES = (f"JOURNEYDROID{number}" for number in range(1, 6))
 

@@ -20,7 +20,7 @@ from tests.lesson_ipads import sender
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
-pytestmark = [pytest.mark.serves, pytest.mark.waits]
+pytestmark = pytest.mark.serves
 
 SERIAL = "JOURNEYPAD1"
 RESTRICTIONS, FILTER, LOCK = "com.apple.applicationaccess", "com.apple.webcontent-filter", "com.apple.app.lock"

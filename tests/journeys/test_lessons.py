@@ -22,7 +22,7 @@ from tests.conftest import MakeUrl
 from tests.lesson_site import BEHIND_PROXY, HERE, Browser, Site, hosts, number_in, site, told
 from tests.lessons import seen
 
-pytestmark = [pytest.mark.serves, pytest.mark.waits]
+pytestmark = pytest.mark.serves
 
 RETRY_S = 60.0  # in which a tablet has tried again that found no server: after 10 to 15 s, then 20 to 30
 AT_SCHOOL, AT_HOME = "10.1.0.9", "198.51.100.9"

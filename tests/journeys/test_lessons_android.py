@@ -40,7 +40,7 @@ from tests.journeys.test_lessons import (  # noqa: F401 (the same stories, with 
 from tests.lesson_androids import LiveAndroid, android_site
 from tests.lesson_site import BEHIND_PROXY, HERE, Live, Room, Site, hosts, told
 
-pytestmark = [pytest.mark.serves, pytest.mark.waits]
+pytestmark = pytest.mark.serves
 NO_CLOCK_OF_ITS_OWN = "a tablet without a network when the lesson ends keeps it until it has one again"
 HURRIED = (
     0.04  # of the agent's pauses, where tests are of those that found nobody: they ask again after a minute in life

@@ -42,7 +42,7 @@ from tests.journeys.test_lessons import (  # noqa: F401 (the same stories, with 
 from tests.lesson_ipads import FILTER, IPAD_WITHIN_S, LiveIpad, ipad_site
 from tests.lesson_site import BEHIND_PROXY, HERE, Live, Site, hosts, told
 
-pytestmark = [pytest.mark.serves, pytest.mark.waits]
+pytestmark = pytest.mark.serves
 RESTRICTIONS, LOCK = "com.apple.applicationaccess", "com.apple.app.lock"
 
 

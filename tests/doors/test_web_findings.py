@@ -115,7 +115,9 @@ def test_list_comes_in_pages_newest_first_and_the_last_page_is_never_missed(app:
 
 def test_finding_says_where_and_what(app: Flask, world: World) -> None:
     told = words(visit(app, "it").get("/findings").text)
-    assert f"OWN1 TAG-OWN Prøveskolen {NOTHING} Gammelt system Har system 16.7, minst 17.0 er påkrevd. akkurat nå" in told
+    assert (
+        f"OWN1 TAG-OWN Prøveskolen {NOTHING} Gammelt system Har system 16.7, minst 17.0 er påkrevd. akkurat nå" in told
+    )
     assert "NEXT1 Prøveskolen 9A Gammelt system" in told
     assert "Elev Prøve" not in told
 

@@ -339,7 +339,8 @@ def _require_revision(connection: Connection, url: str) -> None:
 
 
 @contextmanager
-def _engine(url: str) -> Iterator[Engine]:
+def opened(url: str) -> Iterator[Engine]:
+    """Open a database as a server has it."""
     engine = create_engine(url, **engine_options(url, connections=2, behind_pooler=True))
     if engine.dialect.name == "sqlite":
         prepare_sqlite(engine)
@@ -352,7 +353,7 @@ def _engine(url: str) -> Iterator[Engine]:
 @contextmanager
 def _reading(url: str) -> Iterator[Connection]:
     """Open one snapshot: what others commit from now on is not in it."""
-    with _engine(url) as engine, engine.connect() as connection:
+    with opened(url) as engine, engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin():
@@ -364,7 +365,7 @@ def _reading(url: str) -> Iterator[Connection]:
 @contextmanager
 def _writing(url: str, *, keeps: bool) -> Iterator[Connection]:
     """Open one transaction that is committed at the end where it ``keeps`` and nothing was raised."""
-    with _engine(url) as engine, engine.connect() as connection:
+    with opened(url) as engine, engine.connect() as connection:
         connection.execution_options(fleet_writes=True)
         with connection.begin() as running:
             _wait_long(connection)

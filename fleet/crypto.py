@@ -111,6 +111,11 @@ def vault_key(path: Path, *, may_create: bool) -> bytes:
     return key
 
 
+def vault_key_file(secrets_dir: Path, named: Path | None) -> Path:
+    """Return where a server's vault key is, or will be; arguments as for :func:`vault_key_of`."""
+    return named or secrets_dir / "vault.key"
+
+
 def vault_key_of(secrets_dir: Path, named: Path | None) -> bytes:
     """Return the vault key of a server.
 
@@ -121,7 +126,7 @@ def vault_key_of(secrets_dir: Path, named: Path | None) -> bytes:
     Raises:
         FileNotFoundError, PermissionError, ValueError: as for :func:`vault_key`.
     """
-    return vault_key(named or secrets_dir / "vault.key", may_create=named is None)
+    return vault_key(vault_key_file(secrets_dir, named), may_create=named is None)
 
 
 def seal(key: bytes, secret: bytes, *, purpose: str) -> bytes:

@@ -71,6 +71,8 @@ BUSY_TIMEOUT_MS = 10_000
 _SQLITE_UNAVAILABLE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"})
 
 
+# Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
+LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "55P03", "57014"
 # Whoever waits for a table's strongest lock makes everybody else wait behind, so an upgrade soon gives up.
 UPGRADE_LOCK_S, UPGRADE_STATEMENT_S = 5, 900
 
@@ -378,12 +380,11 @@ def upgrade() -> None:
             settings.attributes["connection"] = connection
             alembic.command.upgrade(settings, "head")
     except OperationalError as error:
-        # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html (lock_not_available, query_canceled)
-        match getattr(error.orig, "sqlstate", None):
-            case "55P03":
-                raise UpgradeHeldUpError(is_lock=True, seconds=UPGRADE_LOCK_S) from error
-            case "57014":
-                raise UpgradeHeldUpError(is_lock=False, seconds=UPGRADE_STATEMENT_S) from error
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        if sqlstate == LOCK_NOT_AVAILABLE:
+            raise UpgradeHeldUpError(is_lock=True, seconds=UPGRADE_LOCK_S) from error
+        if sqlstate == _QUERY_CANCELED:
+            raise UpgradeHeldUpError(is_lock=False, seconds=UPGRADE_STATEMENT_S) from error
         raise
 
 

@@ -1,7 +1,6 @@
 """A database with rows in every table there is, of values that are hard to carry from one database to another."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -13,22 +12,20 @@ from sqlalchemy import (
     Connection,
     Date,
     Double,
-    Engine,
     Enum,
     Integer,
     LargeBinary,
     String,
     Table,
     Time,
-    create_engine,
     func,
     insert,
     select,
 )
 
 from fleet.assignments.models import Scope
-from fleet.copying import tables
-from fleet.db import UTCDateTime, engine_options, prepare_sqlite
+from fleet.copying import opened, tables
+from fleet.db import UTCDateTime
 
 FIRST = 41  # of the ids: a copy has to go on counting after them
 ROWS = 3
@@ -36,21 +33,9 @@ HARD: list[Any] = [100_000.0, 1e22, 0.1, -0.0, 10**40, -5, True, None, "", "æø
 ONLY_ONE = {"municipality", "mail_server"}
 
 
-@contextmanager
-def engine_of(url: str) -> Iterator[Engine]:
-    """Open an engine on a database, as a server has it."""
-    engine = create_engine(url, **engine_options(url, connections=2, behind_pooler=True))
-    if engine.dialect.name == "sqlite":
-        prepare_sqlite(engine)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
 def fill(url: str) -> None:
     """Put rows into every table."""
-    with engine_of(url) as engine, engine.begin() as connection:
+    with opened(url) as engine, engine.begin() as connection:
         made: dict[str, Sequence[Mapping[str, Any]]] = {}
         for table in tables():
             count = 1 if table.name in ONLY_ONE else ROWS
@@ -60,7 +45,7 @@ def fill(url: str) -> None:
 
 def counts(url: str) -> dict[str, int]:
     """Return how many rows each table has, of those that have any."""
-    with engine_of(url) as engine, engine.connect() as connection:
+    with opened(url) as engine, engine.connect() as connection:
         found = {table.name: _count(connection, table) for table in tables()}
     return {name: count for name, count in found.items() if count}
 

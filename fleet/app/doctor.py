@@ -20,7 +20,7 @@ from fleet.channels.native import authority
 from fleet.checkup import database, machine
 from fleet.checkup.checks import Check, ending, fault, has_fault, ok
 from fleet.config import Config
-from fleet.crypto import UnsealError, vault_key_of
+from fleet.crypto import UnsealError, vault_key_file, vault_key_of
 from fleet.db import reading
 from fleet.mdm import errands, listed, queries, renewals
 from fleet.mdm.push_keeper import PushKeeper
@@ -83,7 +83,7 @@ def _machine(config: Config) -> Iterator[Check]:
 def _vault(config: Config) -> tuple[Check, bytes | None]:
     """Return how the vault key stands, and the key; none is made that is not there yet."""
     found = machine.vault_key(config)
-    if not machine.vault_key_file(config).is_file():
+    if not vault_key_file(config.secrets_dir, config.vault_key_file).is_file():
         return found, None
     try:
         return found, vault_key_of(config.secrets_dir, config.vault_key_file)

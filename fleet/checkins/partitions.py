@@ -12,14 +12,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from fleet.db import db, turn
+from fleet.db import LOCK_NOT_AVAILABLE, db, turn
 
 DAYS_AHEAD = 14  # so long the job may be away before anything goes to the default partition
 LOCK_WAIT_MS = 1_000
 _DEFAULT = "check_in_default"
 _OURS = re.compile(r"check_in_(\d{8}|default)")
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_LOCK_NOT_AVAILABLE, _CHECK_VIOLATION = "55P03", "23514"
+_CHECK_VIOLATION = "23514"
 
 FORGET_IN_DEFAULT = text(f"""
     DELETE FROM {_DEFAULT} WHERE (device_id, received_at, sequence) IN
@@ -95,7 +95,7 @@ def _done(connection: Connection, *statements: str) -> bool:
                 connection.exec_driver_sql(one)
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{patience}'")
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in {_LOCK_NOT_AVAILABLE, _CHECK_VIOLATION}:
+        if getattr(error.orig, "sqlstate", None) not in {LOCK_NOT_AVAILABLE, _CHECK_VIOLATION}:
             raise
         return False
     return True

@@ -10,14 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from fleet.checkup.checks import Check, fault, ok, warning
-from fleet.db import (
-    db,
-    is_unavailable,
-    knows_revision,
-    newest_revision,
-    reading,
-    schema_revision,
-)
+from fleet.db import db, is_unavailable, knows_revision, newest_revision, reading, schema_revision
 
 Now = Callable[[], datetime]
 

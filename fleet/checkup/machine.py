@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 
 from fleet.checkup.checks import Check, fault, ok, warning
 from fleet.config import Config
+from fleet.crypto import vault_key_file
 
 FULL_BYTES = 64 * 2**20  # less than that, and the database may stop within minutes
 LOW_BYTES = 2 * 2**30  # time to act; below a quarter of it no packages of apps are taken any more
@@ -99,14 +100,9 @@ def _open_to_others(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def vault_key_file(config: Config) -> Path:
-    """Return where the vault key is, or will be."""
-    return config.vault_key_file or config.secrets_dir / "vault.key"
-
-
 def vault_key(config: Config) -> Check:
     """Return whether the key is there that opens what is sealed."""
-    path = vault_key_file(config)
+    path = vault_key_file(config.secrets_dir, config.vault_key_file)
     if path.is_file():
         return ok("vault-key", f"at {path}")
     sealed = any(config.secrets_dir.glob("*.sealed")) or any(config.secrets_dir.glob("device-ca/*.json"))

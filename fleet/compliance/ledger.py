@@ -115,8 +115,7 @@ def is_known() -> ColumnElement[bool]:
 
 def standing(given: Select[Any]) -> Sequence[Finding]:
     """Return the findings of the tablets that ``given`` selects that are open, or mute."""
-    is_standing = or_(Finding.closed_at.is_(None), Finding.is_mute)
-    return db.session.scalars(select(Finding).where(Finding.device_id.in_(given), is_standing)).all()
+    return db.session.scalars(select(Finding).where(Finding.device_id.in_(given), Finding.stands())).all()
 
 
 def noticed(given: Select[Any]) -> Sequence[FindingWait]:

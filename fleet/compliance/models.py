@@ -10,7 +10,7 @@ import enum
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, or_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.db import Base, text_enum
@@ -115,6 +115,11 @@ class Finding(Base):
 
     device: Mapped[Device] = relationship()
     events: Mapped[list["FindingEvent"]] = relationship(order_by="FindingEvent.id", viewonly=True)
+
+    @classmethod
+    def stands(cls) -> ColumnElement[bool]:
+        """Whether one is open, or mute: its reason has not gone."""
+        return or_(cls.closed_at.is_(None), cls.is_mute)
 
 
 class FindingAct(enum.StrEnum):

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, func, or_, select
+from sqlalchemy import delete, exists, func, select
 
 from fleet.compliance.models import OF_SILENCE, Finding, Incident, IncidentMember, Question
 from fleet.db import carry_out, db, id_set
@@ -23,7 +23,6 @@ def forget_questions(*, older_than: timedelta, now: datetime, at_most: int) -> i
     Those about a tablet that is silent still stay: without its answer it would be asked about anew.
     """
     ended = func.coalesce(Question.withdrawn_at, Question.answered_at)
-    stands = or_(Finding.closed_at.is_(None), Finding.is_mute)
-    is_silent = exists().where(Finding.device_id == Question.device_id, Finding.kind.in_(OF_SILENCE), stands)
+    is_silent = exists().where(Finding.device_id == Question.device_id, Finding.kind.in_(OF_SILENCE), Finding.stands())
     old = select(Question.id).where(ended < now - older_than, ~is_silent).limit(at_most)
     return carry_out(delete(Question).where(Question.id.in_(old)))

@@ -20,7 +20,7 @@ def findings_of(device_ids: Collection[int]) -> Mapping[int, Sequence[Any]]:
     """Return tablets' findings of silence that are open or mute; one statement."""
     found: dict[int, list[Any]] = defaultdict(list)
     query = select(Finding.id, Finding.device_id, Finding.kind, Finding.closed_at)
-    query = query.where(Finding.kind.in_(OF_SILENCE), or_(Finding.closed_at.is_(None), Finding.is_mute))
+    query = query.where(Finding.kind.in_(OF_SILENCE), Finding.stands())
     for row in db.session.execute(query.where(among(Finding.device_id, device_ids))):
         found[row.device_id].append(row)
     return found

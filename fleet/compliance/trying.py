@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from fleet.access import Permission, Principal, require
 from fleet.compliance import deciding, documents, review
@@ -123,9 +123,7 @@ class _Trying:
 
     def _load(self, code: str) -> None:
         query = select(Finding.device_id, Finding.subject, Finding.is_mute).where(Finding.kind == code)
-        for device_id, subject, mute in db.session.execute(
-            query.where(or_(Finding.closed_at.is_(None), Finding.is_mute))
-        ):
+        for device_id, subject, mute in db.session.execute(query.where(Finding.stands())):
             self.open.setdefault(device_id, {})[subject] = mute
         waits = select(FindingWait).where(FindingWait.kind == code)
         for one in db.session.scalars(waits):

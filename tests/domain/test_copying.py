@@ -78,7 +78,7 @@ def filled(filled_template: Path, tmp_path: Path) -> str:
 
 def rows_of(url: str) -> dict[str, list[dict[str, object]]]:
     """Return all rows as the program reads them."""
-    with copied.engine_of(url) as engine, engine.connect() as connection:
+    with copying.opened(url) as engine, engine.connect() as connection:
         return {
             one.name: [dict(row) for row in connection.execute(select(one).order_by(*one.primary_key)).mappings()]
             for one in tables()
@@ -86,7 +86,7 @@ def rows_of(url: str) -> dict[str, list[dict[str, object]]]:
 
 
 def run(url: str, statement: str) -> None:
-    with copied.engine_of(url) as engine, engine.begin() as connection:
+    with copying.opened(url) as engine, engine.begin() as connection:
         connection.execute(text(statement))
 
 
@@ -103,7 +103,7 @@ def test_every_row_of_every_table_means_the_same_afterwards(make: MakeOf, source
 def test_new_rows_are_counted_on_after_the_copy(make: MakeOf, filled: str, kind: str) -> None:
     target = make(kind)
     copying.copy(filled, target, now=NOW, progress=quiet)
-    with copied.engine_of(target) as engine, engine.begin() as connection:
+    with copying.opened(target) as engine, engine.begin() as connection:
         made = connection.execute(insert(School).values(name="Ny skole").returning(School.id)).scalar_one()
         entry = {"at": NOW, "actor_kind": "cli", "actor_id": "", "action": "x", "subject": "x", "fields": {}}
         noted = connection.execute(insert(AuditEntry).values(entry).returning(AuditEntry.id)).scalar_one()
@@ -113,7 +113,7 @@ def test_new_rows_are_counted_on_after_the_copy(make: MakeOf, filled: str, kind:
 def test_every_tables_sequence_is_after_its_highest_number(make: MakeOf, filled: str) -> None:
     target = make("postgresql")
     copying.copy(filled, target, now=NOW, progress=quiet)
-    with copied.engine_of(target) as engine, engine.begin() as connection:
+    with copying.opened(target) as engine, engine.begin() as connection:
         counted = [one for one in tables() if one.autoincrement_column is not None]
         found = {
             one.name: connection.scalar(
@@ -131,7 +131,7 @@ def test_a_rehearsal_does_it_all_and_leaves_nothing(make: MakeOf, filled: str, k
     compared = copying.copy(filled, target, now=NOW, progress=quiet, rehearses=True)
     assert all(one.is_same and one.target.rows for one in compared)
     assert copied.counts(target) == {}
-    with copied.engine_of(target) as engine, engine.begin() as connection:
+    with copying.opened(target) as engine, engine.begin() as connection:
         assert connection.execute(insert(School).values(name="Ny").returning(School.id)).scalar_one() == 1
 
 
@@ -196,7 +196,7 @@ def test_what_is_written_meanwhile_is_not_in_the_copy(make: MakeOf, source_kind:
     def writing(step: str, _table: str, _rows: int, _of: int) -> None:
         if not written:
             written.append(step)
-            with copied.engine_of(source) as engine, engine.begin() as connection:
+            with copying.opened(source) as engine, engine.begin() as connection:
                 connection.execute(insert(JobLease).values(name="x", holder="x", epoch=1, expires_at=NOW))
                 connection.execute(update(School).values(name="Annen"))
 
@@ -208,7 +208,7 @@ def test_what_is_written_meanwhile_is_not_in_the_copy(make: MakeOf, source_kind:
 def test_a_server_that_works_on_the_source_has_to_be_stopped_first(make: MakeOf, kind: str) -> None:
     source, target = make(kind), make("postgresql")
     until = NOW + timedelta(seconds=30)
-    with copied.engine_of(source) as engine, engine.begin() as connection:
+    with copying.opened(source) as engine, engine.begin() as connection:
         connection.execute(insert(JobLease).values(name="timetable", holder="x", epoch=7, expires_at=until))
     with pytest.raises(SourceInUseError) as raised:
         copying.copy(source, target, now=NOW, progress=quiet)
@@ -220,7 +220,7 @@ def test_a_server_that_works_on_the_source_has_to_be_stopped_first(make: MakeOf,
 
 def test_a_target_with_rows_is_left_as_it_is(make: MakeOf, filled: str, kind: str) -> None:
     target = make(kind)
-    with copied.engine_of(target) as engine, engine.begin() as connection:
+    with copying.opened(target) as engine, engine.begin() as connection:
         connection.execute(insert(School).values(name="Prøveskolen"))
     with pytest.raises(TargetNotEmptyError) as raised:
         copying.copy(filled, target, now=NOW, progress=quiet)
@@ -275,7 +275,7 @@ def test_a_file_that_is_not_there_is_not_made(filled: str, tmp_path: Path) -> No
 
 def test_only_a_batch_is_held_at_once(make: MakeOf) -> None:
     source, target = make("sqlite"), make("postgresql")
-    with copied.engine_of(source) as engine, engine.begin() as connection:
+    with copying.opened(source) as engine, engine.begin() as connection:
         connection.execute(insert(School), [{"name": f"Skole {number}"} for number in range(2_500)])
     told: list[tuple[str, str, int, int]] = []
     copying.copy(source, target, now=NOW, progress=lambda *step: told.append(step))

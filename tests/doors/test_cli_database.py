@@ -9,11 +9,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, text
 
+from fleet import copying
 from fleet.app import create_app
 from fleet.copying import tables
 from fleet.db import db
 from fleet.schools.models import School
-from tests import copied, postgres
+from tests import postgres
 from tests.doors.fleet_command import run
 
 
@@ -21,7 +22,7 @@ from tests.doors.fleet_command import run
 def own(sqlite_template: Path, tmp_path: Path) -> Iterator[Flask]:
     """Return the application of a server on SQLite that has been used."""
     shutil.copyfile(sqlite_template, tmp_path / "fleet.sqlite3")
-    with copied.engine_of(f"sqlite:///{tmp_path / 'fleet.sqlite3'}") as engine, engine.begin() as connection:
+    with copying.opened(f"sqlite:///{tmp_path / 'fleet.sqlite3'}") as engine, engine.begin() as connection:
         connection.execute(insert(School), [{"name": "Prøveskolen"}, {"name": "Den andre skolen"}])
     made = create_app(environ={"FLEET_DATA_DIR": str(tmp_path)})
     yield made
@@ -59,7 +60,7 @@ def test_a_copy_that_has_come_to_differ_is_said_table_by_table(own: Flask, targe
     run(own, "database", "copy", "--to", target)
     same = run(own, "database", "compare", "--to", target)
     assert (same.exit_code, same.stdout.splitlines()[-1]) == (0, "Both hold the same.")
-    with copied.engine_of(target.replace("postgresql:", "postgresql+psycopg:")) as engine, engine.begin() as connection:
+    with copying.opened(target.replace("postgresql:", "postgresql+psycopg:")) as engine, engine.begin() as connection:
         connection.execute(text("UPDATE school SET name = 'Annen' WHERE id = 2"))
     differs = run(own, "database", "compare", "--to", target)
     assert (differs.exit_code, differs.stdout.splitlines()[-1]) == (1, f"1 of {len(tables())} tables differ.")

@@ -19,15 +19,20 @@ from agent_protocol.transport import HttpTransport
 from tests.serving import ROOT
 
 
-def eventually(what: Callable[[], bool], *, within_s: float = 120, why: str = "") -> None:
+def eventually(what: Callable[[], bool], *, within_s: float = 120, why: str | Callable[[], str] = "") -> None:
     """Wait until something is so.
+
+    Args:
+        what: whether it is.
+        within_s: how long to wait.
+        why: what is wrong if it does not come, or what says so then.
 
     Raises:
         AssertionError: it was not in time.
     """
     deadline = time.monotonic() + within_s
     while not what():
-        assert time.monotonic() < deadline, why or "did not happen in time"
+        assert time.monotonic() < deadline, (why() if callable(why) else why) or "did not happen in time"
         time.sleep(0.05)
 
 

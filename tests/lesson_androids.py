@@ -24,8 +24,8 @@ from tests.serving import Server
 
 SCALE = 0.2  # of the agent's pauses: of five seconds between polls, of a minute after an error of the network
 # It pauses between polls, and what is changed by another process may be found by looking only.
-ANDROID_WITHIN_S = 7.0
-SOON_S = 10.0
+ANDROID_WITHIN_S = 20.0
+SOON_S = 14.0
 _ANSWER_WITHIN_S = 70.0  # longer than any poll is held
 
 

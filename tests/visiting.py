@@ -3,9 +3,10 @@
 import functools
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.test import TestResponse
 
 from fleet import clock
@@ -31,6 +32,7 @@ class Visitor:
     def __init__(self, app: Flask, **environ: Any) -> None:
         self._app = app
         self._environ = environ
+        self._token: tuple[str, str] = ("", "")
         self.client = app.test_client()
 
     def get(self, path: str, **kwargs: Any) -> TestResponse:
@@ -45,10 +47,27 @@ class Visitor:
     def post(
         self, path: str, *, page: str = "/sign-in", token: str | None = None, **form: str | list[str]
     ) -> TestResponse:
-        """Send a form with the token that ``page`` holds, or with ``token``."""
-        sent = token if token is not None else self.token(page)
+        """Send a form with ``token``, or else the session's, for which ``page`` is loaded where it is not known."""
+        sent = token if token is not None else self._kept_token(page)
         with self._app.app_context():
             return self.client.post(path, data={"csrf_token": sent, **form}, environ_overrides=self._environ)
+
+    def _kept_token(self, page: str) -> str:
+        """Return the token of the last page, which holds as long as the session's secret is the same."""
+        secret = self._secret()
+        if not secret or secret != self._token[0]:
+            found = self.token(page)
+            self._token = (self._secret(), found)
+        return self._token[1]
+
+    def _secret(self) -> str:
+        """Return what the session's forgery tokens are made of."""
+        cookie = self.client.get_cookie(self._app.config["SESSION_COOKIE_NAME"])
+        interface = cast("SecureCookieSessionInterface", self._app.session_interface)
+        serializer = interface.get_signing_serializer(self._app)
+        if cookie is None or serializer is None:
+            return ""
+        return str(serializer.loads(cookie.value).get("csrf_token", ""))
 
     def token(self, page: str = "/sign-in") -> str:
         """Return the forgery token of a page; any page has one, in its choice of language."""

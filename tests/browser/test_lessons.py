@@ -135,7 +135,7 @@ def test_start_running_eyes_and_over_are_accessible_and_fit_a_thumb(room: Room, 
     unfold(page)
     look(page)
     room.obeyed(3, failures=[{"key": "web.allowed", "reason": "unsupported"}])
-    expect(page.locator(".figure-value")).to_contain_text("3 av 4 har økten", timeout=40_000)
+    expect(page.locator(".figure-value")).to_contain_text("3 av 4 har økten")
     look(page)
     for name in ("Forleng", "Send", "Avslutt"):
         page.get_by_role("button", name=name, exact=True).first.click()
@@ -152,7 +152,7 @@ def test_start_running_eyes_and_over_are_accessible_and_fit_a_thumb(room: Room, 
     look(page)
     page.get_by_role("link", name="Åpne økten").click()
     room.clock_ends()
-    expect(page.get_by_text("Ferdig")).to_be_visible(timeout=40_000)
+    expect(page.get_by_text("Ferdig")).to_be_visible()
     look(page)
     page.goto(room.site.address("/lessons/calibration"))
     look(page)
@@ -190,7 +190,7 @@ def test_on_a_phone_a_lesson_goes_from_start_to_end_with_a_thumb(room: Room, ope
     page.evaluate("window.sameDocument = true")
     expect(page.locator(".figure-value")).to_contain_text("0 av 4 har økten")
     room.obeyed(2)
-    expect(page.locator(".figure-value")).to_contain_text("2 av 4 har økten", timeout=40_000)
+    expect(page.locator(".figure-value")).to_contain_text("2 av 4 har økten")
     assert page.evaluate("window.sameDocument") is True
     for name in ("Blikket på meg", "Forleng", "Avslutt"):
         expect(page.get_by_role("button", name=name, exact=True).first).to_be_in_viewport()
@@ -274,7 +274,7 @@ def test_what_one_ticks_and_chooses_stays_while_the_page_lives(room: Room, open_
     page = open_page(room.path, room.username)
     page.locator(".chip").first.click()
     page.locator("label.face", has_text="Ada").click()
-    with page.expect_response(lambda response: room.path in response.url, timeout=40_000):
+    with page.expect_response(lambda response: room.path in response.url):
         pass
     page.wait_for_timeout(300)
     expect(page.locator(".chip input").first).to_be_checked()
@@ -336,9 +336,9 @@ def test_a_lesson_ended_by_the_clock_while_one_looks_becomes_the_receipt(room: R
     page = open_page(room.path, room.username)
     start(page)
     room.obeyed(4)
-    expect(page.locator(".figure-value")).to_contain_text("4 av 4 har økten", timeout=40_000)
+    expect(page.locator(".figure-value")).to_contain_text("4 av 4 har økten")
     room.clock_ends()
-    expect(page.get_by_role("heading", name="Ikke tilbake ennå")).to_be_visible(timeout=40_000)
+    expect(page.get_by_role("heading", name="Ikke tilbake ennå")).to_be_visible()
     expect(page.get_by_role("button", name="Avslutt")).to_have_count(0)
     expect(page.get_by_role("button", name="Send")).to_have_count(0)
 

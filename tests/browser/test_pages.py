@@ -34,14 +34,18 @@ _HIDDEN_CELLS = """(width) => [...document.querySelectorAll('.ds-table tbody :is
     const saysColumn = cell.tagName === 'TH' || getComputedStyle(cell, '::before').content.length > 2;
     return !saysColumn || box.width === 0 || box.left < 0 || box.right > width || cell.scrollWidth > cell.clientWidth;
 }).map((cell) => cell.outerHTML)"""
+# Only what is wrong leaves the page: the list of all that is right is a hundred times as long.
+_FOUND = """async (tags) =>
+    (await axe.run(document, {runOnly: tags, resultTypes: ['violations']})).violations"""
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
 def violations(page: Page) -> list[str]:
     """Return what axe finds against WCAG 2.1 AA and good practice."""
-    page.evaluate(AXE.read_text())
-    found: dict[str, Any] = page.evaluate("(tags) => axe.run(document, {runOnly: tags})", _RULES)
-    return [f"{one['id']}: {one['help']}: {node['html'][:200]}" for one in found["violations"] for node in one["nodes"]]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found: list[dict[str, Any]] = page.evaluate(_FOUND, _RULES)
+    return [f"{one['id']}: {one['help']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
 
 
 @pytest.mark.parametrize(("path", "as_"), PAGES)
@@ -100,7 +104,7 @@ def test_overview_follows_the_tablets_by_itself(site: Site, open_page: Open) -> 
     before = int(number.inner_text())
     with site.app.app_context(), transaction():
         factories.device(db.session.get_one(School, site.world.other_school.id), serial=f"LIVE{before}")
-    expect(number).to_have_text(str(before + 1), timeout=40_000)
+    expect(number).to_have_text(str(before + 1))
     assert page.evaluate("window.sameDocument") is True
     expect(link).to_be_focused()
 
@@ -113,7 +117,7 @@ def test_filter_works_while_one_types_and_stays_through_refreshes(site: Site, op
     page.locator("#q").press_sequentially("own", delay=30)
     expect(rows).to_have_count(1)
     expect(page).to_have_url(re.compile(r"\?q=own$"))
-    with page.expect_response(lambda response: "q=own" in response.url, timeout=40_000):
+    with page.expect_response(lambda response: "q=own" in response.url):
         pass  # the next refresh by itself keeps the filter
     expect(page.locator("#q")).to_be_focused()
     expect(page.locator("#q")).to_have_value("own")
@@ -215,7 +219,7 @@ def test_page_nobody_looks_at_does_not_ask(open_page: Open) -> None:
     page.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
     page.wait_for_timeout(6_000)
     assert asked == []
-    with page.expect_response(lambda response: response.ok, timeout=40_000):
+    with page.expect_response(lambda response: response.ok):
         page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
 
 
@@ -242,7 +246,7 @@ def test_page_goes_to_the_sign_in_when_the_session_ends(site: Site, open_page: O
         db.session.query(SignInSession).filter_by(account_id=account.id).update(
             {SignInSession.last_used_at: clock.now() - timedelta(hours=9)}
         )
-    expect(page.get_by_role("heading", level=1)).to_have_text("Logg inn", timeout=40_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Logg inn")
     page.fill("#username", "it")
     page.fill("#password", visiting.PASSWORD)
     page.keyboard.press("Enter")

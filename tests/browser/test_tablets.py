@@ -54,7 +54,7 @@ def test_chosen_tablets_stay_chosen_are_previewed_ordered_and_taken_back(
     expect(rows).to_have_count(3)
     page.get_by_label(f"Velg {ringing[0]}").check()
     page.get_by_label(f"Velg {ringing[2]}").check()
-    with page.expect_response(lambda response: "q=RING" in response.url and response.ok, timeout=40_000):
+    with page.expect_response(lambda response: "q=RING" in response.url and response.ok):
         page.evaluate("htmx.trigger('#live', 'refresh')")
     expect(page.get_by_label(f"Velg {ringing[0]}")).to_be_checked()
     expect(page.get_by_label(f"Velg {ringing[1]}")).not_to_be_checked()

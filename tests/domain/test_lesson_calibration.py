@@ -26,6 +26,7 @@ from fleet.lessons.models import ArrivalHabit, ArrivalRecord, Lesson, LessonTabl
 from fleet.schools.models import School
 from tests import factories
 from tests.conftest import NOW
+from tests.extent import extent
 from tests.races import together
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -216,7 +217,7 @@ def _show(title: str, rows: Sequence[calibration.Calibration]) -> None:
     print(f"\n{title}\n{'':10} count forecast  arrived", *lines, sep="\n")  # noqa: T201 (pytest -s shows the table)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", extent([1], [1, 2, 3]))
 def test_of_tablets_forecast_with_90_percent_about_90_percent_arrive(app: Flask, seed: int) -> None:
     school = Played(seed)
     school.open()

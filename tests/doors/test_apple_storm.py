@@ -1,4 +1,4 @@
-"""A storm: two hundred iPads that are busy, hang up and lose answers, a push service that is away, a dead address.
+"""A storm: iPads (in the long form two hundred) that are busy, hang up and lose answers, a push service that is away, a dead address.
 
 Every command is carried out once in the end, none is lost, none is offered again to an iPad that has answered for it,
 and one that was answered "not now" is not offered again in the same conversation.
@@ -37,11 +37,12 @@ from tests import factories as make
 from tests.agents import eventually
 from tests.apns import Reply, Service
 from tests.apple_messages import Identity
+from tests.extent import extent
 from tests.gate import Door, door
 from tests.ipads import Ipad
 
 pytestmark = pytest.mark.serves
-COUNT, AT_ONCE = 200, 8
+COUNT, AT_ONCE = extent(60, 200), 8
 DEAD = 7
 CLI = Principal.command_line()
 COMMANDS = frozenset({"DeviceInformation", "DeclarativeManagement", "DeviceLock", "RestartDevice", "Settings"})
@@ -67,6 +68,9 @@ class Stormy(Ipad):
         put_off: set[str] = set()
         while True:
             answer = self.put(message, "application/x-apple-aspen-mdm; charset=UTF-8")
+            if answer.status == 503:  # others keep the database for too long: it comes again
+                self.comes_by_itself = True
+                return
             assert answer.status == 200
             self.comes_by_itself = message["Status"] == "NotNow"
             if self.mood == "moody" and self.dice.random() < 0.1:
@@ -153,7 +157,7 @@ class Weather:
         seen = 0
         while seen < len(self.service.tokens()):
             seen = len(self.service.tokens())
-            time.sleep(0.5)
+            time.sleep(2)
 
     def let_come(self) -> int:
         """Have those come that were rung since the last time, or that come by themselves; returns how many."""
@@ -242,4 +246,4 @@ def every_one_done(gate: Door, ipads: Sequence[Stormy]) -> None:
         assert Counter(tablet.done) == dict.fromkeys(COMMANDS, 1)
         assert len(tablet.answered) == len(set(tablet.answered)) == len(COMMANDS)
         assert tablet.settings("com.apple.applicationaccess")["allowCamera"] is False
-    assert sum(sum(tablet.told.values()) for tablet in ipads) > 2 * COUNT * len(COMMANDS)  # it was a storm
+    assert sum(sum(tablet.told.values()) for tablet in ipads) > 1.5 * COUNT * len(COMMANDS)  # it was a storm

@@ -19,6 +19,7 @@ from fleet.web.catalogue import wanted
 from fleet.web.languages import NAMES
 from tests import factories, visiting
 from tests.doors.policy import ROLES, filled, gathered
+from tests.extent import extent
 from tests.visiting import Visitor, World
 
 MOST_STATEMENTS = 15
@@ -40,7 +41,12 @@ def test_every_view_has_a_row_in_the_policy(app: Flask) -> None:
     assert {rule.endpoint for rule in app.url_map.iter_rules()} == set(gathered())
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    ("role", "database_kind"),
+    [*((role, "sqlite") for role in ROLES), *((role, "postgresql") for role in extent(["admin"], ROLES))],
+    indirect=["database_kind"],
+    scope="session",
+)
 def test_everybody_gets_what_the_policy_says_and_nothing_else(app: Flask, world: World, role: str) -> None:
     added = filled(app, world)
     visitor = Visitor(app)

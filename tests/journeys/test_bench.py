@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.extent import extent
 from tests.serving import ROOT
 
 pytestmark = pytest.mark.serves
+each_database = pytest.mark.parametrize("database", extent(["postgresql"], ["sqlite", "postgresql"]))
 
 KEYS = {"cpu_ratio_to_hello", "p50_ms", "p99_ms", "server_cpu_us", "database_cpu_us", "hello_cpu_us", "machine"}
 LESSONS = {
@@ -25,8 +27,16 @@ def run(name: str, database: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize(("name", "unit"), [("checkin", "checkin"), ("poll", "poll"), ("apple-poll", "poll")])
+@pytest.mark.parametrize(
+    ("name", "unit", "database"),
+    [
+        ("checkin", "checkin", "sqlite"),
+        ("checkin", "checkin", "postgresql"),
+        ("poll", "poll", "postgresql"),
+        ("apple-poll", "poll", "postgresql"),
+        *extent([], [("poll", "poll", "sqlite"), ("apple-poll", "poll", "sqlite")]),
+    ],
+)
 def test_each_bench_runs_and_prints_its_json(name: str, unit: str, database: str) -> None:
     told = run(name, database)
     assert told.keys() >= {*KEYS, f"{unit}s_per_s", f"statements_per_{unit}"}
@@ -34,21 +44,21 @@ def test_each_bench_runs_and_prints_its_json(name: str, unit: str, database: str
         assert told[f"statements_per_{unit}"] < 1
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@each_database
 def test_android_tablets_that_wait_and_those_that_fetch_are_measured(database: str) -> None:
     told = run("headwind", database)  # it ends with an error where an answer is another than it should be
     assert told.keys() >= {"p50_ms", "p99_ms", "mib_per_1000_waiting", "server_cpu_us_per_config", "machine"}
     assert (told["waiting"], told["configs"]) == (60, 120)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@each_database
 def test_every_tablet_of_classes_that_start_together_gets_the_lesson_and_reports_it(database: str) -> None:
     told = run("lessons", database)  # it ends with an error where a tablet gets nothing, or not what it should
     assert told.keys() >= LESSONS
     assert (told["tablets"], told["classes"], told["refused_without_retry_after"]) == (280, 10, 0)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@each_database
 def test_every_page_there_is_keeps_to_its_statements_and_bytes(database: str) -> None:
     told = run("pages", database)  # it ends with an error where a page stands in no table, or does not answer
     assert told["pages"] >= 60
@@ -56,7 +66,7 @@ def test_every_page_there_is_keeps_to_its_statements_and_bytes(database: str) ->
     assert told["bytes_most"] <= 150_000
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@each_database
 def test_a_changed_rule_is_followed_at_every_tablet_in_few_statements(database: str) -> None:
     told = run("compliance", database)
     assert told["opened"] == told["closed"] == told["trial_opens"] == told["tablets"] // 2
@@ -64,7 +74,7 @@ def test_a_changed_rule_is_followed_at_every_tablet_in_few_statements(database: 
     assert "seconds_7000" in told
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@each_database
 def test_a_look_at_silence_takes_as_many_statements_for_few_tablets_as_for_many(database: str) -> None:
     told = run("silence", database)  # it ends with an error where a look finds another thing than was made
     assert told["outage_members"] == told["tablets"] == 840

@@ -45,7 +45,7 @@ NO_CLOCK_OF_ITS_OWN = "a tablet without a network when the lesson ends keeps it 
 HURRIED = (
     0.04  # of the agent's pauses, where tests are of those that found nobody: they ask again after a minute in life
 )
-AGAIN_S = 10.0
+AGAIN_S = 40.0
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from fleet.errors import UpgradeHeldUpError
+from fleet.errors import DatabaseNewerError, UpgradeHeldUpError
 
 # Named so that migrations can drop and alter them on both databases.
 # Source: https://alembic.sqlalchemy.org/en/latest/naming.html
@@ -368,6 +368,7 @@ def upgrade() -> None:
     """Bring the database to this program's shape or change nothing; of servers that start together, one does it.
 
     Raises:
+        DatabaseNewerError: a newer program has brought it to its own already.
         UpgradeHeldUpError: it would have held up everybody else.
     """
     settings = migrations()
@@ -377,15 +378,16 @@ def upgrade() -> None:
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE_STATEMENT_S}s'")
                 connection.execute(turn("migrations"))  # as long as another server's upgrade may take
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{UPGRADE_LOCK_S}s'")
+            if not knows_revision(MigrationContext.configure(connection).get_current_revision()):
+                raise DatabaseNewerError
             settings.attributes["connection"] = connection
             alembic.command.upgrade(settings, "head")
     except OperationalError as error:
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        if sqlstate == LOCK_NOT_AVAILABLE:
-            raise UpgradeHeldUpError(is_lock=True, seconds=UPGRADE_LOCK_S) from error
-        if sqlstate == _QUERY_CANCELED:
-            raise UpgradeHeldUpError(is_lock=False, seconds=UPGRADE_STATEMENT_S) from error
-        raise
+        limits = {LOCK_NOT_AVAILABLE: (True, UPGRADE_LOCK_S), _QUERY_CANCELED: (False, UPGRADE_STATEMENT_S)}
+        is_lock, seconds = limits.get(getattr(error.orig, "sqlstate", None), (None, None))
+        if seconds is None:
+            raise
+        raise UpgradeHeldUpError(is_lock=is_lock, seconds=seconds) from error
 
 
 def newest_revision() -> str | None:
@@ -393,6 +395,8 @@ def newest_revision() -> str | None:
     return ScriptDirectory.from_config(migrations()).get_current_head()
 
 
-def knows_revision(revision: str) -> bool:
+def knows_revision(revision: str | None) -> bool:
     """Whether this program can have made a database of this revision; of one that it cannot know a newer one has."""
-    return any(one.revision == revision for one in ScriptDirectory.from_config(migrations()).walk_revisions())
+    return revision is None or any(
+        one.revision == revision for one in ScriptDirectory.from_config(migrations()).walk_revisions()
+    )

@@ -46,6 +46,7 @@ from fleet.channels.spooling import Spooling
 from fleet.config import Config, ConfigError
 from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, transaction, upgrade
+from fleet.errors import DatabaseNewerError
 from fleet.jobs import runner
 from fleet.mdm import authority as device_authority
 from fleet.mdm import automated
@@ -108,18 +109,24 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
 
         return end
 
-    return Gate(
+    gate = Gate(
         [native, apple, headwind],
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
         probes={
             "/healthz": alive,
-            "/readyz": Readiness(app, is_full=lambda: any(one.is_full for one in (native, apple, headwind))),
+            "/readyz": Readiness(
+                app,
+                is_full=lambda: any(one.is_full for one in (native, apple, headwind)),
+                is_stopping=lambda: gate.is_draining,
+            ),
         },
         on_start=start,
         now=clock.now,
         most_staff_bytes=partial(most_body_bytes, app),
         spooling=Spooling(PackageFiles(config.packages_dir), partial(app_uploads.may_send, app)),
+        drain_s=config.drain_s,
     )
+    return gate
 
 
 def _headwind(app: Flask, presence: Presence) -> HeadwindChannel:
@@ -220,7 +227,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "worker_class": "fleet.app.worker.Worker",
             "keepalive": _KEEPALIVE_S,
             "forwarded_allow_ips": ",".join(self._config.proxies),
-            "graceful_timeout": 30,
+            "graceful_timeout": self._config.drain_s + 30,
             "timeout": 60,
             "loglevel": "warning",
             "logger_class": logs.ServerLog,
@@ -249,7 +256,10 @@ def serve(config: Config) -> None:
     lock = standing.hold(config)
     authority.load(config.secrets_dir, now=clock.now())
     with app.app_context():
-        upgrade()
+        try:
+            upgrade()
+        except DatabaseNewerError:  # another server runs it; ours works with what it knows of
+            _say("the database is of a newer program: serving on until this one is upgraded, too")
         with transaction():
             link = passwords.first_admin_link(now=clock.now())
         db.engine.dispose()

@@ -45,6 +45,7 @@ class Config:
         report_s: seconds between a tablet's full reports in school hours (``FLEET_REPORT_S``).
         queue_limit: check-ins that may wait in one process before more are turned away (``FLEET_QUEUE_LIMIT``).
         proxies: addresses or networks of proxies whose word on the caller's address counts (``FLEET_PROXIES``).
+        drain_s: seconds for which a server that is told to stop serves on, no longer ready (``FLEET_DRAIN_S``).
         run_jobs: whether this server also runs the timetable of jobs (``FLEET_JOBS``, on or off).
         vault_key_file: where the key is that seals secrets; None: with the other secrets (``FLEET_VAULT_KEY``).
         signs_profiles: whether the enrolment profile of iPads is signed (``FLEET_SIGN_PROFILES``, on or off).
@@ -68,6 +69,7 @@ class Config:
     report_s: int
     queue_limit: int
     proxies: tuple[str, ...]
+    drain_s: int
     run_jobs: bool
     vault_key_file: Path | None
     signs_profiles: bool
@@ -274,6 +276,7 @@ def load(environ: Mapping[str, str]) -> Config:
         report_s=_whole(environ, "FLEET_REPORT_S", 900, 1, 86_400),
         queue_limit=_whole(environ, "FLEET_QUEUE_LIMIT", 2_000, 1, 100_000),
         proxies=_proxies(environ),
+        drain_s=_whole(environ, "FLEET_DRAIN_S", 0, 0, 600),
         run_jobs=_is_on(environ, "FLEET_JOBS"),
         vault_key_file=_vault_key_file(environ),
         signs_profiles=_is_on(environ, "FLEET_SIGN_PROFILES"),

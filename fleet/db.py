@@ -51,7 +51,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from fleet.errors import UpgradeHeldUpError
+from fleet.errors import DatabaseNewerError, UpgradeHeldUpError
 
 # Named so that migrations can drop and alter them on both databases.
 # Source: https://alembic.sqlalchemy.org/en/latest/naming.html
@@ -72,9 +72,9 @@ _SQLITE_UNAVAILABLE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPE
 
 
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
-LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "55P03", "57014"
-# Whoever waits for a table's strongest lock makes everybody else wait behind, so an upgrade soon gives up.
-UPGRADE_LOCK_S, UPGRADE_STATEMENT_S = 5, 900
+LOCK_NOT_AVAILABLE, _DEADLOCK, _QUERY_CANCELED = "55P03", "40P01", "57014"
+# Behind an upgrade that waits for a table all others wait; it gives up before deadlock_timeout (1 s) ends one of them.
+UPGRADE_LOCK_S, UPGRADE_STATEMENT_S = 0.5, 900
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -368,6 +368,7 @@ def upgrade() -> None:
     """Bring the database to this program's shape or change nothing; of servers that start together, one does it.
 
     Raises:
+        DatabaseNewerError: a newer program has brought it to its own already.
         UpgradeHeldUpError: it would have held up everybody else.
     """
     settings = migrations()
@@ -376,16 +377,17 @@ def upgrade() -> None:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE_STATEMENT_S}s'")
                 connection.execute(turn("migrations"))  # as long as another server's upgrade may take
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{UPGRADE_LOCK_S}s'")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(1000 * UPGRADE_LOCK_S)}")
+            if not knows_revision(MigrationContext.configure(connection).get_current_revision()):
+                raise DatabaseNewerError
             settings.attributes["connection"] = connection
             alembic.command.upgrade(settings, "head")
     except OperationalError as error:
         sqlstate = getattr(error.orig, "sqlstate", None)
-        if sqlstate == LOCK_NOT_AVAILABLE:
-            raise UpgradeHeldUpError(is_lock=True, seconds=UPGRADE_LOCK_S) from error
-        if sqlstate == _QUERY_CANCELED:
-            raise UpgradeHeldUpError(is_lock=False, seconds=UPGRADE_STATEMENT_S) from error
-        raise
+        if sqlstate not in {LOCK_NOT_AVAILABLE, _DEADLOCK, _QUERY_CANCELED}:
+            raise
+        is_lock, seconds = (True, UPGRADE_LOCK_S) if sqlstate != _QUERY_CANCELED else (False, UPGRADE_STATEMENT_S)
+        raise UpgradeHeldUpError(is_lock=is_lock, seconds=seconds) from error
 
 
 def newest_revision() -> str | None:
@@ -393,6 +395,6 @@ def newest_revision() -> str | None:
     return ScriptDirectory.from_config(migrations()).get_current_head()
 
 
-def knows_revision(revision: str) -> bool:
+def knows_revision(revision: str | None) -> bool:
     """Whether this program can have made a database of this revision; of one that it cannot know a newer one has."""
-    return any(one.revision == revision for one in ScriptDirectory.from_config(migrations()).walk_revisions())
+    return revision in {None, *(one.revision for one in ScriptDirectory.from_config(migrations()).walk_revisions())}

@@ -53,6 +53,12 @@ class ConflictError(FleetError):
     code = "conflict"
 
 
+class DatabaseNewerError(FleetError):
+    """The database has the shape of a newer program, which this one does not know."""
+
+    code = "database-newer"
+
+
 class UpgradeHeldUpError(FleetError):
     """Changing the database's shape waited or worked too long; nothing was done. Data: ``is_lock``, ``seconds``."""
 

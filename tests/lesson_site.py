@@ -352,12 +352,25 @@ def noon_zone(now: datetime) -> str:
     return f"Etc/GMT{now.hour - 12:+d}"  # what lies east of Greenwich is minus there
 
 
+class Reached(Protocol):
+    """Where a browser asks: a server, or what is in front of some."""
+
+    host: str
+    port: int
+
+
 class Browser:
     """A browser without a screen over real HTTP: keeps cookies, and sends the forgery token of the page it is on."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Reached) -> None:
         self._server = server
         self._cookies: dict[str, str] = {}
+
+    def at(self, server: Reached) -> "Browser":
+        """Return the same browser, with its cookies, at another server."""
+        found = Browser(server)
+        found._cookies = dict(self._cookies)
+        return found
 
     def ask(self, method: str, path: str, form: Mapping[str, str] | None = None) -> Answer:
         """Send a request; what it leads on to is left to the caller."""

@@ -36,7 +36,8 @@ def free_port() -> int:
 class Server:
     """A server on loopback, with its database and data directory; may be stopped, killed and started again.
 
-    ``program`` is the module that runs it.
+    ``program`` is the module that runs it, ``root`` the clone that it is of; several servers that share a data
+    directory have logs of different names.
     """
 
     url: str
@@ -46,6 +47,8 @@ class Server:
     host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
     program: str = "fleet"
+    root: Path = ROOT
+    log_name: str = "server.log"
 
     @property
     def address(self) -> str:
@@ -55,13 +58,13 @@ class Server:
     @property
     def log(self) -> str:
         """Everything the server wrote so far, over all its starts."""
-        return (self.data_dir / "server.log").read_text()
+        return (self.data_dir / self.log_name).read_text()
 
     def full_environ(self) -> dict[str, str]:
         """Return the environment its own programs see: the server, and the command line beside it."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("FLEET_")},
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.root),
             "FLEET_DATABASE_URL": self.url,
             "FLEET_DATA_DIR": str(self.data_dir),
             "FLEET_BIND": f"{self.host}:{self.port}",
@@ -75,10 +78,10 @@ class Server:
             RuntimeError: it ended, or did not answer in time; with its log.
         """
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.data_dir / "server.log").open("ab") as log:
+        with (self.data_dir / self.log_name).open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.program, "server", "run"],
-                env=self.full_environ(), cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
+                env=self.full_environ(), cwd=self.root, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_WITHIN_S
         while time.monotonic() < deadline and self.process.poll() is None:
@@ -121,7 +124,7 @@ class Server:
         """
         done = subprocess.run(
             [sys.executable, "-m", "fleet", *arguments],
-            env=self.full_environ(), cwd=ROOT, capture_output=True, text=True, check=False,
+            env=self.full_environ(), cwd=self.root, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if check and done.returncode:
             raise RuntimeError(f"fleet {' '.join(arguments)}: exit {done.returncode}\n{done.stderr}")

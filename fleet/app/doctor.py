@@ -16,8 +16,10 @@ from fleet.access import Principal
 from fleet.alerts import mail_server, troubles
 from fleet.app import mailing, reaching, standing
 from fleet.app.mailing import LaterError, ServerError
+from fleet.apps import packages
+from fleet.apps.files import PackageFiles
 from fleet.channels.native import authority
-from fleet.checkup import database, machine
+from fleet.checkup import belonging, database, machine
 from fleet.checkup.checks import Check, ending, fault, has_fault, ok
 from fleet.config import Config
 from fleet.crypto import UnsealError, vault_key_file, vault_key_of
@@ -53,6 +55,8 @@ def _all(app: Flask, config: Config, now: Now, *, reach: bool) -> Iterator[Check
     with reading():
         yield machine.clock(now(), newest=job_runs.newest_start() if is_readable else None)
         if is_readable:
+            yield _belonging(config)
+            yield packages.examine(PackageFiles(config.packages_dir))
             timetable = app.extensions["fleet_timetable"]
             yield from job_runs.examine(timetable, now=now(), timezone=config.timezone)
             yield from troubles.examine(by=Principal.command_line(), now=now())
@@ -78,6 +82,11 @@ def _machine(config: Config) -> Iterator[Check]:
         yield machine.disk("database-disk", folder)
     yield machine.rights(config)
     yield machine.root_keys(config)
+
+
+def _belonging(config: Config) -> Check:
+    name = config.secrets_dir / standing.NAME
+    return belonging.examine(name.read_text() if name.is_file() else None)
 
 
 def _vault(config: Config) -> tuple[Check, bytes | None]:

@@ -15,6 +15,7 @@ import fleet.android.models
 import fleet.assignments.models
 import fleet.audit
 import fleet.checkins.models
+import fleet.checkup.belonging
 import fleet.compliance.models
 import fleet.devices.models
 import fleet.job_runs

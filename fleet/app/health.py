@@ -6,7 +6,7 @@ one look at the database serves all who ask meanwhile; ``fleet doctor`` says mor
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
@@ -24,7 +24,8 @@ _DATABASE_WAIT_S = 5.0
 _HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 ALIVE = b'{"status":"alive"}'
 # What is said although the server is fit for work: whoever sees to it has time, and one server less would help nobody.
-_FIT = frozenset({"ok", "low"})
+# "newer": another server has been upgraded; changes of the database's shape leave this program what it works with.
+_FIT = frozenset({"ok", "low", "newer"})
 
 
 async def alive() -> Response:
@@ -38,13 +39,15 @@ class Readiness:
     Args:
         app: the application.
         is_full: whether the tablets' queues are full.
+        is_stopping: whether the server wants nothing new, as it is about to stop.
     """
 
-    def __init__(self, app: Flask, *, is_full: Callable[[], bool]) -> None:
+    def __init__(self, app: Flask, *, is_full: Callable[[], bool], is_stopping: Callable[[], bool]) -> None:
         self._app = app
         config: Config = app.extensions["fleet_config"]
         self._folders = machine.folders(config)
         self._is_full = is_full
+        self._is_stopping = is_stopping
         self._wanted = newest_revision()
         self._looking: asyncio.Future[str] | None = None
 
@@ -52,16 +55,17 @@ class Readiness:
         """Answer 200 where everything is ready, 503 where not; the body names each part.
 
         ``database``: ok, unreachable, no-answer, busy (all connections are in use), failing, empty (no tables yet),
-        outdated or newer (than this program). ``queue``: ok or full. ``disk``: ok, low, full or not-writable.
+        outdated or newer (than this program). ``queue``: ok or full. ``disk``: ok, low, full or not-writable. Of a
+        server that stops nothing else is told or looked at: ``server``: stopping.
         """
+        if self._is_stopping():
+            return _told({"server": "stopping"})
         checks = {
             "database": await self._database(),
             "queue": "full" if self._is_full() else "ok",
             "disk": await asyncio.to_thread(self._disk),
         }
-        ready = _FIT.issuperset(checks.values())
-        body = msgspec.json.encode({"status": "ready" if ready else "not-ready", "checks": checks})
-        return Response(200 if ready else 503, _HEADERS, body)
+        return _told(checks)
 
     async def _database(self) -> str:
         if self._looking is None or self._looking.done():  # one look for all who ask meanwhile: anybody may ask
@@ -92,3 +96,9 @@ class Readiness:
         """Return the worst that is to be said of the folders the server writes to."""
         found = [machine.room(folder) for folder in self._folders]
         return next(word for word in ("not-writable", "full", "low", "ok") if word in found)
+
+
+def _told(checks: Mapping[str, str]) -> Response:
+    ready = _FIT.issuperset(checks.values())
+    body = msgspec.json.encode({"status": "ready" if ready else "not-ready", "checks": checks})
+    return Response(200 if ready else 503, _HEADERS, body)

@@ -3,6 +3,7 @@
 import random
 import secrets
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -46,6 +47,7 @@ from fleet.channels.spooling import Spooling
 from fleet.config import Config, ConfigError
 from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, transaction, upgrade
+from fleet.errors import DatabaseNewerError, UpgradeHeldUpError
 from fleet.jobs import runner
 from fleet.mdm import authority as device_authority
 from fleet.mdm import automated
@@ -57,25 +59,15 @@ from fleet.web import app_uploads
 from fleet.web.security import most_body_bytes
 
 _STAFF_THREADS = 10
+_UPGRADE_TRIES, _UPGRADE_AGAIN_S = 30, 1.0
 _KEEPALIVE_S = 5  # idle connections end by themselves within this, so a stop takes no longer
 
 
 def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None = None) -> Gate:
     """Make the ASGI callable: channels for tablets, ``app`` for everything else."""
     config: Config = app.extensions["fleet_config"]
-    keys = authority.load(config.secrets_dir, now=clock.now())
     school_time, presence = SchoolTime(app), Presence()
-    native = NativeChannel(
-        Work(app, keys, clock.now, report_s=config.report_s),
-        keys,
-        authority_name=config.authority,
-        pace=Pace(config.poll_s, config.report_s, school_time, school_time.is_near, random.Random()),  # noqa: S311 (spreads tablets in time, guards nothing)
-        presence=presence,
-        nonce_key=read_or_create(config.secrets_dir / "nonce.key", secrets.token_bytes(32)),
-        queue_limit=config.queue_limit,
-        now=clock.now,
-    )
-
+    native = _native(app, school_time, presence)
     vault = vault_key_of(config.secrets_dir, config.vault_key_file)
     keeper = PushKeeper(config.secrets_dir, vault)
     work = _apple_work(app, keeper, vault)
@@ -108,17 +100,39 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
 
         return end
 
-    return Gate(
+    gate = Gate(
         [native, apple, headwind],
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
         probes={
             "/healthz": alive,
-            "/readyz": Readiness(app, is_full=lambda: any(one.is_full for one in (native, apple, headwind))),
+            "/readyz": Readiness(
+                app,
+                is_full=lambda: any(one.is_full for one in (native, apple, headwind)),
+                is_stopping=lambda: gate.is_draining,
+            ),
         },
         on_start=start,
         now=clock.now,
         most_staff_bytes=partial(most_body_bytes, app),
         spooling=Spooling(PackageFiles(config.packages_dir), partial(app_uploads.may_send, app)),
+        drain_s=config.drain_s,
+    )
+    return gate
+
+
+def _native(app: Flask, school_time: SchoolTime, presence: Presence) -> NativeChannel:
+    """Make the channel of our own agents."""
+    config: Config = app.extensions["fleet_config"]
+    keys = authority.load(config.secrets_dir, now=clock.now())
+    return NativeChannel(
+        Work(app, keys, clock.now, report_s=config.report_s),
+        keys,
+        authority_name=config.authority,
+        pace=Pace(config.poll_s, config.report_s, school_time, school_time.is_near, random.Random()),  # noqa: S311 (spreads tablets in time, guards nothing)
+        presence=presence,
+        nonce_key=read_or_create(config.secrets_dir / "nonce.key", secrets.token_bytes(32)),
+        queue_limit=config.queue_limit,
+        now=clock.now,
     )
 
 
@@ -220,7 +234,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "worker_class": "fleet.app.worker.Worker",
             "keepalive": _KEEPALIVE_S,
             "forwarded_allow_ips": ",".join(self._config.proxies),
-            "graceful_timeout": 30,
+            "graceful_timeout": self._config.drain_s + 30,
             "timeout": 60,
             "loglevel": "warning",
             "logger_class": logs.ServerLog,
@@ -241,15 +255,18 @@ def serve(config: Config) -> None:
     """Run the server until SIGTERM or SIGINT; brings the database up to date first.
 
     Raises:
-        ConfigError: the address is taken, or another server uses the embedded database.
+        ConfigError: the address is taken, another server uses the embedded database, or the database belongs to the
+            servers of another data directory.
         SystemExit: gunicorn's own end.
     """
     standing.require_free(config.bind)
     app = create_app(config, with_pages=False)  # the workers make their own, with pages
     lock = standing.hold(config)
-    authority.load(config.secrets_dir, now=clock.now())
     with app.app_context():
-        upgrade()
+        _upgrade()
+        with transaction():
+            standing.require_own(config)
+        authority.load(config.secrets_dir, now=clock.now())
         with transaction():
             link = passwords.first_admin_link(now=clock.now())
         db.engine.dispose()
@@ -259,6 +276,25 @@ def serve(config: Config) -> None:
     standing.leave_word(config)
     with lock:
         _Server(config).run()
+
+
+def _upgrade() -> None:
+    """Bring the database up to date, beside other servers that are at work on it.
+
+    Raises:
+        UpgradeHeldUpError: it would have held them up again and again.
+    """
+    for tries_left in reversed(range(_UPGRADE_TRIES)):
+        try:
+            upgrade()
+        except DatabaseNewerError:  # another server runs it; ours works with what it knows of
+            _say("the database is of a newer program: serving until this one is upgraded, too")
+        except UpgradeHeldUpError as error:
+            if not tries_left or not error.data["is_lock"]:
+                raise
+            time.sleep(_UPGRADE_AGAIN_S)  # those who waited behind us have their turn
+            continue
+        return
 
 
 def _say(text: str) -> None:

@@ -1,21 +1,25 @@
 """What a starting server makes sure of, and leaves for the command line beside it.
 
-Its address must be free, and no other server may use its embedded database: two would each believe to be alone. The
-command line, which has its own environment, reads from the data directory at which address people and tablets find
-the server.
+Its address must be free, its database that of its data directory, and no other server may use its embedded one: two
+would each believe to be alone. The command line, which has its own environment, reads from the data directory at
+which address people and tablets find the server.
 """
 
 import fcntl
 import json
 import os
+import secrets
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from fleet.checkup import belonging
 from fleet.config import Config, ConfigError
+from fleet.crypto import read_or_create
 
 _LOCK, _ADDRESS = "server.lock", "server.json"
+NAME = "installation"  # of the file with what the secrets are known by
 
 
 def hold(config: Config) -> IO[bytes]:
@@ -34,6 +38,18 @@ def hold(config: Config) -> IO[bytes]:
             expected = "a data directory that no running server uses; several servers need PostgreSQL"
             raise ConfigError(variable="FLEET_DATA_DIR", found=str(config.data_dir), expected=expected) from None
     return lock
+
+
+def require_own(config: Config) -> None:
+    """Make sure that the database belongs to this data directory; writes that it does where it is new.
+
+    Raises:
+        ConfigError: it belongs to another, whose secrets tablets know.
+    """
+    name = read_or_create(config.secrets_dir / NAME, secrets.token_hex(32).encode())
+    if not belonging.claim(name.decode()):
+        expected = "the folder of the servers that use this database, or one with all that is in its secrets"
+        raise ConfigError(variable="FLEET_DATA_DIR", found=str(config.data_dir), expected=expected)
 
 
 def require_free(bind: str) -> None:

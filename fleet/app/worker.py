@@ -9,12 +9,16 @@ import asyncio
 import os
 import resource
 import signal
+import sys
+from types import FrameType
 from typing import Any, ClassVar
 
+from gunicorn.arbiter import Arbiter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from fleet.channels.gate import PEER, STOPPING
+from fleet.channels.gate import DRAINING, PEER, STOPPING
 
 MAX_HEAD_BYTES = 32_768
 HEAD_TIMEOUT_S = 20.0
@@ -139,6 +143,27 @@ def room_for_connections() -> int:
     return max(_OTHER_FILES, min(MAX_CONNECTIONS, soft - _OTHER_FILES))
 
 
+class DrainingServer(Server):
+    """uvicorn's server, which SIGTERM lets serve on for as long as the application says before it stops.
+
+    It may come twice: from gunicorn, and from what stops all processes of a service at once. SIGINT and SIGQUIT stop it
+    without waiting.
+    """
+
+    _draining: asyncio.Handle | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; called between any two steps of the program."""
+        if sig != signal.SIGTERM or not self.started:
+            super().handle_exit(sig, frame)
+        elif self._draining is None:
+            self._draining = asyncio.get_running_loop().call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        wait_s = self.lifespan.state[DRAINING]()
+        asyncio.get_running_loop().call_later(wait_s, super().handle_exit, signal.SIGTERM, None)
+
+
 class Worker(UvicornWorker):  # type: ignore[misc]
     """The worker that gunicorn starts."""
 
@@ -158,8 +183,17 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     async def callback_notify(self) -> None:
         """Tell gunicorn that this worker lives; end where gunicorn itself was killed, instead of serving on alone."""
         if os.getppid() != self.ppid:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGQUIT)
         await super().callback_notify()
+
+    async def _serve(self) -> None:
+        """Serve until told to stop: as the parent class does, but with our server, which SIGQUIT stops, too."""
+        self.config.app = self.wsgi
+        server = DrainingServer(config=self.config)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None)
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

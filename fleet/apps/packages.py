@@ -22,6 +22,7 @@ from fleet.apps.catalogue import Told
 from fleet.apps.facts import IPA, Facts
 from fleet.apps.files import Draft, PackageFiles
 from fleet.apps.models import App, AppPackage
+from fleet.checkup.checks import Check, fault, ok
 from fleet.crypto import random_token
 from fleet.db import carry_out, changed, db, take_turn
 from fleet.devices.models import Platform
@@ -207,6 +208,16 @@ def forget(files: PackageFiles, *, now: datetime) -> int:
     gone = files.sweep(named, now=now)
     query = delete(AppPackage).where(AppPackage.replaced_at < now - KEEP_REPLACED)
     return gone + carry_out(query)
+
+
+def examine(files: PackageFiles) -> Check:
+    """Return whether the files of all packages are here; one statement."""
+    named = db.session.scalars(select(AppPackage.digest).distinct()).all()
+    missing = sum(not files.path(digest).is_file() for digest in named)
+    if not missing:
+        return ok("packages", f"{len(named)} files")
+    advice = "bring the folder packages back from the backup; servers on several machines share one folder"
+    return fault("packages", f"{missing} of {len(named)} files are not in this server's folder", advice)
 
 
 def platform_of(kind: str) -> Platform:

@@ -51,6 +51,9 @@ _SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}|(?<=/)hw-[et][A-Za-z0-9]+")
 # In the state that the server keeps for the application (ASGI lifespan): what to call when it stops, before it waits
 # for the requests that are open.
 STOPPING = "fleet.stopping"
+# In the same place: what to call when the server shall go on serving for a while, but be sent nothing new; it returns
+# for how many seconds.
+DRAINING = "fleet.draining"
 # In what is told of a request (ASGI scope): the address at the other end of the connection. ``client`` is what a proxy
 # says, where the server believes it.
 PEER = "fleet.peer"
@@ -100,6 +103,7 @@ class Gate:
         now: the clock, for the answers' Date.
         most_staff_bytes: how large a body the staff's application takes of whom, where that is more than of others.
         spooling: what takes files out of forms for the staff's application; None: nothing does.
+        drain_s: for how long to serve on once it is known that the server stops.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class Gate:
         now: Callable[[], datetime],
         most_staff_bytes: MostBytes = lambda _method, _path, _headers: MAX_STAFF_BODY_BYTES,
         spooling: Spooling | None = None,
+        drain_s: float = 0,
     ) -> None:
         self._channels = channels
         self._most_staff_bytes = most_staff_bytes
@@ -122,11 +127,13 @@ class Gate:
         self._now = now
         self._bodies = _Bodies(MAX_HELD_BYTES)
         self._stopping = asyncio.Event()
+        self._drain_s = drain_s
+        self.is_draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
         if scope["type"] == "lifespan":
-            scope.get("state", {})[STOPPING] = self.release
+            scope.get("state", {}).update({STOPPING: self.release, DRAINING: self.begin_draining})
             await self._live(receive, send)
             return
         if scope["type"] == "http":
@@ -140,6 +147,18 @@ class Gate:
                 await self._send(send, await self._probes[path](), request_id)
                 return
             await self._serve_staff(scope, receive, send, request_id)
+
+    def begin_draining(self) -> float:
+        """Answer those who are held, and hold nobody; returns for how many seconds to serve on before stopping.
+
+        Each answer from now on asks the caller to come over another connection, so that none is open, with a request
+        perhaps just on its way, when the server hangs up. Whoever shares requests out among servers sees by
+        ``/readyz`` meanwhile that this one wants no more.
+        """
+        self.is_draining = True
+        for channel in self._channels:
+            channel.release()
+        return self._drain_s
 
     def release(self) -> None:
         """Answer those who are held, and wait for no body any more: the server is stopping.
@@ -258,7 +277,7 @@ class Gate:
 
         async def send_named(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), name, (b"date", self._date())]}
+                message = {**message, "headers": [*message.get("headers", ()), name, *self._of_all()]}
             await send(message)
 
         return {**scope, "headers": [*headers, name]}, receive, send_named
@@ -271,11 +290,13 @@ class Gate:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
         if response.status not in {204, 304}:
             headers.append((b"content-length", str(response.length).encode()))
-        headers += [(b"x-request-id", request_id.encode()), (b"date", self._date())]
+        headers += [(b"x-request-id", request_id.encode()), *self._of_all()]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
 
-    def _date(self) -> bytes:
-        return _date(int(self._now().timestamp()))
+    def _of_all(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that every answer has."""
+        date = (b"date", _date(int(self._now().timestamp())))
+        return [date, (b"connection", b"close")] if self.is_draining else [date]
 
 
 @lru_cache(maxsize=4)

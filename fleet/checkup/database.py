@@ -58,7 +58,7 @@ def schema() -> Check:
     if found == wanted:
         return ok("schema", f"revision {found}")
     if found is not None and not knows_revision(found):
-        return fault("schema", f"revision {found} is of a newer program", "run the newer program here too")
+        return warning("schema", f"revision {found} is of a newer program", "run the newer program here too")
     advice = "start the server, which upgrades it, or: scripts/fleet database upgrade"
     return fault("schema", f"revision {found or 'none'}, needed is {wanted}", advice)
 

@@ -16,8 +16,8 @@ from flask import Flask
 from fleet.cli.local_time import moment, show_in
 from fleet.cli.refusals import describe, printable
 from fleet.config import Config
-from fleet.db import OperationalError, newest_revision, reading, schema_revision, transaction
-from fleet.errors import BrakedError, FleetError, InvalidFileError, NotFoundError
+from fleet.db import OperationalError, knows_revision, newest_revision, reading, schema_revision, transaction
+from fleet.errors import BrakedError, DatabaseNewerError, FleetError, InvalidFileError, NotFoundError
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_BRAKED, EXIT_INVALID_FILE = 1, 2, 3, 4, 5
 EXIT_INTERRUPTED, EXIT_UNREAD = 130, 141  # as shells say of a program that SIGINT or SIGPIPE ended
@@ -98,11 +98,14 @@ def ready_app() -> Flask:
     """Make the application, for a command that opens units of work itself.
 
     Raises:
-        DatabaseOutdatedError: its database is not at this program's revision.
+        DatabaseNewerError: its database is at a revision that this program does not know.
+        DatabaseOutdatedError: it is at an older one.
     """
     app = make_app()
     with app.app_context():
         found, wanted = schema_revision(), newest_revision()
+        if not knows_revision(found):
+            raise DatabaseNewerError
         if found != wanted:
             raise DatabaseOutdatedError(found=found or "no tables", expected=wanted)
     show_in(app.extensions["fleet_config"].timezone)
@@ -114,7 +117,8 @@ def application(*, writes: bool) -> Iterator[Config]:
     """Open the application and one unit of work for a command; gives the configuration.
 
     Raises:
-        DatabaseOutdatedError: its database is not at this program's revision.
+        DatabaseNewerError: its database is at a revision that this program does not know.
+        DatabaseOutdatedError: it is at an older one.
     """
     app = ready_app()
     with app.app_context(), transaction() if writes else reading():

@@ -298,6 +298,7 @@ BY_CODE: Mapping[str, Words] = MappingProxyType(
         "draft-changed": lambda data: f"somebody else has changed {data.get('profile')} meanwhile: look at it again",
         "config": lambda data: f"{data.get('variable')} is {data.get('found')!r}: it must be {data.get('expected')}",
         "database-outdated": _outdated,
+        "database-newer": always("the database is of a newer program; nothing was done: run that program here too"),
         "upgrade-held-up": _held_up,
         "invalid-file": always("the file has faults; nothing was changed"),
         "stale-epoch": always("another server runs the jobs by now"),

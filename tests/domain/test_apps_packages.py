@@ -17,6 +17,7 @@ from fleet.apps.ipa import read as read_package
 from fleet.apps.models import App, AppPackage
 from fleet.assignments import named
 from fleet.assignments.assigning import Place
+from fleet.checkup.checks import Grade
 from fleet.db import db, transaction
 from fleet.devices.models import DeviceState, Platform
 from fleet.errors import ForbiddenError, NotFoundError
@@ -69,6 +70,13 @@ def test_a_package_takes_up_its_app_and_is_where_tablets_get_it(
         "file_name": "Vær 2.1.ipa",
     }
     assert found.token not in str([one.fields for one in make.audited()])
+
+
+def test_a_server_that_lacks_files_of_packages_is_told(app: Flask, files: PackageFiles, tmp_path: Path) -> None:
+    taken(files, ipa(tmp_path / "a.ipa"))
+    assert packages.examine(files).grade is Grade.OK
+    elsewhere = packages.examine(PackageFiles(tmp_path / "of another machine"))
+    assert (elsewhere.grade, elsewhere.seen[:6]) == (Grade.FAULT, "1 of 1")
 
 
 def test_an_app_that_is_known_keeps_its_name_and_its_place_in_the_store(

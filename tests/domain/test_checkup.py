@@ -61,13 +61,17 @@ def test_postgresqls_settings_are_those_of_our_own_connection(app: Flask, databa
     assert examined()["postgresql-timeouts"] is WARNING
 
 
-@pytest.mark.parametrize(("revision", "advice"), [("0000", "newer program"), (None, "upgrade")])
-def test_another_shape_is_a_fault(revision: str | None, advice: str, app: Flask) -> None:
+@pytest.mark.parametrize(
+    ("revision", "grade", "advice"), [("0000", WARNING, "newer program"), (None, FAULT, "upgrade")]
+)
+def test_an_older_shape_is_a_fault_and_a_newer_one_is_to_be_followed(
+    revision: str | None, grade: Grade, advice: str, app: Flask
+) -> None:
     db.session.execute(text("DELETE FROM alembic_version"))
     if revision is not None:
         db.session.execute(text("INSERT INTO alembic_version VALUES ('0000')"))
     found = database.schema()
-    assert found.grade is FAULT
+    assert found.grade is grade
     assert advice in found.seen + found.advice
 
 

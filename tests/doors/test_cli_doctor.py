@@ -15,7 +15,7 @@ from flask import Flask
 
 from fleet import clock, job_runs
 from fleet.alerts.models import MailSecurity
-from fleet.app import create_app, reaching
+from fleet.app import create_app, reaching, standing
 from fleet.app.health import ALIVE
 from fleet.channels.native import authority
 from fleet.checkup.checks import Check, Grade
@@ -67,6 +67,7 @@ def started(app: Flask) -> None:
     authority.load(config.secrets_dir, now=clock.now())
     vault_key_of(config.secrets_dir, config.vault_key_file)
     with app.app_context(), transaction():
+        standing.require_own(config)
         job_runs.take_lease("here:1:x", now=clock.now(), life=runner.LEASE_LIFE)
     for job in TIMETABLE:
         with app.app_context(), transaction():
@@ -88,7 +89,7 @@ def test_a_server_that_runs_has_no_fault_and_every_part_is_looked_at(
     assert {
         "configuration", "public-url", "user", "data-disk", "file-rights", "root-keys", "database", "schema", "clock",
         "jobs-runner", "jobs", "mail", "webhooks", "signing-keys", "vault-key", "push-certificate", "server-token",
-        "licence-token", "device-ca", "push", "school-manager-errand", "licences-errand",
+        "licence-token", "device-ca", "push", "school-manager-errand", "licences-errand", "installation", "packages",
     } < set(found)  # fmt: skip
     assert {name for name, (grade, _) in found.items() if grade == "fault"} == set()
     assert {name for name in ("root-keys", "mail") if found[name][0] == "warning"} == {"root-keys", "mail"}
@@ -122,6 +123,13 @@ def test_keys_that_do_not_fit_are_faults(own_app: Flask) -> None:
     assert (found["vault-key"][0], found["signing-keys"][0]) == ("fault", "fault")
     assert not (secrets / "assignment-key.pem").exists(), "a new one would only hide that it is gone"
     assert "push-certificate" not in found
+
+
+def test_secrets_of_other_servers_are_a_fault(own_app: Flask) -> None:
+    started(own_app)
+    assert looked(own_app)["installation"][0] == "ok"
+    (config_of(own_app).secrets_dir / standing.NAME).write_text("another")
+    assert looked(own_app)["installation"][0] == "fault"
 
 
 def test_a_signing_key_of_another_backup_is_a_fault(own_app: Flask, tmp_path: Path) -> None:

@@ -206,6 +206,7 @@ def test_a_server_that_stops_answers_those_who_wait_spread_over_ten_seconds(fres
     assert max(ages) <= 10
     assert len(set(ages)) > 1
     assert (late.status, "preference-applied" in late.headers) == (304, False)
+    assert int(late.headers["cache-control"].rpartition("=")[2]) <= 10  # to be held by another server
 
 
 # -- rung --------------------------------------------------------------------------------------------------------------

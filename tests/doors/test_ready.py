@@ -33,18 +33,30 @@ def test_a_server_that_is_fit_says_so(fresh_url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "word"),
+    ("statement", "word", "status"),
     [
-        ("DROP TABLE alembic_version", "empty"),
-        ("UPDATE alembic_version SET version_num = 'f00'", "newer"),
+        ("DROP TABLE alembic_version", "empty", 503),
+        ("UPDATE alembic_version SET version_num = 'f00'", "newer", 200),
     ],
 )
-def test_a_database_of_another_shape_is_told(statement: str, word: str, fresh_url: str, tmp_path: Path) -> None:
+def test_a_database_of_another_shape_is_told_and_a_newer_one_serves(
+    statement: str, word: str, status: int, fresh_url: str, tmp_path: Path
+) -> None:
     with door(fresh_url, tmp_path) as server:
         with server.database():
             db.session.execute(text(statement))
-        status, checks = asked(server)
-        assert (status, checks["database"]) == (503, word)
+        found, checks = asked(server)
+        assert (found, checks["database"]) == (status, word)
+
+
+def test_a_server_that_drains_says_so_and_nothing_else(fresh_url: str, tmp_path: Path) -> None:
+    with door(fresh_url, tmp_path, FLEET_DRAIN_S="7") as server:
+        assert asked(server)[0] == 200
+        assert server.gate.begin_draining() == 7
+        assert asked(server) == (503, {"server": "stopping"})
+        for path in ("/healthz", "/sign-in", "/agent/v1/nonce"):
+            answer = server.wait(server.call("GET", path))
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_a_database_of_an_older_program_is_told(
@@ -73,7 +85,7 @@ def test_a_database_that_has_no_connection_left_is_busy(
 
 
 def ready(app: Flask) -> str:
-    return Readiness(app, is_full=lambda: False)._look()
+    return Readiness(app, is_full=lambda: False, is_stopping=lambda: False)._look()
 
 
 def test_a_database_that_is_away_and_one_that_is_none_are_told_apart(tmp_path: Path) -> None:
@@ -88,7 +100,7 @@ def test_a_database_that_is_away_and_one_that_is_none_are_told_apart(tmp_path: P
 def test_full_queues_and_a_database_that_does_not_answer_are_told(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_DATABASE_WAIT_S", 0.05)
     answering = threading.Event()
-    readiness = Readiness(app, is_full=lambda: True)
+    readiness = Readiness(app, is_full=lambda: True, is_stopping=lambda: False)
     monkeypatch.setattr(readiness, "_look", lambda: "ok" if answering.wait(5) else "late")
 
     async def ask() -> tuple[int, dict[str, str]]:

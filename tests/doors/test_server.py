@@ -98,6 +98,9 @@ def test_two_servers_do_not_share_an_embedded_database_and_do_share_postgresql(
     else:
         with serving(fresh_url, tmp_path / "data", jobs="off") as second:
             assert second.get("/readyz").status == 200
+    log = refused(fresh_url, tmp_path / "without its secrets")
+    assert "FLEET_DATA_DIR" in log
+    assert "Traceback" not in log
     assert server.get("/readyz").status == 200
 
 

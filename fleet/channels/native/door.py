@@ -210,6 +210,8 @@ class NativeChannel:
             # follow that, and would come at once for ever.
             comes_at_once = may_wait and config.is_new
             next_s = self._pace.next_poll_s(device_id, now, switch_at=config.switch_at)
+            if wanted_s and self.waiting.is_closed and self._pace.holds(now, switch_at=config.switch_at):
+                next_s = self._pace.stopped_s()  # soon, to be held by another server
             next_s = _AT_ONCE_S if comes_at_once else next_s
             self._note(request, device_id, due_s=next_s, waits=comes_at_once)
             return _told(config, next_s)

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 11:13:10.123076
+Create Date: 2026-11-30 13:51:47.297356
 """
 
 import sqlalchemy as sa
@@ -112,6 +112,11 @@ def upgrade() -> None:
     sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_image')),
     sa.UniqueConstraint('name', name=op.f('uq_image_name'))
+    )
+    op.create_table('installation',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('name_digest', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_installation'))
     )
     op.create_table('job_lease',
     sa.Column('name', sa.String(length=32), nullable=False),
@@ -1652,6 +1657,7 @@ def downgrade() -> None:
 
     op.drop_table('job_run')
     op.drop_table('job_lease')
+    op.drop_table('installation')
     op.drop_table('image')
     op.drop_table('effective_profile')
     op.drop_table('compliance_rule')

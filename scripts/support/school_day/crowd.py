@@ -5,6 +5,7 @@ way, and is told a tally each quarter of an hour of the day and the ledger at it
 """
 
 import asyncio
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -25,10 +26,12 @@ from school_day.clock import DayClock
 from school_day.figures import Tally
 from school_day.ledger import Ledger
 from school_day.tablet import Tablet
-from school_day.world import MINUTE, Place, Span, TabletDay, World
+from school_day.world import HOUR, MINUTE, Place, Span, TabletDay, World
 
 QUARTER = 15 * MINUTE
 _LOOK_UP_S = 0.25
+_AT_ONCE = 48
+_WIND_DOWN_S = 60.0  # of the machine: for how long answers are waited for when the day is over
 _CHECK_EACH = 50
 _UPDATE_S = 4 * MINUTE
 OLD_SYSTEM, NEW_SYSTEM = "18.4", "18.5"
@@ -80,7 +83,7 @@ class Plan:
 
 @dataclass
 class Crowd:
-    """The tablets of this process; what :class:`school_day.tablet.Around` asks for."""
+    """The tablets of this process; what :class:`school_day.around.Around` asks for."""
 
     plan: Plan
     clock: DayClock
@@ -114,11 +117,30 @@ class Crowd:
             self.checked += 1
             self.forged += not wire.is_signed(answer, self.plan.key)
 
+    async def come_to_be_known(self) -> None:
+        """Have each tablet ask and report once, some at a time, as they have on every day before this one."""
+        waiting = iter(self.tablets)
+        span = Span(0.0, 24 * HOUR, Place.HOME)
+
+        async def some() -> None:
+            for tablet in waiting:
+                tablet.open(span)
+                gives_up_at = time.perf_counter() + _WIND_DOWN_S
+                while not tablet.is_known and time.perf_counter() < gives_up_at:  # noqa: ASYNC110 (its own events are many)
+                    await asyncio.sleep(0.01)
+                tablet.shut()
+
+        looking = asyncio.ensure_future(self._look_up())
+        await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
+        looking.cancel()
+        self.tally, self.lag_s = Tally(), 0.0
+
     async def live(self) -> None:
         """Live through the day."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self.pipe.fileno(), self._hear)
         for tablet in self.tablets:
+            tablet.wake_up()
             self._arrange(loop, tablet)
         gc.collect()
         gc.freeze()  # else the collector walks over all of this while tablets are answered
@@ -129,11 +151,20 @@ class Crowd:
             self._hand_over(number)
             number += 1
         await asyncio.sleep(self.clock.left_s(self.plan.until))
+        await self._wind_down()
         looking.cancel()
         loop.remove_reader(self.pipe.fileno())
         for tablet in self.tablets:
             tablet.finish()
         self._hand_over(number, is_last=True)
+
+    async def _wind_down(self) -> None:
+        """Let what is under way be answered."""
+        for tablet in self.tablets:
+            tablet.wind_down()
+        gives_up_at = time.perf_counter() + _WIND_DOWN_S
+        while any(one.is_asking for one in self.tablets) and time.perf_counter() < gives_up_at:  # noqa: ASYNC110 (many)
+            await asyncio.sleep(0.05)
 
     def _arrange(self, loop: asyncio.AbstractEventLoop, tablet: Tablet) -> None:
         """Set the alarms of a tablet's day; what was to begin before the day does begins with it."""
@@ -196,8 +227,15 @@ def _cut(spans: Sequence[Span], updates_at: float | None) -> list[Span]:
 
 def _child(pipe: Connection, plan: Plan) -> None:
     allow_files(len(plan.share) + OTHER_FILES)
-    clock: DayClock = pipe.recv()
-    uvloop.run(Crowd(plan, clock, pipe).live())
+
+    async def live() -> None:
+        crowd = Crowd(plan, DayClock(0.0, 1.0, time.perf_counter()), pipe)
+        await crowd.come_to_be_known()
+        pipe.send(len(crowd.ledger.acknowledged))
+        crowd.clock = pipe.recv()
+        await crowd.live()
+
+    uvloop.run(live())
 
 
 class Driver:
@@ -210,13 +248,18 @@ class Driver:
         self._process.start()
         theirs.close()
 
+    def wait_until_known(self) -> int:
+        """Wait until its tablets are known to the server; returns how many are."""
+        return int(self.pipe.recv())
+
     def start(self, clock: DayClock) -> None:
         """Begin the day."""
         self.pipe.send(clock)
 
     def expect(self, told: Expect) -> None:
-        """Tell that a lesson's change is under way."""
-        self.pipe.send(told)
+        """Tell that a lesson's change is under way; a driver whose day is over need not know."""
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send(told)
 
     def next_quarter(self) -> Quarter:
         """Return the next quarter's figures once they are there.

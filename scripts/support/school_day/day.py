@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -118,7 +119,7 @@ def run(wanted: Wanted, progress: Callable[[Found, Quarter, float], None]) -> Fo
         town = _filled(ground, world, port)
         size = _size(ground)
         key = authority.load(ground.data_dir / "secrets", now=machine_clock.now()).assignment.public_key()
-        with _drivers(found, town, port, key) as drivers, _serving(ground, port, workers) as server:
+        with _serving(ground, port, workers) as server, _drivers(found, town, port, key) as drivers:
             asyncio.run(_Day(found, town, ground, server, drivers).live(progress))
             found.stored_bytes = _size(ground)
             found.grown_bytes = found.stored_bytes - size
@@ -174,6 +175,8 @@ class _Day:
         self._meter = Meter.of(server, ground.database_pid)
         self._before_s = 0.0  # processor time of the server that was killed
         wanted = found.wanted
+        known = sum(one.wait_until_known() for one in drivers)
+        print(f"school-day: {known} of {wanted.tablets} tablets are known; the day begins", file=sys.stderr, flush=True)
         self._clock = DayClock(wanted.begins, wanted.speed, time.perf_counter() + _LEAD_S)
         self._teachers = Teachers(server.port, town, self._clock, wanted.ends, self._expect, found.taught)
         # Of the loop's own pool: it is not used up by waiting for the drivers.
@@ -187,13 +190,14 @@ class _Day:
         """Live through it."""
         for one in self._drivers:
             one.start(self._clock)
-        beside = [asyncio.ensure_future(self._sample()), asyncio.ensure_future(self._kill())]
+        sampling, killing = asyncio.ensure_future(self._sample()), asyncio.ensure_future(self._kill())
         teaching = asyncio.ensure_future(self._teachers.teach(self._found.world.lessons))
         try:
             await self._gather(progress)
             await teaching
+            await killing  # the server is back by the time the database is asked
         finally:
-            for task in (*beside, teaching):
+            for task in (sampling, killing, teaching):
                 task.cancel()
             self._pool.shutdown(wait=False)  # the drivers' ends let it go
 

@@ -33,6 +33,8 @@ class Spread:
 
     def at(self, percent: float) -> float | None:
         """Return what so many percent took at most, in seconds; None where there is nothing."""
+        if percent >= 100 and len(self):
+            return self.longest
         wanted, seen = percent / 100 * len(self), 0
         for step in sorted(self.counts):
             seen += self.counts[step]

@@ -21,7 +21,7 @@ from school_day.world import HOUR, MINUTE, SCHOOLS, build
 
 SAMPLE = 7_000  # tablets that stand for all
 _SCHOOL_TABLETS = 540
-_RUSH_S = 20 * MINUTE
+_RUSH_S = 4 * MINUTE
 _DATABASE_FULL, _PROCESS_FULL = 0.6, 0.95  # a database is not to be busier; a process that would be is not tried
 _MUNICIPALITIES = 357
 
@@ -37,6 +37,7 @@ class Asked:
         limit: of each process's queues.
         server_faster: how many times as fast as the measured ones the servers' cores are; and the database's.
         seed: what chance follows from.
+        sample: how many tablets stand for all.
     """
 
     tablets: int
@@ -47,6 +48,7 @@ class Asked:
     server_faster: float = 1.0
     database_faster: float = 1.0
     seed: int = 1
+    sample: int = SAMPLE
 
 
 @dataclass
@@ -104,7 +106,7 @@ def load_of(tablets: Sequence[Sequence[Ask]], weight: float) -> Load:
 def work_out(asked: Asked, costs: Costs) -> dict[str, Any]:
     """Work out a day at its real pace: load, how many processes and cores it takes, disk, memory, the worst morning."""
     costs = costs.on(server=asked.server_faster, database=asked.database_faster)
-    sample = min(asked.tablets, SAMPLE)
+    sample = min(asked.tablets, asked.sample)
     schools = max(SCHOOLS, math.ceil(sample / _SCHOOL_TABLETS))
     world = build(sample, seed=asked.seed, schools=schools)
     pace = Pace(asked.begins, asked.ends)
@@ -145,8 +147,8 @@ def work_out(asked: Asked, costs: Costs) -> dict[str, Any]:
         "memory_gib": round((processes * costs.process_mib + held * costs.held_kib / 1024) / 1024, 1),
         "held_at_once": round(held),
         "cpu_hours_a_day": {
-            "server": round(load.cpu_s(server=True, costs=costs) / 3600, 1),
-            "database": round(load.cpu_s(server=False, costs=costs) / 3600, 1),
+            "server": round(load.cpu_s(server=True, costs=costs) / 3600, 3),
+            "database": round(load.cpu_s(server=False, costs=costs) / 3600, 3),
         },
         "all_at_once": storm(math.ceil(asked.tablets / processes), setting),
     }
@@ -211,7 +213,8 @@ def storm(tablets: int, setting: Setting) -> dict[str, Any]:
     for words, limit in (("bounded", setting.limit), ("unbounded", None)):
         served = queueing.serve(asked, replace(setting, limit=limit), until=HOUR)
         found[words] = {
-            "cleared_after_s": round(served.last_at - 10, 1),
+            "cleared_after_s": None if served.unanswered else round(served.last_at - 10, 1),
+            "unanswered_after_an_hour": served.unanswered,
             "shed": served.shed,
             "given_up": served.given_up,
             "deepest_queue": served.deepest,

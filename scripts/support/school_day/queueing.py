@@ -21,7 +21,6 @@ _BEFORE = 0.6
 _BATCH = 256
 _RETRY_S = (2.0, 62.0)
 _PATIENCE_S = 20.0  # how long an agent waits for an answer
-_CHANGE_REPORTS = True  # a change ends with a report, and so with a commit
 _READ_S = 0.001  # what a batch that commits nothing waits for the database at least
 
 
@@ -44,7 +43,7 @@ class Setting:
 
 @dataclass
 class Served:
-    """What came of it: latencies from the first asking to the answer, who was turned away, given up, and until when."""
+    """What came of it: latencies from the first asking to the answer, who was turned away or gave up, who still waits."""
 
     latency: Spread = field(default_factory=Spread)
     shed: int = 0
@@ -52,6 +51,7 @@ class Served:
     busy_s: float = 0.0
     deepest: int = 0
     last_at: float = 0.0
+    unanswered: int = 0
 
 
 @dataclass(slots=True)
@@ -96,22 +96,19 @@ class _Process:
         return server * costs.overhead_server / 1e6, database * costs.overhead_database / 1e6
 
     def ask(self, now: float, request: _Request) -> None:
-        """Take a request in, or turn it away."""
-        kind = _kind(request.what)
-        waiting = len(self.queues[kind])
-        self.served.deepest = max(self.served.deepest, waiting)
-        if self.setting.limit is not None and waiting >= self.setting.limit:
-            self.served.shed += 1
-            self.works(now, self.cost_s(What.POLL)[0])  # looking and refusing is work, too
-            again_at = now + self.dice.uniform(*_RETRY_S) * self.dice.uniform(1, 1.5)
-            self.at(again_at, "ask", _Request(request.first_at, again_at, request.what))
-            return
+        """Read a request and see whose it is."""
         self.at(self.works(now, self.cost_s(request.what)[0] * _BEFORE), "ready", request)
 
     def ready(self, now: float, request: _Request) -> None:
-        """Have a request wait for the next batch."""
+        """Have a request wait for the next batch, or turn it away where too many do."""
         kind = _kind(request.what)
+        if self.setting.limit is not None and len(self.queues[kind]) >= self.setting.limit:
+            self.served.shed += 1
+            again_at = now + self.dice.uniform(*_RETRY_S) * self.dice.uniform(1, 1.5)
+            self.at(again_at, "ask", _Request(request.first_at, again_at, request.what))
+            return
         self.queues[kind].append(request)
+        self.served.deepest = max(self.served.deepest, len(self.queues[kind]))
         self.begin(now, kind)
 
     def begin(self, now: float, kind: int) -> None:
@@ -155,8 +152,9 @@ def serve(asked: Iterable[Ask], setting: Setting, *, until: float = float("inf")
         setting: what it works with.
         until: when it ends, however much is left.
     """
-    process = _Process(setting)
+    process, count = _Process(setting), 0
     for number, one in enumerate(sorted(asked, key=lambda ask: ask.at)):
+        count = number + 1
         process.coming.append((one.at, -1_000_000_000 + number, "ask", _Request(one.at, one.at, one.what)))
     while process.coming and process.coming[0][0] < until:
         now, _, what, about = heapq.heappop(process.coming)
@@ -164,4 +162,5 @@ def serve(asked: Iterable[Ask], setting: Setting, *, until: float = float("inf")
             (process.ask if what == "ask" else process.ready)(now, about)
         elif isinstance(about, tuple):
             process.answer(now, about)
+    process.served.unanswered = count - len(process.served.latency)
     return process.served

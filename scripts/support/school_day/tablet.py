@@ -10,18 +10,16 @@ import random
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from agent_protocol.messages import ConfigAnswer, ConfigDocument, Problem, ReportAnswer
+from agent_protocol.messages import Problem, ReportAnswer
 from bench.school import Tablet as Credentials
 from fleet import clock
 from school_day import wire
-from school_day.clock import DayClock
-from school_day.figures import Tally
-from school_day.ledger import Ledger
+from school_day.around import Around
+from school_day.following import Following
 from school_day.wire import Answer
 from school_day.world import Place, Span, TabletDay
 
@@ -33,27 +31,8 @@ _STALE_S = 2.0  # so soon, an ended connection was a kept one that the server ha
 _QUIET_FACTOR = 5  # out of school the server asks for less; here its schools are open around the clock
 _APPS = [{"id": f"no.example.app{number}", "version": "1.0"} for number in range(4)]
 _REPORT = msgspec.json.Decoder(ReportAnswer)
-_CONFIG, _DOCUMENT = msgspec.json.Decoder(ConfigAnswer), msgspec.json.Decoder(ConfigDocument)
 _PROBLEM = msgspec.json.Decoder(Problem)
 _DONE = b'{"state":"done","detail":""}'
-
-
-class Around(Protocol):
-    """What a tablet needs of the crowd it is one of."""
-
-    clock: DayClock
-    tally: Tally
-    ledger: Ledger
-    port: int
-
-    def school_of(self, class_number: int) -> int:
-        """Return a class's school."""
-
-    def is_open(self, class_number: int, instant: float) -> bool:
-        """Whether its school is open."""
-
-    def checks(self, answer: ConfigAnswer) -> None:
-        """Verify some of the configurations."""
 
 
 @dataclass(slots=True)
@@ -90,12 +69,9 @@ class Tablet(asyncio.Protocol):
         self._dice = random.Random(f"{seed}/driven/{day.number}")  # noqa: S311 (make-believe)
         self.span: Span | None = None
         self.is_deaf = False
+        self._is_over = False
         self._os_version = "18.4"
-        self._etag, self._config = '"none"', None  # type: tuple[str, ConfigDocument | None]
-        self._bodies: set[str] = set()
-        self._missing: list[str] = []
-        self._applied: str | None = None
-        self._applied_at = ""
+        self._following = Following()
         self._told: tuple[Any, ...] | None = None  # as the last acknowledged report said
         self._reported: tuple[Any, ...] | None = None  # as the last one said that was written
         self._pending: tuple[str, bytes] | None = None
@@ -118,6 +94,11 @@ class Tablet(asyncio.Protocol):
     def is_present(self) -> bool:
         """Whether it is in use at school, and has a network."""
         return self.span is not None and self.span.place is Place.SCHOOL and not self.is_deaf
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the server has taken a report that says all there is."""
+        return self._told is not None and self._told == self._news()
 
     @property
     def is_held(self) -> bool:
@@ -162,13 +143,29 @@ class Tablet(asyncio.Protocol):
     def expect(self, what: str, digest: str, since: float) -> None:
         """Note that a teacher's form was sent at an instant, which will have it apply something."""
         self._unexpect()
-        if self.is_present and self._applied != digest:
+        if self.is_present and self._following.applied != digest:
             self._expected = _Expected(what, digest, since)
 
     def _unexpect(self) -> None:
         expected, self._expected = self._expected, None
         if expected is not None and time.perf_counter() - expected.since > BAR_S:
             self._around.tally.missed[expected.what] += 1
+
+    def wake_up(self) -> None:
+        """Begin the day: the last report was yesterday's, so the next one is due."""
+        self._report_at = 0.0
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether something is still to be answered."""
+        return self._asked is not None and not self.is_deaf
+
+    def wind_down(self) -> None:
+        """Begin nothing more: the day is over once what was asked is answered."""
+        self._is_over = True
+        self._sleep()
+        if self.is_held:
+            self._hang_up()
 
     def finish(self) -> None:
         """End the day: what is not answered now is not known to be stored."""
@@ -180,7 +177,8 @@ class Tablet(asyncio.Protocol):
 
     def _go(self) -> None:
         """Send what is due, or sleep until something is."""
-        if self._asked is not None or self._connecting is not None or self.span is None or self.is_deaf:
+        is_busy = self._asked is not None or self._connecting is not None
+        if is_busy or self._is_over or self.span is None or self.is_deaf:
             return
         self._sleep()
         now = time.perf_counter()
@@ -201,12 +199,12 @@ class Tablet(asyncio.Protocol):
             self._timer = None
 
     def _due_at(self) -> float:
-        if self._config is None:
+        if self._following.config is None:
             return self._poll_at
-        if self._results or self._missing or self._pending is not None or self._news() != self._told:
+        if self._results or self._following.missing or self._pending is not None or self._news() != self._told:
             return 0.0
         moments = [self._poll_at, self._report_at]
-        switch_at = self._switch_in_s()
+        switch_at = self._following.switch_in_s(clock.now())
         return min([*moments, time.perf_counter() + switch_at] if switch_at is not None else moments)
 
     def _send(self, due_at: float, now: float) -> None:
@@ -227,21 +225,23 @@ class Tablet(asyncio.Protocol):
 
     def _next_request(self, now: float) -> tuple[str, str, bytes, float]:
         """Return what is due first: its kind, what it is about, the request, how long to wait for the answer."""
-        if self._config is not None:
+        if self._following.config is not None:
             if self._results:
                 order = next(iter(self._results))
                 return "result", order, wire.post(self._own, f"/orders/{order}/result", self._results[order]), _ANSWER_S
-            if self._missing:
-                return "fetch", self._missing[0], wire.fetch(self._own, self._missing[0]), _ANSWER_S
+            if self._following.missing:
+                return "fetch", self._following.missing[0], wire.fetch(self._own, self._following.missing[0]), _ANSWER_S
             if self._pending is None and (self._news() != self._told or now >= self._report_at):
                 self._pending = self._report()
             if self._pending is not None:
                 report_id, body = self._pending
                 return "report", report_id, wire.post(self._own, "/reports", body, Idempotency_Key=report_id), _ANSWER_S
-        wait_s = int(min(_HOLD_S, self._report_at - now)) if self._config is not None and self._may_wait() else 0
+        wait_s = (
+            int(min(_HOLD_S, self._report_at - now)) if self._following.config is not None and self._may_wait() else 0
+        )
         if wait_s < 2:
-            return "poll", "", wire.poll(self._own, self._etag, 0), _ANSWER_S
-        return "held-poll", "", wire.poll(self._own, self._etag, wait_s), wait_s + 3.0
+            return "poll", "", wire.poll(self._own, self._following.etag, 0), _ANSWER_S
+        return "held-poll", "", wire.poll(self._own, self._following.etag, wait_s), wait_s + 3.0
 
     def _may_wait(self) -> bool:
         return self._around.is_open(self.day.class_number, self._around.clock.now())
@@ -251,7 +251,7 @@ class Tablet(asyncio.Protocol):
         return self._around.clock.seconds(seconds if self._may_wait() else seconds * _QUIET_FACTOR)
 
     def _news(self) -> tuple[Any, ...]:
-        return self._applied, self._os_version
+        return self._following.applied, self._os_version
 
     def _report(self) -> tuple[str, bytes]:
         news = self._news()
@@ -259,8 +259,8 @@ class Tablet(asyncio.Protocol):
         told = {
             "report_id": report_id,
             "reported_at": clock.now(),
-            "applied": {"profile": self._applied, "since": self._applied_at or None},
-            "config_version": self._config.version if self._config is not None else None,
+            "applied": {"profile": self._following.applied, "since": self._following.applied_at},
+            "config_version": self._following.config.version if self._following.config is not None else None,
             "os_version": self._os_version,
             "model": "Skoledag 11",
             "agent_version": "1.0",
@@ -276,12 +276,10 @@ class Tablet(asyncio.Protocol):
 
     async def _connect(self, place: Place) -> None:
         loop, school = asyncio.get_running_loop(), self._around.school_of(self.day.class_number)
-        sock = wire.opened(wire.address(place, school, self.day.number))
+        own = (wire.address(place, school, self.day.number), 0)
         try:
-            await loop.sock_connect(sock, ("127.0.0.1", self._around.port))
-            await loop.create_connection(lambda: self, sock=sock)
+            await loop.create_connection(lambda: self, "127.0.0.1", self._around.port, local_addr=own)
         except OSError:
-            sock.close()
             self._around.tally.met["unreachable"] += 1
             self._wait_for_server()
         finally:
@@ -374,8 +372,7 @@ class Tablet(asyncio.Protocol):
                 if answer.status == 204:
                     self._around.ledger.closed.add(asked.name)
             case "fetch", 200:
-                self._bodies.add(asked.name)
-                self._missing = [one for one in self._missing if one != asked.name]
+                self._following.have(asked.name)
             case "poll" | "held-poll", 200 | 304:
                 self._heard(answer, now)
             case _:
@@ -387,7 +384,7 @@ class Tablet(asyncio.Protocol):
         self._around.ledger.acknowledged.add(self._pending[0])
         self._pending, self._told = None, self._reported
         self._report_at = now + self._interval(answer.next_report_s)
-        if answer.config != self._etag:
+        if answer.config != self._following.etag:
             self._poll_at = now
 
     def _heard(self, answer: Answer, now: float) -> None:
@@ -396,13 +393,9 @@ class Tablet(asyncio.Protocol):
         self._poll_at = now + (told_s if told_s <= 1 else self._interval(told_s))
         if answer.status == 304:
             return
-        given = _CONFIG.decode(answer.body)
-        self._around.checks(given)
-        self._config = config = _DOCUMENT.decode(msgspec.json.decode(b'"' + given.payload.encode() + b'"', type=bytes))
-        self._etag = answer.header(b"etag") or self._etag
-        self._bodies |= given.profiles.keys()
-        self._missing = [one.profile for one in config.schedule if one.profile not in self._bodies]
-        for order in config.orders:
+        self._around.checks(self._following.take(answer))
+        assert self._following.config is not None  # noqa: S101 (it was taken just now)
+        for order in self._following.config.orders:
             if order.id not in self._obeyed:
                 self._obeyed.add(order.id)
                 self._around.ledger.obeyed[order.id] += 1
@@ -410,23 +403,10 @@ class Tablet(asyncio.Protocol):
                 self._results[order.id] = _DONE
 
     def _switch(self) -> None:
-        """Put into force what is due by the schedule, once all of it is here."""
-        if self._config is None or self._missing:
+        """Put into force what is due; where it is what a teacher's form was to bring, that is there now."""
+        if not self._following.switch(clock.now()):
             return
-        now = clock.now()
-        due = next(one.profile for one in self._config.schedule if one.until is None or now < one.until)
-        if due == self._applied:
-            return
-        self._applied, self._applied_at = due, now.astimezone(UTC).isoformat()
         expected = self._expected
-        if expected is not None and expected.digest == due:
+        if expected is not None and expected.digest == self._following.applied:
             self._expected = None
             self._around.tally.arrived(expected.what, time.perf_counter() - expected.since)
-
-    def _switch_in_s(self) -> float | None:
-        if self._config is None:
-            return None
-        now: datetime = clock.now()
-        following = (one.until for one in self._config.schedule if one.until is not None and one.until > now)
-        until = next(following, None)
-        return None if until is None else (until - now).total_seconds() + 0.01

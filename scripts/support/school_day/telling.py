@@ -179,7 +179,7 @@ def _memory(found: Found) -> dict[str, Any]:
     if found.down_s is not None and wanted.kill_at is not None:
         starts.append(wanted.kill_at + HOUR)
     warm = [one for one in found.samples if one.at >= max(starts)]
-    if len(warm) < 3:
+    if not warm or warm[-1].at - warm[0].at < 2 * HOUR:
         highest = max((one.memory_mib for one in found.samples), default=0.0)
         return {"highest_mib": round(highest), "slope_mib_an_hour": None}
     return {

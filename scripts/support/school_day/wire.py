@@ -1,7 +1,6 @@
 """What goes over a tablet's connection: requests as bytes, answers taken apart. No clock and no socket here."""
 
 import base64
-import socket
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -26,15 +25,6 @@ def address(place: Place, school: int, number: int) -> str:
     """Return the address a tablet asks from."""
     net = _SCHOOL_NET + school if place is Place.SCHOOL else _HOME_NET
     return f"127.{net}.{number // 250 % 250}.{1 + number % 250}"
-
-
-def opened(own_address: str) -> socket.socket:
-    """Return a socket that will call from an address; not connected, and it blocks nobody."""
-    sock = socket.socket()
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.bind((own_address, 0))
-    return sock
 
 
 def poll(tablet: Tablet, etag: str, wait_s: int) -> bytes:

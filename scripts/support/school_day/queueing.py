@@ -43,7 +43,7 @@ class Setting:
 
 @dataclass
 class Served:
-    """What came of it: latencies from the first asking to the answer, who was turned away or gave up, who still waits."""
+    """What came of it: latencies from the first asking to the answer, who was turned away, gave up, or still waits."""
 
     latency: Spread = field(default_factory=Spread)
     shed: int = 0

@@ -15,29 +15,43 @@ from school_day.model import Asked
 from school_day.telling import Progress
 
 
+def _count(text: str) -> int:
+    """Return a whole number from 1 on."""
+    if (found := int(text)) < 1:
+        raise ValueError(text)
+    return found
+
+
+def _factor(text: str) -> float:
+    """Return a number above 0."""
+    if not (found := float(text)) > 0:
+        raise ValueError(text)
+    return found
+
+
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/school-day", description="A school day of simulated tablets; see fleet/docs/school-day.md."
     )
     add = parser.add_argument
-    add("--tablets", type=int, default=200, help="how many; a municipality has 7000, the nation 622000")
-    add("--speed", type=float, default=60.0, help="how many seconds of the day pass in one")
+    add("--tablets", type=_count, default=200, help="how many; a municipality has 7000, the nation 622000")
+    add("--speed", type=_factor, default=60.0, help="how many seconds of the day pass in one")
     add("--from", dest="begins", type=instant, default="07:00", metavar="HH:MM")
     add("--to", dest="ends", type=instant, default="17:00", metavar="HH:MM")
     add("--database", choices=["sqlite", "postgresql"], default="postgresql")
     add("--seed", type=int, default=1, help="the same seed is the same day")
     add("--kill-server-at", type=instant, default="10:00", metavar="HH:MM", help="kill -9, and start it again")
     add("--no-kill", action="store_true", help="let the server live")
-    add("--drivers", type=int, default=1, help="processes that carry the tablets")
+    add("--drivers", type=_count, default=1, help="processes that carry the tablets")
     add("--picture", type=Path, metavar="FILE", help="where to draw the day (SVG)")
     add("--json", action="store_true", help="nothing but the JSON object on the last line")
     words = "JSON of scripts/bench checkin, poll, lessons, or of this: what the model works with; may be given often"
     add("--measured", type=Path, action="append", default=[], metavar="FILE", help=words)
     add("--model", action="store_true", help="work it out, without a server")
-    add("--bar-ms", type=float, default=100.0, help="of the model: within what 99 %% are answered in the rush")
-    add("--queue-limit", type=int, default=2000, help="of the model: FLEET_QUEUE_LIMIT")
-    add("--server-faster", type=float, default=1.0, help="of the model: how many times as fast a server's core is")
-    add("--database-faster", type=float, default=1.0, help="of the model: and a database's")
+    add("--bar-ms", type=_factor, default=100.0, help="of the model: within what 99 %% are answered in the rush")
+    add("--queue-limit", type=_count, default=2000, help="of the model: FLEET_QUEUE_LIMIT")
+    add("--server-faster", type=_factor, default=1.0, help="of the model: how many times as fast a server's core is")
+    add("--database-faster", type=_factor, default=1.0, help="of the model: and a database's")
     return parser
 
 
@@ -78,7 +92,10 @@ def _work_out(given: argparse.Namespace, measured: Costs) -> dict[str, Any]:
 
 def main() -> int:
     """Run what was asked for; the exit code is 1 where something was lost or doubled."""
-    given = _options().parse_args()
+    options = _options()
+    given = options.parse_args()
+    if given.begins >= given.ends:
+        options.error("the day ends before it begins")
     measured = costs.read_files(given.measured)
     told, is_clean = (_work_out(given, measured), True) if given.model else _live(given, measured)
     if not given.json:

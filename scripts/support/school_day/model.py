@@ -51,6 +51,21 @@ class Asked:
     sample: int = SAMPLE
 
 
+def _us(costs: Costs, *, server: bool) -> dict[What, float]:
+    """Return what each kind of request takes of the server, or of the database."""
+    if server:
+        poll, report, change = costs.poll_server_us, costs.report_server_us, costs.change_server_us
+    else:
+        poll, report, change = costs.poll_database_us, costs.report_database_us, costs.change_database_us
+    times = costs.overhead_server if server else costs.overhead_database
+    return {
+        What.POLL: poll * times,
+        What.HELD: poll * times,
+        What.REPORT: report * times,
+        What.CHANGE: change * times,
+    }
+
+
 @dataclass
 class Load:
     """What comes in each second, all tablets together."""
@@ -62,28 +77,27 @@ class Load:
         """Return how many of a kind the day has."""
         return self.weight * self.by_second[what].total()
 
-    def busiest(self, server: bool, costs: Costs, over_s: int = 1) -> tuple[int, float]:
-        """Return in which second, of stretches of some, most processor time is asked for, and how many cores it is."""
-        us = {
-            What.POLL: (costs.poll_server_us, costs.poll_database_us),
-            What.HELD: (costs.poll_server_us, costs.poll_database_us),
-            What.REPORT: (costs.report_server_us, costs.report_database_us),
-            What.CHANGE: (costs.change_server_us, costs.change_database_us),
-        }
-        overhead = costs.overhead_server if server else costs.overhead_database
-        cores: Counter[int] = Counter()
+    def busiest(self, costs: Costs, *, server: bool, over_s: int = 1) -> tuple[int, float]:
+        """Return in which second, of stretches of some, most processor time is asked for, and how many cores it is.
+
+        Args:
+            costs: of a request.
+            server: whether the server's are meant, else the database's.
+            over_s: how long the stretches are.
+        """
+        us = _us(costs, server=server)
+        cores: dict[int, float] = {}
         for what, seconds in self.by_second.items():
             for second, count in seconds.items():
-                cores[second // over_s] += count * us[what][0 if server else 1]  # type: ignore[assignment]
-        if not cores:
-            return 0, 0.0
-        place, most = max(cores.items(), key=lambda pair: pair[1])
-        return place * over_s, most * self.weight * overhead / 1e6 / over_s
+                place = second // over_s
+                cores[place] = cores.get(place, 0.0) + count * us[what]
+        place, most = max(cores.items(), key=lambda pair: pair[1], default=(0, 0.0))
+        return place * over_s, most * self.weight / 1e6 / over_s
 
-    def cpu_s(self, server: bool, costs: Costs) -> float:
-        """Return the processor time that the day takes."""
-        whole = replace(self, by_second={what: Counter({0: n.total()}) for what, n in self.by_second.items()})
-        return whole.busiest(server, costs)[1]
+    def cpu_s(self, costs: Costs, *, server: bool) -> float:
+        """Return the processor time that the day takes of the server, or of the database."""
+        us = _us(costs, server=server)
+        return self.weight * sum(seconds.total() * us[what] for what, seconds in self.by_second.items()) / 1e6
 
     def busiest_requests(self, over_s: int) -> float:
         """Return how many requests a second come in the busiest stretch of so many seconds."""
@@ -112,8 +126,8 @@ def work_out(asked: Asked, costs: Costs) -> dict[str, Any]:
     pace = Pace(asked.begins, asked.ends)
     each = demand.of_all(world, pace, seed=asked.seed)
     load = load_of(each, asked.tablets / sample)
-    busiest_at, server_cores = load.busiest(server=True, costs=costs, over_s=10)
-    _, database_need = load.busiest(server=False, costs=costs, over_s=10)
+    busiest_at, server_cores = load.busiest(costs, server=True, over_s=10)
+    _, database_need = load.busiest(costs, server=False, over_s=10)
     database_cores = max(1, math.ceil(database_need / _DATABASE_FULL))
     stretch = 1 / (1 - database_need / database_cores)
     window = (max(0.0, busiest_at - _RUSH_S / 2), busiest_at + _RUSH_S / 2)
@@ -147,8 +161,8 @@ def work_out(asked: Asked, costs: Costs) -> dict[str, Any]:
         "memory_gib": round((processes * costs.process_mib + held * costs.held_kib / 1024) / 1024, 1),
         "held_at_once": round(held),
         "cpu_hours_a_day": {
-            "server": round(load.cpu_s(server=True, costs=costs) / 3600, 3),
-            "database": round(load.cpu_s(server=False, costs=costs) / 3600, 3),
+            "server": round(load.cpu_s(costs, server=True) / 3600, 3),
+            "database": round(load.cpu_s(costs, server=False) / 3600, 3),
         },
         "all_at_once": storm(math.ceil(asked.tablets / processes), setting),
     }
@@ -261,8 +275,8 @@ def calibrate(lived: Lived, costs: Costs) -> dict[str, dict[str, float | None]]:
         "polls": load.count(What.POLL) + load.count(What.HELD) + change,
         "reports": load.count(What.REPORT) + change,
         "busiest_per_s": load.busiest_requests(max(1, round(15 * MINUTE / lived.speed))),
-        "server_cpu_s": load.cpu_s(server=True, costs=costs),
-        "database_cpu_s": load.cpu_s(server=False, costs=costs),
+        "server_cpu_s": load.cpu_s(costs, server=True),
+        "database_cpu_s": load.cpu_s(costs, server=False),
         "p50_ms": (served.latency.at(50) or 0.0) * 1000,
         "p99_ms": (served.latency.at(99) or 0.0) * 1000,
     }

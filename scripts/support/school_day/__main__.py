@@ -97,7 +97,11 @@ def main() -> int:
     if given.begins >= given.ends:
         options.error("the day ends before it begins")
     measured = costs.read_files(given.measured)
-    told, is_clean = (_work_out(given, measured), True) if given.model else _live(given, measured)
+    try:
+        told, is_clean = (_work_out(given, measured), True) if given.model else _live(given, measured)
+    except KeyboardInterrupt:
+        print("school-day: broken off", file=sys.stderr)
+        return 130
     if not given.json:
         shown = {name: value for name, value in told.items() if name not in {"bars", "costs_seen"}}
         print("\n".join(telling.lines(shown)))

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -227,6 +228,7 @@ def _cut(spans: Sequence[Span], updates_at: float | None) -> list[Span]:
 
 def _child(pipe: Connection, plan: Plan) -> None:
     allow_files(len(plan.share) + OTHER_FILES)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
 
     async def live() -> None:
         crowd = Crowd(plan, DayClock(0.0, 1.0, time.perf_counter()), pipe)
@@ -276,6 +278,6 @@ class Driver:
 
     def stop(self) -> None:
         """End it."""
-        self._process.join(10)
+        self._process.join(2)  # it has ended by itself, or shall not go on
         self._process.kill()
         self._process.join()

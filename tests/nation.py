@@ -1,10 +1,8 @@
 """A nation of made-up municipalities: a registry, the command that looks after it, and what starts its servers."""
 
 import json
-import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +25,7 @@ from fleet.municipalities.registry import Cell
 from tests import postgres
 from tests.serving import ROOT
 
-SERVICE = f"{sys.executable} {__file__}"
+SERVICE = f"{sys.executable} {ROOT / 'tests' / 'cell_service.py'}"
 
 
 def _create(environ: Mapping[str, str]) -> Flask:
@@ -102,6 +100,10 @@ class Nation:
         assert result.exit_code == 0, result.output
         return result
 
+    def keep(self, action: str, name: str) -> None:
+        """Start or stop the servers of a municipality, as its keeper of services would."""
+        subprocess.run([*self.service.split(), action, f"fleet@{name}.service"], check=True)
+
     def drop(self) -> None:
         """Remove the databases that were made."""
         for name in self.made:
@@ -141,27 +143,3 @@ def fit_for_work(cells: Sequence[Cell]) -> Iterator[None]:
         for one in servers:
             one.shutdown()
             one.server_close()
-
-
-def keep(action: str, unit: str) -> None:
-    """Start, stop or restart a municipality's servers, as systemd would; ``NATION`` names the registry."""
-    cell = registry.find(Path(os.environ["NATION"]), unit.removeprefix("fleet@").removesuffix(".service"))
-    noted = cell.folder / "pid"
-    if action in {"stop", "restart"} and noted.exists():
-        pid = int(noted.read_text())
-        noted.unlink()
-        os.kill(pid, signal.SIGTERM)
-        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-            os.sched_yield()
-    if action in {"start", "restart"} and not noted.exists():
-        others = {name: value for name, value in os.environ.items() if not name.startswith("FLEET_")}
-        with (cell.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "fleet", "server", "run"], cwd=cell.program, stdout=log, stderr=log,
-                env={**others, "PYTHONPATH": str(ROOT), **cell.settings}, start_new_session=True,
-            )  # fmt: skip
-        noted.write_text(str(process.pid))
-
-
-if __name__ == "__main__":
-    keep(*sys.argv[1:3])

@@ -76,7 +76,7 @@ def move(name: str, target: str, command: str, patience: float) -> None:
         cell, teller = registry.find(root, name), Teller()
         moving.move(
             root, cell, registry.without_password(target, "--to"), service=Service(command, patience_s=patience),
-            shape=lambda url: _shape(cell, url), now=clock.now(), say=click.echo, progress=teller,
+            shape=lambda url: _shape(cell, url), now=clock.now, say=click.echo, progress=teller,
         )  # fmt: skip
     click.echo(f"{name} is at {shown(database_url(target))}; what was there before is kept until drop-old")
 

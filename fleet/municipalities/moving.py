@@ -7,18 +7,20 @@ database is the one, after it the new one. The old one stays as it is until some
 as nothing that was acknowledged may hang on one copy.
 """
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from fleet import copying
-from fleet.copying import Progress, shown
+from fleet.copying import Progress, SourceInUseError, shown
 from fleet.errors import FleetError
 from fleet.municipalities import databases, registry
 from fleet.municipalities.registry import FORMER, MOVING_TO, Cell
 from fleet.municipalities.service import Service
 
 Say = Callable[[str], None]
+Now = Callable[[], datetime]
 Shape = Callable[[str], None]  # brings the database at an address to this program's shape
 
 
@@ -28,7 +30,7 @@ class OldKeptError(FleetError):
     code = "municipality-old-kept"
 
 
-def move(root: Path, cell: Cell, target: str, *, service: Service, shape: Shape, now: datetime, say: Say,
+def move(root: Path, cell: Cell, target: str, *, service: Service, shape: Shape, now: Now, say: Say,
          progress: Progress) -> Cell:  # fmt: skip
     """Move a municipality to another database; returns its row. The registry is held.
 
@@ -38,7 +40,7 @@ def move(root: Path, cell: Cell, target: str, *, service: Service, shape: Shape,
         target: the new database's address; made where it is not there.
         service: its servers.
         shape: brings the new database to this program's shape.
-        now: the instant.
+        now: the clock.
         say: hears which step begins.
         progress: hears how far the copy is.
 
@@ -61,14 +63,14 @@ def move(root: Path, cell: Cell, target: str, *, service: Service, shape: Shape,
             databases.empty(target)
         shape(target)
         say("rehearsing: everything is copied, verified and taken back")
-        copying.copy(source, target, now=now, progress=progress, rehearses=True)
+        copying.copy(source, target, now=now(), progress=progress, rehearses=True)
         cell = registry.save(cell.changed(**{MOVING_TO: target}))  # from here on what is found there is ours
         say("stopping the servers; tablets are asked to come back")
         try:
             service.tell("stop", cell)
             with databases.alone(cell.config):
                 say("copying")
-                copying.copy(source, target, now=now, progress=progress)
+                _copy_once_idle(source, target, now=now, progress=progress)
                 cell = registry.save(cell.changed(**moved))
         finally:
             say("starting the servers")
@@ -77,6 +79,15 @@ def move(root: Path, cell: Cell, target: str, *, service: Service, shape: Shape,
         service.tell("start", cell)
     service.require_ready(cell)
     return cell
+
+
+def _copy_once_idle(source: str, target: str, *, now: Now, progress: Progress) -> None:
+    """Copy; where a server ended without giving its lease back, once the lease has ended, within a minute."""
+    try:
+        copying.copy(source, target, now=now(), progress=progress)
+    except SourceInUseError as error:
+        time.sleep(max(0.0, (error.data["until"] - now()).total_seconds()))
+        copying.copy(source, target, now=now(), progress=progress)
 
 
 def _require_over(cell: Cell, target: str) -> None:

@@ -160,7 +160,7 @@ def is_there(nation: Nation, url: str) -> bool:
         return Path(url.removeprefix("sqlite:///")).exists()
     with opened(database_url(nation.postgres.url("postgres"))) as engine, engine.connect() as connection:
         name = url.rpartition("/")[2].partition("?")[0]
-        return connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name}) == 1
+        return bool(connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name}))
 
 
 def test_a_database_that_somebody_works_on_is_not_moved(

@@ -5,6 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flask import Flask
 
 # What is imported late takes long enough for a person to change their mind meanwhile, or need not be waited for.
@@ -16,6 +18,12 @@ def _create_app() -> "Flask":
 
     makes_database = sys.argv[1:2] == ["database"]
     environ = os.environ if makes_database else standing.beside(os.environ)
+    return create_app(environ=environ, with_pages=False)
+
+
+def _create_cell(environ: "Mapping[str, str]") -> "Flask":
+    from fleet.app import create_app
+
     return create_app(environ=environ, with_pages=False)
 
 
@@ -31,7 +39,7 @@ def _run() -> None:
     from fleet.cli.output import Program
     from fleet.cli.wording import COMMAND
 
-    main(obj=Program(_create_app, _serve), prog_name=COMMAND)
+    main(obj=Program(_create_app, _serve, _create_cell), prog_name=COMMAND)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,11 @@ class Config:
         return self.data_dir / "secrets"
 
     @property
+    def server_lock(self) -> Path:
+        """The file that a server on the embedded database keeps locked while it runs."""
+        return self.data_dir / "server.lock"
+
+    @property
     def packages_dir(self) -> Path:
         """Where packages of apps live, which tablets fetch."""
         return self.data_dir / "packages"

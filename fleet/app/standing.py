@@ -18,7 +18,7 @@ from fleet.checkup import belonging
 from fleet.config import Config, ConfigError
 from fleet.crypto import read_or_create
 
-_LOCK, _ADDRESS = "server.lock", "server.json"
+_ADDRESS = "server.json"
 NAME = "installation"  # of the file with what the secrets are known by
 
 
@@ -28,8 +28,7 @@ def hold(config: Config) -> IO[bytes]:
     Raises:
         ConfigError: another server uses the data directory.
     """
-    path = config.data_dir / _LOCK
-    lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb+")
+    lock = os.fdopen(os.open(config.server_lock, os.O_RDWR | os.O_CREAT, 0o600), "rb+")
     if config.is_sqlite:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

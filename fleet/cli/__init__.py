@@ -28,6 +28,7 @@ NOUNS = {
     "incidents": "many tablets silent for one reason",
     "jobs": "scheduled work",
     "lessons": "a class has a set for a while",
+    "municipalities": "many municipalities behind one front door",
     "orders": "one-off wishes to tablets",
     "people": "accounts and roles",
     "profiles": "apps, restrictions and settings",

@@ -41,7 +41,7 @@ def _addresses(config: Config, source: str | None, target: str) -> tuple[str, st
     return told, database_url(target, variable="--to")
 
 
-class _Teller:
+class Teller:
     """Says on standard error how far it is, now and then."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ def copy(source: str | None, target: str, *, rehearse: bool, as_json: bool) -> N
     config: Config = make_app().extensions["fleet_config"]
     show_in(config.timezone)
     source_url, target_url = _addresses(config, source, target)
-    now, teller = clock.now(), _Teller()
+    now, teller = clock.now(), Teller()
     compared = copying.copy(source_url, target_url, now=now, progress=teller, rehearses=rehearse)
     rows, seconds = sum(one.source.rows for one in compared), teller.seconds
     if as_json:
@@ -107,7 +107,7 @@ Then set FLEET_DATABASE_URL to {shown}{password} and start the server.""")
 def compare(source: str | None, target: str, *, as_json: bool) -> None:
     """Compare two databases table by table: rows, and a digest of what they mean. Ends with 1 where they differ."""
     source_url, target_url = _addresses(make_app().extensions["fleet_config"], source, target)
-    compared = copying.compare(source_url, target_url, progress=_Teller())
+    compared = copying.compare(source_url, target_url, progress=Teller())
     different = [one.table for one in compared if not one.is_same]
     if as_json:
         told = {"from": copying.shown(source_url), "to": copying.shown(target_url), "same": not different}

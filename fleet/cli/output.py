@@ -81,6 +81,7 @@ class Program:
 
     create_app: Callable[[], Flask]
     serve: Callable[[], None]
+    create_cell: Callable[[Mapping[str, str]], Flask] | None = None  # of one municipality among many, from its settings
 
 
 def program() -> Program:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -53,17 +54,21 @@ def _happen(made: World, name: str, seconds: float) -> Outcome:
 def main() -> int:
     """Do what was asked for; returns the exit code, 1 where something was not as it must be."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description="See fleet/docs/faults.md.")
-    parser.add_argument("name", nargs="?", choices=[*FAULTS, "all"])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of faults, or all")
     parser.add_argument("--seconds", type=float, default=30, help="for how long each happens again; at least once")
     parser.add_argument("--tablets", type=int, default=_TABLETS, help="how many report meanwhile")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--json", action="store_true", help="nothing but a JSON object on the last line")
     given = parser.parse_args()
-    if given.name is None:
+    unknown = set(given.names) - {*FAULTS, "all"}
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    if not given.names:
         for name, fault in FAULTS.items():
             print(f"{name:<18} {fault.what}")
         return 0
-    names = list(FAULTS) if given.name == "all" else [given.name]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays behind
+    names = list(FAULTS) if "all" in given.names else given.names
     print(f"faults: {given.tablets} tablets on {given.database} …", file=sys.stderr)
     found = []
     with world(given.database, tablets=given.tablets, pause_s=_BETWEEN_S) as made:

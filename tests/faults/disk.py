@@ -1,5 +1,6 @@
 """A disk of a size of its own that can be filled: a file system in memory, which takes the right to mount one."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,10 +44,17 @@ def mounted(folder: Path, size_bytes: int) -> Iterator[Disk | None]:
         size_bytes: how large.
     """
     folder.mkdir(mode=0o755)
-    options = f"size={size_bytes},mode=755"
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)
+    is_mounted = _done("mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=755", "tmpfs", str(folder))
     try:
-        yield Disk(folder) if done.returncode == 0 else None
+        yield Disk(folder) if is_mounted else None
     finally:
-        if done.returncode == 0:
-            subprocess.run(["umount", "--lazy", folder], capture_output=True, check=True)
+        if is_mounted:
+            _done("umount", "--lazy", str(folder))
+
+
+def _done(*command: str) -> bool:
+    """Run a command; returns whether it is there and went well."""
+    return (
+        shutil.which(command[0]) is not None
+        and not subprocess.run(command, capture_output=True, check=False).returncode
+    )

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -118,7 +118,8 @@ def _pause_holder(world: World) -> None:
         else:
             time.sleep(1)  # nobody else is there
     finally:
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # gunicorn kills what stands still for a minute
+            os.kill(pid, signal.SIGCONT)
     jobs_run(world)
 
 
@@ -207,6 +208,7 @@ def _statuses(told: Sequence[Future[int]]) -> Counter[int]:
 def _harm_requests(world: World) -> None:
     before = world.net.done.copy()
     world.net.plan = Seeded(_SEED, _NET)
+    world.queue_orders()
     world.wait("each harm is done", lambda: all(world.net.done[one] >= before[one] + _EACH for one in _NET))
     world.net.plan = no_harm
 
@@ -215,6 +217,7 @@ def _cut_commits(world: World) -> None:
     assert world.commits is not None
     proxy, before = world.commits, world.commits.done.copy()
     proxy.plan = Seeded(_SEED, _COMMITS)
+    world.queue_orders()
     world.wait("each harm is done", lambda: all(proxy.done[one] >= before[one] + _EACH for one in _COMMITS))
     proxy.plan = no_harm
 

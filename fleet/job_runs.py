@@ -33,6 +33,7 @@ BY_HAND = 0  # the lease's epochs begin at 1
 _TIMETABLE = "timetable"
 _BY_HAND_LIFE = timedelta(days=1)  # a run by hand that has not begun or ended by then never will
 _MAX_ERROR = 200
+CLOCKS_APART = timedelta(minutes=10)  # more than the clocks of two servers ever are
 _LATE = timedelta(minutes=10)  # a job after its time, or one still at work: some take minutes, none as long
 
 
@@ -105,6 +106,8 @@ def _upsert(model: Any) -> Any:
 def take_lease(holder: str, *, now: datetime, life: timedelta) -> int | None:
     """Take or renew the lease; returns its epoch, None while another holds it. One conditional write.
 
+    One that holds for longer than any is taken for is of a clock that has been set back since: it is nobody's.
+
     Args:
         holder: names the runner, one of its own for each process that ever runs.
         now: the instant.
@@ -119,7 +122,7 @@ def take_lease(holder: str, *, now: datetime, life: timedelta) -> int | None:
             "epoch": case((is_own, JobLease.epoch), else_=JobLease.epoch + 1),
             "expires_at": now + life,
         },
-        where=or_(is_own, JobLease.expires_at <= now),
+        where=or_(is_own, JobLease.expires_at <= now, JobLease.expires_at > now + life + CLOCKS_APART),
     ).returning(JobLease.epoch)
     found: int | None = db.session.execute(write).scalar()
     return found
@@ -268,6 +271,15 @@ def mark_lost(*, now: datetime) -> int:
         .values(outcome=JobOutcome.LOST, ended_at=now)
     )
     return carry_out(query)
+
+
+def forget_to_come(*, now: datetime) -> int:
+    """Remove runs that were due, and ended, later than ``now``: the clock has been set back; returns how many.
+
+    Else their jobs would rest until it shows again what it showed: their slots are taken.
+    """
+    ended = JobRun.outcome.not_in([JobOutcome.RUNNING, JobOutcome.ASKED])
+    return carry_out(delete(JobRun).where(JobRun.started_at > now, JobRun.slot > now, ended))  # the first has an index
 
 
 def latest_by_job(names: Collection[str]) -> dict[str, JobRun]:

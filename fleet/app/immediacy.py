@@ -79,7 +79,7 @@ class _Writing:
         noted = self._presence.to_write(now)
         if not noted:
             return
-        if self._read_at is None or now - self._read_at > _RANGES_FRESH_FOR:
+        if self._read_at is None or abs(now - self._read_at) > _RANGES_FRESH_FOR:
             with reading():
                 self._ranges = present.ranges()
             self._read_at = now

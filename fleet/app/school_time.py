@@ -46,7 +46,7 @@ class SchoolTime:
         return calendars is None or calendar.is_any_school_time(calendars, now, until=now + _SOON)
 
     def _fresh(self, now: datetime) -> Collection[Calendar] | None:
-        if (self._read_at is None or now - self._read_at > _FRESH_FOR) and self._lock.acquire(blocking=False):
+        if (self._read_at is None or abs(now - self._read_at) > _FRESH_FOR) and self._lock.acquire(blocking=False):
             self._read_at = now
             threading.Thread(target=self._read, name="school-time", daemon=True).start()
         return None if self._calendars is None else self._calendars.values()

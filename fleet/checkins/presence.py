@@ -54,7 +54,7 @@ def is_worth_writing(poll: Poll, written: Poll | None, now: datetime) -> bool:
     """
     return (
         written is None
-        or now - written.polled_at > WRITTEN_EVERY
+        or abs(now - written.polled_at) > WRITTEN_EVERY  # also of a clock that was set back
         or now > written.due_at
         or (poll.waits, poll.address) != (written.waits, written.address)
     )

@@ -73,7 +73,7 @@ def review(device_ids: Collection[int], *, now: datetime) -> Reviewed:
     states.lock(given)
     looked_at = rows(given)
     known = _known(given) if any(row.is_known for row in looked_at) else defaultdict(_Known)
-    judged = [row for row in looked_at if is_judged(row)]  # where there is none, no rule is asked for
+    judged = [row for row in looked_at if is_judged(row, now)]  # where there is none, no rule is asked for
     wanted = wanted_of(judged)
     judging = Judging(deciding.in_force() if judged else NO_RULES, now)
     change = Change()
@@ -112,13 +112,14 @@ class Judging:
 
     def __init__(self, in_force: deciding.InForce, now: datetime) -> None:
         self.failed: set[str] = set()
+        self._now = now
         self._in_force = in_force
         self._evaluation = Evaluation(now)
         self._for: dict[tuple[Platform | None, int | None, bool], tuple[Ready, ...]] = {}
 
     def judge(self, row: Any, wanted: Wanted, past: Past) -> Outcome:
         """Return what the rules say of a tablet, one of :func:`rows`."""
-        if not is_judged(row):
+        if not is_judged(row, self._now):
             return Outcome()
         asked = self._rules_for(row, is_expected=row.life is DeviceLife.EXPECTED)
         outcome = rules.judge(asked, documents.document(seen(row), wanted), past, self._evaluation)
@@ -170,15 +171,19 @@ def rows(given: Any) -> Sequence[Any]:
     return db.session.execute(query.where(Device.id.in_(given))).all()
 
 
-def is_judged(row: Any) -> bool:
+def is_judged(row: Any, now: datetime) -> bool:
     """Whether rules say anything of a tablet: one that is expected still, or has spoken."""
-    return row.life is DeviceLife.EXPECTED or has_spoken(row)
+    return row.life is DeviceLife.EXPECTED or has_spoken(row, now)
 
 
-def has_spoken(row: Any) -> bool:
-    """Whether a tablet has reported since it enrolled."""
-    is_known = row.facts is not None and row.last_seen_at is not None
-    return row.life is DeviceLife.ENROLLED and is_known and not (row.enrolled_at and row.last_seen_at < row.enrolled_at)
+def has_spoken(row: Any, now: datetime) -> bool:
+    """Whether a tablet has reported since it enrolled.
+
+    That it enrolled later than ``now`` was said by a clock that has been set back since, and tells nothing.
+    """
+    if row.life is not DeviceLife.ENROLLED or row.facts is None or row.last_seen_at is None:
+        return False
+    return row.enrolled_at is None or not row.last_seen_at < row.enrolled_at <= now
 
 
 def seen(row: Any) -> Seen:

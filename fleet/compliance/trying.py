@@ -113,6 +113,7 @@ class _Trying:
         rule: Rule = as_rule(draft, before)
         self.one: Ready = ready([rule])[0]
         self.evaluation = Evaluation(now)
+        self._now = now
         self.open: dict[int, dict[str, bool]] = {}  # by tablet: subjects, and whether they are mute
         self.noticed: dict[int, dict[tuple[str, str], datetime]] = {}
         if before is not None:
@@ -131,7 +132,7 @@ class _Trying:
 
     def is_for(self, row: Any) -> bool:
         """Whether the draft looks at a tablet."""
-        is_seen = review.has_spoken(row) or (row.life is DeviceLife.EXPECTED and self.one.looks_at_life)
+        is_seen = review.has_spoken(row, self._now) or (row.life is DeviceLife.EXPECTED and self.one.looks_at_life)
         return is_seen and self.one.rule.is_for(row.platform, row.school_id)
 
     def look(self, row: Any, wanted: documents.Wanted) -> None:

@@ -38,6 +38,8 @@ from fleet.jobs.when import When
 LEASE_LIFE = timedelta(seconds=60)
 BEAT = timedelta(seconds=15)
 ASKED_EVERY = timedelta(seconds=3)  # who pressed a button looks at the page
+_LEASE = "lease"  # the scheduler's name of the beat
+_CLOCK_LOOK_S = 5.0  # how often it is seen whether the clock was set back, by one that nobody can set
 # A transaction of a suspended process ends by itself about when its lease does.
 IDLE_LIMIT = LEASE_LIFE
 _WORKERS = 2  # so that a long job does not hold back the ones due each minute
@@ -193,6 +195,7 @@ class Runner:
         self.holder = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(8)}"
         self.epoch: int | None = None
         self._stopping = threading.Event()
+        self._watching = threading.Thread(target=self._watch_clock, name="clock", daemon=True)
         self._executors = {"default": ThreadPoolExecutor(_WORKERS), "lease": ThreadPoolExecutor(1)}
         self._scheduler: Any = BackgroundScheduler(
             timezone=self._config.timezone,
@@ -205,7 +208,7 @@ class Runner:
             )
         self._scheduler.add_job(
             self.beat, IntervalTrigger(seconds=beat.total_seconds(), timezone=self._config.timezone),
-            name="lease", executor="lease", next_run_time=clock.now(),
+            name=_LEASE, executor="lease", next_run_time=clock.now(),
         )  # fmt: skip
         self._scheduler.add_job(
             self.run_asked, IntervalTrigger(seconds=ASKED_EVERY.total_seconds(), timezone=self._config.timezone),
@@ -215,10 +218,12 @@ class Runner:
     def start(self) -> None:
         """Begin, in threads of its own."""
         self._scheduler.start()
+        self._watching.start()
 
     def stop(self) -> None:
         """End: waits for the step a job is in, then frees the lease."""
         self._stopping.set()
+        self._watching.join()
         self._scheduler.pause()
         self._scheduler.get_jobs()  # takes the scheduler's lock: a round that hands out jobs is over after this
         # Before the scheduler's own end, which would wait for the threads with the lock that a beat may need.
@@ -238,12 +243,35 @@ class Runner:
                 epoch = job_runs.take_lease(self.holder, now=now, life=self._life)
                 is_new = epoch is not None and epoch != self.epoch
                 lost = job_runs.mark_lost(now=now) if is_new else 0
+                if is_new:  # another's runs: not such as are only of a clock that is a little ahead
+                    job_runs.forget_to_come(now=now + job_runs.CLOCKS_APART)
             self.epoch = epoch
             if is_new:
                 _log.info("lease taken", epoch=epoch, lost_runs=lost)
-                for due in self._scheduler.get_jobs():
-                    if due.name != "lease":
-                        due.modify(next_run_time=clock.now())
+                self._have_run(lambda name: name != _LEASE)
+
+    def _have_run(self, which: Callable[[str], bool]) -> None:
+        for due in self._scheduler.get_jobs():
+            if which(due.name):
+                due.modify(next_run_time=clock.now())
+
+    def _watch_clock(self) -> None:
+        """Look whether the clock is set back: the scheduler would do nothing until it shows again what it showed."""
+        shown = self._now()
+        while not self._stopping.wait(_CLOCK_LOOK_S):
+            before, shown = shown, self._now()
+            if shown < before:
+                _log.warning("clock set back", seconds=round((before - shown).total_seconds()))
+                with self._last_resort("clock"):
+                    self.set_back()
+
+    def set_back(self) -> None:
+        """Begin anew at what the clock shows: the lease, and each job's slots."""
+        if self.epoch is not None:
+            with self._app.app_context(), _bounded_transaction():
+                job_runs.hold_epoch(self.epoch)
+                job_runs.forget_to_come(now=self._now())
+        self._have_run(lambda _name: True)
 
     def run(self, job: Job) -> Result | None:
         """Run a job's newest slot, unless this process has no lease or the slot was claimed before."""

@@ -126,6 +126,17 @@ def test_a_tablet_that_is_lost_or_retired_closes_its_findings(device: Device, st
     assert not device.state.has_findings
 
 
+def test_a_tablet_that_enrolled_by_a_clock_that_was_ahead_is_judged_by_what_it_tells(device: Device) -> None:
+    ahead = NOW + timedelta(hours=2)
+    with transaction():
+        db.session.execute(update(Enrolment).values(enrolled_at=ahead))
+        shall_have_and_has(device)
+        device.state.clock_offset_s = 7200
+        assert review.review([device.id], now=NOW).opened == 1
+        assert review.review([device.id], now=NOW).closed == 0
+    assert open_names(device) == ["clock-wrong"]
+
+
 def test_silence_ends_with_the_first_word_after_it(device: Device) -> None:
     shall_have_and_has(device)
     add_finding(device, FindingKind.SILENT, at=NOW + timedelta(hours=1))

@@ -66,6 +66,27 @@ def test_a_holder_that_slept_past_its_lease_goes_on_where_nobody_took_over(app: 
     assert take("one", AFTER_LIFE + LIFE) == 1
 
 
+def test_a_lease_of_a_clock_that_was_hours_ahead_is_free_and_one_of_a_server_some_minutes_ahead_is_not(
+    app: Flask,
+) -> None:
+    assert take("one", NOW + timedelta(minutes=5)) == 1
+    assert take("two") is None
+    assert take("one", NOW + timedelta(hours=2)) == 1
+    assert take("two") == 2
+
+
+def test_runs_of_a_time_that_has_not_come_are_removed_but_those_that_are_at_work(app: Flask) -> None:
+    take("one")
+    for minutes in (-1, 0, 1, 2):
+        run_id = claimed(slot=NOW + timedelta(minutes=minutes))
+        if minutes < 2:
+            finish(run_id)
+    with transaction():
+        assert job_runs.forget_to_come(now=NOW) == 1
+    with reading():
+        assert [(run.slot - NOW) // timedelta(minutes=1) for run in job_runs.runs()] == [2, 0, -1]
+
+
 def test_a_released_lease_is_free_at_once_under_a_new_epoch(app: Flask) -> None:
     take("one")
     with transaction():

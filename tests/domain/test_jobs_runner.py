@@ -349,6 +349,40 @@ def test_four_runners_run_each_slot_once_and_the_next_takes_over(make_app: Calla
         assert len(factories.audited(1000, action="job-wrote")) == len(runs)
 
 
+def test_jobs_go_on_at_once_where_the_clock_is_set_back(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "_CLOCK_LOOK_S", 0.02)
+    app, moved = make_app(), Clock()
+
+    def slots() -> list[datetime]:
+        with app.app_context(), reading():
+            return [run.slot for run in job_runs.runs() if run.outcome is JobOutcome.DONE]
+
+    runner = Runner(app, [replace(WRITE, when=Every(60 * 24))], now=moved)
+    day = runner._timetable[0].when.latest(NOW, ZoneInfo("UTC"))
+    runner.start()
+    try:
+        until(lambda: slots() == [day])
+        for days in (-1, -2):
+            moved.at = NOW + timedelta(days=days)
+            until(lambda day=day + timedelta(days=days): slots() == [day])  # type: ignore[misc]
+    finally:
+        runner.stop()
+
+
+def test_a_new_holder_runs_what_another_ran_whose_clock_was_hours_ahead(app: Flask, one: Runner, moved: Clock) -> None:
+    moved.at = NOW + timedelta(hours=2)
+    one.beat()
+    one.run(WRITE)
+    two = Runner(app, [WRITE], now=moved)
+    moved.at = NOW
+    two.beat()
+    moved.at = NOW + timedelta(hours=2)
+    assert two.epoch == 2
+    assert two.run(WRITE) is not None
+
+
 def test_stopping_waits_for_the_running_job_and_frees_the_lease(make_app: Callable[..., Flask]) -> None:
     app = make_app()
     begun, go_on = threading.Event(), threading.Event()

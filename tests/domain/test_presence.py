@@ -176,3 +176,9 @@ def test_a_row_is_written_once_a_minute_and_where_there_is_none() -> None:
     assert is_worth_writing(held, None, NOW)
     assert not is_worth_writing(later, held, NOW + 60 * SECOND)
     assert is_worth_writing(later, held, NOW + 61 * SECOND)
+
+
+def test_a_row_is_written_where_the_clock_was_set_back() -> None:
+    held = poll(1, NOW, due_s=600)
+    earlier = poll(1, NOW - 7200 * SECOND)
+    assert is_worth_writing(earlier, held, NOW - 7200 * SECOND)

@@ -75,6 +75,22 @@ def test_a_changed_calendar_counts_after_some_minutes(served: Flask) -> None:
     asked.finish()
 
 
+def test_a_changed_calendar_counts_although_the_clock_was_set_back(served: Flask) -> None:
+    asked, earlier = SchoolTime(served), SUNDAY - timedelta(days=7)
+    assert settled(asked, SUNDAY, expected=False)
+    with served.app_context(), transaction():
+        calendar_editing.set_day(
+            earlier.date(),
+            school_id=None,
+            is_school_day=True,
+            title="Åpen dag",
+            by=Principal.command_line(),
+            now=earlier,
+        )
+    assert settled(asked, earlier, expected=True)
+    asked.finish()
+
+
 def test_school_is_near_three_quarters_of_an_hour_before_the_first_bell_and_until_the_last(served: Flask) -> None:
     asked = SchoolTime(served)
     assert settled(asked, SUNDAY, expected=False)

@@ -94,11 +94,13 @@ def test_what_was_acknowledged_survives_kill_9_of_the_server(fresh_url: str, tmp
             recorders[serial].close()
 
         with threads(*(threading.Thread(target=live, args=(serial,)) for serial in serials)):
-            for _ in range(5):
+            for _ in range(2):  # the first while most are being taken in; see also test_faults
                 time.sleep(DICE.uniform(0.8, 2.0))
                 server.stop(signal.SIGKILL)
                 server.start()
-            time.sleep(3)
+            deadline = time.monotonic() + 300
+            while time.monotonic() < deadline and any(len(one.acknowledged) < 6 for one in recorders.values()):
+                time.sleep(0.1)
             stopping.set()
         acknowledged = [one for recorder in recorders.values() for one in recorder.acknowledged]
         stored = Counter(row[0] for row in ask(server, "SELECT report_id FROM check_in"))

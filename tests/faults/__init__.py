@@ -1,0 +1,1 @@
+"""Faults under load: what is made to happen to a server, and what must be so afterwards (fleet/docs/faults.md)."""

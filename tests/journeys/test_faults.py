@@ -1,0 +1,28 @@
+"""Each fault once, under load: nothing acknowledged is lost, nothing is done twice. The long form is scripts/faults."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.kinds import BOTH, FAULTS, run
+from tests.faults.world import World, world
+
+pytestmark = pytest.mark.serves
+
+
+@pytest.fixture(scope="module")
+def living(request: pytest.FixtureRequest) -> Iterator[World]:
+    with world(request.param) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("living", "name"),
+    [(kind, name) for kind in sorted(BOTH) for name, fault in FAULTS.items() if kind in fault.on],
+    indirect=["living"],
+)
+def test_all_is_well_after(living: World, name: str) -> None:
+    why_not = FAULTS[name].why_not(living)
+    if why_not is not None:
+        pytest.skip(why_not)
+    run(living, name)

@@ -118,9 +118,11 @@ def start(app: Flask, channels: Iterable[Watched], waiting: Mapping[str, Waiting
         _log.error("metrics not counted", kind=type(error).__name__, number=error.errno)
         return lambda: None
     metrics.STARTS.add(1)
-    metrics.WORKERS.set(1)
     queues = [queue for channel in channels for queue in channel.queues]
-    telling = Repeating(app, _Levels(config, queues, waiting).tell, every_s=_TOLD_EVERY_S, name="levels")
+    levels = _Levels(config, queues, waiting)
+    with app.app_context():
+        levels.tell()
+    telling = Repeating(app, levels.tell, every_s=_TOLD_EVERY_S, name="levels")
     telling.start()
 
     def stop() -> None:
@@ -139,6 +141,7 @@ class _Levels:
 
     def tell(self) -> None:
         """Tell it once more."""
+        metrics.WORKERS.set(1)
         for queue in self._queues:
             metrics.WAITING.set(queue.depth, queue.name)
             metrics.QUEUE_LIMIT.set(queue.limit, queue.name)

@@ -277,7 +277,7 @@ class Runner:
 
     def _perform(self, job: Job, run_id: int, epoch: int) -> Result:
         begun = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(job=job.name):  # for whatever is logged meanwhile
+        with structlog.contextvars.bound_contextvars(job=job.name):  # one that was asked for has another round it
             result = _perform(_Run(job, run_id, epoch, self._config, self._now, self._stopping.is_set))
         metrics.JOB_RUNS.add(1, job.name, result.outcome.value)
         metrics.JOB_WORK.observe(time.perf_counter() - begun, job.name)
@@ -292,7 +292,8 @@ class Runner:
     def _last_resort(self, what: str) -> Iterator[None]:
         """Keep the runner alive whatever fails in it; the database away, most often."""
         try:
-            yield
+            with structlog.contextvars.bound_contextvars(job=what):  # for whatever is logged meanwhile
+                yield
         except StaleEpochError:
             self.epoch = None
             _log.warning("lease lost", job=what)

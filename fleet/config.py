@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from fleet.errors import InvalidError
 
 _POSTGRESQL = "postgresql+psycopg://"
+_SHORTEST_TOKEN = 16
 
 
 class ConfigError(InvalidError):
@@ -138,6 +139,11 @@ class Config:
     def metrics_token_file(self) -> Path:
         """Where the word is that whoever scrapes must know."""
         return self.secrets_dir / "metrics.token"
+
+    @staticmethod
+    def is_metrics_token(told: bytes) -> bool:
+        """Whether what stands in that file is a word that nobody guesses."""
+        return len(told.strip()) >= _SHORTEST_TOKEN
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:

@@ -23,7 +23,7 @@ from fleet.app.standings import Standings
 from fleet.channels.batching import Queue
 from fleet.channels.http import Request, Response
 from fleet.channels.wake import Waiting
-from fleet.config import Config, Metrics
+from fleet.config import Config, ConfigError, Metrics
 from fleet.crypto import random_token, read_or_create
 from fleet.db import db
 
@@ -72,9 +72,33 @@ class Scraping:
         return metrics.written(self._folder, self._standings.told())
 
 
+def prepare(config: Config) -> None:
+    """Make ready what the processes of a starting server need for metrics, if they are wanted.
+
+    Raises:
+        ConfigError: the word for whoever scrapes is none, or others may read it.
+    """
+    if config.metrics is not Metrics.OFF:
+        metrics.make_room(config.metrics_dir)
+    if config.metrics is Metrics.TOKEN:
+        token(config)
+
+
 def token(config: Config) -> bytes:
-    """Return the word that whoever scrapes must know; it is made where there is none yet."""
-    return read_or_create(config.metrics_token_file, random_token().encode()).strip()
+    """Return the word that whoever scrapes must know; it is made where there is none yet.
+
+    Raises:
+        ConfigError: what stands there is none, or others may read it.
+    """
+    path = config.metrics_token_file
+    try:
+        word = read_or_create(path, random_token().encode())
+    except PermissionError:
+        word = b""
+    if not config.is_metrics_token(word):
+        expected = f"token, and in {path} a word of 16 signs or more that only we can read; one is made where none is"
+        raise ConfigError(variable="FLEET_METRICS", found=config.metrics.value, expected=expected)
+    return word.strip()
 
 
 def _by_word(request: Request, word: bytes) -> Response | None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from fleet import clock, metrics, outbox
+from fleet import clock, outbox
 from fleet.android import admin_password
 from fleet.app import immediacy, logs, scraping, standing
 from fleet.app.alerting import Postman
@@ -266,8 +266,7 @@ def serve(config: Config) -> None:
     if link is not None:
         _say(f"no administrator yet; the first one chooses a password at {config.public_url}/password/{link}")
     standing.leave_word(config)
-    if config.metrics is not Metrics.OFF:
-        metrics.make_room(config.metrics_dir)
+    scraping.prepare(config)
     with lock:
         _Server(config).run()
 

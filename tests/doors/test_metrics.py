@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 
 from agent_protocol.transport import HttpTransport, Response
 from fleet import metrics
-from fleet.app import create_app
+from fleet.app import create_app, scraping
 from fleet.app.scraping import Scraping
 from fleet.channels.http import Request
+from fleet.config import Config, ConfigError
 from fleet.db import db, reading
 from tests.agents import eventually
 from tests.gate import Tablet
@@ -163,6 +164,15 @@ def test_by_token_only_who_knows_the_word_may_scrape(tmp_path: Path) -> None:
     assert len(word) >= 40
     assert asked(app, peer="10.0.0.5", proxied="10.0.0.6", word=f"bearer {word}\n")[0] == 200
     assert asked(app, peer="10.0.0.5", word=f"Bearer {word[:-1]}")[0] == 401
+
+
+@pytest.mark.parametrize(("word", "mode"), [("", 0o600), ("short", 0o600), ("x" * 40, 0o644)])
+def test_a_word_that_anybody_guesses_or_reads_stops_the_start(word: str, mode: int, tmp_path: Path) -> None:
+    config: Config = application(tmp_path, FLEET_METRICS="token").extensions["fleet_config"]
+    config.metrics_token_file.write_text(word)
+    config.metrics_token_file.chmod(mode)
+    with pytest.raises(ConfigError, match="config"):
+        scraping.prepare(config)
 
 
 def test_a_database_that_is_away_is_told_and_nothing_of_the_fleet(tmp_path: Path) -> None:

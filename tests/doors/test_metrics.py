@@ -11,19 +11,22 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from structlog.testing import capture_logs
 
 from agent_protocol.transport import HttpTransport, Response
 from fleet import metrics
 from fleet.app import create_app, scraping
 from fleet.app.scraping import Scraping
+from fleet.channels import measuring
 from fleet.channels.http import Request
 from fleet.config import Config, ConfigError
 from fleet.db import db, reading
 from tests.agents import eventually
-from tests.gate import Tablet
+from tests.gate import Tablet, door
+from tests.native import CONFIG
 from tests.serving import Server, serving
-from tests.waiting import take_in
+from tests.waiting import open_all_day, take_in
 
 # Only told once there was one: an error, a push, a letter.
 RARE = {"fleet_database_errors_total", "fleet_pushes_total", "fleet_alerts_total"}
@@ -81,8 +84,11 @@ def test_sums_are_right_over_workers_and_nothing_is_lost_with_one_that_is_killed
     own_app: Flask, fresh_url: str, tmp_path: Path
 ) -> None:
     number = 1 if fresh_url.startswith("sqlite") else 2
-    told = {"FLEET_WORKERS": str(number), "FLEET_METRICS": "loopback", "FLEET_PUBLIC_URL": "http://fleet.test"}
-    with serving(fresh_url, tmp_path / "data", **told) as server:
+    running = serving(
+        fresh_url, tmp_path / "data", FLEET_WORKERS=str(number), FLEET_METRICS="loopback",
+        FLEET_PUBLIC_URL="http://fleet.test",
+    )  # fmt: skip
+    with running as server:
         tablets = [Tablet(OverHttp(server)) for _ in range(8)]  # type: ignore[arg-type]  # it only sends
         take_in(own_app, tablets)
         assert [one.report().status for one in tablets * 3] == [200] * 24
@@ -95,7 +101,7 @@ def test_sums_are_right_over_workers_and_nothing_is_lost_with_one_that_is_killed
         assert before.value("fleet_batch_items_sum", queue="reports") == 24
         assert before.value("fleet_tablets") == 8
 
-        eventually(lambda: Scraped(server).value("fleet_job_due_timestamp_seconds", job="alerts") > 0)
+        eventually(lambda: Scraped(server).value("fleet_job_runs_total", job="alerts", outcome="done") == 1)
 
         former = workers(server)[0]
         os.kill(former, signal.SIGKILL)
@@ -211,3 +217,71 @@ def test_a_slow_statement_is_told_without_what_was_filled_in(fresh_url: str, tmp
     assert slow[0]["took_ms"] >= 1
     assert slow[0]["thread"] == "MainThread"
     assert "Ola" not in str(logs)
+
+
+class Noted:
+    """Stands in for a metric: what was counted, by its labels."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+
+    def add(self, _amount: float, *labels: str) -> None:
+        self.labels += labels
+
+
+def errors(app: Flask, monkeypatch: pytest.MonkeyPatch, *told: str) -> list[str]:
+    """Have statements fail, and return as what kinds of errors they are counted."""
+    noted = Noted()
+    monkeypatch.setattr(metrics, "DATABASE_ERRORS", noted)
+    for one in told:
+        with app.app_context(), pytest.raises(SQLAlchemyError), reading():
+            db.session.execute(text(one))
+    with app.app_context():
+        db.engine.dispose()
+    return noted.labels
+
+
+def test_errors_of_the_database_are_told_apart(fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = application(tmp_path, fresh_url)
+    twice = "INSERT INTO job_lease (name, holder, epoch, expires_at) VALUES ('x', 'x', 1, '2026-01-01'), ('x', 'x', 1, '2026-01-01')"
+    assert errors(app, monkeypatch, "SELECT * FROM no_such_table", twice) == ["fault", "integrity"]
+    if not fresh_url.startswith("sqlite"):
+        assert errors(app, monkeypatch, "DO $$ BEGIN RAISE SQLSTATE '40001'; END $$") == ["conflict"]
+    away = application(tmp_path / "away", f"postgresql://fleet@/x?host={tmp_path}")
+    assert errors(away, monkeypatch, "SELECT 1") == ["unavailable"]
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (200, "answered"),
+        (302, "answered"),
+        (304, "unchanged"),
+        (404, "refused"),
+        (408, "abandoned"),
+        (429, "shed"),
+        (503, "shed"),
+        (500, "failed"),
+    ],
+)
+def test_an_answer_is_one_of_a_few_words(status: int, word: str) -> None:
+    assert measuring.word(status) == word
+
+
+def test_the_time_for_which_a_tablet_is_held_is_told_apart(
+    own_app: Flask, fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[tuple[str, int, bool]] = []
+
+    def answered(name: str, status: int, _begun: float, *, held_s: float = 0.0) -> None:
+        noted.append((name, status, held_s > 0))
+
+    monkeypatch.setattr(measuring, "answered", answered)
+    open_all_day(own_app)
+    with door(fresh_url, tmp_path) as server:
+        tablet = Tablet(server)
+        take_in(own_app, [tablet])
+        etag = tablet.get(CONFIG).headers["etag"]
+        assert tablet.get(CONFIG, **{"If-None-Match": etag}).status == 304
+        assert tablet.get(CONFIG, **{"If-None-Match": etag, "Prefer": "wait=1"}).status == 304
+    assert noted == [("native", 200, False), ("native", 304, False), ("native", 304, True)]

@@ -4,8 +4,10 @@ Invariants: no secret has a default, secrets live in files of the data directory
 value stops the start and the error names the variable. The domain never reads this module: doors hand it values.
 """
 
+import enum
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +20,21 @@ from sqlalchemy.exc import ArgumentError
 from fleet.errors import InvalidError
 
 _POSTGRESQL = "postgresql+psycopg://"
+_SHORTEST_TOKEN = 16
 
 
 class ConfigError(InvalidError):
     """A setting is missing or wrong. Data: ``variable``, ``found``, ``expected``."""
 
     code = "config"
+
+
+class Metrics(enum.StrEnum):
+    """Whether there are metrics, and for whom."""
+
+    OFF = "off"
+    LOOPBACK = "loopback"  # who asks from this machine itself
+    TOKEN = "token"  # noqa: S105 (who knows the word in ``Config.metrics_token_file``)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,9 @@ class Config:
         tls_root_file: the CA of our TLS certificate, PEM; None: iPads trust it by themselves (``FLEET_TLS_ROOT``).
         school_manager_url: where Apple's service for automated enrolment is (``FLEET_ASM_URL``).
         licences_url: where Apple's service for licences of apps is (``FLEET_LICENCES_URL``).
+        metrics: whether ``/metrics`` is there, and for whom (``FLEET_METRICS``).
+        slow_statement_ms: statements of the database that take longer are logged; 0: none is
+            (``FLEET_SLOW_STATEMENT_MS``).
     """
 
     data_dir: Path
@@ -78,6 +92,8 @@ class Config:
     tls_root_file: Path | None
     school_manager_url: str
     licences_url: str
+    metrics: Metrics
+    slow_statement_ms: int
 
     @property
     def is_sqlite(self) -> bool:
@@ -120,6 +136,21 @@ class Config:
     def exports_dir(self) -> Path:
         """Where long reports lie for a day, owner-only."""
         return self.data_dir / "exports"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where this server's processes count; servers that share a data directory have one each."""
+        return self.data_dir / "metrics" / re.sub(r"[^\w.-]", "_", f"{socket.gethostname()}-{self.bind}")
+
+    @property
+    def metrics_token_file(self) -> Path:
+        """Where the word is that whoever scrapes must know."""
+        return self.secrets_dir / "metrics.token"
+
+    @staticmethod
+    def is_metrics_token(told: bytes) -> bool:
+        """Whether what stands in that file is a word that nobody guesses."""
+        return len(told.strip()) >= _SHORTEST_TOKEN
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
@@ -217,6 +248,14 @@ def _is_on(environ: Mapping[str, str], name: str) -> bool:
     return told == "on"
 
 
+def _metrics(environ: Mapping[str, str]) -> Metrics:
+    told = environ.get("FLEET_METRICS", Metrics.OFF.value)
+    try:
+        return Metrics(told)
+    except ValueError:
+        raise ConfigError(variable="FLEET_METRICS", found=told, expected="off, loopback or token") from None
+
+
 def _vault_key_file(environ: Mapping[str, str]) -> Path | None:
     """Return where the vault key is told to be: there it has to be, for a new one would open nothing."""
     told = environ.get("FLEET_VAULT_KEY")
@@ -290,6 +329,8 @@ def load(environ: Mapping[str, str]) -> Config:
         tls_root_file=_certificates_file(environ, "FLEET_TLS_ROOT"),
         school_manager_url=_service_url(environ, "FLEET_ASM_URL", "https://mdmenrollment.apple.com"),
         licences_url=_service_url(environ, "FLEET_LICENCES_URL", "https://vpp.itunes.apple.com"),
+        metrics=_metrics(environ),
+        slow_statement_ms=_whole(environ, "FLEET_SLOW_STATEMENT_MS", 1_000, 0, 600_000),
     )
     if config.client_cert_header and not config.proxies:
         raise ConfigError(

@@ -294,6 +294,20 @@ def latest_by_job(names: Collection[str]) -> dict[str, JobRun]:
     return {run.job: run for run in db.session.scalars(select(JobRun).where(JobRun.id.in_(newest)))}
 
 
+def last_successes(names: Collection[str]) -> dict[str, tuple[datetime, datetime]]:
+    """Return of each of these jobs that ever went well when that was due and when it ended; one statement."""
+    newest = [
+        select(JobRun.id)
+        .where(JobRun.job == name, JobRun.outcome == JobOutcome.DONE)
+        .order_by(JobRun.slot.desc())
+        .limit(1)
+        .scalar_subquery()
+        for name in names
+    ]
+    query = select(JobRun.job, JobRun.slot, JobRun.ended_at).where(JobRun.id.in_(newest))
+    return {job: (slot, ended_at) for job, slot, ended_at in db.session.execute(query) if ended_at is not None}
+
+
 def last_done(job: str) -> datetime | None:
     """Return when the newest run of a job that went well began, None where none did."""
     query = select(func.max(JobRun.started_at)).where(JobRun.job == job, JobRun.outcome == JobOutcome.DONE)

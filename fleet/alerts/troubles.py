@@ -1,5 +1,7 @@
-"""What keeps alerts from getting through, in numbers, for whoever can mend it; one statement."""
+"""What keeps alerts from getting through, in numbers, for whoever can mend it."""
 
+import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,12 +9,14 @@ from typing import Any
 from sqlalchemy import func, literal, select, true
 
 from fleet.access import Permission, Principal
-from fleet.alerts.models import Letter, LetterState, MailServer, Webhook
+from fleet.alerts.models import HookMessage, HookState, Letter, LetterState, MailServer, Webhook
 from fleet.checkup.checks import Check, fault, ok, warning
 from fleet.db import db
 
 RECENT = timedelta(days=7)
 LONG = timedelta(hours=12)  # without anything that arrived at a webhook, and the last message did not
+_OPEN_LETTERS = (LetterState.WAITING, LetterState.SENDING, LetterState.FAILED)
+_OPEN_MESSAGES = (HookState.WAITING, HookState.SENDING, HookState.FAILED)
 _FAILURES = 3  # in a row: one alone may be a passing thing, and is tried again within seconds
 
 
@@ -73,6 +77,19 @@ def troubles(*, by: Principal, now: datetime) -> Troubles | None:
         return Troubles("", None, None, 0, 0, numbers[2])
     is_failing = (failures or 0) >= _FAILURES
     return Troubles(host, failure if is_failing else None, failed_at if is_failing else None, *numbers)
+
+
+def in_states(*, now: datetime) -> tuple[dict[LetterState, int], dict[HookState, int]]:
+    """Return how many letters and messages are under way, by state, and given up of late; two statements."""
+    letters = _by_state(Letter.state, Letter.ended_at, (*_OPEN_LETTERS, LetterState.GIVEN_UP), now)
+    return letters, _by_state(HookMessage.state, HookMessage.ended_at, (*_OPEN_MESSAGES, HookState.DEAD), now)
+
+
+def _by_state(state: Any, ended_at: Any, wanted: Sequence[enum.StrEnum], now: datetime) -> dict[Any, int]:
+    """Count what is in these states, of which only what was given up has an end."""
+    counted = state.in_(wanted) & (ended_at.is_(None) | (ended_at > now - RECENT))
+    rows = db.session.execute(select(state, func.count()).where(counted).group_by(state))
+    return dict.fromkeys(wanted, 0) | {row[0]: row[1] for row in rows}
 
 
 def examine(*, by: Principal, now: datetime) -> list[Check]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import structlog
 from flask import Flask
 
+from fleet import metrics
 from fleet.alerts import hook_messages, mail_server, sending, unsubscribing
 from fleet.alerts.letters import Writer
 from fleet.alerts.mail_server import Settings
@@ -113,6 +114,7 @@ class Postman:
 
     def _hand_over(self, settings: Settings, letter: Claimed, made: EmailMessage) -> bool:
         """Hand a letter to the mail server, and note what came of it; whether another may be tried at once."""
+        outcome = "failed"
         try:
             mailing.send(settings, made, to=letter.address, hello=self._hello())
         except ServerError as error:
@@ -125,7 +127,10 @@ class Postman:
         except Exception as error:  # noqa: BLE001 (or it would be tried for ever, and nobody told)
             self._faulty(letter, "not sent", error, is_unsure=True)
         else:
+            outcome = "sent"
             self._note(partial(sending.sent, letter))
+        finally:
+            metrics.ALERTS.add(1, "letter", outcome)
         return True
 
     def _faulty(self, letter: Claimed, what: str, error: Exception, *, is_unsure: bool) -> None:
@@ -169,8 +174,10 @@ class Postman:
         if message is None:
             return False
         note: Callable[..., bool]
+        outcome = "failed"
         try:
             note = partial(hook_messages.sent, message, self._poster.post(message, now=self._now()))
+            outcome = "sent"
         except PostError as error:
             note = partial(
                 hook_messages.failed, message, error.reason, status=error.status, after=error.after,
@@ -180,6 +187,7 @@ class Postman:
             reason = f"not sent: {type(error).__name__}"
             _log.error("message failed", reason=reason)
             note = partial(hook_messages.failed, message, reason)
+        metrics.ALERTS.add(1, "message", outcome)
         with self._app.app_context(), transaction():
             note(now=self._now())
         return True

@@ -82,6 +82,7 @@ def _machine(config: Config) -> Iterator[Check]:
         yield machine.disk("database-disk", folder)
     yield machine.rights(config)
     yield machine.root_keys(config)
+    yield machine.metrics(config)
 
 
 def _belonging(config: Config) -> Check:

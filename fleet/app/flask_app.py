@@ -26,7 +26,7 @@ import fleet.reports.models
 import fleet.schools.models
 import fleet.schools.roster.apply
 import fleet.uploads  # noqa: F401 (the models, so that metadata is whole)
-from fleet import clock, crypto, orders
+from fleet import clock, crypto, orders, statements
 from fleet import config as configuration
 from fleet.alerts import events
 from fleet.android import following as androids
@@ -103,9 +103,10 @@ def create_app(
         _examine, app
     )  # for the command line, which may not know all that is asked
     db.init_app(app)
-    if config.is_sqlite:
-        with app.app_context():
+    with app.app_context():
+        if config.is_sqlite:
             prepare_sqlite(db.engine)
+        statements.watch(db.engine, slow_ms=config.slow_statement_ms)
     if with_pages:
         from fleet import web  # noqa: PLC0415 (see with_pages)
 

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from fleet.channels.http import Response
+from fleet.channels.http import Request, Response
 from fleet.checkup import machine
 from fleet.config import Config
 from fleet.db import is_unavailable, knows_revision, newest_revision, reading, schema_revision
@@ -28,7 +28,7 @@ ALIVE = b'{"status":"alive"}'
 _FIT = frozenset({"ok", "low", "newer"})
 
 
-async def alive() -> Response:
+async def alive(_request: Request) -> Response:
     """Answer that the process lives."""
     return Response(200, _HEADERS, ALIVE)
 
@@ -51,7 +51,7 @@ class Readiness:
         self._wanted = newest_revision()
         self._looking: asyncio.Future[str] | None = None
 
-    async def __call__(self) -> Response:
+    async def __call__(self, _request: Request) -> Response:
         """Answer 200 where everything is ready, 503 where not; the body names each part.
 
         ``database``: ok, unreachable, no-answer, busy (all connections are in use), failing, empty (no tables yet),

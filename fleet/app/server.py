@@ -16,12 +16,13 @@ from gunicorn.app.base import BaseApplication
 
 from fleet import clock, outbox
 from fleet.android import admin_password
-from fleet.app import immediacy, logs, standing
+from fleet.app import immediacy, logs, scraping, standing
 from fleet.app.alerting import Postman
 from fleet.app.exporting import Exporter
 from fleet.app.flask_app import create_app
 from fleet.app.health import Readiness, alive
 from fleet.app.school_time import SchoolTime
+from fleet.app.scraping import Scraping
 from fleet.apps.files import PackageFiles
 from fleet.channels.apple import licence_errand
 from fleet.channels.apple.automated import Automated
@@ -35,7 +36,7 @@ from fleet.channels.apple.school_manager import SchoolManagerClient
 from fleet.channels.apple.steward import Errand, Steward
 from fleet.channels.apple.work import PREFIX
 from fleet.channels.apple.work import Work as AppleWork
-from fleet.channels.gate import Gate
+from fleet.channels.gate import Gate, Probe
 from fleet.channels.headwind.door import HeadwindChannel
 from fleet.channels.headwind.work import Work as HeadwindWork
 from fleet.channels.native import authority
@@ -44,7 +45,7 @@ from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.channels.presence import Presence
 from fleet.channels.spooling import Spooling
-from fleet.config import Config, ConfigError
+from fleet.config import Config, ConfigError, Metrics
 from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, transaction, upgrade
 from fleet.errors import DatabaseNewerError, UpgradeHeldUpError
@@ -76,6 +77,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     apple, ringer = _apple(app, work, secret, presence), Ringer(app, keeper, now=clock.now)
     steward = Steward(app, [_listing(app, work, vault, secret).errand, _licences(app, vault)], now=clock.now)
     postman, exporter = Postman(app, vault_key=vault, now=clock.now), Exporter(app, now=clock.now)
+    channels: list[NativeChannel | AppleChannel | HeadwindChannel] = [native, apple, headwind]
 
     def start() -> Callable[[], None]:
         ringer.start()
@@ -92,6 +94,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         ]
         if on_start is not None:
             stops.append(on_start())
+        stops.append(scraping.start(app, channels, {one.name: one.waiting for one in (native, headwind)}))
 
         def end() -> None:
             for stop in stops:
@@ -101,16 +104,11 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
         return end
 
     gate = Gate(
-        [native, apple, headwind],
+        channels,
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
-        probes={
-            "/healthz": alive,
-            "/readyz": Readiness(
-                app,
-                is_full=lambda: any(one.is_full for one in (native, apple, headwind)),
-                is_stopping=lambda: gate.is_draining,
-            ),
-        },
+        probes=_probes(
+            app, is_full=lambda: any(one.is_full for one in channels), is_stopping=lambda: gate.is_draining
+        ),
         on_start=start,
         now=clock.now,
         most_staff_bytes=partial(most_body_bytes, app),
@@ -134,6 +132,16 @@ def _native(app: Flask, school_time: SchoolTime, presence: Presence) -> NativeCh
         queue_limit=config.queue_limit,
         now=clock.now,
     )
+
+
+def _probes(app: Flask, *, is_full: Callable[[], bool], is_stopping: Callable[[], bool]) -> dict[str, Probe]:
+    """Return what answers questions about the server itself."""
+    config: Config = app.extensions["fleet_config"]
+    ready = Readiness(app, is_full=is_full, is_stopping=is_stopping)
+    probes: dict[str, Probe] = {"/healthz": alive, "/readyz": ready}
+    if config.metrics is not Metrics.OFF:
+        probes["/metrics"] = Scraping(app)
+    return probes
 
 
 def _headwind(app: Flask, presence: Presence) -> HeadwindChannel:
@@ -274,6 +282,7 @@ def serve(config: Config) -> None:
     if link is not None:
         _say(f"no administrator yet; the first one chooses a password at {config.public_url}/password/{link}")
     standing.leave_word(config)
+    scraping.prepare(config)
     with lock:
         _Server(config).run()
 

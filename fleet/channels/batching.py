@@ -10,7 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from fleet import metrics
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -18,6 +20,17 @@ Outcome = TypeVar("Outcome")
 # How long the items of a failed batch are tried one by one. A bad item fails at once; a database that is away makes
 # each wait, and those who come meanwhile shall not wait for all of them.
 _PATIENCE_S = 5.0
+
+
+class Queue(Protocol):
+    """Where requests wait, as those see it who watch the server."""
+
+    name: str
+    limit: int
+
+    @property
+    def depth(self) -> int:
+        """How many wait."""
 
 
 class FullError(Exception):
@@ -31,7 +44,7 @@ class Batcher(Generic[Item, Outcome]):
         process: takes a batch, returns an outcome for each item in order; an outcome may be an exception to raise.
         limit: how many items may wait.
         at_most: how many items go into one batch.
-        name: of the thread.
+        name: of the thread, and of the queue.
     """
 
     def __init__(
@@ -43,9 +56,9 @@ class Batcher(Generic[Item, Outcome]):
         name: str = "batch",
     ) -> None:
         self._process = process
-        self._limit = limit
+        self.limit, self.name = limit, name
         self._at_most = at_most
-        self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
+        self._waiting: deque[tuple[Item, asyncio.Future[Outcome], float]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._running: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -58,7 +71,7 @@ class Batcher(Generic[Item, Outcome]):
     @property
     def is_full(self) -> bool:
         """Whether one more would be turned away."""
-        return self._is_closed or len(self._waiting) >= self._limit
+        return self._is_closed or len(self._waiting) >= self.limit
 
     async def submit(self, item: Item) -> Outcome:
         """Have ``item`` taken in the next batch and return its outcome.
@@ -70,7 +83,7 @@ class Batcher(Generic[Item, Outcome]):
         if self.is_full:
             raise FullError
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, future, time.perf_counter()))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await future
@@ -80,10 +93,14 @@ class Batcher(Generic[Item, Outcome]):
         try:
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._at_most))]
-                outcomes = await loop.run_in_executor(self._thread, self._take, [item for item, _ in batch])
-                for (_, future), outcome in zip(batch, outcomes, strict=True):
+                begun = time.perf_counter()
+                outcomes = await loop.run_in_executor(self._thread, self._take, [item for item, _, _ in batch])
+                for (_, future, _), outcome in zip(batch, outcomes, strict=True):
                     if not future.done():  # else whoever asked has gone away; what was stored stays stored
                         _settle(future, outcome)
+                metrics.BATCH_ITEMS.observe(len(batch), self.name)
+                metrics.BATCH_WAIT.observe(begun - batch[0][2], self.name)
+                metrics.BATCH_WORK.observe(time.perf_counter() - begun, self.name)
         finally:
             self._running = None
 

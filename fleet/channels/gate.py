@@ -23,13 +23,13 @@ from typing import Any, Protocol
 import structlog
 
 from fleet.apps.sent import KEY
-from fleet.channels import asgi
+from fleet.channels import asgi, measuring
 from fleet.channels.asgi import AbandonedError, Receive, Scope, Send
 from fleet.channels.http import FileSlice, Request, Response
 from fleet.channels.spooling import Spooling
 from fleet.channels.streaming import opened, send_file
 
-Probe = Callable[[], Awaitable[Response]]
+Probe = Callable[[Request], Awaitable[Response]]
 _ReadBody = Callable[[Receive, int], Awaitable[bytes]]  # from there, so many bytes at most
 MostBytes = Callable[[str, str, Mapping[str, str]], int]  # by method, path and headers
 
@@ -45,6 +45,7 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 # shall stop no poll and no page.
 KEPT_FOR_SMALL_BYTES = MAX_HELD_BYTES // 4
 _RETRY_S = "5"
+_STAFF, _FILES = "pages", "/static/"  # the door, as it is counted, and what of it has nothing to do with the database
 # 256 bits or more in base64, hex, or longer: invitations, files and profiles are had by whoever knows their names. And
 # where Android tablets speak: under a ticket's code, or a word of their own.
 _SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}|(?<=/)hw-[et][A-Za-z0-9]+")
@@ -70,6 +71,7 @@ class CrowdedError(Exception):
 class Channel(Protocol):
     """One way a tablet speaks."""
 
+    name: str
     prefix: str
     max_body_bytes: int
 
@@ -144,7 +146,8 @@ class Gate:
                     await self._serve(channel, scope, receive, send, request_id=request_id)
                     return
             if path in self._probes and scope["method"] in {"GET", "HEAD"}:
-                await self._send(send, await self._probes[path](), request_id)
+                request = _request(scope, receive, asgi.headers(scope["headers"]), b"")
+                await self._send(send, await self._probes[path](request), request_id)
                 return
             await self._serve_staff(scope, receive, send, request_id)
 
@@ -198,8 +201,11 @@ class Gate:
             _log.error(
                 "failed", request_id=request_id, method=scope["method"], path=_shown(scope["path"]), **_fault(error)
             )
-            await self._send(send, channel.failed(), request_id)
+            response = channel.failed()
+            measuring.answered(channel.name, response.status, begun)
+            await self._send(send, response, request_id)
             return
+        measuring.answered(channel.name, response.status, begun, held_s=response.held_s)
         if response.status >= 400:
             took_ms = round(1000 * (time.perf_counter() - begun), 1)
             _log.info(
@@ -239,7 +245,7 @@ class Gate:
 
     async def _serve_staff(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Hand a request to the staff's application once all of it is here."""
-        headers = asgi.headers(scope["headers"])
+        headers, begun = asgi.headers(scope["headers"]), time.perf_counter()
         if self._spooling is not None and await self._spooling.takes(scope["method"], scope["path"], headers):
             await self._serve_file(self._spooling, headers, scope, receive, send, request_id=request_id)
             return
@@ -257,6 +263,7 @@ class Gate:
             else:
                 await self._staff(*self._named(scope, asgi.told(body), send, request_id))
                 return
+        measuring.answered(_STAFF, refusal.status, begun)
         await self._send(send, refusal, request_id)
 
     async def _serve_file(self, spooling: Spooling, headers: Mapping[str, str], *call: Any, request_id: str) -> None:
@@ -275,8 +282,11 @@ class Gate:
         # WSGI knows no difference between - and _: a name with the latter could pass for one that we set.
         headers = [pair for pair in scope["headers"] if pair[0] != name[0] and b"_" not in pair[0]]
 
+        door, begun = "files" if scope["path"].startswith(_FILES) else _STAFF, time.perf_counter()
+
         async def send_named(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
+                measuring.answered(door, message["status"], begun)
                 message = {**message, "headers": [*message.get("headers", ()), name, *self._of_all()]}
             await send(message)
 
@@ -374,7 +384,10 @@ async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: 
     if asgi.length(headers) > max_body_bytes:
         raise TooLargeError
     is_bare = scope["method"] == "GET" and "content-length" not in headers and "transfer-encoding" not in headers
-    body = b"" if is_bare else await read_body(receive, max_body_bytes)
+    return _request(scope, receive, headers, b"" if is_bare else await read_body(receive, max_body_bytes))
+
+
+def _request(scope: Scope, receive: Receive, headers: Mapping[str, str], body: bytes) -> Request:
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     query = scope["query_string"].decode("latin-1")

@@ -41,11 +41,12 @@ class FileSlice:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer."""
+    """An answer; ``held_s`` is for how long the caller was held on purpose before it."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | FileSlice = b""
+    held_s: float = 0.0
 
     @property
     def length(self) -> int:

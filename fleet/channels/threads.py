@@ -17,18 +17,23 @@ class Threads:
     Args:
         count: how many.
         limit: how many units of work may wait or be done at the same time.
-        name: of the threads.
+        name: of the threads, and of the queue.
     """
 
     def __init__(self, count: int, *, limit: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
-        self._limit, self._waiting = limit, 0
+        self.limit, self.name, self._waiting = limit, name, 0
         self._is_closed = False
+
+    @property
+    def depth(self) -> int:
+        """How many wait or are being done."""
+        return self._waiting
 
     @property
     def is_full(self) -> bool:
         """Whether one more would be turned away."""
-        return self._waiting >= self._limit
+        return self._waiting >= self.limit
 
     async def run(self, function: Callable[..., Any], *given: object) -> Any:
         """Run a unit of work in a thread and return what it returns.

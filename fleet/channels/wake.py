@@ -12,6 +12,8 @@ import enum
 from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
+from fleet import metrics
+
 Found = TypeVar("Found")
 
 MAX_WAITING = 20_000
@@ -140,8 +142,10 @@ class Waiting:
                 self._loop.call_soon_threadsafe(self._ring, frozenset(device_ids))
 
     def _ring(self, device_ids: frozenset[int]) -> None:
-        for device_id in device_ids & self._waits.keys():
+        waiting = device_ids & self._waits.keys()
+        for device_id in waiting:
             self._waits[device_id].ring()
+        metrics.RUNG.add(len(waiting))
 
     def held(self) -> dict[int, int]:
         """Return with which version each tablet waits; from any thread."""

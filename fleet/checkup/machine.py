@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import make_url
 
 from fleet.checkup.checks import Check, fault, ok, warning
-from fleet.config import Config
+from fleet.config import Config, Metrics
 from fleet.crypto import vault_key_file
 
 FULL_BYTES = 64 * 2**20  # less than that, and the database may stop within minutes
@@ -120,6 +120,17 @@ def root_keys(config: Config) -> Check:
         advice = "move them to a safe place away from this machine; they are not needed for running"
         return warning("root-keys", f"the root keys lie at {folder}", advice)
     return ok("root-keys", "not on this machine")
+
+
+def metrics(config: Config) -> Check:
+    """Return whether metrics can be read by those they are for, and by nobody else."""
+    name, path = "metrics", config.metrics_token_file
+    if config.metrics is Metrics.TOKEN and path.exists() and not config.is_metrics_token(path.read_bytes()):
+        return fault(name, f"{path} holds no word", "remove it and start the server again, which makes another")
+    if config.metrics is Metrics.LOOPBACK and not config.is_local_only and not config.proxies:
+        advice = "name the proxy in FLEET_PROXIES and have it add X-Forwarded-For, or set FLEET_METRICS=token"
+        return warning(name, "for this machine alone, and whoever comes through a proxy on it may pass for it", advice)
+    return ok(name, config.metrics.value)
 
 
 def clock(now: datetime, *, newest: datetime | None) -> Check:

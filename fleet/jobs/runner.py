@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
-from fleet import audit, clock, job_runs
+from fleet import audit, clock, job_runs, metrics
 from fleet.access import Permission, Principal, require
 from fleet.config import Config
 from fleet.db import reading, run_followers, transaction
@@ -303,7 +304,11 @@ class Runner:
                     self._perform(job, run_id, BY_HAND)
 
     def _perform(self, job: Job, run_id: int, epoch: int) -> Result:
-        result = _perform(_Run(job, run_id, epoch, self._config, self._now, self._stopping.is_set))
+        begun = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(job=job.name):  # one that was asked for has another round it
+            result = _perform(_Run(job, run_id, epoch, self._config, self._now, self._stopping.is_set))
+        metrics.JOB_RUNS.add(1, job.name, result.outcome.value)
+        metrics.JOB_WORK.observe(time.perf_counter() - begun, job.name)
         told = {"job": job.name, "outcome": result.outcome.value, "counts": result.counts}
         if result.error is None:  # most runs find nothing to do; the history has them all
             (_log.info if any(result.counts.values()) else _log.debug)("job done", **told)
@@ -315,7 +320,8 @@ class Runner:
     def _last_resort(self, what: str) -> Iterator[None]:
         """Keep the runner alive whatever fails in it; the database away, most often."""
         try:
-            yield
+            with structlog.contextvars.bound_contextvars(job=what):  # for whatever is logged meanwhile
+                yield
         except StaleEpochError:
             self.epoch = None
             _log.warning("lease lost", job=what)

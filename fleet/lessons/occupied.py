@@ -1,10 +1,11 @@
 """Which tablets are in lessons now: for lists of tablets, and before something is done to many."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from fleet.access import Permission, Principal
 from fleet.db import among, db
@@ -19,7 +20,7 @@ def tablets(now: datetime) -> Select[Any]:
     return (
         select(LessonTablet.device_id)
         .join(Lesson, Lesson.id == LessonTablet.lesson_id)
-        .where(Lesson.starts_at <= now, Lesson.ends_at > now, Lesson.ended_at.is_(None), LessonTablet.is_in(now))
+        .where(*_runs(now), LessonTablet.is_in(now))
     )
 
 
@@ -33,6 +34,31 @@ def by_school(*, by: Principal, now: datetime) -> dict[int | None, int]:
     seen = devices.matching(devices.Filter(within=tablets(now)), by=by)
     query: Any = select(Device.school_id, func.count()).where(Device.id.in_(seen)).group_by(Device.school_id)
     return {row[0]: row[1] for row in db.session.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The lessons that run: how many, how many tablets are in, and how many of those have what it gives."""
+
+    running: int
+    tablets: int
+    arrived: int
+
+
+def in_figures(now: datetime) -> Figures:
+    """Return how many lessons run, and how far they have come; one statement."""
+    is_in = and_(LessonTablet.lesson_id == Lesson.id, LessonTablet.is_in(now))
+    columns: list[Any] = [
+        func.count(Lesson.id.distinct()),
+        func.count(LessonTablet.id),
+        func.count(LessonTablet.arrived_at),
+    ]
+    query = select(*columns).select_from(Lesson).outerjoin(LessonTablet, is_in).where(*_runs(now))
+    return Figures(*db.session.execute(query).one())
+
+
+def _runs(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (Lesson.starts_at <= now, Lesson.ends_at > now, Lesson.ended_at.is_(None))
 
 
 def has_begun(*, since: datetime, now: datetime) -> tuple[ColumnElement[bool], ...]:

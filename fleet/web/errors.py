@@ -32,15 +32,15 @@ _STATUS: tuple[tuple[type[FleetError], int], ...] = (
 def install(app: Flask) -> None:
     """Answer errors with pages."""
     app.before_request(name_request)
-    app.teardown_request(lambda _error: structlog.contextvars.unbind_contextvars("request_id"))
+    app.teardown_request(lambda _error: structlog.contextvars.unbind_contextvars("request_id", "route"))
     app.register_error_handler(FleetError, refused)
     app.register_error_handler(CSRFError, forged)
     app.register_error_handler(HTTPException, not_served)
 
 
 def name_request() -> None:
-    """Have every line that is logged while this request runs tell its id; Flask logs our faults itself."""
-    structlog.contextvars.bind_contextvars(request_id=request_id())
+    """Have every line that is logged while this request runs tell its id and page; Flask logs our faults itself."""
+    structlog.contextvars.bind_contextvars(request_id=request_id(), route=request.endpoint)
 
 
 def request_id() -> str:

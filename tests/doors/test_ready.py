@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from fleet.app import create_app, health
 from fleet.app.health import Readiness
+from fleet.channels.http import Request
 from fleet.checkup import machine
 from fleet.db import db
 from tests.gate import Door, door
@@ -104,7 +105,7 @@ def test_full_queues_and_a_database_that_does_not_answer_are_told(app: Flask, mo
     monkeypatch.setattr(readiness, "_look", lambda: "ok" if answering.wait(5) else "late")
 
     async def ask() -> tuple[int, dict[str, str]]:
-        answer = await readiness()
+        answer = await readiness(Request("GET", "/readyz", "", {}, b""))
         answering.set()
         assert isinstance(answer.body, bytes)
         return answer.status, json.loads(answer.body)["checks"]

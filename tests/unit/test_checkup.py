@@ -117,6 +117,30 @@ def test_root_keys_on_the_machine_are_warned_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, OK),
+        ({"FLEET_METRICS": "loopback"}, WARNING),
+        ({"FLEET_METRICS": "loopback", "FLEET_PROXIES": "127.0.0.1"}, OK),
+        ({"FLEET_METRICS": "loopback", "FLEET_PUBLIC_URL": "http://127.0.0.1:8000"}, OK),
+        ({"FLEET_METRICS": "token"}, OK),
+    ],
+)
+def test_metrics_for_this_machine_are_guarded_from_an_unnamed_proxy(
+    told: dict[str, str], expected: Grade, tmp_path: Path
+) -> None:
+    assert grade(machine.metrics(config(tmp_path, **told))) is expected
+
+
+@pytest.mark.parametrize(("word", "expected"), [("", FAULT), ("guessed", FAULT), ("x" * 16, OK)])
+def test_the_word_for_metrics_has_to_be_one(word: str, expected: Grade, tmp_path: Path) -> None:
+    found = config(tmp_path, FLEET_METRICS="token")
+    found.secrets_dir.mkdir()
+    found.metrics_token_file.write_text(word)
+    assert grade(machine.metrics(found)) is expected
+
+
+@pytest.mark.parametrize(
     ("now", "newest", "expected"),
     [
         (NOW, None, OK),

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleet import orders
+from fleet.channels import reporting
 from fleet.channels.apple import declarations, plists, requests
 from fleet.channels.apple.answers import Location, read_location
 from fleet.channels.apple.commands import ReturnToService, erase, install_profile
@@ -35,7 +36,6 @@ from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.requests import NoUnlockTokenError
 from fleet.channels.apple.status import read_status
 from fleet.checkins import polls
-from fleet.checkins import receive as checkins
 from fleet.crypto import UnsealError, seal
 from fleet.devices.enrolment import Refused
 from fleet.errors import NotFoundError
@@ -175,7 +175,7 @@ class Conversation:
         known = known.with_applied(applied)
         client.told = known.written()
         sequence = clients.next_sequence(client)
-        checkins.receive([known.report(client, failures=found.failures, sequence=sequence)], now=now)
+        reporting.receive("apple", [known.report(client, failures=found.failures, sequence=sequence)], now=now)
         self._let_go(client, now)
 
     # -- commands ------------------------------------------------------------------------------------------------

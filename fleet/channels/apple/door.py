@@ -9,7 +9,7 @@ Source: https://developer.apple.com/documentation/devicemanagement/sending-mdm-c
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -25,7 +25,7 @@ from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.status import StatusError
 from fleet.channels.apple.work import PREFIX, Evidence, Told, Work
-from fleet.channels.batching import Batcher, FullError
+from fleet.channels.batching import Batcher, FullError, Queue
 from fleet.channels.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
@@ -65,7 +65,7 @@ class AppleChannel:
         queue_limit: how many may wait.
     """
 
-    prefix = PREFIX
+    name, prefix = "apple", PREFIX
     max_body_bytes = MAX_BODY_BYTES
 
     def __init__(
@@ -93,6 +93,11 @@ class AppleChannel:
     def is_full(self) -> bool:
         """Whether tablets are turned away just now."""
         return self._threads.is_full or self._calls.is_full
+
+    @property
+    def queues(self) -> Sequence[Queue]:
+        """Where requests wait."""
+        return (self._calls, self._threads)
 
     def release(self) -> None:
         """Nobody is held here."""

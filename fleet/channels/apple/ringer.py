@@ -8,13 +8,15 @@ found by looking every few seconds.
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
 from flask import Flask
 
-from fleet.channels.apple.push import Address, Dead, Misconfigured, Outcome, Pusher, TryLater
+from fleet import metrics
+from fleet.channels.apple.push import Address, Dead, Misconfigured, Outcome, Pusher, Sent, TryLater
 from fleet.db import transaction
 from fleet.mdm import ringing
 from fleet.mdm.push_certificate import PushCertificate
@@ -23,6 +25,7 @@ from fleet.mdm.ringing import Ring
 
 _LOOK_S = 5.0
 _STOP_S = 5.0
+_WORDS = {Sent: "sent", Dead: "dead", TryLater: "later", Misconfigured: "refused"}
 _log = structlog.get_logger("apple")
 Make = Callable[[PushCertificate], Pusher]
 
@@ -111,6 +114,8 @@ class Ringer:
 
     def _note(self, rings: Sequence[Ring], outcomes: Sequence[Outcome]) -> None:
         told = list(zip(rings, outcomes, strict=True))
+        for outcome, number in Counter(_WORDS[type(how)] for how in outcomes).items():
+            metrics.PUSHES.add(number, outcome)
         waits = {one.device_id: how.after_s for one, how in told if isinstance(how, TryLater | Misconfigured)}
         dead = [one for one, how in told if isinstance(how, Dead)]
         if not waits and not dead:

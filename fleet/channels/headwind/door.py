@@ -11,14 +11,17 @@ Source: hmdm-android 6.36, server/ServerService and service/PushLongPollingServi
 import asyncio
 import random
 import re
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import unquote
 
 from fleet.allowance import Allowance
 from fleet.android import addresses
-from fleet.channels.batching import Batcher, FullError
+from fleet.channels.batching import Batcher, FullError, Queue
 from fleet.channels.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.headwind import messages, wire
 from fleet.channels.headwind.confirming import PASSCODE, RESTART, WIPE, Confirmed
@@ -60,7 +63,7 @@ class HeadwindChannel:
         queue_limit: how many of each kind may wait.
     """
 
-    prefix = addresses.PREFIX
+    name, prefix = "headwind", addresses.PREFIX
     max_body_bytes = MAX_BODY_BYTES
 
     def __init__(
@@ -76,6 +79,7 @@ class HeadwindChannel:
             work.configs, limit=queue_limit, at_most=64, name="headwind-configs"
         )
         self._words: Batcher[Told, bool] = Batcher(work.tell, limit=queue_limit, name="headwind-words")
+        self._batchers: tuple[Batcher[Any, Any], ...] = (self._looks, self._configs, self._words)
         self._owners: OrderedDict[str, int] = OrderedDict()
         self._allowance = Allowance(_WRITES_AT_ONCE, _WRITE_EVERY_S, kept=_TOKENS_KEPT)
         self._desk = Desk(now)
@@ -84,7 +88,12 @@ class HeadwindChannel:
     @property
     def is_full(self) -> bool:
         """Whether tablets are turned away just now."""
-        return any(one.is_full for one in (self._looks, self._configs, self._words))
+        return any(one.is_full for one in self._batchers)
+
+    @property
+    def queues(self) -> Sequence[Queue]:
+        """Where requests wait."""
+        return (*self._batchers, self._threads)
 
     def release(self) -> None:
         """Answer those who are held, soon, and hold nobody any more."""
@@ -94,7 +103,7 @@ class HeadwindChannel:
         """Answer everything that was taken in."""
         self.release()
         self._threads.close()
-        for batcher in (self._looks, self._configs, self._words):
+        for batcher in self._batchers:
             await batcher.drain()
         await self._desk.drain()
         await self._threads.drain()
@@ -260,15 +269,17 @@ class HeadwindChannel:
                 sooner.append(end)
             return None
 
+        begun = time.perf_counter()
         try:
             outcome = await self.waiting.hold(wait, news, for_s=for_s, gone=request.gone)
         finally:
             for end in sooner:
                 end.cancel()
+        held_s = time.perf_counter() - begun
         is_due = False
         if outcome is Ended.OVER and until is not None and until <= self._now():
             is_due = await news() is True
-        return wire.ok(_CONFIG_UPDATED if outcome is True or is_due else [])
+        return replace(wire.ok(_CONFIG_UPDATED if outcome is True or is_due else []), held_s=held_s)
 
     def _until_s(self, until: datetime) -> float:
         return max(0.0, (until - self._now()).total_seconds()) + _AFTER_SWITCH_S

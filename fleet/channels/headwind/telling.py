@@ -11,10 +11,10 @@ from fleet.android import serving, tokens
 from fleet.android.models import AgentClient
 from fleet.apps import catalogue
 from fleet.apps.catalogue import AndroidPackage
+from fleet.channels import reporting
 from fleet.channels.headwind import confirming, messages
 from fleet.channels.headwind.known import Known
 from fleet.channels.headwind.messages import Info, Logged
-from fleet.checkins import receive as checkins
 from fleet.checkins.receive import Report
 
 Packages = Mapping[str, Sequence[AndroidPackage]]  # of ours, by the app's id
@@ -89,7 +89,7 @@ def take(batch: Sequence[Told], *, now: datetime) -> Taken:
         if any(one.logged is not None and one.logged.has_failed_reset for one in words):
             unset.append(device_id)
         reports.append(known.report(device_id, key, last + 1))
-    checkins.receive(reports, now=now)
+    reporting.receive("headwind", reports, now=now)
     confirming.fail_resets(unset, now=now)  # before they are over with the update
     confirming.finish(ended, now=now)
     return Taken(owners, models)

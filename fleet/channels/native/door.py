@@ -7,10 +7,13 @@ import base64
 import hashlib
 import hmac
 import re
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,7 +36,7 @@ from agent_protocol.messages import (
 )
 from agent_protocol.signing import SignedRequest
 from fleet.allowance import Allowance
-from fleet.channels.batching import Batcher, FullError
+from fleet.channels.batching import Batcher, FullError, Queue
 from fleet.channels.http import Request, Response, preferred_wait_s
 from fleet.channels.native.authority import Authority
 from fleet.channels.native.pace import Pace
@@ -73,7 +76,7 @@ class NativeChannel:
         now: the clock.
     """
 
-    prefix = "/agent/"
+    name, prefix = "native", "/agent/"
     max_body_bytes = MAX_BODY_BYTES
 
     def __init__(
@@ -101,12 +104,18 @@ class NativeChannel:
         self._polls: Batcher[PollItem, Config] = Batcher(work.configs, limit=queue_limit, name="polls")
         self._reports: Batcher[OurReport, Answer] = Batcher(work.receive, limit=queue_limit, name="reports")
         self._allowance = Allowance(_WRITES_AT_ONCE, _WRITE_EVERY_S, kept=_KEYS_KEPT)
+        self._batchers: tuple[Batcher[Any, Any], ...] = (self._keys, self._polls, self._reports)
         self._threads = Threads(4, limit=queue_limit, name="native")
 
     @property
     def is_full(self) -> bool:
         """Whether tablets are turned away just now."""
-        return any(batcher.is_full for batcher in (self._keys, self._polls, self._reports))
+        return any(batcher.is_full for batcher in self._batchers)
+
+    @property
+    def queues(self) -> Sequence[Queue]:
+        """Where requests wait."""
+        return (*self._batchers, self._threads)
 
     def release(self) -> None:
         """Answer those who are held, soon, and hold nobody any more."""
@@ -116,7 +125,7 @@ class NativeChannel:
         """Answer everything that was taken in."""
         self.release()
         self._threads.close()
-        for batcher in (self._keys, self._polls, self._reports):
+        for batcher in self._batchers:
             await batcher.drain()
         await self._threads.drain()
 
@@ -223,13 +232,15 @@ class NativeChannel:
         """Hold a poll that found nothing new until something is, or the time is over."""
         self._note(request, item.device_id, due_s=hold_s + _LATE_S, waits=True)
         wait.version = config.version
+        begun = time.perf_counter()
         found = await self.waiting.hold(wait, partial(self._look, item), for_s=hold_s, gone=request.gone)
+        held_s = time.perf_counter() - begun
         next_s = _AT_ONCE_S
         if found is Ended.STOPPED:
             next_s = self._pace.stopped_s()
         elif found is Ended.REPLACED:  # not at once: two who share a key would end each other's waits for ever
             next_s = self._pace.next_poll_s(item.device_id, self._now(), switch_at=config.switch_at)
-        return _told(config if isinstance(found, Ended) else found, next_s, applied_s=hold_s)
+        return replace(_told(config if isinstance(found, Ended) else found, next_s, applied_s=hold_s), held_s=held_s)
 
     async def _look(self, item: PollItem) -> Config | None:
         config = await self._polls.submit(item)

@@ -32,6 +32,7 @@ from agent_protocol.messages import (
 from agent_protocol.messages import Report as WireReport
 from fleet import orders
 from fleet.assignments import bodies, schedules
+from fleet.channels import reporting
 from fleet.channels.native.authority import Authority
 from fleet.checkins import polls
 from fleet.checkins import receive as checkins
@@ -134,7 +135,7 @@ class Work:
     def receive(self, batch: Sequence[Report]) -> Sequence[Answer | Exception]:
         """Store reports."""
         with self._app.app_context(), transaction():
-            return checkins.receive(batch, now=self._now())
+            return reporting.receive("native", batch, now=self._now())
 
     def configs(self, batch: Sequence[PollItem]) -> Sequence[Config | Exception]:
         """Answer polls: most have what they shall have, the others get a freshly signed configuration."""

@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="only so long that one sees that it runs")
     parser.add_argument("--json", action="store_true", help="nothing but the JSON object on the last line")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
+    parser.add_argument("--metrics", action="store_true", help="checkin and poll: with FLEET_METRICS on")
     given = parser.parse_args()
     if given.name is None:
         for name, text in sorted(BENCHES.items()):
@@ -47,7 +48,7 @@ def main() -> int:
     if run is not None:
         found = run(kind=given.database, quick=given.quick)
     else:
-        found = doors.run(given.name, kind=given.database, quick=given.quick)
+        found = doors.run(given.name, kind=given.database, quick=given.quick, metrics=given.metrics)
     told = {"bench": given.name, "quick": given.quick, **found, "machine": processes.machine()}
     if not given.json:
         for key, value in found.items():

@@ -97,18 +97,20 @@ def _database_cpu(bench: Bench) -> float:
     return processes.cpu_s(bench.database_pid) if bench.database_pid is not None else 0.0
 
 
-def run(name: str, *, kind: str, quick: bool) -> dict[str, Any]:
+def run(name: str, *, kind: str, quick: bool, metrics: bool = False) -> dict[str, Any]:
     """Run ``checkin`` or ``poll`` and return its numbers.
 
     Args:
         name: which.
         kind: ``sqlite`` or ``postgresql``.
         quick: only so long that one sees that it runs.
+        metrics: whether the server counts for Prometheus meanwhile.
     """
+    told = {"FLEET_METRICS": "loopback" if metrics else "off"}
     prepare, status = (_reports, 200) if name == "checkin" else (_polls, 304)
     rounds, tablets = (2, CONNECTIONS * 2) if quick else (30 if name == "checkin" else 60, TABLETS)
     hello_count = 800 if quick else 12_000
-    with tempfile.TemporaryDirectory() as folder, school.running(kind, tablets) as bench:
+    with tempfile.TemporaryDirectory() as folder, school.running(kind, tablets, **told) as bench:
         first = hello(Path(folder), hello_count)
         require(load.send(bench.server.port, _reports(bench, 1)), 200)  # keys are cached, tablets are known
         load.send(bench.server.port, prepare(bench, 1))
@@ -130,6 +132,7 @@ def run(name: str, *, kind: str, quick: bool) -> dict[str, Any]:
         "hello_cpu_us": round(hello_us, 1),
         "hello_per_s": round((first[1] + second[1]) / 2),
         "database": kind,
+        "metrics": metrics,
         "tablets": tablets,
         "requests": tablets * rounds,
         "load": f"closed, {CONNECTIONS} connections; latencies open at {round(per_s)} a second; one generator process",

@@ -184,15 +184,17 @@ def ground(kind: str, **environ: str) -> Iterator[Ground]:
 
 
 @contextlib.contextmanager
-def running(kind: str, tablets: int) -> Iterator[Bench]:
+def running(kind: str, tablets: int, **environ: str) -> Iterator[Bench]:
     """Run a server on a durable database of its own, with enrolled tablets.
 
     Args:
         kind: ``sqlite`` or ``postgresql``.
         tablets: how many.
+        environ: more settings of the server.
     """
     public = f"http://{AUTHORITY}"
     with ground(kind, FLEET_PUBLIC_URL=public) as made:
         enrolled = enrol(made.app, tablets)
-        with serving(made.url, made.data_dir, jobs="off", FLEET_QUEUE_LIMIT="5000", FLEET_PUBLIC_URL=public) as server:
+        told = {"FLEET_QUEUE_LIMIT": "5000", "FLEET_PUBLIC_URL": public, **environ}
+        with serving(made.url, made.data_dir, jobs="off", **told) as server:
             yield Bench(server, enrolled, made.database_pid, made.conninfo)

@@ -12,7 +12,6 @@ import os
 import re
 import time
 import traceback
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -131,7 +130,7 @@ class Gate:
             return
         if scope["type"] == "http":
             path: str = scope["path"]
-            request_id = uuid.uuid4().hex
+            request_id = os.urandom(16).hex()
             for channel in self._channels:
                 if path.startswith(channel.prefix):
                     await self._serve(channel, scope, receive, send, request_id=request_id)

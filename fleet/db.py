@@ -51,6 +51,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from fleet import large_tables
 from fleet.errors import UpgradeHeldUpError
 
 # Named so that migrations can drop and alter them on both databases.
@@ -386,6 +387,7 @@ def upgrade() -> None:
         if sqlstate == _QUERY_CANCELED:
             raise UpgradeHeldUpError(is_lock=False, seconds=UPGRADE_STATEMENT_S) from error
         raise
+    large_tables.finish(db.engine, Base.metadata, ScriptDirectory.from_config(settings))
 
 
 def newest_revision() -> str | None:

@@ -33,6 +33,7 @@ _INPUT = re.compile(
     r'fleet=(?P<components>\([^()]*\));created=(?P<created>[1-9][0-9]{0,11});keyid="(?P<keyid>[A-Za-z0-9_-]{43})"'
     r';nonce="(?P<nonce>[A-Za-z0-9_.-]{1,200})";tag="fleet-agent-v1"'
 )
+_SEQUENCE = re.compile(r"[1-9][0-9]{0,15}")
 _SIGNATURE = re.compile(r"fleet=:(?P<value>[A-Za-z0-9+/]{86}==):")
 
 
@@ -63,7 +64,7 @@ class SignedRequest:
         Raises:
             ProtocolError: it is not a plain positive number.
         """
-        if not re.fullmatch(r"[1-9][0-9]{0,15}", self.nonce):
+        if not _SEQUENCE.fullmatch(self.nonce):
             raise ProtocolError(Code.BAD_SIGNATURE, detail="nonce is not a sequence number")
         return int(self.nonce)
 
@@ -224,7 +225,7 @@ def verify_request(
     if body is not None and request.content_digest != content_digest(body):
         raise ProtocolError(Code.BAD_SIGNATURE, detail="the body is not the one that was signed")
     base = _base(request.parameters, request.content_digest, method=method, authority=authority, path=path, query=query)
-    r, s = (int.from_bytes(part, "big") for part in (request.signature[:32], request.signature[32:]))
+    r, s = int.from_bytes(request.signature[:32], "big"), int.from_bytes(request.signature[32:], "big")
     try:
         key.verify(encode_dss_signature(r, s), base, _ECDSA)
     except InvalidSignature:

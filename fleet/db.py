@@ -51,6 +51,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from fleet import large_tables
 from fleet.errors import DatabaseNewerError, UpgradeHeldUpError
 
 # Named so that migrations can drop and alter them on both databases.
@@ -388,6 +389,7 @@ def upgrade() -> None:
             raise
         is_lock, seconds = (True, UPGRADE_LOCK_S) if sqlstate != _QUERY_CANCELED else (False, UPGRADE_STATEMENT_S)
         raise UpgradeHeldUpError(is_lock=is_lock, seconds=seconds) from error
+    large_tables.finish(db.engine, Base.metadata, ScriptDirectory.from_config(settings))
 
 
 def newest_revision() -> str | None:

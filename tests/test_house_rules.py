@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fleet import large_tables
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("fleet", "agent_protocol", "profiles")
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 400, 60, 5
@@ -129,6 +131,47 @@ def test_module_keeps_the_house_rules(path: Path) -> None:
 )
 def test_each_rule_finds_what_breaks_it(source: str, expected: str) -> None:
     assert any(expected in fault for fault in faults(source, "fleet/example.py"))
+
+
+def locking_indexes(tree: ast.AST, *, is_spared: bool = False, table: str = "") -> Iterator[int]:
+    """Return the lines at which a migration makes an index of a large table on PostgreSQL, keeping writers out.
+
+    Those stand under a condition that names ``sqlite``; PostgreSQL has them from ``fleet.large_tables`` afterwards.
+    """
+    for node in ast.iter_child_nodes(tree):
+        words = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)} if is_call(node) else set()
+        if is_call(node, "create_index") and not is_spared and (words | {table}) & large_tables.LARGE:
+            yield node.lineno  # type: ignore[attr-defined]
+        spared = is_spared or (isinstance(node, ast.If) and "sqlite" in ast.unparse(node.test))
+        opened = [item.context_expr for item in node.items] if isinstance(node, ast.With) else []
+        named = [str(one.args[0].value) for one in opened if is_call(one, "batch_alter_table")]  # type: ignore[attr-defined]
+        yield from locking_indexes(node, is_spared=spared, table=named[0] if named else table)
+
+
+def is_call(node: ast.AST, name: str = "") -> bool:
+    return isinstance(node, ast.Call) and dotted(node.func).endswith(name)
+
+
+def test_no_later_migration_keeps_writers_out_of_a_large_table_to_make_an_index() -> None:
+    scripts = sorted((ROOT / "fleet" / "migrations" / "versions").glob("*.py"))
+    assert scripts
+    later = [path for path in scripts if not path.name.startswith("0001_")]  # the first one finds no rows
+    assert [(path.name, line) for path in later for line in locking_indexes(ast.parse(path.read_text()))] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("op.create_index('ix_a', 'device_state', ['a'])", [1]),
+        ("op.create_index('ix_a', 'alert', ['a'])", []),
+        ("with op.batch_alter_table('finding', schema=None) as batch:\n    batch.create_index('ix_a', ['a'])", [2]),
+        ("with op.batch_alter_table('alert') as batch:\n    batch.create_index('ix_a', ['a'])", []),
+        ("if op.get_bind().dialect.name == 'sqlite':\n    op.create_index('ix_a', 'device', ['a'])", []),
+        ("def upgrade():\n    op.create_index('ix_a', 'check_in', ['a'])", [2]),
+    ],
+)
+def test_an_index_that_keeps_writers_out_is_seen(source: str, lines: list[int]) -> None:
+    assert list(locking_indexes(ast.parse(source))) == lines
 
 
 def project_files() -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """The server: gunicorn with the gate in front and Flask behind it, in one process or several."""
 
+import gc
 import random
 import secrets
 import sys
@@ -256,7 +257,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """Make the application in the worker, after the fork, so that no connection is shared."""
         logs.configure()
         app = create_app(self._config)
-        return create_gate(app, on_start=lambda: runner.start(app))
+        gate = create_gate(app, on_start=lambda: runner.start(app))
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be walked over again while tablets wait
+        return gate
 
 
 def serve(config: Config) -> None:

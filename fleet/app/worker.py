@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from fleet.channels.crowding import ARRIVED
 from fleet.channels.gate import DRAINING, PEER, STOPPING
 
 MAX_HEAD_BYTES = 32_768
@@ -100,6 +101,8 @@ class LimitedHttp(HttpToolsProtocol):
             self._start_clock()
         super().on_message_begin()
         self.scope[PEER] = self.client[0] if self.client else None  # type: ignore[literal-required]
+        if (arrive := self.app_state.get(ARRIVED)) is not None:
+            self.scope[ARRIVED] = arrive()  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         """End a head.
@@ -198,3 +201,4 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.config.limit_concurrency = room_for_connections()
+        self.config.proxy_headers = bool(self.cfg.forwarded_allow_ips)  # else each request would be looked through

@@ -1,6 +1,7 @@
 """What the server tells of a request, and how a body is told on: the small words of ASGI."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 Scope = dict[str, Any]
@@ -34,11 +35,17 @@ def told(body: bytes) -> Receive:
     return receive
 
 
+@lru_cache(maxsize=256)
+def _called(name: bytes) -> str:
+    """Return a header's name as ours; thousands of requests share a few dozen."""
+    return name.decode("latin-1").lower()
+
+
 def headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return headers by lower-case name; one that came several times is one list. Source: RFC 9110 section 5.3."""
     found: dict[str, str] = {}
     for name, value in given:
-        called, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        called, text = _called(name), value.decode("latin-1")
         found[called] = f"{found[called]}, {text}" if called in found else text
     return found
 

@@ -1,8 +1,9 @@
 """Many requests, one transaction: what waits while the previous batch commits becomes the next batch.
 
 Invariants: an item is answered only after the function that takes the batch has returned, which is after its commit;
-the queue is bounded, and who finds it full is told at once; one bad item does not fail its neighbours; whatever is
-raised, the next batch is taken; at the end everything that was taken in is answered, and nothing more is taken in.
+the queue is bounded by number and by how long it would take at the pace of the batches before, and who finds it full is
+told at once; one bad item does not fail its neighbours; whatever is raised, the next batch is taken; at the end
+everything that was taken in is answered, and nothing more is taken in.
 """
 
 import asyncio
@@ -20,6 +21,11 @@ Outcome = TypeVar("Outcome")
 # How long the items of a failed batch are tried one by one. A bad item fails at once; a database that is away makes
 # each wait, and those who come meanwhile shall not wait for all of them.
 _PATIENCE_S = 5.0
+# What waits shall be answered within about that: a deep queue never recovers from a rush, a short one does.
+MOST_WORK_S = 2.0
+# Under load a batch waits a moment for more: what each costs is shared by all in it. Who comes alone does not wait.
+_GATHER_S = 0.004
+_PACE_WEIGHT = 0.3  # of the newest batch in how long one is taken to need
 
 
 class Queue(Protocol):
@@ -59,6 +65,7 @@ class Batcher(Generic[Item, Outcome]):
         self.limit, self.name = limit, name
         self._at_most = at_most
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome], float]] = deque()
+        self._batch_s = 0.0  # how long a batch has needed lately
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._running: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -70,8 +77,19 @@ class Batcher(Generic[Item, Outcome]):
 
     @property
     def is_full(self) -> bool:
-        """Whether one more would be turned away."""
-        return self._is_closed or len(self._waiting) >= self.limit
+        """Whether one more would be turned away. Less than one batch is no queue, however long the last one took."""
+        depth = len(self._waiting)
+        is_long = depth >= self._at_most and depth / self._at_most * self._batch_s > MOST_WORK_S
+        return self._is_closed or is_long or depth >= self.limit
+
+    def require_room(self) -> None:
+        """Turn away who would find the queue full, before anything is done for him.
+
+        Raises:
+            FullError: too many wait already, or the server is stopping.
+        """
+        if self.is_full:
+            raise FullError
 
     async def submit(self, item: Item) -> Outcome:
         """Have ``item`` taken in the next batch and return its outcome.
@@ -80,8 +98,7 @@ class Batcher(Generic[Item, Outcome]):
             FullError: too many wait already, or the server is stopping.
             Exception: the outcome, where it is one.
         """
-        if self.is_full:
-            raise FullError
+        self.require_room()
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future, time.perf_counter()))
         if self._running is None:
@@ -95,12 +112,16 @@ class Batcher(Generic[Item, Outcome]):
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._at_most))]
                 begun = time.perf_counter()
                 outcomes = await loop.run_in_executor(self._thread, self._take, [item for item, _, _ in batch])
+                took_s = time.perf_counter() - begun
+                self._batch_s += _PACE_WEIGHT * (took_s - self._batch_s)
                 for (_, future, _), outcome in zip(batch, outcomes, strict=True):
                     if not future.done():  # else whoever asked has gone away; what was stored stays stored
                         _settle(future, outcome)
                 metrics.BATCH_ITEMS.observe(len(batch), self.name)
                 metrics.BATCH_WAIT.observe(begun - batch[0][2], self.name)
-                metrics.BATCH_WORK.observe(time.perf_counter() - begun, self.name)
+                metrics.BATCH_WORK.observe(took_s, self.name)
+                if 0 < len(self._waiting) < self._at_most and not self._is_closed:
+                    await asyncio.sleep(_GATHER_S)
         finally:
             self._running = None
 

@@ -12,7 +12,6 @@ import os
 import re
 import time
 import traceback
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ import structlog
 from fleet.apps.sent import KEY
 from fleet.channels import asgi, measuring
 from fleet.channels.asgi import AbandonedError, Receive, Scope, Send
+from fleet.channels.crowding import ARRIVED, Line
 from fleet.channels.http import FileSlice, Request, Response
 from fleet.channels.spooling import Spooling
 from fleet.channels.streaming import opened, send_file
@@ -46,6 +46,7 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 KEPT_FOR_SMALL_BYTES = MAX_HELD_BYTES // 4
 _RETRY_S = "5"
 _STAFF, _FILES = "pages", "/static/"  # the door, as it is counted, and what of it has nothing to do with the database
+_TURNED_AWAY = frozenset({429, 503})
 # 256 bits or more in base64, hex, or longer: invitations, files and profiles are had by whoever knows their names. And
 # where Android tablets speak: under a ticket's code, or a word of their own.
 _SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}|(?<=/)hw-[et][A-Za-z0-9]+")
@@ -128,6 +129,7 @@ class Gate:
         self._on_start = on_start
         self._now = now
         self._bodies = _Bodies(MAX_HELD_BYTES)
+        self._line = Line()
         self._stopping = asyncio.Event()
         self._drain_s = drain_s
         self.is_draining = False
@@ -135,12 +137,14 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
         if scope["type"] == "lifespan":
-            scope.get("state", {}).update({STOPPING: self.release, DRAINING: self.begin_draining})
+            scope.get("state", {}).update(
+                {STOPPING: self.release, DRAINING: self.begin_draining, ARRIVED: self._line.arrive}
+            )
             await self._live(receive, send)
             return
         if scope["type"] == "http":
             path: str = scope["path"]
-            request_id = uuid.uuid4().hex
+            request_id = os.urandom(16).hex()
             for channel in self._channels:
                 if path.startswith(channel.prefix):
                     await self._serve(channel, scope, receive, send, request_id=request_id)
@@ -186,6 +190,10 @@ class Gate:
 
     async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
         begun = time.perf_counter()
+        if self._line.is_late(scope, begun):
+            self._line.note_turned_away(begun)
+            await self._send(send, channel.busy(), request_id)
+            return
         try:
             with self._bodies.share() as read_body:
                 request = await _read(scope, receive, channel.max_body_bytes, read_body)
@@ -206,7 +214,9 @@ class Gate:
             await self._send(send, response, request_id)
             return
         measuring.answered(channel.name, response.status, begun, held_s=response.held_s)
-        if response.status >= 400:
+        if response.status in _TURNED_AWAY:
+            self._line.note_turned_away(begun)
+        elif response.status >= 400:
             took_ms = round(1000 * (time.perf_counter() - begun), 1)
             _log.info(
                 "refused",

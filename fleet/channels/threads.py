@@ -1,14 +1,19 @@
 """Threads for rarer units of work of a channel's door, with a bounded queue.
 
-Invariants: who finds the queue full is told at once; once closed nothing more is taken in, and what was is answered.
+Invariants: the queue is bounded by number and by how long it would take at the pace of what was done before; who finds
+it full is told at once; once closed nothing more is taken in, and what was is answered.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from fleet.channels.batching import FullError
+from fleet.channels.batching import MOST_WORK_S, FullError
+
+_FEW = 8  # a thread: so few are no queue, however long the last one took
+_PACE_WEIGHT = 0.1  # of the newest unit of work in how long one is taken to need
 
 
 class Threads:
@@ -22,7 +27,8 @@ class Threads:
 
     def __init__(self, count: int, *, limit: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
-        self.limit, self.name, self._waiting = limit, name, 0
+        self.limit, self.name, self._count, self._waiting = limit, name, count, 0
+        self._unit_s = 0.0  # how long a unit of work has needed lately
         self._is_closed = False
 
     @property
@@ -33,7 +39,8 @@ class Threads:
     @property
     def is_full(self) -> bool:
         """Whether one more would be turned away."""
-        return self._waiting >= self.limit
+        each = self._waiting / self._count
+        return self._waiting >= self.limit or (each > _FEW and each * self._unit_s > MOST_WORK_S)
 
     async def run(self, function: Callable[..., Any], *given: object) -> Any:
         """Run a unit of work in a thread and return what it returns.
@@ -46,9 +53,16 @@ class Threads:
             raise FullError
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *given)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._do, function, *given)
         finally:
             self._waiting -= 1
+
+    def _do(self, function: Callable[..., Any], *given: object) -> Any:
+        begun = time.perf_counter()
+        try:
+            return function(*given)
+        finally:
+            self._unit_s += _PACE_WEIGHT * (time.perf_counter() - begun - self._unit_s)
 
     def close(self) -> None:
         """Take nothing more in."""

@@ -212,9 +212,11 @@ def history(device_id: int, *, before: datetime, limit: int) -> Sequence[Finding
 
 
 def _open(query: Select[Any], given: Filter, by: Principal) -> Select[Any]:
-    tablets = devices.Filter(school_id=given.school_id, class_id=given.class_id)
+    tablets = devices.matching(devices.Filter(school_id=given.school_id, class_id=given.class_id), by=by)
+    if given.device_id is not None:  # said here too, so that no list of all tablets is made to find one in
+        tablets = tablets.where(Device.id == given.device_id)
     is_meant = Finding.closed_at.is_not(None) if given.is_closed else Finding.closed_at.is_(None)
-    query = query.where(is_meant, Finding.device_id.in_(devices.matching(tablets, by=by)))
+    query = query.where(is_meant, Finding.device_id.in_(tablets))
     if given.severity is not None:
         query = query.where(Finding.severity == given.severity)
     if given.attention is not None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from fleet.channels import batching
+from fleet.channels import batching, crowding
 from fleet.channels.batching import Batcher, FullError
+from fleet.channels.threads import Threads
 
 
 class BadError(Exception):
@@ -174,3 +175,56 @@ def test_draining_answers_everything_and_takes_nothing_more() -> None:
         await batcher.drain()
 
     asyncio.run(run())
+
+
+def test_a_slow_batch_shortens_the_queue_but_never_below_one_batch() -> None:
+    async def run() -> None:
+        work = Work()
+        work.gate.clear()
+        batcher = Batcher(work, limit=1_000, at_most=4)
+        batcher._batch_s = batching.MOST_WORK_S  # so long each of the last ones took
+        waiting = [asyncio.create_task(batcher.submit(0))]
+        await asyncio.sleep(0.05)  # it is in the thread
+        for number in range(1, 6):
+            batcher.require_room()
+            waiting.append(asyncio.create_task(batcher.submit(number)))
+            await asyncio.sleep(0)
+        with pytest.raises(FullError):  # a batch and one more wait already
+            batcher.require_room()
+        work.gate.set()
+        assert await asyncio.gather(*waiting) == [0, 2, 4, 6, 8, 10]
+        await batcher.drain()
+
+    asyncio.run(run())
+
+
+def test_units_of_work_that_take_long_shorten_the_queue_of_threads() -> None:
+    async def run() -> None:
+        threads = Threads(1, limit=1_000, name="test")
+        gate = threading.Event()
+        threads._unit_s = batching.MOST_WORK_S
+        waiting = [asyncio.create_task(threads.run(gate.wait, 10)) for _ in range(9)]
+        await asyncio.sleep(0)
+        assert threads.is_full
+        with pytest.raises(FullError):
+            await threads.run(gate.wait)
+        gate.set()
+        assert await asyncio.gather(*waiting) == [True] * 9
+        assert not threads.is_full
+        await threads.drain()
+
+    asyncio.run(run())
+
+
+def test_only_who_stood_long_behind_many_is_turned_away() -> None:
+    line = crowding.Line()
+    moment, had_turn = line.arrive()
+    late = moment + crowding.MOST_LATE_S + 1
+    assert had_turn == 0
+    scope = {crowding.ARRIVED: (moment, had_turn)}
+    assert not line.is_late(scope, late)  # the machine stood still
+    for _ in range(crowding.FEW_IN_FRONT):
+        assert not line.is_late({}, late)  # nobody knows when it came
+    assert line.is_late(scope, late)
+    assert not line.is_late({crowding.ARRIVED: line.arrive()}, moment)
+    assert not line.is_late(scope, moment + crowding.MOST_LATE_S)

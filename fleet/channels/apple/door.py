@@ -8,6 +8,7 @@ Source: https://developer.apple.com/documentation/devicemanagement/sending-mdm-c
 
 import base64
 import binascii
+import random
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ MAX_BODY_BYTES = 4 * 1024 * 1024  # lists of installed apps, with what comes alo
 _TOKEN, _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}"), re.compile(r"[0-9a-f]{64}")
 _PROFILE = "application/x-apple-aspen-config"
 _RETRY_S = "60"
+_BUSY_S = (30, 90)  # spread, so that not all come back at once
 TOO_MANY = "too-many"  # why the page of codes is shown again, where it is no ticket's fault
 _MAX_FORM_BYTES, _MAX_SCEP_BYTES, _SHORT_BYTES = 1024, 64 * 1024, 16 * 1024
 # Of what a tablet tells beyond "here I am", for each: setting one up takes a hundred. Whoever holds its key shall take
@@ -84,6 +86,7 @@ class AppleChannel:
         self._proxied = proxied
         self._automated = automated
         self._now = now
+        self._dice = random.Random()  # noqa: S311 (spreads tablets in time, guards nothing)
         self._calls: Batcher[Call, int | None] = Batcher(work.quiet, limit=queue_limit, name="calls")
         self._desk = Desk(now)
         self._allowance = Allowance(SAID_AT_ONCE, _SAID_EVERY_S, kept=_IDENTITIES_KEPT)
@@ -115,7 +118,7 @@ class AppleChannel:
 
     def busy(self) -> Response:
         """Return the refusal of one too many: tablets come again by themselves."""
-        return Response(503, {"retry-after": _RETRY_S})
+        return Response(503, {"retry-after": str(self._dice.randint(*_BUSY_S))})
 
     def failed(self) -> Response:
         """Return the answer to a fault of ours: tablets come again by themselves."""
@@ -233,6 +236,7 @@ class AppleChannel:
     # -- the client ----------------------------------------------------------------------------------------------
 
     async def _speak(self, request: Request) -> Response:
+        self._calls.require_room()
         signature = request.headers.get("mdm-signature")
         evidence = Evidence(None if signature is None else _decoded(signature), self._proxied.of(request))
         if messages.is_check_in(request.headers.get("content-type")):

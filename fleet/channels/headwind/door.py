@@ -44,7 +44,7 @@ _MAX_ENROLMENT_BYTES, _MAX_NUMBER = 8 * 1024, 64
 _TOKENS_KEPT = 50_000
 # Of what a tablet tells, for each: whoever has its token, a pupil with time perhaps, shall not fill the disk.
 _WRITES_AT_ONCE, _WRITE_EVERY_S = 300, 2.0
-_RETRY = {"retry-after": "60"}
+_BUSY_S = (60, 120)  # the agent waits for a minute; whoever reads this comes back spread
 _FILE, _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}"), re.compile(r"[0-9a-f]{64}")
 _CPU = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _UNKNOWN = "error.token.unknown"
@@ -115,7 +115,7 @@ class HeadwindChannel:
     def busy(self) -> Response:
         """Return the refusal of one too many."""
         found = wire.refused(429, "error.busy")
-        return Response(found.status, {**found.headers, **_RETRY}, found.body)
+        return Response(found.status, {**found.headers, "retry-after": str(self._dice.randint(*_BUSY_S))}, found.body)
 
     def failed(self) -> Response:
         """Return the answer to a fault of ours."""
@@ -230,6 +230,7 @@ class HeadwindChannel:
 
     async def _poll(self, request: Request, digest: str) -> Response:
         """Hold a poll until there is news, it is time for some, or the time is over."""
+        self._looks.require_room()
         device_id = await self._owner(digest)
         if device_id is None:
             return wire.refused(404, _UNKNOWN)

@@ -204,6 +204,7 @@ class NativeChannel:
     # -- the cycle -----------------------------------------------------------------------------------------------
 
     async def _poll(self, request: Request) -> Response:
+        self._polls.require_room()
         device_id, signed = await self._authenticate(request)
         item = PollItem(device_id, signed.keyid, request.headers.get("if-none-match"))
         wanted_s = preferred_wait_s(request.headers)
@@ -251,6 +252,7 @@ class NativeChannel:
         self._presence.note(Poll(device_id, now, now + timedelta(seconds=due_s), waits, request.client))
 
     async def _report(self, request: Request) -> Response:
+        self._reports.require_room()
         device_id, signed = await self._authenticate(request)
         told = decode(Report, request.body)
         if request.headers.get("idempotency-key") != told.report_id:

@@ -1,0 +1,46 @@
+"""Whom the tablets' door turns away before anything is done for him: the line in front of the one thread all share.
+
+The queues of the channels are bounded, but a request stands in none of them before the server's one thread has read and
+verified it, which is most of its cost. Under more load than there is room for, that is where all would wait. Whose turn
+comes late, with many in front, is told to come again, for a fraction of what an answer costs; so those who are
+answered are answered soon. Late with few in front is a machine that stood still: that turns nobody away.
+"""
+
+import time
+from typing import Any
+
+import structlog
+
+from fleet.channels.asgi import Scope
+
+# In the state of the server (ASGI lifespan) what to call when a request is read from its connection, and in the
+# request's scope what that returned.
+ARRIVED = "fleet.arrived"
+MOST_LATE_S, FEW_IN_FRONT = 1.5, 512
+_TELL_EVERY_S = 1.0
+
+_log = structlog.get_logger("gate")
+
+
+class Line:
+    """Counts those who had their turn, and those who were turned away."""
+
+    def __init__(self) -> None:
+        self._begun, self._turned_away, self._told_at = 0, 0, -_TELL_EVERY_S
+
+    def arrive(self) -> tuple[float, int]:
+        """Return when a request was read, and how many had their turn by then."""
+        return time.perf_counter(), self._begun
+
+    def is_late(self, scope: Scope, moment: float) -> bool:
+        """Whether a request whose turn it is has stood in line for too long; without word of its arrival it has not."""
+        told: Any = scope.get(ARRIVED)
+        self._begun += 1
+        return told is not None and moment - told[0] > MOST_LATE_S and self._begun - told[1] > FEW_IN_FRONT
+
+    def note_turned_away(self, moment: float) -> None:
+        """Note that somebody shall come later, and log it now and then: a line each would cost more than the rest."""
+        self._turned_away += 1
+        if moment - self._told_at >= _TELL_EVERY_S:
+            _log.info("turned away", number=self._turned_away)
+            self._turned_away, self._told_at = 0, moment

@@ -25,7 +25,7 @@ import fleet.reports.models
 import fleet.schools.models
 import fleet.schools.roster.apply
 import fleet.uploads  # noqa: F401 (the models, so that metadata is whole)
-from fleet import clock, crypto, orders
+from fleet import clock, crypto, orders, reaching_postgresql
 from fleet import config as configuration
 from fleet.alerts import events
 from fleet.android import following as androids
@@ -102,9 +102,8 @@ def create_app(
         _examine, app
     )  # for the command line, which may not know all that is asked
     db.init_app(app)
-    if config.is_sqlite:
-        with app.app_context():
-            prepare_sqlite(db.engine)
+    with app.app_context():
+        (prepare_sqlite if config.is_sqlite else reaching_postgresql.prepare)(db.engine)
     if with_pages:
         from fleet import web  # noqa: PLC0415 (see with_pages)
 

@@ -30,7 +30,8 @@ _SERVER_OPTIONS = ["-c", "listen_addresses=", "-c", "max_connections=200"]
 _NOT_DURABLE = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs."""
     given = os.environ.get("FLEET_PG_BIN")
     if given:
         return Path(given)
@@ -151,8 +152,8 @@ def promote(server: Server) -> None:
 
 def run(program: str, home: Path, *arguments: str) -> None:
     """Run one of PostgreSQL's programs as the user that a server in ``home`` runs as."""
-    before, how = _as_ordinary_user(_programs(), home)
-    command = [*before, str(_programs() / program), *arguments]
+    before, how = _as_ordinary_user(programs(), home)
+    command = [*before, str(programs() / program), *arguments]
     subprocess.run(command, check=True, env=_environ(), cwd=home, stdout=subprocess.DEVNULL, **how)
 
 
@@ -171,7 +172,7 @@ def _environ() -> dict[str, str]:
 
 def _give_away(folder: Path) -> None:
     """Give a folder to the user that a server in it runs as."""
-    _before, how = _as_ordinary_user(_programs(), folder)
+    _before, how = _as_ordinary_user(programs(), folder)
     for path in folder.rglob("*") if how else ():
         os.chown(path, _NOBODY, _NOBODY)
 
@@ -183,8 +184,8 @@ def started(home: Path, *settings: str) -> Iterator[Server]:
     Raises:
         RuntimeError: it did not start; the text is the end of its log.
     """
-    before, how = _as_ordinary_user(_programs(), home)
-    told = [str(_programs() / "postgres"), "-D", str(home / "data"), "-k", str(home), *_SERVER_OPTIONS, *settings]
+    before, how = _as_ordinary_user(programs(), home)
+    told = [str(programs() / "postgres"), "-D", str(home / "data"), "-k", str(home), *_SERVER_OPTIONS, *settings]
     with (home / "log").open("wb") as log:
         process: subprocess.Popen[bytes] = subprocess.Popen(
             [*before, *told], env=_environ(), cwd=home, stdout=log, stderr=log,

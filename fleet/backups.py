@@ -220,8 +220,13 @@ def read(folder: Path) -> Backup:
         raise BackupMissingError(folder=str(folder)) from None
 
 
-def restore(folder: Path, place: Place) -> Backup:
+def restore(folder: Path, place: Place, *, only_files: bool = False) -> Backup:
     """Put a backup back where there is nothing: an empty data directory, and no database or an empty one.
+
+    Args:
+        folder: of the backup.
+        place: where to.
+        only_files: leave the database alone, where it comes back by its own means.
 
     Raises:
         BackupMissingError: there is no whole backup in the folder.
@@ -237,14 +242,15 @@ def restore(folder: Path, place: Place) -> Backup:
         raise OtherKindError(found=place.kind, expected=backup.kind)
     if not knows_revision(backup.revision):
         raise NewerBackupError(revision=backup.revision)
-    _require_nothing(place)
+    _require_nothing(place, only_files=only_files)
     _require_whole(folder)
     draft = place.data_dir / _RESTORING
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700, parents=True)
     try:
         _unpack(folder / FILES, draft)
-        _put_database(place, folder / DATABASES[backup.kind])
+        if not only_files:
+            _put_database(place, folder / DATABASES[backup.kind])
         for path in draft.iterdir():
             path.rename(place.data_dir / path.name)
     finally:
@@ -253,10 +259,12 @@ def restore(folder: Path, place: Place) -> Backup:
     return backup
 
 
-def _require_nothing(place: Place) -> None:
+def _require_nothing(place: Place, *, only_files: bool) -> None:
     there = place.data_dir.iterdir() if place.data_dir.is_dir() else ()
     if any(path.name not in {_RESTORING, "lost+found"} for path in there):
         raise PlaceTakenError(place=str(place.data_dir))
+    if only_files:
+        return
     if place.kind == "sqlite":
         if place.file.exists():
             raise PlaceTakenError(place=str(place.file))

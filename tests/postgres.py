@@ -133,7 +133,7 @@ def restored(base: Path, *, options: Sequence[str] = ()) -> Iterator[Server]:
     """Run a server on a copy of a base backup; see PostgreSQL's settings for recovery."""
     with _folder() as home:
         shutil.copytree(base / "data", home / "data")
-        _give_away(home)
+        give_away(home)
         (home / "data" / "recovery.signal").touch()
         with started(home, *options) as server:
             yield server
@@ -170,8 +170,8 @@ def _environ() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _give_away(folder: Path) -> None:
-    """Give a folder to the user that a server in it runs as."""
+def give_away(folder: Path) -> None:
+    """Give a folder, and all in it, to the user that servers run as."""
     _before, how = _as_ordinary_user(programs(), folder)
     for path in folder.rglob("*") if how else ():
         os.chown(path, _NOBODY, _NOBODY)

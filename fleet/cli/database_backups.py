@@ -59,9 +59,10 @@ def backup(to: Path, keep: int | None, programs: Path | None, *, as_json: bool) 
 
 @click.command()
 @click.argument("folder", metavar="FROM", type=_FOLDER)
+@click.option("--only-files", is_flag=True, help="Leave the database alone, which comes back by its own means.")
 @_PROGRAMS
 @json_option
-def restore(folder: Path, programs: Path | None, *, as_json: bool) -> None:
+def restore(folder: Path, programs: Path | None, *, only_files: bool, as_json: bool) -> None:
     """Put the backup in the folder FROM back where the settings lead: into an empty data directory and database.
 
     What is there is never written over: name other ones in FLEET_DATA_DIR and FLEET_DATABASE_URL, or move it away.
@@ -70,7 +71,7 @@ def restore(folder: Path, programs: Path | None, *, as_json: bool) -> None:
     config = configuration.load(os.environ)
     show_in(config.timezone)
     begun = time.perf_counter()
-    found = backups.restore(folder.absolute(), _place(config, programs))
+    found = backups.restore(folder.absolute(), _place(config, programs), only_files=only_files)
     seconds, size = round(time.perf_counter() - begun, 1), sum(found.sizes.values())
     key = vault_key_file(config.secrets_dir, config.vault_key_file)
     if as_json:

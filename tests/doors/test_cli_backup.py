@@ -124,6 +124,8 @@ def test_nothing_is_written_over(server: Flask, elsewhere: dict[str, str], tmp_p
     twice = put_back(server, folder)  # the database is there still
     assert (twice.exit_code, "there is something at" in twice.stderr) == (1, True)
     assert not (tmp_path / "new" / "secrets").exists()
+    assert run(server, "database", "restore", folder, "--only-files").exit_code == 0
+    assert (tmp_path / "new" / "secrets").is_dir()
 
 
 @pytest.mark.parametrize("kind", ["files.tar", "database.*"])

@@ -46,12 +46,18 @@ def _reachable_by_all(path: Path) -> bool:
     return all(part.stat().st_mode & 0o001 for part in (whole, *whole.parents))
 
 
-def _as_ordinary_user(programs: Path, home: Path) -> tuple[list[str], dict[str, Any]]:
-    """Return what to put before a command, and keyword arguments, so that it does not run as uid 0."""
+def as_ordinary_user(programs: Path, home: Path, *needed: Path) -> tuple[list[str], dict[str, Any]]:
+    """Return what to put before a command, and keyword arguments, so that it does not run as uid 0.
+
+    Args:
+        programs: the folder of PostgreSQL's programs.
+        home: the folder that is given to that user.
+        needed: what else the user has to reach.
+    """
     if os.geteuid() != 0:
         return [], {}
     nobody: dict[str, Any] = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
-    if _reachable_by_all(programs):
+    if all(map(_reachable_by_all, (programs, *needed))):
         probe = subprocess.run([programs / "postgres", "--version"], check=False, capture_output=True, **nobody)
         if probe.returncode == 0:
             os.chown(home, _NOBODY, _NOBODY)
@@ -152,7 +158,7 @@ def promote(server: Server) -> None:
 
 def run(program: str, home: Path, *arguments: str) -> None:
     """Run one of PostgreSQL's programs as the user that a server in ``home`` runs as."""
-    before, how = _as_ordinary_user(programs(), home)
+    before, how = as_ordinary_user(programs(), home)
     command = [*before, str(programs() / program), *arguments]
     subprocess.run(command, check=True, env=_environ(), cwd=home, stdout=subprocess.DEVNULL, **how)
 
@@ -172,7 +178,7 @@ def _environ() -> dict[str, str]:
 
 def give_away(folder: Path) -> None:
     """Give a folder, and all in it, to the user that servers run as."""
-    _before, how = _as_ordinary_user(programs(), folder)
+    _before, how = as_ordinary_user(programs(), folder)
     for path in folder.rglob("*") if how else ():
         os.chown(path, _NOBODY, _NOBODY)
 
@@ -184,7 +190,7 @@ def started(home: Path, *settings: str) -> Iterator[Server]:
     Raises:
         RuntimeError: it did not start; the text is the end of its log.
     """
-    before, how = _as_ordinary_user(programs(), home)
+    before, how = as_ordinary_user(programs(), home)
     told = [str(programs() / "postgres"), "-D", str(home / "data"), "-k", str(home), *_SERVER_OPTIONS, *settings]
     with (home / "log").open("wb") as log:
         process: subprocess.Popen[bytes] = subprocess.Popen(

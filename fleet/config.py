@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from fleet import reaching_postgresql
 from fleet.errors import InvalidError
 
-_POSTGRESQL = "postgresql+psycopg://"
+_POSTGRESQL = reaching_postgresql.SCHEME
 _SHORTEST_TOKEN = 16
 
 
@@ -212,14 +213,15 @@ def database_url(
     """Return a database's address as SQLAlchemy takes it; a file is named from the folder one stands in.
 
     Args:
-        told: ``sqlite:///…``, ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``.
+        told: ``sqlite:///…``, ``postgresql://…``, ``postgres://…`` or ``postgresql+psycopg://…``; of PostgreSQL with
+            one host or several.
         variable: what told it, for the refusal.
         kinds: what it may begin with.
 
     Raises:
         ConfigError: it is none of these.
     """
-    text = re.sub(r"^postgres(ql)?://", _POSTGRESQL, told)
+    text = reaching_postgresql.address(re.sub(r"^postgres(ql)?://", _POSTGRESQL, told))
     try:  # a port that is no number is not said to be one, and a database in memory would forget everything
         url = make_url(text)
         name = url.database

@@ -51,7 +51,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from fleet import large_tables
+from fleet import large_tables, reaching_postgresql
 from fleet.errors import DatabaseNewerError, UpgradeHeldUpError
 
 # Named so that migrations can drop and alter them on both databases.
@@ -70,7 +70,6 @@ Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postg
 BUSY_TIMEOUT_MS = 10_000
 # What SQLite calls it when others keep the database for too long, or its file cannot be had.
 _SQLITE_UNAVAILABLE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"})
-
 
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_NOT_AVAILABLE, _DEADLOCK, _QUERY_CANCELED = "55P03", "40P01", "57014"
@@ -123,7 +122,7 @@ def is_unavailable(error: BaseException | None) -> bool:
     if isinstance(error, OperationalError):
         name = getattr(error.orig, "sqlite_errorname", None)
         return name is None or name.startswith(tuple(_SQLITE_UNAVAILABLE))
-    return isinstance(error, PoolTimeoutError)
+    return isinstance(error, PoolTimeoutError) or reaching_postgresql.is_read_only(getattr(error, "orig", None))
 
 
 def text_enum(kind: type[enum.StrEnum]) -> Enum:
@@ -155,7 +154,8 @@ def engine_options(database_url: str, *, connections: int, behind_pooler: bool) 
     # All that are opened are kept: teachers who all start at the bell hold theirs while they wait for their turn, and
     # one that is opened for a moment costs more than what it is opened for.
     pool = {"pool_size": connections, "max_overflow": 0, "pool_pre_ping": True, "pool_timeout": 10}
-    return {"hide_parameters": True, **pool, "connect_args": {"prepare_threshold": None} if behind_pooler else {}}
+    arguments: dict[str, Any] = {"prepare_threshold": None} if behind_pooler else {}
+    return {"hide_parameters": True, **pool, "connect_args": arguments | reaching_postgresql.connecting(database_url)}
 
 
 def prepare_sqlite(engine: Engine) -> None:

@@ -17,6 +17,7 @@ import psycopg
 import structlog
 from sqlalchemy import URL, text
 
+from fleet import reaching_postgresql
 from fleet.db import after_commit, db
 
 Ring = Callable[[frozenset[int]], None]
@@ -28,8 +29,6 @@ _NOTIFY = text(
 )
 _RETRY_S = 2.0
 _LOOK_S = 0.2  # how often the listening thread looks whether it shall end
-# A server that vanished without a word is noticed within a minute. Source: libpq's connection parameters.
-_CONNECTION = {"connect_timeout": "5", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 _log = structlog.get_logger("outbox")
 _rings: list[Ring] = []
 
@@ -67,7 +66,8 @@ class Listener:
     """
 
     def __init__(self, url: URL) -> None:
-        told = url.set(drivername="postgresql", query={**_CONNECTION, **url.query})
+        limits = reaching_postgresql.connecting(url)
+        told = url.set(drivername="postgresql", query={**limits, **url.query})
         self._conninfo = told.render_as_string(hide_password=False)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)

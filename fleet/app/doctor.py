@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
-from fleet import job_runs
+from fleet import backups, job_runs
 from fleet.access import Principal
 from fleet.alerts import mail_server, troubles
 from fleet.app import mailing, reaching, standing
@@ -59,6 +59,7 @@ def _all(app: Flask, config: Config, now: Now, *, reach: bool) -> Iterator[Check
             yield packages.examine(PackageFiles(config.packages_dir))
             timetable = app.extensions["fleet_timetable"]
             yield from job_runs.examine(timetable, now=now(), timezone=config.timezone)
+            yield backups.examine(now=now())
             yield from troubles.examine(by=Principal.command_line(), now=now())
     if (config.secrets_dir / "root.json").exists():
         yield _signing(config, now())

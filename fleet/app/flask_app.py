@@ -26,7 +26,7 @@ import fleet.reports.models
 import fleet.schools.models
 import fleet.schools.roster.apply
 import fleet.uploads  # noqa: F401 (the models, so that metadata is whole)
-from fleet import clock, crypto, orders, statements
+from fleet import clock, crypto, orders, reaching_postgresql, statements
 from fleet import config as configuration
 from fleet.alerts import events
 from fleet.android import following as androids
@@ -104,8 +104,7 @@ def create_app(
     )  # for the command line, which may not know all that is asked
     db.init_app(app)
     with app.app_context():
-        if config.is_sqlite:
-            prepare_sqlite(db.engine)
+        (prepare_sqlite if config.is_sqlite else reaching_postgresql.prepare)(db.engine)
         statements.watch(db.engine, slow_ms=config.slow_statement_ms)
     if with_pages:
         from fleet import web  # noqa: PLC0415 (see with_pages)

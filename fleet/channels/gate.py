@@ -28,6 +28,7 @@ from fleet.channels.crowding import ARRIVED, Line
 from fleet.channels.http import FileSlice, Request, Response
 from fleet.channels.spooling import Spooling
 from fleet.channels.streaming import opened, send_file
+from fleet.db import is_unavailable
 
 Probe = Callable[[Request], Awaitable[Response]]
 _ReadBody = Callable[[Receive, int], Awaitable[bytes]]  # from there, so many bytes at most
@@ -209,7 +210,8 @@ class Gate:
             _log.error(
                 "failed", request_id=request_id, method=scope["method"], path=_shown(scope["path"]), **_fault(error)
             )
-            response = channel.failed()
+            # A database that is away comes back, or another takes its place: tablets are told when to come again.
+            response = channel.busy() if is_unavailable(error) else channel.failed()
             measuring.answered(channel.name, response.status, begun)
             await self._send(send, response, request_id)
             return
@@ -239,7 +241,8 @@ class Gate:
             descriptor = await asyncio.to_thread(opened, part)
         except OSError as error:
             _log.error("no file", request_id=request_id, path=_shown(scope["path"]), **_fault(error))
-            await self._send(send, channel.failed(), request_id)
+            # A database that is away comes back, or another takes its place: tablets are told when to come again.
+            await self._send(send, channel.busy() if is_unavailable(error) else channel.failed(), request_id)
             return
         is_sent = False
         try:

@@ -26,6 +26,7 @@ _FACTS = text(
     "'superuser_reserved_connections', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', "
     "'default_transaction_isolation', 'transaction_read_only', 'synchronous_commit', 'fsync', 'full_page_writes')"
 )
+_ARCHIVE = text("SELECT current_setting('archive_mode'), last_archived_time, last_failed_time FROM pg_stat_archiver")
 
 
 def examine(*, connections: int, now: Now) -> list[Check]:
@@ -85,6 +86,9 @@ def integrity(answer: str) -> Check:
 def _postgresql(connections: int, now: Now) -> Iterator[Check]:
     facts = {str(name): str(setting) for name, setting in db.session.execute(_FACTS)}
     yield from settings(facts, connections=connections)
+    mode, done, failed = db.session.execute(_ARCHIVE).one()
+    if mode != "off":
+        yield archive(done, failed)
     before = now()
     there: datetime = db.session.scalars(text("SELECT clock_timestamp()")).one()
     yield clocks(there, before=before, after=now())
@@ -149,6 +153,20 @@ def _timeouts(facts: Mapping[str, str]) -> Check:
         least = ", ".join(f"{one} {ms} ms" for one, ms in _SHORTEST_MS.items())
         return warning("postgresql-timeouts", ", ".join(short), f"0 (none), or at least: {least}")
     return ok("postgresql-timeouts", "long enough, or none")
+
+
+def archive(done: datetime | None, failed: datetime | None) -> Check:
+    """Return whether PostgreSQL's archive of all that is written keeps up.
+
+    Args:
+        done: when it last took something.
+        failed: when it last could not.
+    """
+    told = f"last taken {done:%Y-%m-%d %H:%M} UTC" if done is not None else "nothing taken yet"
+    if failed is not None and (done is None or failed > done):
+        advice = "see archive_command and PostgreSQL's log: its disk fills up until the archive works again"
+        return warning("postgresql-archive", f"{told}, failed {failed:%Y-%m-%d %H:%M} UTC", advice)
+    return ok("postgresql-archive", told)
 
 
 def clocks(there: datetime, *, before: datetime, after: datetime) -> Check:

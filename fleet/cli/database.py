@@ -1,4 +1,4 @@
-"""``fleet database``: create and upgrade the database, move it to another one."""
+"""``fleet database``: create and upgrade the database, back it up, move it to another one."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fleet import clock, copying, db
+from fleet.cli.database_backups import backup, backup_made, restore
 from fleet.cli.local_time import moment, show_in
 from fleet.cli.output import EXIT_REFUSED, ErrorsAsLines, json_option, make_app, show_json, show_table
 from fleet.config import Config, database_url
@@ -18,7 +19,11 @@ _TOLD_EVERY_S = 5.0
 
 @click.group(cls=ErrorsAsLines)
 def group() -> None:
-    """Create and upgrade the database, move it to another one."""
+    """Create and upgrade the database, back it up, move it to another one."""
+
+
+for _one in (backup, restore, backup_made):
+    group.add_command(_one)
 
 
 @group.command()

@@ -1,4 +1,4 @@
-"""What refusals about copies of the database say on the command line."""
+"""What refusals about copies and backups of the database say on the command line."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,8 +19,31 @@ def _some(data: Data) -> str:
     return ", ".join(tables[:_MOST]) + (f" and {len(tables) - _MOST} more" if len(tables) > _MOST else "")
 
 
+def _program_failed(data: Data) -> str:
+    if data.get("reason") is None:
+        return f"there is no program {data.get('program')}: install PostgreSQL's clients, or say where (--programs)"
+    return f"{data.get('program')} refused: {data.get('reason')}"
+
+
 BY_CODE: Mapping[str, Words] = MappingProxyType(
     {
+        "backup-missing": lambda data: (
+            f"there is no whole backup in {data.get('folder')}: name the folder with backup.json in it"
+        ),
+        "backup-damaged": lambda data: (
+            f"{data.get('file')} is not what was written: take another backup; nothing was put back"
+        ),
+        "backup-other-kind": lambda data: (
+            f"the backup is of {data.get('expected')}, the settings name {data.get('found')}: set FLEET_DATABASE_URL"
+        ),
+        "backup-newer": lambda data: (
+            f"the backup is of a newer program (revision {data.get('revision')}): put it back with that one"
+        ),
+        "backup-place-taken": lambda data: (
+            f"there is something at {data.get('place')} already: a backup is put back into an empty data directory"
+            " and database only; move what is there away, or name others in FLEET_DATA_DIR and FLEET_DATABASE_URL"
+        ),
+        "backup-program-failed": _program_failed,
         "copy-missing": lambda data: f"there is no file {data.get('database')}: look at the address",
         "copy-to-itself": lambda data: f"both addresses lead to {data.get('database')}: name another one to copy to",
         "copy-other-revision": _other_revision,

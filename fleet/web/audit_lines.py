@@ -136,6 +136,7 @@ def _numbered(kind: str, number: int | None) -> str | None:
         "finding": _("Finding %(number)s", number=number),
         "findings": _("Findings"),
         "delivery-list": _("Delivery list"),
+        "backup": _("Backup"),
         "alerts": _("Alerts"),
         "webhook": _("Webhook %(number)s", number=number),
         "push-certificate": _("Push certificate"),

@@ -15,6 +15,7 @@ from fleet.config import Config
 from tests.conftest import NOW
 
 OK, WARNING, FAULT = Grade.OK, Grade.WARNING, Grade.FAULT
+EARLIER = NOW - timedelta(hours=1)
 _Usage = namedtuple("_Usage", ["total", "used", "free"])  # noqa: PYI024 (as shutil has it)
 
 
@@ -226,3 +227,13 @@ def test_a_slow_answer_does_not_make_clocks_differ() -> None:
 def test_sqlite_has_to_write_ahead_and_be_whole() -> None:
     assert [grade(database.journal(mode)) for mode in ("wal", "delete")] == [OK, FAULT]
     assert [grade(database.integrity(told)) for told in ("ok", "row 3 missing from index x")] == [OK, FAULT]
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "expected"),
+    [(None, None, OK), (EARLIER, None, OK), (None, EARLIER, WARNING), (EARLIER, NOW, WARNING), (NOW, EARLIER, OK)],
+)
+def test_an_archive_that_fails_is_warned_of_until_it_takes_something_again(
+    done: datetime | None, failed: datetime | None, expected: Grade
+) -> None:
+    assert grade(database.archive(done, failed)) is expected

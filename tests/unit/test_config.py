@@ -29,6 +29,26 @@ def test_every_spelling_of_postgresql_goes_through_psycopg(url: str) -> None:
     assert loaded.workers == 4
 
 
+@pytest.mark.parametrize(
+    ("told", "reached"),
+    [
+        ("postgres://u:p%40@a:1,b/d", "u:p%40@/d?host=a,b&port=1,5432&target_session_attrs=read-write"),
+        (
+            "postgres://a,b/d?sslmode=require",
+            "@/d?host=a,b&port=5432,5432&sslmode=require&target_session_attrs=read-write",
+        ),
+        (
+            "postgres://u@[::1]:1,[fd00::2]:5/d?target_session_attrs=any",
+            "u@/d?host=::1,fd00::2&port=1,5&target_session_attrs=any",
+        ),
+        ("postgres://u@/d?host=/run/a,/run/b", "u@/d?host=/run/a,/run/b&target_session_attrs=read-write"),
+        ("postgres://u@/d?host=/run/a", "u@/d?host=/run/a"),
+    ],
+)
+def test_of_several_databases_the_one_that_takes_writes_is_meant(told: str, reached: str) -> None:
+    assert config.database_url(told) == f"postgresql+psycopg://{reached}"
+
+
 def test_a_file_is_named_from_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert config.database_url("sqlite:///a.sqlite3") == f"sqlite:///{tmp_path / 'a.sqlite3'}"

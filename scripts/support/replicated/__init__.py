@@ -1,0 +1,1 @@
+"""``scripts/replicated``: PostgreSQL under Patroni, struck again and again while tablets report."""

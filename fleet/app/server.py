@@ -107,9 +107,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
     gate = Gate(
         channels,
         WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
-        probes=_probes(
-            app, is_full=lambda: any(one.is_full for one in channels), is_stopping=lambda: gate.is_draining
-        ),
+        probes=_probes(app, is_full=lambda: any(one.is_full for one in channels), is_stopping=lambda: gate.is_draining),
         on_start=start,
         now=clock.now,
         most_staff_bytes=partial(most_body_bytes, app),

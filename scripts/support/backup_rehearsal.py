@@ -23,10 +23,10 @@ from typing import Any
 
 import ledger
 import psycopg
-from bench import school
 from flask import Flask
 from ledger import Ledger
 
+from bench import school
 from fleet import clock
 from fleet.access import Principal
 from fleet.alerts import mail_server

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
+
 from bench.school import Tablet
 
 _PATIENCE_S = 15.0  # for an answer; then it is asked elsewhere

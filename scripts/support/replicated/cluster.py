@@ -19,8 +19,8 @@ from typing import Any
 
 import psycopg
 import yaml
-from bench.processes import tree
 
+from bench.processes import tree
 from tests import postgres
 from tests.serving import free_port
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import ledger
 import psycopg
-from bench import school
 from ledger import Ledger
 
+from bench import school
 from fleet.app import create_app
 from fleet.db import db, upgrade
 from replicated import cluster as clusters

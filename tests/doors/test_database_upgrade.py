@@ -1,4 +1,4 @@
-"""``fleet database upgrade`` on PostgreSQL gives up before it holds up everybody, and says what to do."""
+"""``fleet database upgrade`` gives up before it holds up everybody on PostgreSQL, and where it knows less."""
 
 import pytest
 from flask import Flask
@@ -32,6 +32,7 @@ def test_an_upgrade_does_not_wait_long_for_a_table_that_somebody_keeps(
 
 
 def test_an_upgrade_ends_a_step_that_takes_too_long(waiting_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet.db, "UPGRADE_LOCK_S", 60)
     monkeypatch.setattr(fleet.db, "UPGRADE_STATEMENT_S", 1)
     told = refused_while_somebody_keeps_it(waiting_app)
     assert told.startswith("fleet: a step took more than 1 s")
@@ -45,3 +46,11 @@ def test_an_upgrade_waits_for_another_servers_and_leaves_no_limit_behind(waiting
                 text("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
             ).one()
     assert tuple(limits) == ("0", "0")
+
+
+def test_a_database_of_a_newer_program_is_left_as_it_is(own_app: Flask) -> None:
+    with own_app.app_context(), db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'next'"))
+    for words in (("database", "upgrade"), ("devices", "list")):
+        result = run(own_app, *words)
+        assert (result.exit_code, result.output.startswith("fleet: the database is of a newer program")) == (1, True)

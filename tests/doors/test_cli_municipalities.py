@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,11 @@ def test_a_database_in_use_comes_with_its_own_keys_or_not_at_all(nation: Nation,
     registry.save(pilot.changed(FLEET_DATABASE_URL=f"sqlite:///{tmp_path / 'none'}"))
     words = ["create", "kjenn", "--database", pilot.database, "--address", "kjenn.tablets.example"]
     assert "put the data directory that belongs to it in place first" in nation.run(*words, code=1).stderr
+    again = ["create", "kjenn", "--database", nation.shaped("sqlite", "other"), "--address", "kjenn.example"]
+    nation.run(*again)  # nothing was finished, so that it can be put right
+    assert nation.cell("kjenn").host == "kjenn.example"
+    shutil.rmtree(nation.root / "kjenn")
+    nation.run(*words, code=1)
     secrets = nation.root / "kjenn" / "data" / "secrets"
     secrets.mkdir(mode=0o700, exist_ok=True)
     pilot.config.secrets_dir.joinpath("vault.key").rename(secrets / "vault.key")
@@ -233,6 +239,7 @@ def test_one_that_is_away_is_told_and_holds_up_no_other(nation: Nation) -> None:
     figures = nation.run("figures", "--json")
     assert json.loads(figures.stdout)["missing"] == ["bo", "vik"]
     assert "without bo, vik" in figures.stderr
+    assert "bo: FLEET_WORKERS is '4'" in nation.run("front-door", "nginx", code=1).stderr
 
 
 def test_the_front_door_leads_each_name_to_its_own_servers(nation: Nation) -> None:

@@ -72,7 +72,7 @@ def make(url: str) -> bool:
             raise
     try:
         with _keeper(told) as (connection, name):
-            connection.execute(text(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"))
+            connection.exec_driver_sql(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
     except (OperationalError, ProgrammingError) as error:
         raise NotMadeError(database=shown(url), reason=str(error.orig).partition("\n")[0]) from None
     return True
@@ -140,7 +140,7 @@ def drop(url: str) -> None:
         return
     try:
         with _keeper(told) as (connection, name):
-            connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) == _OBJECT_IN_USE:
             raise StillInUseError(database=shown(url), connections=None) from None

@@ -73,9 +73,7 @@ def nginx(cells: Sequence[Cell], *, certificate: Path, key: Path) -> str:
         certificate: of all their names, PEM, where one of them is reached by https.
         key: its key.
     """
-    upstreams = "".join(
-        f"upstream fleet_{one.name} {{ server {one.settings['FLEET_BIND']}; keepalive 64; }}\n" for one in cells
-    )
+    upstreams = "".join(f"upstream fleet_{one.name} {{ server {one.config.bind}; keepalive 64; }}\n" for one in cells)
     names = "".join(f"    {one.host} fleet_{one.name};\n" for one in cells)
     headers = sorted({one.config.client_cert_header for one in cells} - {""})
     servers = "".join(_server(door, certificate, key, headers) for door in sorted({_door(one) for one in cells}))
@@ -84,7 +82,7 @@ def nginx(cells: Sequence[Cell], *, certificate: Path, key: Path) -> str:
 
 
 def _door(cell: Cell) -> tuple[int, bool]:
-    parts = urlsplit(cell.settings["FLEET_PUBLIC_URL"])
+    parts = urlsplit(cell.config.public_url)
     is_secure = parts.scheme == "https"
     return parts.port or (443 if is_secure else 80), is_secure
 

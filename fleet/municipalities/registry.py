@@ -69,9 +69,13 @@ class Cell:
         """The settings as its servers take them.
 
         Raises:
-            ConfigError: one is missing or wrong.
+            ConfigError: one is missing or wrong; it names the municipality, too.
         """
-        return config.load(self.settings)
+        try:
+            return config.load(self.settings)
+        except ConfigError as error:
+            told = {**error.data, "variable": f"{self.name}: {error.data['variable']}"}
+            raise ConfigError(**told) from None
 
     @property
     def host(self) -> str:
@@ -176,7 +180,9 @@ def run_by(cell: Cell, program: Path) -> None:
 
 
 def reserve(root: Path, name: str, *, database: str, address: str, bind: str | None, proxies: str) -> Cell:
-    """Return the row of a new municipality, written; or the one that an interrupted creation has left.
+    """Return the row of a new municipality, written; or that of the one that is there with the same settings.
+
+    One that was never finished (:attr:`Cell.program` is made last) takes other settings.
 
     Args:
         root: the registry.
@@ -206,7 +212,7 @@ def reserve(root: Path, name: str, *, database: str, address: str, bind: str | N
     told["FLEET_BIND"] = bind or (mine and mine.settings.get("FLEET_BIND")) or f"127.0.0.1:{next_port}"
     made = Cell(name, (root / name).absolute(), "").changed(**told)
     made.require_loadable()
-    if mine is not None:
+    if mine is not None and mine.program.is_symlink():
         differing = next((one for one in told if mine.settings.get(one) != told[one]), None)
         if differing is not None:
             raise ConflictError(kind="municipality", name=name, setting=differing, other=name)
@@ -217,7 +223,7 @@ def reserve(root: Path, name: str, *, database: str, address: str, bind: str | N
             raise ConflictError(kind="municipality", name=name, setting="FLEET_PUBLIC_URL", other=one.name)
         if one.settings.get("FLEET_BIND") == told["FLEET_BIND"]:
             raise ConflictError(kind="municipality", name=name, setting="FLEET_BIND", other=one.name)
-    save(made)
+    made = save(mine.changed(**told) if mine is not None else made)
     made.folder.joinpath("data").mkdir(mode=0o700, exist_ok=True)
     return made
 

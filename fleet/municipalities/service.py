@@ -66,14 +66,14 @@ class Service:
         deadline = time.monotonic() + self.patience_s
         while not is_ready(cell):
             if time.monotonic() > deadline:
-                raise NotReadyError(name=cell.name, bind=cell.settings["FLEET_BIND"])
+                raise NotReadyError(name=cell.name, bind=cell.config.bind)
             time.sleep(0.2)
 
 
 def is_ready(cell: Cell) -> bool:
     """Whether the servers say that they are fit for work."""
-    host, _, port = cell.settings.get("FLEET_BIND", ":0").rpartition(":")
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=_ANSWERS_WITHIN_S)
+    host = cell.settings.get("FLEET_BIND", "").rpartition(":")[0].strip("[]")
+    connection = http.client.HTTPConnection(host or "localhost", cell.port, timeout=_ANSWERS_WITHIN_S)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200

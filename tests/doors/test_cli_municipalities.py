@@ -2,16 +2,18 @@
 
 import fcntl
 import json
+import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text
 
-from fleet import copying
 from fleet.config import database_url
 from fleet.copying import opened
-from fleet.municipalities import databases, registry
+from fleet.job_runs import JobLease
+from fleet.municipalities import databases, moving, registry
 from fleet.municipalities.registry import FORMER, MOVING_TO, UPGRADING, Cell
 from fleet.schools.models import School
 from tests import postgres
@@ -105,6 +107,11 @@ def test_a_database_in_use_comes_with_its_own_keys_or_not_at_all(nation: Nation,
     registry.save(pilot.changed(FLEET_DATABASE_URL=f"sqlite:///{tmp_path / 'none'}"))
     words = ["create", "kjenn", "--database", pilot.database, "--address", "kjenn.tablets.example"]
     assert "put the data directory that belongs to it in place first" in nation.run(*words, code=1).stderr
+    again = ["create", "kjenn", "--database", nation.shaped("sqlite", "other"), "--address", "kjenn.example"]
+    nation.run(*again)  # nothing was finished, so that it can be put right
+    assert nation.cell("kjenn").host == "kjenn.example"
+    shutil.rmtree(nation.root / "kjenn")
+    nation.run(*words, code=1)
     secrets = nation.root / "kjenn" / "data" / "secrets"
     secrets.mkdir(mode=0o700, exist_ok=True)
     pilot.config.secrets_dir.joinpath("vault.key").rename(secrets / "vault.key")
@@ -128,9 +135,9 @@ def test_a_move_carries_everything_over_and_keeps_the_old_until_told(nation: Nat
     cell = nation.create("kjenn", database_kind)
     add_school(cell, "Prøveskolen")
     registry.save(Cell(cell.name, cell.folder, f'{cell.text}# by hand\nFLEET_POLL_S="30"\n'))
-    # One that was killed after its copy, and before the row told of it.
+    # One was killed after its copy, and before the row told of it: what it copied is old by now.
     target = database_url(nation.shaped(OTHER_KIND[database_kind], "moved"))
-    copying.copy(cell.database, target, now=NOW, progress=lambda *_: None)
+    add_school(cell.changed(FLEET_DATABASE_URL=target), "Prøveskolen, som den het")
     registry.save(nation.cell("kjenn").changed(**{MOVING_TO: target}))
     add_school(cell, "Etter avbruddet")
     elsewhere = nation.run("move", "kjenn", "--to", nation.new("sqlite", "elsewhere"), code=1).stderr
@@ -174,6 +181,18 @@ def test_a_database_that_somebody_works_on_is_not_moved(
         fcntl.flock(lock, fcntl.LOCK_EX)  # a server that nobody stopped
         with pytest.raises(databases.StillInUseError), databases.alone(config):
             pytest.fail("it was moved")
+
+
+def test_a_lease_that_a_killed_server_left_is_waited_for(nation: Nation) -> None:
+    cell, target = nation.create("kjenn", "sqlite"), nation.shaped("sqlite", "target")
+    add_school(cell, "Prøveskolen")
+    until = NOW + timedelta(milliseconds=50)
+    with opened(cell.database) as engine, engine.begin() as connection:
+        connection.execute(insert(JobLease), [{"name": "timetable", "holder": "a:1", "epoch": 1, "expires_at": until}])
+    clock = iter([NOW, NOW, NOW + timedelta(seconds=1)])
+    moving._copy_once_idle(cell.database, target, now=lambda: next(clock), progress=lambda *_: None)
+    assert schools(target) == {"Prøveskolen"}
+    assert not list(clock)
 
 
 def test_a_move_that_cannot_be_leaves_the_old_database_in_use(nation: Nation) -> None:
@@ -233,6 +252,7 @@ def test_one_that_is_away_is_told_and_holds_up_no_other(nation: Nation) -> None:
     figures = nation.run("figures", "--json")
     assert json.loads(figures.stdout)["missing"] == ["bo", "vik"]
     assert "without bo, vik" in figures.stderr
+    assert "bo: FLEET_WORKERS is '4'" in nation.run("front-door", "nginx", code=1).stderr
 
 
 def test_the_front_door_leads_each_name_to_its_own_servers(nation: Nation) -> None:

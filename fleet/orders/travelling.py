@@ -86,7 +86,9 @@ def _follow_devices(ids: frozenset[int], now: datetime) -> None:
     still_there = (
         exists()
         .where(Enrolment.device_id == Order.device_id, Device.id == Order.device_id)
-        .where(Enrolment.ended_at.is_(None), Enrolment.enrolled_at <= Order.queued_at, stands)
+        .where(Enrolment.ended_at.is_(None), stands)
+        # One of a time to come was before the clock was set back, and took back what was wished until then.
+        .where(or_(Enrolment.enrolled_at <= Order.queued_at, Enrolment.enrolled_at > now))
     )
     closing = update(Order).where(among(Order.device_id, ids), Order.state.in_(OPEN), ~still_there)
     db.session.execute(

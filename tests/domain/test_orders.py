@@ -129,6 +129,17 @@ def test_what_was_wished_of_a_tablet_that_leaves_is_taken_back(app: Flask) -> No
     assert (order.state, order.ended_at, other.state) == (OrderState.WITHDRAWN, NOW, OrderState.QUEUED)
 
 
+def test_what_is_wished_of_a_tablet_that_enrolled_by_a_clock_that_was_ahead_stays_wished(app: Flask) -> None:
+    with transaction():
+        device = make.enrolled(make.school(), since=NOW + 2 * HOUR)
+        (order,) = queued(device)
+        changed("device", [device.id], now=NOW + HOUR)
+    assert order.state is OrderState.QUEUED
+    with transaction():
+        changed("device", [device.id], now=NOW + 2 * HOUR)  # as where it enrolled after the wish
+    assert order.state is OrderState.WITHDRAWN
+
+
 # -- one queue per tablet ----------------------------------------------------------------------------------------------
 
 

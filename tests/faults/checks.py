@@ -20,7 +20,7 @@ from fleet.db import db, reading, transaction
 from fleet.devices.models import Device, DeviceState
 from fleet.job_runs import JobOutcome, JobRun
 from fleet.orders import OrderState
-from fleet.orders.models import Order
+from fleet.orders.models import OPEN, Order
 from tests.fault_proxy import no_harm
 from tests.faults.world import BY, FaultError, World
 
@@ -41,7 +41,7 @@ def all_is_well(world: World) -> None:
         lambda: all(len(tablet.ledger.acknowledged) > before[tablet.serial] + 1 for tablet in world.tablets),
     )
     world.wait("nothing is kept back", lambda: not world.net.kept_back)
-    world.wait("every order is done", lambda: _orders_are_done(world))
+    world.wait("every order has ended", lambda: _orders_have_ended(world))
     for tablet in world.tablets:
         tablet.rest()
     try:
@@ -77,8 +77,8 @@ def _rows(world: World, query: Executable) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in db.session.execute(query)]
 
 
-def _orders_are_done(world: World) -> bool:
-    still_open = _rows(world, select(Order.id).where(Order.state != OrderState.DONE).limit(1))
+def _orders_have_ended(world: World) -> bool:
+    still_open = _rows(world, select(Order.id).where(Order.state.in_(OPEN)).limit(1))
     return not still_open and all(tablet.is_settled for tablet in world.tablets)
 
 
@@ -100,8 +100,10 @@ def _wrong_reports(world: World) -> Iterator[str]:
 
 def _wrong_orders(world: World) -> Iterator[str]:
     stored: dict[str, set[str]] = {tablet.serial: set() for tablet in world.tablets}
-    for serial, uid in _rows(world, select(Device.serial, Order.uid).join_from(Order, Device)):
+    for serial, uid, state in _rows(world, select(Device.serial, Order.uid, Order.state).join_from(Order, Device)):
         stored[serial].add(uid)
+        if state is not OrderState.DONE:
+            yield f"{serial}: order {uid} ended as {state}"
     for tablet in world.tablets:
         serial, obeyed = tablet.serial, tablet.ledger.obeyed
         yield from (f"{serial}: order {one} is lost" for one in world.queued.get(serial, set()) - stored[serial])

@@ -225,6 +225,7 @@ def _cut_commits(world: World) -> None:
 def _set_clock(world: World) -> None:
     for ahead in (_TWO_HOURS, -_TWO_HOURS, timedelta(0)):
         world.set_clock(ahead)
+        world.queue_orders()
         world.go_on()
         jobs_run(world)
         all_is_well(world)

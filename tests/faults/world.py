@@ -18,7 +18,7 @@ from fleet import clock, orders
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.assignments.assigning import Place
-from fleet.db import db, transaction, upgrade
+from fleet.db import changed, db, transaction, upgrade
 from fleet.devices import tickets
 from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.orders import OrderKind, Wish
@@ -78,6 +78,7 @@ class World:
                 devices = db.session.scalars(select(Device).order_by(Device.id)).all()
                 serials = {device.id: device.serial for device in devices}
                 fresh = orders.queue(devices, wish, by=BY, now=self.now())
+                changed("device", serials, now=self.now())  # as a roster would, at that moment
                 taken = [(serials[order.device_id], order.uid) for order in fresh]
         except SQLAlchemyError:
             return

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -25,6 +25,7 @@ _PREFIX = "fleet_"
 _MOST_PLACES = 256
 # Of each file, taken on the disk beforehand: a file with holes ends the process (SIGBUS) where the disk is full.
 _FILE_BYTES = 512 * 1024
+_SERVER = "server.lock"
 _FILES = ("counter", "histogram", "gauge_livesum")
 
 
@@ -188,17 +189,27 @@ BUILD = Standing(
 @dataclass(frozen=True, slots=True)
 class _Place:
     number: int
-    lock: int
+    lock: IO[bytes]
 
 
-def make_room(folder: Path) -> None:
-    """Begin with an empty folder, before there is any process that counts.
+def make_room(folder: Path) -> IO[bytes]:
+    """Begin with an empty folder, before any process counts; what is returned must stay open while the server runs.
+
+    Folders beside it that no server has any more go: a machine may be called otherwise after each start.
 
     Raises:
         OSError: it cannot be made.
     """
+    for path in folder.parent.glob(f"*/{_SERVER}"):
+        with _opened(path) as lock:
+            if _is_taken(lock):
+                shutil.rmtree(path.parent, ignore_errors=True)
+    # Also where workers of the last server are still ending: they count on in files that are gone.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
+    own = _opened(folder / _SERVER)
+    _is_taken(own)
+    return own
 
 
 def switch_on(folder: Path) -> Callable[[], None]:
@@ -211,7 +222,7 @@ def switch_on(folder: Path) -> Callable[[], None]:
     try:
         _prepare(folder, place.number)
     except BaseException:
-        os.close(place.lock)
+        place.lock.close()
         raise
     # The library looks for its folder there, and only while its module is imported whether there is one.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
@@ -229,7 +240,7 @@ def switch_on(folder: Path) -> Callable[[], None]:
         counting.close_all_files()
         _gauges(folder, place.number).unlink(missing_ok=True)
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        os.close(place.lock)
+        place.lock.close()
 
     return end
 
@@ -256,14 +267,24 @@ class _Read:
 def _take_place(folder: Path) -> _Place:
     """Take the lowest place that no living process has: its lock goes with the process, however that ends."""
     for number in range(_MOST_PLACES):
-        lock = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-        else:
+        lock = _opened(folder / f"{number}.lock")
+        if _is_taken(lock):
             return _Place(number, lock)
+        lock.close()
     raise OSError(f"{folder}: more than {_MOST_PLACES} processes")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb+")
+
+
+def _is_taken(lock: IO[bytes]) -> bool:
+    """Take a lock, for as long as the file is open here or in a process forked since; False: another has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _prepare(folder: Path, number: int) -> None:

@@ -11,6 +11,7 @@ import ipaddress
 import resource
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,16 +73,15 @@ class Scraping:
         return metrics.written(self._folder, self._standings.told())
 
 
-def prepare(config: Config) -> None:
-    """Make ready what the processes of a starting server need for metrics, if they are wanted.
+def prepare(config: Config) -> AbstractContextManager[object]:
+    """Make ready what the processes of a starting server need for metrics, if they are wanted; held while it runs.
 
     Raises:
         ConfigError: the word for whoever scrapes is none, or others may read it.
     """
-    if config.metrics is not Metrics.OFF:
-        metrics.make_room(config.metrics_dir)
     if config.metrics is Metrics.TOKEN:
         token(config)
+    return nullcontext() if config.metrics is Metrics.OFF else metrics.make_room(config.metrics_dir)
 
 
 def token(config: Config) -> bytes:

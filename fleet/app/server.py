@@ -284,8 +284,7 @@ def serve(config: Config) -> None:
     if link is not None:
         _say(f"no administrator yet; the first one chooses a password at {config.public_url}/password/{link}")
     standing.leave_word(config)
-    scraping.prepare(config)
-    with lock:
+    with lock, scraping.prepare(config):
         _Server(config).run()
 
 

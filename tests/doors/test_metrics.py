@@ -134,7 +134,7 @@ def asked(app: Flask, **told: str | None) -> tuple[int, str]:
 def application(tmp_path: Path, url: str | None = None, **more: str) -> Flask:
     told = {"FLEET_DATA_DIR": str(tmp_path), "FLEET_PUBLIC_URL": "http://fleet.test"}
     made = create_app(environ={**told, "FLEET_DATABASE_URL": url or f"sqlite:///{tmp_path}/x.sqlite3", **more})
-    metrics.make_room(made.extensions["fleet_config"].metrics_dir)
+    metrics.make_room(made.extensions["fleet_config"].metrics_dir).close()
     return made
 
 
@@ -191,7 +191,7 @@ def test_a_disk_without_room_leaves_the_server_without_numbers_and_no_half_of_a_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "metrics"
-    metrics.make_room(folder)
+    metrics.make_room(folder).close()
 
     def no_room(_handle: int, _offset: int, _length: int) -> None:
         raise OSError(28, "No space left on device")
@@ -199,8 +199,15 @@ def test_a_disk_without_room_leaves_the_server_without_numbers_and_no_half_of_a_
     monkeypatch.setattr(os, "posix_fallocate", no_room)
     with pytest.raises(OSError, match="No space"):
         metrics.switch_on(folder)
-    assert [path.name for path in folder.iterdir()] == ["0.lock"]
+    assert sorted(path.name for path in folder.iterdir()) == ["0.lock", "server.lock"]
     metrics.CHECKINS.add(1, "native", "taken")  # and nobody minds
+
+
+def test_folders_of_servers_that_are_gone_go_and_those_of_others_stay(tmp_path: Path) -> None:
+    gone, other, own = (tmp_path / "metrics" / name for name in ("gone", "other", "own"))
+    metrics.make_room(gone).close()
+    with metrics.make_room(other), metrics.make_room(own):
+        assert sorted(path.name for path in (tmp_path / "metrics").iterdir()) == ["other", "own"]
 
 
 def test_a_slow_statement_is_told_without_what_was_filled_in(fresh_url: str, tmp_path: Path) -> None:

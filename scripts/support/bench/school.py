@@ -196,5 +196,5 @@ def running(kind: str, tablets: int, **environ: str) -> Iterator[Bench]:
     with ground(kind, FLEET_PUBLIC_URL=public) as made:
         enrolled = enrol(made.app, tablets)
         told = {"FLEET_QUEUE_LIMIT": "5000", "FLEET_PUBLIC_URL": public, **environ}
-        with serving(made.url, made.data_dir, jobs="off", **told) as server:
+        with serving(made.url, made.data_dir, jobs="off", port=None, **told) as server:
             yield Bench(server, enrolled, made.database_pid, made.conninfo)

@@ -21,14 +21,9 @@ def copy(device_id: int, count: int, *models: Any) -> None:
     """
     db.session.flush()
     first: int = db.session.scalars(select(func.max(Device.id))).one()
-    tables = [
-        Base.metadata.tables[str(one)] for one in (Device.__tablename__, *(model.__tablename__ for model in models))
-    ]
-    for table in tables:
-        _copy_rows(table, device_id, first, count)
-    if (
-        db.session.get_bind().dialect.name == "postgresql"
-    ):  # numbers were told, so its own counter knows nothing of them
+    for name in ("device", *(str(model.__tablename__) for model in models)):
+        _copy_rows(Base.metadata.tables[name], device_id, first, count)
+    if db.session.get_bind().dialect.name == "postgresql":  # its own counter knows nothing of numbers that were told
         db.session.execute(text("SELECT setval(pg_get_serial_sequence('device', 'id'), max(id)) FROM device"))
 
 

@@ -73,9 +73,8 @@ def test_a_look_at_silence_takes_as_many_statements_for_few_tablets_as_for_many(
         assert {f"{day}_seconds", f"{day}_cpu_s", f"{day}_mib"} <= told.keys()
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_profile_for_all_takes_as_many_statements_for_few_tablets_as_for_many(database: str) -> None:
-    told = run("assign", database)
+def test_a_profile_for_all_takes_as_many_statements_for_few_tablets_as_for_many() -> None:
+    told = run("assign", "postgresql")
     assert told["tablets"] == 140
     assert told["statements"] == told["statements_tenth"] <= 30
     assert {"seconds_7000", "withdraw_seconds_7000", "withdraw_statements"} <= told.keys()

@@ -31,6 +31,7 @@ class Arrivals:
 
     Args:
         latencies_s: of those who were answered as they should be.
+        late_s: how late the generator was with each: much of that, and it was the generator that was measured.
         shed: who was told to come later, by the seconds he was told.
         untold: who was turned away without a word of when to come.
         timed_out: who had no answer in time.
@@ -39,6 +40,7 @@ class Arrivals:
     """
 
     latencies_s: list[float] = field(default_factory=list)
+    late_s: list[float] = field(default_factory=list)
     shed: Counter[int] = field(default_factory=Counter)
     untold: int = 0
     timed_out: int = 0
@@ -48,6 +50,7 @@ class Arrivals:
     def add(self, other: "Arrivals") -> None:
         """Add what another generator saw."""
         self.latencies_s += other.latencies_s
+        self.late_s += other.late_s
         self.shed += other.shed
         self.untold += other.untold
         self.timed_out += other.timed_out
@@ -57,18 +60,24 @@ class Arrivals:
     def told(self) -> dict[str, Any]:
         """Return the numbers by the names that benches print."""
         count = len(self.latencies_s) + sum(self.shed.values()) + self.untold + self.timed_out
-        cuts = statistics.quantiles(self.latencies_s, n=100, method="inclusive") if len(self.latencies_s) > 1 else []
         return {
             "offered_per_s": round((count + sum(self.failed.values())) / self.seconds, 1),
             "done_per_s": round(len(self.latencies_s) / self.seconds, 1),
-            "p50_ms": round(1000 * cuts[49], 1) if cuts else None,
-            "p99_ms": round(1000 * cuts[98], 1) if cuts else None,
+            "p50_ms": _percentile_ms(self.latencies_s, 50),
+            "p99_ms": _percentile_ms(self.latencies_s, 99),
+            "generator_late_p99_ms": _percentile_ms(self.late_s, 99),
             "shed": sum(self.shed.values()),
             "shed_without_retry_after": self.untold,
             "retry_after_s": [min(self.shed), max(self.shed)] if self.shed else None,
             "timed_out": self.timed_out,
             "failed": dict(self.failed),
         }
+
+
+def _percentile_ms(found_s: Sequence[float], percent: int) -> float | None:
+    if len(found_s) < 2:
+        return None
+    return round(1000 * statistics.quantiles(found_s, n=100, method="inclusive")[percent - 1], 1)
 
 
 class _Generator:
@@ -94,6 +103,7 @@ class _Generator:
 
     async def _one(self, request: bytes, due: float) -> None:
         streams: _Streams | None = None
+        self.seen.late_s.append(time.perf_counter() - due)
         try:
             async with asyncio.timeout(self._give_up_s - (time.perf_counter() - due)):
                 streams = self._free.pop() if self._free else await self._opened()

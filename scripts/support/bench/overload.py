@@ -74,7 +74,7 @@ def run(*, kind: str, quick: bool, door: str = "checkin", rate: float | None = N
         door: one of :data:`DOORS`.
         rate: how many arrive in a second; twice as many as go through where None.
     """
-    seconds, count = (_QUICK_SECONDS, 256) if quick else (_SECONDS, 2_000 if door == "apple-poll" else 8_000)
+    seconds, count = (_QUICK_SECONDS, 256) if quick else (_SECONDS, 2_000 if door == "apple-poll" else 4_000)
     with school.ground(kind, FLEET_PUBLIC_URL=_PUBLIC) as made:
         made_load = _KINDS[door](made, school.enrol(made.app, count))
         with _served(made) as server:

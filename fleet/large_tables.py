@@ -8,6 +8,8 @@ Invariants: all of it may be broken off and done again, and what is there alread
 works before it is done, only slower, and so must read what is not filled in yet.
 """
 
+from collections.abc import Mapping
+
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Index, MetaData, bindparam, text
 from sqlalchemy.dialects import postgresql
@@ -87,7 +89,7 @@ def _statement(index: Index) -> str:
     return str(CreateIndex(index, if_not_exists=True).compile(dialect=_DIALECT))
 
 
-def _make(connection: Connection, name: str, statement: str, known: dict[str, bool]) -> None:
+def _make(connection: Connection, name: str, statement: str, known: Mapping[str, bool]) -> None:
     if name in known:  # one that was broken off is worth nothing, and costs each write
         connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
     connection.exec_driver_sql(statement.replace(" INDEX IF", " INDEX CONCURRENTLY IF", 1))

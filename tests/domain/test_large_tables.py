@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import Engine, event, select, text, update
 
@@ -97,7 +98,7 @@ def test_rows_are_filled_in_by_small_transactions_until_none_is_left(own_app: Fl
 def test_what_a_migration_names_is_filled_in(own_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     filled: list[str] = []
     with own_app.app_context():
-        scripts = fleet.db.ScriptDirectory.from_config(fleet.db.migrations())
+        scripts = ScriptDirectory.from_config(fleet.db.migrations())
         newest = next(iter(scripts.walk_revisions()))
         monkeypatch.setattr(newest.module, "fills", ("UPDATE a",), raising=False)
         monkeypatch.setattr(large_tables, "fill", lambda _engine, statement: filled.append(statement))

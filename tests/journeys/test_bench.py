@@ -83,15 +83,39 @@ def test_a_look_at_silence_takes_as_many_statements_for_few_tablets_as_for_many(
         assert {f"{day}_seconds", f"{day}_cpu_s", f"{day}_mib"} <= told.keys()
 
 
+def test_a_profile_for_all_takes_as_many_statements_for_few_tablets_as_for_many() -> None:
+    told = run("assign", "postgresql")
+    assert told["tablets"] == 140
+    assert told["statements"] == told["statements_tenth"] <= 30
+    assert {"seconds_7000", "withdraw_seconds_7000", "withdraw_statements"} <= told.keys()
+
+
+def test_a_check_in_is_measured_with_few_and_with_many_tablets_there() -> None:
+    told = run("scale", "postgresql")  # it ends with an error where a report is not taken
+    assert told["tablets"] == 2_000
+    assert max(told[f"statements_{size}"] for size in (200, 400, 2_000)) < 1
+    assert told["cpu_ratio_100k_to_1k"] > 0
+
+
+def test_an_open_load_is_answered_or_told_when_to_come_again() -> None:
+    told = run("overload", "sqlite")
+    assert told["done_per_s"] > 0
+    assert (told["timed_out"], told["failed"], told["shed_without_retry_after"]) == (0, {}, 0)
+    assert {"offered_per_s", "best_per_s", "done_share", "p50_ms", "p99_ms", "shed"} <= told.keys()
+
+
 def test_without_a_name_it_lists_the_benches() -> None:
     done = subprocess.run([ROOT / "scripts" / "bench"], capture_output=True, text=True, check=True)
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "apple-poll",
+        "assign",
         "checkin",
         "compliance",
         "headwind",
         "lessons",
+        "overload",
         "pages",
         "poll",
+        "scale",
         "silence",
     ]

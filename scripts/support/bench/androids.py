@@ -35,7 +35,7 @@ _AT_ONCE = 64
 _WITHIN_S = 120.0
 
 
-def _equip(made: Ground, tablets: Sequence[Tablet]) -> list[tuple[str, str]]:
+def equip(made: Ground, tablets: Sequence[Tablet]) -> list[tuple[str, str]]:
     """Make Android tablets of tablets, each with a token of its own; return their projects and serials."""
     config: Config = made.app.extensions["fleet_config"]
     secret, now = admin_password.secret(config.secrets_dir), clock.now()
@@ -69,6 +69,12 @@ def _equip(made: Ground, tablets: Sequence[Tablet]) -> list[tuple[str, str]]:
     with made.app.app_context():
         db.engine.dispose()
     return found
+
+
+def configuration_call(project: str, serial: str) -> bytes:
+    """Return a tablet's request for its configuration."""
+    headers = {"Host": school.AUTHORITY, "X-CPU-Arch": "arm64-v8a"}
+    return load.request("GET", f"/{project}/rest/public/sync/configuration/{serial}", headers)
 
 
 async def _wait(port: int, project: str, serial: str, turns: asyncio.Semaphore, counts: dict[str, int]) -> None:
@@ -156,16 +162,9 @@ def run(*, kind: str, quick: bool) -> dict[str, Any]:
     waiting.allow_files(count + waiting.OTHER_FILES)
     with school.ground(kind, FLEET_PUBLIC_URL=f"https://{school.AUTHORITY}") as made:
         fetching = per_s * seconds // 2
-        who = _equip(made, school.enrol(made.app, count + fetching))
+        who = equip(made, school.enrol(made.app, count + fetching))
         resting, busy = who[:count], who[count:]
-        calls = [
-            load.request(
-                "GET",
-                f"/{project}/rest/public/sync/configuration/{serial}",
-                {"Host": school.AUTHORITY, "X-CPU-Arch": "arm64-v8a"},
-            )
-            for project, serial in busy
-        ]
+        calls = [configuration_call(project, serial) for project, serial in busy]
         with serving(made.url, made.data_dir, jobs="off", FLEET_PUBLIC_URL=f"https://{school.AUTHORITY}") as server:
             meter = Meter.of(server, made.database_pid)
             doors.require(load.send(server.port, [calls[:8]]), 200)

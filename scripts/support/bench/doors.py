@@ -40,7 +40,8 @@ def _shares(tablets: Sequence[Tablet]) -> list[Sequence[Tablet]]:
     return [tablets[place::CONNECTIONS] for place in range(CONNECTIONS)]
 
 
-def _reports(bench: Bench, rounds: int) -> list[list[bytes]]:
+def reports(bench: Bench, rounds: int) -> list[list[bytes]]:
+    """Return reports of all tablets, a queue for each connection."""
     return [[tablet.report() for _ in range(rounds) for tablet in share] for share in _shares(bench.tablets)]
 
 
@@ -107,12 +108,12 @@ def run(name: str, *, kind: str, quick: bool, metrics: bool = False) -> dict[str
         metrics: whether the server counts for Prometheus meanwhile.
     """
     told = {"FLEET_METRICS": "loopback" if metrics else "off"}
-    prepare, status = (_reports, 200) if name == "checkin" else (_polls, 304)
+    prepare, status = (reports, 200) if name == "checkin" else (_polls, 304)
     rounds, tablets = (2, CONNECTIONS * 2) if quick else (30 if name == "checkin" else 60, TABLETS)
     hello_count = 800 if quick else 12_000
     with tempfile.TemporaryDirectory() as folder, school.running(kind, tablets, **told) as bench:
         first = hello(Path(folder), hello_count)
-        require(load.send(bench.server.port, _reports(bench, 1)), 200)  # keys are cached, tablets are known
+        require(load.send(bench.server.port, reports(bench, 1)), 200)  # keys are cached, tablets are known
         load.send(bench.server.port, prepare(bench, 1))
         busy = measure(bench, prepare(bench, rounds), status)
         per_s = busy["per_s"] / 2

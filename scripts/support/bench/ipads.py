@@ -29,7 +29,7 @@ TABLETS = 500
 _PUBLIC = f"https://{school.AUTHORITY}"
 
 
-def _equip(made: Ground, tablets: Sequence[Tablet]) -> list[bytes]:
+def equip(made: Ground, tablets: Sequence[Tablet]) -> list[bytes]:
     """Make iPads of tablets, each with a certificate of ours; return a signed call of each."""
     config: Config = made.app.extensions["fleet_config"]
     now = clock.now()
@@ -76,7 +76,7 @@ def run(*, kind: str, quick: bool) -> dict[str, Any]:
     rounds, count = (2, CONNECTIONS * 2) if quick else (60, TABLETS)
     hello_count = 800 if quick else 12_000
     with tempfile.TemporaryDirectory() as folder, school.ground(kind, FLEET_PUBLIC_URL=_PUBLIC) as made:
-        calls = _equip(made, school.enrol(made.app, count))
+        calls = equip(made, school.enrol(made.app, count))
         queues = [calls[place::CONNECTIONS] for place in range(CONNECTIONS)]
         with serving(made.url, made.data_dir, jobs="off", FLEET_QUEUE_LIMIT="5000", FLEET_PUBLIC_URL=_PUBLIC) as server:
             bench = Bench(server, [], made.database_pid, made.conninfo)

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from agent_protocol import signing
 from bench import load
@@ -124,6 +124,24 @@ def insert_tablets(rows: Sequence[Mapping[str, object]], *, authority: str = AUT
     ]  # fmt: skip
     db.session.execute(insert(Enrolment), enrolments)
     return tablets
+
+
+def give_keys(count: int) -> list[Tablet]:
+    """Give tablets that are spread over all there are a key of their own; returns them."""
+    ids = db.session.scalars(select(DeviceState.device_id).order_by(DeviceState.device_id)).all()
+    spread = [ids[place * len(ids) // count] for place in range(count)]
+    found = [Tablet(one, ec.generate_private_key(ec.SECP256R1())) for one in spread]
+    numbers = dict(db.session.execute(select(Enrolment.device_id, Enrolment.id)).tuples().all())
+    spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    keys = [(one.key.public_key().public_bytes(*spki), signing.thumbprint(one.key.public_key())) for one in found]
+    states = [{"device_id": one.device_id, "key_thumbprint": name} for one, (_, name) in zip(found, keys, strict=True)]
+    db.session.execute(update(DeviceState), [{**row, "last_sequence": 0, "last_report_id": None} for row in states])
+    enrolments = [
+        {"id": numbers[one.device_id], "key_thumbprint": name, "public_key": der}
+        for one, (der, name) in zip(found, keys, strict=True)
+    ]
+    db.session.execute(update(Enrolment), enrolments)
+    return found
 
 
 def enrol(app: Flask, count: int) -> list[Tablet]:

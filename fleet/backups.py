@@ -21,7 +21,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -145,6 +145,9 @@ def make(place: Place, to: Path, *, revision: str, now: datetime) -> Backup:
         raise DatabaseMissingError(database=str(place.file))
     name = f"fleet-{now:%Y%m%dT%H%M%SZ}"
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in to.glob(".fleet-*"):  # of one that was killed; not of one that runs beside us
+        if now - datetime.fromtimestamp(left.stat().st_mtime, UTC) > timedelta(days=1):
+            shutil.rmtree(left)
     draft = to / f".{name}"
     draft.mkdir(mode=0o700)
     try:
@@ -179,13 +182,18 @@ def _pack(place: Place, target: Path, *, without: Path) -> None:
     """Pack the data directory, but for the database, what is of this moment only, and where backups are kept."""
     left_out = {place.data_dir / name for name in _LEFT_OUT} | {without.absolute()}
     if place.kind == "sqlite":
-        left_out |= {place.file.with_name(place.file.name + one) for one in ("", "-wal", "-shm", "-journal")}
+        left_out |= _files_of(place)
     with target.open("xb") as file, tarfile.open(fileobj=file, mode="w", dereference=True) as packed:
         for path in _walk(place.data_dir, left_out):
             try:
                 packed.add(path, arcname=path.relative_to(place.data_dir).as_posix(), recursive=False)
             except FileNotFoundError:  # of this moment only, such as an upload that was taken or thrown away
                 continue
+
+
+def _files_of(place: Place) -> set[Path]:
+    """Return the files of an embedded database: its own, and those it keeps beside it."""
+    return {place.file.with_name(place.file.name + one) for one in ("", "-wal", "-shm", "-journal")}
 
 
 def _walk(folder: Path, left_out: set[Path]) -> Iterator[Path]:
@@ -260,8 +268,11 @@ def restore(folder: Path, place: Place, *, only_files: bool = False) -> Backup:
 
 
 def _require_nothing(place: Place, *, only_files: bool) -> None:
+    beside = {_RESTORING, "lost+found"}
+    if only_files and place.kind == "sqlite":
+        beside |= {path.name for path in _files_of(place)}
     there = place.data_dir.iterdir() if place.data_dir.is_dir() else ()
-    if any(path.name not in {_RESTORING, "lost+found"} for path in there):
+    if any(path.name not in beside for path in there):
         raise PlaceTakenError(place=str(place.data_dir))
     if only_files:
         return

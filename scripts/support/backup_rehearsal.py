@@ -120,10 +120,10 @@ def look(server: Server, found: Found) -> None:
     found.is_package_same = (config.packages_dir / "example.package").read_bytes() == _PACKAGE
 
 
-def stored_in(url: str) -> Counter[tuple[int, int]]:
+def stored_in(url: str) -> Counter[str]:
     """Return how often an embedded database has each report."""
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        return Counter((int(one), int(two)) for one, two in connection.execute(ledger.QUERY))
+        return Counter(str(one) for (one,) in connection.execute(ledger.QUERY))
 
 
 @dataclass

@@ -1,11 +1,12 @@
 """Tablets that report without a pause, and a ledger of what servers acknowledged, to hold against what was stored.
 
-A report that was not acknowledged, for whatever reason, is sent again as it is, to the next server, until it is, as a
-real tablet does. So whatever a server said it had can be looked for afterwards, and nothing may be there twice.
+A report that was not acknowledged, for whatever reason, is sent again under a new number until it is, as a real tablet
+does. So whatever a server said it had can be looked for afterwards, and nothing may be there twice.
 """
 
 import contextlib
 import itertools
+import json
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from bench import load
 from bench.school import Tablet
 
 _PATIENCE_S = 15.0  # for an answer; then it is asked elsewhere
@@ -23,10 +25,9 @@ _REST_S = 0.2  # after what was not acknowledged
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A report that was acknowledged: whose, its number, and when on the machine's monotonic clock."""
+    """A report that was acknowledged: its name, and when on the machine's monotonic clock."""
 
-    device_id: int
-    sequence: int
+    report_id: str
     at: float
 
 
@@ -62,19 +63,19 @@ class Ledger:
         return max((after - before for before, after in itertools.pairwise(times)), default=float("inf"))
 
 
-def judge(entries: Iterable[Entry], stored: Mapping[tuple[int, int], int]) -> Verdict:
-    """Hold acknowledged reports against what is stored, by tablet and number."""
-    told = [(one.device_id, one.sequence) for one in entries]
+def judge(entries: Iterable[Entry], stored: Mapping[str, int]) -> Verdict:
+    """Hold acknowledged reports against how often each is stored."""
+    told = [one.report_id for one in entries]
     return Verdict(len(told), sum(one not in stored for one in told), sum(times > 1 for times in stored.values()))
 
 
-def stored(conninfo: str) -> Counter[tuple[int, int]]:
+def stored(conninfo: str) -> Counter[str]:
     """Return how often PostgreSQL has each report."""
     with psycopg.connect(conninfo) as connection:
-        return Counter((int(one), int(two)) for one, two in connection.execute(QUERY).fetchall())
+        return Counter(str(one) for (one,) in connection.execute(QUERY).fetchall())
 
 
-QUERY = "SELECT device_id, sequence FROM check_in"
+QUERY = "SELECT report_id FROM check_in"
 
 
 class _Connection:
@@ -159,15 +160,27 @@ def _report(
     turn = 0
     while not ending.is_set():
         begun, tablet = time.monotonic(), tablets[turn % len(tablets)]
-        sequence, request = tablet.sequence, tablet.report()
+        request = tablet.report()
+        body = request.partition(b"\r\n\r\n")[2]
+        report_id = str(json.loads(body)["report_id"])
         while (answer := connection.send(request)) != "200" and not ending.is_set():
             ledger.others[answer] += 1
             ending.wait(_REST_S)
+            request = _again(tablet, report_id, body)
         if answer == "200":
-            ledger.entries.append(Entry(tablet.device_id, sequence, time.monotonic()))
+            ledger.entries.append(Entry(report_id, time.monotonic()))
         turn += 1
         ending.wait(max(0.0, begun + every_s - time.monotonic()))
     connection.close()
+
+
+def _again(tablet: Tablet, report_id: str, body: bytes) -> bytes:
+    """Return the same report, signed anew under the tablet's next number."""
+    path, nonce, tablet.sequence = "/agent/v1/reports", str(tablet.sequence), tablet.sequence + 1
+    headers = tablet.signed("POST", path, body, nonce)
+    return load.request(
+        "POST", path, {**headers, "Content-Type": "application/json", "Idempotency-Key": report_id}, body
+    )
 
 
 def wait_for(ledger: Ledger, more: int, *, within_s: float = 600) -> None:

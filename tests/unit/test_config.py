@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import config
+from fleet import config, reaching_postgresql
 from fleet.config import ConfigError
 
 
@@ -47,6 +47,11 @@ def test_every_spelling_of_postgresql_goes_through_psycopg(url: str) -> None:
 )
 def test_of_several_databases_the_one_that_takes_writes_is_meant(told: str, reached: str) -> None:
     assert config.database_url(told) == f"postgresql+psycopg://{reached}"
+
+
+def test_connections_are_given_up_in_time_unless_the_address_says_otherwise() -> None:
+    told = config.database_url("postgresql://u@h/d?connect_timeout=60")
+    assert reaching_postgresql.connecting(told).keys() == reaching_postgresql.CONNECTION.keys() - {"connect_timeout"}
 
 
 def test_a_file_is_named_from_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def two_servers(url: str, folder: Path) -> Iterator[Sequence[int]]:
 
 
 def strike(how: str, cluster: Cluster, kept: Ledger) -> Struck:
-    """Strike the leader, wait until reports are acknowledged again, and let it come back as one that follows."""
+    """Strike the leader, wait until another one leads and reports are acknowledged, and let it come back to follow."""
     wait_until(cluster.is_whole, "the cluster did not become whole")
     ledger.wait_for(kept, 50)
     leader = cluster.leader()
@@ -83,11 +83,11 @@ def strike(how: str, cluster: Cluster, kept: Ledger) -> Struck:
     else:
         cluster.switch(leader)
     then = another(cluster, leader)
-    ledger.wait_for(kept, 50)
     if how == "pause":
         time.sleep(max(0.0, begun + PAUSE_S - time.monotonic()))
         leader.signal(signal.SIGCONT)
-    elif how == "kill":
+    ledger.wait_for(kept, 50)
+    if how == "kill":
         cluster.start(leader)
     wait_until(cluster.is_whole, "the cluster did not become whole again")
     ledger.wait_for(kept, 50)

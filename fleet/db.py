@@ -342,11 +342,7 @@ def transaction() -> Iterator[None]:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Open a unit of work that only reads; ends its snapshot afterwards.
-
-    Raises:
-        Exception: whatever the body raises.
-    """
+    """Open a unit of work that only reads; ends its snapshot afterwards."""
     try:
         yield
     finally:

@@ -25,8 +25,8 @@ from psycopg import sql
 _NOBODY = 65534
 _PR_SET_PDEATHSIG = 1
 # --no-locale for speed; the order people see is made in the application.
-_INITDB_OPTIONS = ["-U", "fleet", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
-_SERVER_OPTIONS = ["-c", "listen_addresses=", "-c", "max_connections=200"]
+INITDB_OPTIONS = ["-U", "fleet", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+SERVER_OPTIONS = ["-c", "listen_addresses=", "-c", "max_connections=200"]
 _NOT_DURABLE = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
 
 
@@ -119,7 +119,7 @@ def running(*, durable: bool = False, options: Sequence[str] = ()) -> Iterator[S
         RuntimeError: it did not start; the text is the end of its log.
     """
     with _folder() as home:
-        run("initdb", home, "-D", str(home / "data"), *_INITDB_OPTIONS)
+        run("initdb", home, "-D", str(home / "data"), *INITDB_OPTIONS)
         with started(home, *([] if durable else _NOT_DURABLE), *options) as server:
             yield server
 
@@ -191,7 +191,7 @@ def started(home: Path, *settings: str) -> Iterator[Server]:
         RuntimeError: it did not start; the text is the end of its log.
     """
     before, how = as_ordinary_user(programs(), home)
-    told = [str(programs() / "postgres"), "-D", str(home / "data"), "-k", str(home), *_SERVER_OPTIONS, *settings]
+    told = [str(programs() / "postgres"), "-D", str(home / "data"), "-k", str(home), *SERVER_OPTIONS, *settings]
     with (home / "log").open("wb") as log:
         process: subprocess.Popen[bytes] = subprocess.Popen(
             [*before, *told], env=_environ(), cwd=home, stdout=log, stderr=log,

@@ -12,8 +12,7 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache, partial
@@ -22,8 +21,9 @@ from typing import Any, Protocol
 import structlog
 
 from fleet.apps.sent import KEY
-from fleet.channels import asgi, measuring
+from fleet.channels import asgi, bodies, measuring
 from fleet.channels.asgi import AbandonedError, Receive, Scope, Send
+from fleet.channels.bodies import FORM_BYTES, Bodies, CrowdedError, ReadBody, TooLargeError
 from fleet.channels.crowding import ARRIVED, Line
 from fleet.channels.http import FileSlice, Request, Response
 from fleet.channels.spooling import Spooling
@@ -31,20 +31,10 @@ from fleet.channels.streaming import opened, send_file
 from fleet.db import is_unavailable
 
 Probe = Callable[[Request], Awaitable[Response]]
-_ReadBody = Callable[[Receive, int], Awaitable[bytes]]  # from there, so many bytes at most
 MostBytes = Callable[[str, str, Mapping[str, str]], int]  # by method, path and headers
 
 _log = structlog.get_logger("gate")
 
-BODY_TIMEOUT_S = 30.0
-STOPPING_TIMEOUT_S = 2.0  # the same once the server stops: who sends half a body shall not keep it from starting again
-MAX_STAFF_BODY_BYTES = 64 * 1024  # forms; the staff's application refuses what is larger in its own words
-# Of all bodies that are being read or worked on: who sends a quarter of a mebibyte and then waits shall not, a thousand
-# times, take the machine's memory.
-MAX_HELD_BYTES = 64 * 1024 * 1024
-# What of that is left to bodies that are no longer than a form: who sends a few that are as long as may be, and slowly,
-# shall stop no poll and no page.
-KEPT_FOR_SMALL_BYTES = MAX_HELD_BYTES // 4
 _RETRY_S = "5"
 _STAFF, _FILES = "pages", "/static/"  # the door, as it is counted, and what of it has nothing to do with the database
 _TURNED_AWAY = frozenset({429, 503})
@@ -60,14 +50,6 @@ DRAINING = "fleet.draining"
 # In what is told of a request (ASGI scope): the address at the other end of the connection. ``client`` is what a proxy
 # says, where the server believes it.
 PEER = "fleet.peer"
-
-
-class TooLargeError(Exception):
-    """The body is larger than the channel takes."""
-
-
-class CrowdedError(Exception):
-    """The bodies of all requests together are larger than what may be held."""
 
 
 class Channel(Protocol):
@@ -118,7 +100,7 @@ class Gate:
         probes: Mapping[str, Probe],
         on_start: Callable[[], Callable[[], None]],
         now: Callable[[], datetime],
-        most_staff_bytes: MostBytes = lambda _method, _path, _headers: MAX_STAFF_BODY_BYTES,
+        most_staff_bytes: MostBytes = lambda _method, _path, _headers: FORM_BYTES,
         spooling: Spooling | None = None,
         drain_s: float = 0,
     ) -> None:
@@ -129,7 +111,7 @@ class Gate:
         self._probes = probes
         self._on_start = on_start
         self._now = now
-        self._bodies = _Bodies(MAX_HELD_BYTES)
+        self._bodies = Bodies(bodies.MAX_HELD_BYTES)
         self._line = Line()
         self._stopping = asyncio.Event()
         self._drain_s = drain_s
@@ -241,8 +223,7 @@ class Gate:
             descriptor = await asyncio.to_thread(opened, part)
         except OSError as error:
             _log.error("no file", request_id=request_id, path=_shown(scope["path"]), **_fault(error))
-            # A database that is away comes back, or another takes its place: tablets are told when to come again.
-            await self._send(send, channel.busy() if is_unavailable(error) else channel.failed(), request_id)
+            await self._send(send, channel.failed(), request_id)
             return
         is_sent = False
         try:
@@ -328,64 +309,7 @@ def _date(second: int) -> bytes:
     return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True).encode()
 
 
-class _Bodies:
-    """The bodies that are being read or worked on: what they hold together, and how long each may take to come."""
-
-    def __init__(self, size: int) -> None:
-        self._left = size
-        self._is_hurried = False
-        self._clocks: set[asyncio.Timeout] = set()
-
-    @contextmanager
-    def share(self) -> Iterator[_ReadBody]:
-        """Give one request its share: a function that reads its body; what that holds is given back at the end."""
-        taken = 0
-
-        def take(size: int) -> None:
-            nonlocal taken
-            if size > self._left - (KEPT_FOR_SMALL_BYTES if taken + size > MAX_STAFF_BODY_BYTES else 0):
-                raise CrowdedError
-            self._left -= size
-            taken += size
-
-        try:
-            yield partial(self._read, take)
-        finally:
-            self._left += taken
-
-    async def _read(self, take: Callable[[int], None], receive: Receive, at_most: int) -> bytes:
-        chunks, size, more = [], 0, True
-        try:
-            async with asyncio.timeout(STOPPING_TIMEOUT_S if self._is_hurried else BODY_TIMEOUT_S) as clock:
-                self._clocks.add(clock)
-                while more:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        raise AbandonedError
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    if size > at_most:
-                        raise TooLargeError
-                    take(len(chunk))
-                    chunks.append(chunk)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise AbandonedError from None
-        finally:
-            self._clocks.discard(clock)
-        return b"".join(chunks)
-
-    def hurry(self) -> None:
-        """Wait only a moment longer for what has not come yet; once for ever, so it may be called often."""
-        if self._is_hurried:
-            return
-        self._is_hurried = True
-        latest = asyncio.get_running_loop().time() + STOPPING_TIMEOUT_S
-        for clock in self._clocks:
-            clock.reschedule(min(latest, clock.when() or latest))
-
-
-async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: _ReadBody) -> Request:
+async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: ReadBody) -> Request:
     """Read a request whole.
 
     Raises:

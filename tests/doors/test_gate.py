@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from agent_protocol.messages import BASE_PATH, MAX_BODY_BYTES
-from fleet.channels import gate as gate_module
+from fleet.channels import bodies
 from fleet.db import db
 from fleet.devices.models import DeviceState
 from tests.gate import Door, Tablet, door, problem, report_body, ticket
@@ -154,7 +154,7 @@ def test_a_tablet_that_lacks_its_schedule_fails_alone(tablet: Tablet, lines: lis
 def test_who_goes_away_or_sends_too_slowly_is_abandoned(
     server: Door, lines: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_module, "BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.05)
 
     async def call(*messages: dict[str, Any]) -> list[dict[str, Any]]:
         waiting, sent = list(messages), []

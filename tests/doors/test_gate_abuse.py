@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from agent_protocol.messages import BASE_PATH
 from fleet import audit, clock
-from fleet.channels import gate as gate_module
+from fleet.channels import bodies
 from fleet.channels.native import door as native_door
 from fleet.db import db, reading
 from fleet.devices import codes
@@ -68,13 +68,13 @@ def test_who_sends_half_a_body_keeps_no_server_from_stopping(fresh_url: str, tmp
             time.sleep(0.5)
             begun = time.monotonic()
             assert server.stop(signal.SIGTERM) == 0
-            assert time.monotonic() - begun < gate_module.STOPPING_TIMEOUT_S + 8
+            assert time.monotonic() - begun < bodies.STOPPING_TIMEOUT_S + 8
             assert half.recv(100).startswith(b"HTTP/1.1 408")
         assert "Traceback" not in server.log
 
 
 def test_a_form_that_does_not_come_is_given_up(fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_module, "BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.1)
 
     async def slow(server: Door) -> int:
         sender = Sender(server, "/sign-in", _FORM)
@@ -103,7 +103,7 @@ def test_a_form_that_is_said_to_be_too_large_is_refused_in_words(fresh_url: str,
 def test_all_bodies_together_have_a_limit_and_what_was_held_is_given_back(
     fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_module, "MAX_HELD_BYTES", 10_000)
+    monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 10_000)
     body = b"x" * 6_000
     reports = f"{BASE_PATH}/reports"
 
@@ -232,8 +232,8 @@ def test_an_enrolment_is_short(fresh_url: str, tmp_path: Path) -> None:
 def test_who_sends_long_bodies_slowly_stops_no_poll_and_no_page(
     fresh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_module, "MAX_HELD_BYTES", 1024 * 1024)
-    monkeypatch.setattr(gate_module, "KEPT_FOR_SMALL_BYTES", 512 * 1024)
+    monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 1024 * 1024)
+    monkeypatch.setattr(bodies, "KEPT_FOR_SMALL_BYTES", 512 * 1024)
     path = "/apple/mdm"
 
     async def crowd(server: Door) -> list[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.postgres import _INITDB_OPTIONS, _SERVER_OPTIONS, _as_ordinary_user, _programs
+from tests.postgres import INITDB_OPTIONS, SERVER_OPTIONS, as_ordinary_user, programs
 
 _SOCKET = ".s.PGSQL.5432"  # in the folder that connections name as their host
 # Small files, so that a full disk is soon noticed.
@@ -46,7 +46,7 @@ class Cluster:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self._before, self._how = _as_ordinary_user(_programs(), home)
+        self._before, self._how = as_ordinary_user(programs(), home)
         self._environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -67,9 +67,9 @@ class Cluster:
 
     def make(self) -> None:
         """Make its files."""
-        command = [*self._before, str(_programs() / "initdb"), "-D", str(self.home / "data"), "--wal-segsize=1"]
+        command = [*self._before, str(programs() / "initdb"), "-D", str(self.home / "data"), "--wal-segsize=1"]
         subprocess.run(
-            [*command, *_INITDB_OPTIONS],
+            [*command, *INITDB_OPTIONS],
             check=True, env=self._environ, cwd=self.home, stdout=subprocess.DEVNULL, **self._how,
         )  # fmt: skip
 
@@ -79,11 +79,11 @@ class Cluster:
         Raises:
             RuntimeError: it did not start; the text is the end of its log.
         """
-        command = [str(_programs() / "postgres"), "-D", str(self.home / "data"), "-k", str(self.home)]
+        command = [str(programs() / "postgres"), "-D", str(self.home / "data"), "-k", str(self.home)]
         for _ in range(_STARTS):
             with (self.home / "log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    [*self._before, *command, *_SERVER_OPTIONS, *_WAL],
+                    [*self._before, *command, *SERVER_OPTIONS, *_WAL],
                     env=self._environ, cwd=self.home, stdout=log, stderr=log, **self._how,
                 )  # fmt: skip
             if self._is_ready():

@@ -85,7 +85,7 @@ def test_a_look_at_silence_takes_as_many_statements_for_few_tablets_as_for_many(
 
 def test_a_profile_for_all_takes_as_many_statements_for_few_tablets_as_for_many() -> None:
     told = run("assign", "postgresql")
-    assert told["tablets"] == 140
+    assert told["tablets"] == 280
     assert told["statements"] == told["statements_tenth"] <= 30
     assert {"seconds_7000", "withdraw_seconds_7000", "withdraw_statements"} <= told.keys()
 

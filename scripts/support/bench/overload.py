@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import androids, arrivals, doors, ipads, load, school
-from bench.doors import CONNECTIONS
 from bench.school import Ground, Tablet
 from tests.serving import Server, serving
 
 DOORS = ("checkin", "poll", "apple-poll", "headwind")
 _PUBLIC = f"https://{school.AUTHORITY}"
 _SECONDS, _QUICK_SECONDS = 10.0, 1.5
+_CLOSED = 256  # connections, so that batches are full: fewer leave the server with time to spare
 _QUICK_GIVE_UP_S = 120.0  # however slow the machine is that only proves that it runs
 _MOST = 30_000  # requests that are made ahead
 _OVERTAKEN = 409  # by the tablet's own next one, on another connection: verified and looked up like any other
@@ -62,7 +62,7 @@ def _served(made: Ground) -> Iterator[Server]:
 
 
 def _queues(requests: Sequence[bytes]) -> list[Sequence[bytes]]:
-    return [one for place in range(CONNECTIONS) if (one := requests[place::CONNECTIONS])]
+    return [one for place in range(_CLOSED) if (one := requests[place::_CLOSED])]
 
 
 def run(*, kind: str, quick: bool, door: str = "checkin", rate: float | None = None) -> dict[str, Any]:
@@ -104,5 +104,5 @@ def run(*, kind: str, quick: bool, door: str = "checkin", rate: float | None = N
         "done_share": round(told["done_per_s"] / min(best, told["offered_per_s"]), 3),
         "database": kind,
         "tablets": count,
-        "load": f"open, {wanted} requests by a clock from 2 processes; best closed with {CONNECTIONS} connections",
+        "load": f"open, {wanted} requests by a clock from 2 processes; best closed with {_CLOSED} connections",
     }

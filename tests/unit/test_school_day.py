@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -229,6 +230,8 @@ def test_a_day_that_was_lived_is_held_against_the_model() -> None:
     modelled = {name: float(one["model"] or 0) for name, one in model.calibrate(lived, Costs()).items()}
     half = Lived(600, 60, 7 * HOUR, 9 * HOUR, 3, 2, {name: value / 2 for name, value in modelled.items()})
     assert all(one["off_percent"] == pytest.approx(100, abs=10) for one in model.calibrate(half, Costs()).values())
+    away = replace(half, down=(0.0, 1e9))
+    assert {one["model"] for one in model.calibrate(away, Costs()).values()} == {0.0}
 
 
 def test_costs_are_what_benches_told() -> None:

@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Measured costs; the defaults are of a shared machine of two cores, PostgreSQL (``fleet/docs/school-day.md``).
+    """Measured costs; give your own (``fleet/docs/school-day.md``).
+
+    The defaults are of two cores that some twenty other programs shared, so they are high. How long a commit takes
+    could not be told apart there, and is assumed.
 
     Args:
         poll_server_us: processor time of the server for a poll that finds nothing new.
@@ -27,16 +30,16 @@ class Costs:
         overhead_database: the same for the database.
     """
 
-    poll_server_us: float = 110.0
-    poll_database_us: float = 35.0
-    report_server_us: float = 260.0
-    report_database_us: float = 110.0
-    change_server_us: float = 2_000.0
-    change_database_us: float = 900.0
+    poll_server_us: float = 470.0
+    poll_database_us: float = 155.0
+    report_server_us: float = 720.0
+    report_database_us: float = 105.0
+    change_server_us: float = 6_100.0
+    change_database_us: float = 1_700.0
     commit_ms: float = 8.0
-    report_bytes: float = 320.0
-    held_kib: float = 25.0
-    process_mib: float = 170.0
+    report_bytes: float = 860.0
+    held_kib: float = 16.0
+    process_mib: float = 250.0
     overhead_server: float = 1.0
     overhead_database: float = 1.0
 

@@ -78,20 +78,21 @@ def _span(
         report_at = reported_at + _interval(world, tablet, span, pace, REPORT_S)
     if reported_at == float("-inf"):  # who has no configuration asks for it before it reports
         yield Ask(now, What.POLL)
-    while now < until:
+    poll_at = now
+    while (now := min(poll_at, report_at)) < until:
         if report_at <= now:
             yield Ask(now, What.REPORT)
             reported_at = now
             report_at = now + _interval(world, tablet, span, pace, REPORT_S) * dice.uniform(0.5, 1.5)
+            continue
         is_open = world.is_open(tablet.class_number, pace.begins + now * pace.speed)
         wait_s = min(HOLD_S, report_at - now)
         if is_open and wait_s >= 2:
             yield Ask(now, What.HELD)
-            now += dice.uniform(HELD_LEAST, 1) * wait_s + AGAIN_S
+            poll_at = now + dice.uniform(HELD_LEAST, 1) * wait_s + AGAIN_S
         else:
             yield Ask(now, What.POLL)
-            poll_s = _interval(world, tablet, span, pace, POLL_S) * dice.uniform(0.5, 1.5)
-            now = min(now + poll_s, max(report_at, now + 0.001))
+            poll_at = now + _interval(world, tablet, span, pace, POLL_S) * dice.uniform(0.5, 1.5)
     return reported_at
 
 

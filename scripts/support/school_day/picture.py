@@ -20,7 +20,7 @@ def svg(found: Found) -> str:
     """Return the picture."""
     wanted = found.wanted
     parts: list[str] = []
-    y = _HEAD + 14
+    y = _HEAD + 34
     for curves in _charts(found):
         drawing = draw(curves, _told, width=_WIDTH)
         parts.append(f"<g transform='translate(20 {y:.0f})'>{_title(curves.title)}{_shapes(drawing)}</g>")

@@ -16,6 +16,7 @@ from school_day.world import HOUR
 RUSH = (8 * HOUR, 8.75 * HOUR)  # in which the day's first lessons begin
 BAR_SHARE = 0.95
 FLAT_SHARE = 0.05  # by so much the server's memory may grow over the hours in which it is warm
+RETRIES_S = 12.0  # after a server that was away is back, until its tablets are
 _BAR_SIGNS = 24
 
 
@@ -229,7 +230,11 @@ def lived(found: Found, told: dict[str, Any]) -> Lived:
         "p50_ms": 1000 * (spread.at(50) or 0.0),
         "p99_ms": 1000 * (spread.at(99) or 0.0),
     }
-    return Lived(wanted.tablets, wanted.speed, wanted.begins, wanted.ends, wanted.seed, found.workers, measured)
+    down = (0.0, 0.0)
+    if found.down_s is not None and wanted.kill_at is not None:
+        gone = (wanted.kill_at - wanted.begins) / wanted.speed
+        down = (gone, gone + found.down_s + RETRIES_S)
+    return Lived(wanted.tablets, wanted.speed, wanted.begins, wanted.ends, wanted.seed, found.workers, measured, down)
 
 
 def costs_seen(found: Found, told: dict[str, Any]) -> dict[str, float]:

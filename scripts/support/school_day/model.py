@@ -21,8 +21,8 @@ from school_day.world import CLASS_SIZE, HOUR, MINUTE, SCHOOLS, build
 
 SAMPLE = 7_000  # tablets that stand for all
 _SCHOOL_TABLETS = 540
-_RUSH_S = 4 * MINUTE
-_DATABASE_FULL, _PROCESS_FULL = 0.6, 0.95  # a database is not to be busier; a process that would be is not tried
+_RUSH_S = 2 * MINUTE
+_DATABASE_FULL, _PROCESS_FULL = 0.6, 0.7  # a database is not to be busier; a process that would be is not tried
 _MOST_TIMES = 8
 _MUNICIPALITIES = 357
 
@@ -186,7 +186,7 @@ def _fewest(rush: Rush, setting: Setting, bar_ms: float, least: int) -> tuple[in
         rush: what comes.
         setting: what a process works with.
         bar_ms: see :class:`Asked`.
-        least: fewer could not even do the work.
+        least: fewer would be too busy.
     """
     low = high = least
     while not _keeps(served := _share(rush, setting, high), bar_ms):

@@ -134,10 +134,10 @@ def test_what_is_wished_of_a_tablet_that_enrolled_by_a_clock_that_was_ahead_stay
         device = make.enrolled(make.school(), since=NOW + 2 * HOUR)
         (order,) = queued(device)
         changed("device", [device.id], now=NOW + HOUR)
-    kept = order.state
+    before = order.state
     with transaction():
         changed("device", [device.id], now=NOW + 2 * HOUR)  # as where it enrolled after the wish
-    assert (kept, order.state) == (OrderState.QUEUED, OrderState.WITHDRAWN)
+    assert (before, order.state) == (OrderState.QUEUED, OrderState.WITHDRAWN)
 
 
 # -- one queue per tablet ----------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def test_an_upgrade_does_not_wait_long_for_a_table_that_somebody_keeps(
 ) -> None:
     monkeypatch.setattr(fleet.db, "UPGRADE_LOCK_S", 1)
     told = refused_while_somebody_keeps_it(waiting_app)
-    assert told.startswith("fleet: somebody kept a table for more than 1 s: stop the servers")
+    assert "fleet: somebody kept a table for more than 1 s: stop the servers" in told
     assert "nothing was changed; then run `scripts/fleet database upgrade` again" in told
 
 
@@ -35,7 +35,7 @@ def test_an_upgrade_ends_a_step_that_takes_too_long(waiting_app: Flask, monkeypa
     monkeypatch.setattr(fleet.db, "UPGRADE_LOCK_S", 60)
     monkeypatch.setattr(fleet.db, "UPGRADE_STATEMENT_S", 1)
     told = refused_while_somebody_keeps_it(waiting_app)
-    assert told.startswith("fleet: a step took more than 1 s")
+    assert "fleet: a step took more than 1 s" in told
 
 
 def test_an_upgrade_waits_for_another_servers_and_leaves_no_limit_behind(waiting_app: Flask) -> None:

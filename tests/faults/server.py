@@ -42,6 +42,7 @@ def _set_clocks() -> None:
 def _shorten_leases() -> None:
     from fleet.jobs import runner  # noqa: PLC0415 (after the clocks are set)
 
+    runner.IDLE_LIMIT = LIFE
     runner.Runner = partial(runner.Runner, life=LIFE, beat=BEAT)  # type: ignore[misc,assignment]
 
 

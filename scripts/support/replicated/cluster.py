@@ -99,7 +99,13 @@ class Cluster:
         user = {"username": "fleet", "password": "trusted"}  # on loopback, for this run
         shared = {
             "ttl": TTL_S, "loop_wait": LOOP_S, "retry_timeout": LOOP_S, "maximum_lag_on_failover": 2**24,
-            "synchronous_mode": True, "postgresql": {"use_pg_rewind": True, "parameters": {"max_connections": 100}},
+            "synchronous_mode": True,
+            "postgresql": {
+                # A node that was cut off while it was put right is made anew, instead of staying away.
+                "use_pg_rewind": True, "remove_data_directory_on_rewind_failure": True,
+                "remove_data_directory_on_diverged_timelines": True, "parameters": {"max_connections": 100},
+                "pg_hba": [f"host {what} all 127.0.0.1/32 trust" for what in ("all", "replication")],
+            },
         }  # fmt: skip
         return {
             "scope": "fleet",
@@ -109,7 +115,6 @@ class Cluster:
             "bootstrap": {
                 "dcs": shared,
                 "initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums"],
-                "pg_hba": ["host all all 127.0.0.1/32 trust", "host replication all 127.0.0.1/32 trust"],
             },
             "postgresql": {
                 "listen": f"127.0.0.1:{node.port}",

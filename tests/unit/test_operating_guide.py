@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "fleet" / "docs" / "operating.md").read_text(encoding="utf-8")
 CHECKING = [
     "checkup/machine.py", "checkup/database.py", "checkup/belonging.py", "app/doctor.py", "app/reaching.py", "alerts/troubles.py",
-    "mdm/renewals.py", "mdm/queries.py", "job_runs.py", "backups.py",
+    "mdm/renewals.py", "mdm/queries.py", "job_runs.py", "backups.py", "apps/packages.py",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from agent_protocol import clock
 from agent_protocol.messages import Failure
 from agent_protocol.simulated import SimulatedDevice, SimulatedFleet, SimulatedTablet
-from agent_protocol.transport import HttpTransport
+from agent_protocol.transport import HttpTransport, Response
 from tests.serving import ROOT
 
 
@@ -103,6 +103,25 @@ class _Witness(SimulatedDevice):
         failures = super().apply(digest, settings)
         self.history.append((clock.now(), dict(settings)))
         return failures
+
+
+class Recorder(HttpTransport):
+    """Remembers which reports were acknowledged, and the last of them as it went over the wire."""
+
+    def __init__(self, server: str, *, timeout_s: float) -> None:
+        super().__init__(server, timeout_s=timeout_s)
+        self.acknowledged: list[str] = []
+        self.sent: tuple[str, dict[str, str], bytes] | None = None
+
+    def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, within_s: float | None = None
+    ) -> Response:
+        """Send a request; see :class:`HttpTransport`."""
+        response = super().send(method, target, headers, body, within_s=within_s)
+        if target.endswith("/reports") and body is not None and response.status == 200:
+            self.acknowledged.append(json.loads(body)["report_id"])
+            self.sent = target, dict(headers), body
+        return response
 
 
 class _ThroughProxy(HttpTransport):

@@ -5,37 +5,20 @@ stored twice (:func:`faults`).
 """
 
 import http.client
-import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import sqlalchemy as sa
 
 from agent_protocol import clock
 from agent_protocol.simulated import SimulatedDevice, SimulatedTablet
-from agent_protocol.transport import HttpTransport, Response, UnreachableError
-from tests.agents import eventually
+from agent_protocol.transport import UnreachableError
+from tests.agents import Recorder, eventually
 from tests.lesson_site import Browser
 
 _PAUSE_S = 0.05
-
-
-class Recorder(HttpTransport):
-    """Remembers which reports were acknowledged."""
-
-    def __init__(self, server: str) -> None:
-        super().__init__(server, timeout_s=10)
-        self.acknowledged: list[str] = []
-
-    def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, within_s: float | None = None
-    ) -> Response:
-        response = super().send(method, target, headers, body, within_s=within_s)
-        if target.endswith("/reports") and body is not None and response.status == 200:
-            self.acknowledged.append(json.loads(body)["report_id"])
-        return response
 
 
 class Load:
@@ -53,7 +36,7 @@ class Load:
         self.failed: Counter[str] = Counter()  # what was asked for again
         self._staff, self._page = staff, page
         self._shown = 0
-        self._recorders = {serial: Recorder(address) for serial in serials}
+        self._recorders = {serial: Recorder(address, timeout_s=10) for serial in serials}
         self._tablets = {serial: SimulatedTablet(address, SimulatedDevice(serial), code=code) for serial in serials}
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._live, args=(serial,)) for serial in serials]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 
+from bench.processes import tree
 from tests.postgres import INITDB_OPTIONS, SERVER_OPTIONS, as_ordinary_user, programs
 
 _SOCKET = ".s.PGSQL.5432"  # in the folder that connections name as their host
@@ -19,22 +20,6 @@ _SOCKET = ".s.PGSQL.5432"  # in the folder that connections name as their host
 _WAL = ["-c", "min_wal_size=4MB", "-c", "max_wal_size=16MB"]
 _STARTS, _STILL_IN_USE = 100, "is still in use"  # the memory of one whose head was killed, for a moment
 _READY_WITHIN_S = 120.0
-
-
-def tree(pid: int) -> list[int]:
-    """Return a process and all that descend from it."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                told = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents.setdefault(int(told[1]), []).append(int(entry.name))
-    found, waiting = [], [pid]
-    while waiting:
-        one = waiting.pop()
-        found.append(one)
-        waiting += parents.get(one, [])
-    return found
 
 
 class Cluster:

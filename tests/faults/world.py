@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from bench.processes import tree
 from fleet import clock, orders
 from fleet.access import Principal
 from fleet.app import create_app
@@ -99,7 +100,7 @@ class World:
         """Return the processes that serve."""
         head = self.server.process
         assert head is not None
-        return [pid for pid in cluster.tree(head.pid) if pid != head.pid]
+        return [pid for pid in tree(head.pid) if pid != head.pid]
 
     def acknowledged(self) -> int:
         """Return how many reports were acknowledged."""

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,31 +18,14 @@ import sqlalchemy as sa
 from agent_protocol import clock
 from agent_protocol.simulated import SimulatedDevice, SimulatedTablet
 from agent_protocol.states import AgentState
-from agent_protocol.transport import HttpTransport, Response, UnreachableError
+from agent_protocol.transport import HttpTransport, UnreachableError
+from tests.agents import Recorder
 from tests.serving import Server, serving
 from tests.small_school import write_delivery_list, write_roster
 
 pytestmark = pytest.mark.serves
 
 DICE = random.Random(7)  # noqa: S311 (when to kill)
-
-
-class Recorder(HttpTransport):
-    """Remembers which reports were acknowledged, and the last report as it went over the wire."""
-
-    def __init__(self, server: str) -> None:
-        super().__init__(server, timeout_s=5)
-        self.acknowledged: list[str] = []
-        self.sent: tuple[str, dict[str, str], bytes] | None = None
-
-    def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, within_s: float | None = None
-    ) -> Response:
-        response = super().send(method, target, headers, body, within_s=within_s)
-        if target.endswith("/reports") and body is not None and response.status == 200:
-            self.acknowledged.append(json.loads(body)["report_id"])
-            self.sent = target, dict(headers), body
-        return response
 
 
 def ask(server: Server, query: str) -> list[tuple[object, ...]]:
@@ -79,7 +62,7 @@ def test_what_was_acknowledged_survives_kill_9_of_the_server(fresh_url: str, tmp
     serials = [f"MANY{number:03}" for number in range(12)]
     with serving(fresh_url, tmp_path / "data", FLEET_POLL_S="1", FLEET_REPORT_S="1") as server:
         code = ticket(server, tmp_path, serials, len(serials))
-        recorders = {serial: Recorder(server.address) for serial in serials}
+        recorders = {serial: Recorder(server.address, timeout_s=5) for serial in serials}
         stopping = threading.Event()
 
         def live(serial: str) -> None:
@@ -126,7 +109,7 @@ def test_a_replayed_report_is_stored_once_whatever_worker_gets_it(fresh_url: str
     workers = "1" if fresh_url.startswith("sqlite") else "3"
     with serving(fresh_url, tmp_path / "data", jobs="off", FLEET_WORKERS=workers) as server:
         code = ticket(server, tmp_path, ["REPLAY01"], 1)
-        recorder = Recorder(server.address)
+        recorder = Recorder(server.address, timeout_s=5)
         tablet = SimulatedTablet(server.address, SimulatedDevice("REPLAY01"), code=code)
         while not recorder.acknowledged:
             tablet.step(recorder, clock.now())

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ import sqlalchemy as sa
 from agent_protocol import clock
 from agent_protocol.client import BusyError
 from agent_protocol.simulated import SimulatedDevice, SimulatedTablet
-from agent_protocol.transport import HttpTransport, Response, UnreachableError
+from agent_protocol.transport import UnreachableError
 from fleet.copying import opened
 from fleet.municipalities import registry
 from fleet.municipalities.figures import SMALL
 from tests import postgres
-from tests.agents import eventually
+from tests.agents import Recorder, eventually
 from tests.front_door import FrontDoor
 from tests.nation import SERVICE, Nation
 from tests.serving import free_port
@@ -37,22 +37,6 @@ pytestmark = pytest.mark.serves
 CELLS, TABLETS = int(os.environ.get("NATION_CELLS", "3")), int(os.environ.get("NATION_TABLETS", "5"))
 PAUSE_S = 0.3  # between two steps of a tablet
 SECRET = "Ola sitt nettbrett"  # what a tablet may say of itself
-
-
-class Recorder(HttpTransport):
-    """Remembers which reports were acknowledged."""
-
-    def __init__(self, server: str) -> None:
-        super().__init__(server, timeout_s=60)
-        self.acknowledged: list[str] = []
-
-    def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, within_s: float | None = None
-    ) -> Response:
-        response = super().send(method, target, headers, body, within_s=within_s)
-        if target.endswith("/reports") and body is not None and response.status == 200:
-            self.acknowledged.append(json.loads(body)["report_id"])
-        return response
 
 
 @dataclass
@@ -87,7 +71,7 @@ def on(towns: list[Town]) -> Iterator[None]:
     """Have the tablets of these municipalities on."""
     stopping, threads = threading.Event(), []
     for town in towns:
-        town.recorders = [Recorder(town.address) for _ in town.serials]
+        town.recorders = [Recorder(town.address, timeout_s=60) for _ in town.serials]
         pairs = zip(town.serials, town.recorders, strict=True)
         threads += [threading.Thread(target=town.live, args=(*pair, stopping)) for pair in pairs]
     for one in threads:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -388,6 +389,7 @@ def upgrade() -> None:
     large_tables.finish(db.engine, Base.metadata, ScriptDirectory.from_config(settings))
 
 
+@cache
 def newest_revision() -> str | None:
     """Return the revision of the database that this program needs."""
     return ScriptDirectory.from_config(migrations()).get_current_head()

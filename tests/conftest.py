@@ -4,6 +4,7 @@
 outer transaction. ``fresh_url`` is for tests that start servers or threads of their own: a new, migrated database.
 """
 
+import itertools
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,6 +27,26 @@ settings.register_profile("fleet", deadline=None)  # a busy machine is no fault
 settings.load_profile("fleet")
 
 NOW = datetime(2026, 9, 14, 8, 15, tzinfo=UTC)  # a Monday of an ordinary school week, 10:15 in Oslo
+
+
+@pytest.hookimpl(trylast=True)  # after tests of one database are put together
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the journeys among the rest, which compute while they wait: each process takes a stretch of the list."""
+    blocks = [(is_journey, list(of)) for is_journey, of in itertools.groupby(items, _is_journey)]
+    journeys = [list(of) for is_journey, all_of in blocks if is_journey for _, of in itertools.groupby(all_of, _module)]
+    rest = [one for is_journey, of in blocks if not is_journey for one in of]
+    ends = [len(rest) * number // max(len(journeys), 1) for number in range(len(journeys) + 1)]
+    spread = (journey + rest[begins:end] for journey, begins, end in zip(journeys, ends, ends[1:], strict=False))
+    if journeys:
+        items[:] = itertools.chain.from_iterable(spread)
+
+
+def _is_journey(item: pytest.Item) -> bool:
+    return item.path.parent.name == "journeys"
+
+
+def _module(item: pytest.Item) -> Path:
+    return item.path
 
 
 @pytest.fixture(scope="session")

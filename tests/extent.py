@@ -14,7 +14,7 @@ def extent(short: T, long: T) -> T:
     return long if IS_LONG else short
 
 
-# For modules that try very much: PostgreSQL, the stricter of the two, each time; SQLite as well in the long form.
-on_the_stricter_database = pytest.mark.parametrize(
-    "database_kind", extent(["postgresql"], ["sqlite", "postgresql"]), indirect=True, scope="session"
-)
+def on(each_time: str) -> pytest.MarkDecorator:
+    """Return the mark of a module that takes long: it runs on this database each time, on both in the long form."""
+    kinds = extent([each_time], ["sqlite", "postgresql"])
+    return pytest.mark.parametrize("database_kind", kinds, indirect=True, scope="session")

@@ -5,7 +5,9 @@ the transport for real sessions of the agent.
 """
 
 import asyncio
+import functools
 import json
+import tempfile
 import threading
 import uuid
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
@@ -25,8 +27,10 @@ from fleet.access import Principal
 from fleet.app import create_app
 from fleet.app.server import create_gate
 from fleet.channels.gate import Gate
+from fleet.crypto import read_or_create, vault_key
 from fleet.db import db, transaction
 from fleet.devices import tickets
+from fleet.mdm import authority as device_authority
 from tests import factories as make
 from tests.conftest import _environ
 
@@ -142,9 +146,26 @@ def problem(response: Response) -> str:
     return str(told["type"].removeprefix("urn:fleet:problem:"))
 
 
+@functools.cache
+def _authority() -> dict[str, bytes]:
+    """Return what a server keeps of its authority for iPads, by the files' names."""
+    with tempfile.TemporaryDirectory() as folder:
+        secrets_dir = Path(folder)
+        device_authority.load(secrets_dir, vault_key(secrets_dir / "vault.key", may_create=True), now=clock.now())
+        return {
+            str(path.relative_to(secrets_dir)): path.read_bytes() for path in secrets_dir.rglob("*") if path.is_file()
+        }
+
+
 @contextmanager
 def door(url: str, data_dir: Path, **environ: str) -> Iterator[Door]:
-    """Run a gate on a migrated database; several with one directory are several processes of one server."""
+    """Run a gate on a migrated database; several with one directory are several processes of one server.
+
+    Its authority for iPads is the same in all tests: one takes longer to make than all else of a server.
+    """
+    if not (data_dir / "secrets").exists() and "FLEET_VAULT_KEY" not in environ:
+        for name, content in _authority().items():
+            read_or_create(data_dir / "secrets" / name, content)
     app = create_app(environ={**_environ(url, data_dir), **environ})
     made = Door(app, create_gate(app))
     made.start()

@@ -21,7 +21,7 @@ _OPTIONS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 AXE = Path(__file__).parents[2] / "fleet" / "web" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
-expect.set_options()  # a busy machine is no fault
+expect.set_options(timeout=40_000)  # a busy machine is no fault
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
 

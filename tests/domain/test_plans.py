@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from flask import Flask
 from sqlalchemy import event, text
 
@@ -30,6 +31,13 @@ from tests.conftest import NOW
 BY = Principal.command_line()
 HOT = LARGE | {"schedule", "effective_profile"}
 _LEADS = ("Index Cond", "Recheck Cond")
+
+
+@pytest.fixture
+def app(own_app: Flask) -> Iterator[Flask]:
+    """Return an application on a database of its own: what others did to the shared one is in its statistics."""
+    with own_app.app_context():
+        yield own_app
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from flask import Flask
 from fleet.allowance import Allowance
 from tests import visiting
 from tests.doors.policy import filled, gathered
-from tests.extent import on_the_stricter_database
+from tests.extent import on
 from tests.visiting import Visitor
 
-pytestmark = on_the_stricter_database
+pytestmark = on("postgresql")  # the stricter of the two
 
 _WEB = Path(__file__).parents[2] / "fleet" / "web"
 _READ = re.compile(r"""(?:args|form|typed|told)(?:\.get(?:list)?)?[\[(]"([\w-]+)"|\bname="([\w-]+)""")

@@ -24,6 +24,7 @@ from fleet.lessons.views import Stage, State
 from fleet.schools.models import SchoolClass
 from tests.agents import eventually
 from tests.conftest import MakeUrl
+from tests.extent import on
 from tests.headwind_system import CHROME
 from tests.journeys.test_lessons import (  # noqa: F401 (the same stories, with Android tablets)
     test_a_lesson_ended_on_the_page_ends_within_seconds_and_leaves_a_receipt,
@@ -40,7 +41,7 @@ from tests.journeys.test_lessons import (  # noqa: F401 (the same stories, with 
 from tests.lesson_androids import LiveAndroid, android_site
 from tests.lesson_site import BEHIND_PROXY, HERE, Live, Room, Site, hosts, told
 
-pytestmark = pytest.mark.serves
+pytestmark = [pytest.mark.serves, on("sqlite")]
 NO_CLOCK_OF_ITS_OWN = "a tablet without a network when the lesson ends keeps it until it has one again"
 HURRIED = (
     0.04  # of the agent's pauses, where tests are of those that found nobody: they ask again after a minute in life

@@ -26,6 +26,7 @@ from fleet.devices.models import DeviceState
 from fleet.lessons.views import Stage, State
 from tests.agents import eventually
 from tests.conftest import MakeUrl
+from tests.extent import on
 from tests.journeys.test_lessons import (  # noqa: F401 (the same stories, with iPads)
     AT_HOME,
     AT_SCHOOL,
@@ -42,7 +43,7 @@ from tests.journeys.test_lessons import (  # noqa: F401 (the same stories, with 
 from tests.lesson_ipads import FILTER, IPAD_WITHIN_S, LiveIpad, ipad_site
 from tests.lesson_site import BEHIND_PROXY, HERE, Live, Site, hosts, told
 
-pytestmark = pytest.mark.serves
+pytestmark = [pytest.mark.serves, on("postgresql")]
 RESTRICTIONS, LOCK = "com.apple.applicationaccess", "com.apple.app.lock"
 
 

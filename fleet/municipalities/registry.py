@@ -171,6 +171,11 @@ def save(cell: Cell) -> Cell:
     return cell
 
 
+def change(cell: Cell, **settings: str | None) -> Cell:
+    """Change settings of a row as it is by now: lines that somebody has added since ``cell`` was read stay."""
+    return save(Cell(cell.name, cell.folder, (cell.folder / _ROW).read_text("utf-8")).changed(**settings))
+
+
 def run_by(cell: Cell, program: Path) -> None:
     """Have its servers run this program from their next start on."""
     draft = cell.folder / ".program.new"

@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
+from sqlalchemy.exc import OperationalError
 
 from fleet.config import database_url
 from fleet.copying import opened
@@ -18,6 +19,7 @@ from fleet.municipalities.registry import FORMER, MOVING_TO, UPGRADING, Cell
 from fleet.schools.models import School
 from tests import postgres
 from tests.conftest import NOW
+from fleet.municipalities.service import Service
 from tests.nation import Nation, fit_for_work
 
 pytestmark = pytest.mark.serves
@@ -187,6 +189,41 @@ def test_a_lease_that_a_killed_server_left_is_waited_for(nation: Nation) -> None
     cell, target = nation.create("kjenn", "sqlite"), nation.shaped("sqlite", "target")
     add_school(cell, "Prøveskolen")
     until = NOW + timedelta(milliseconds=50)
+def test_who_comes_during_the_copy_writes_nothing_and_keeps_the_old_database(
+    nation: Nation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.municipalities.databases._LEAVES_WITHIN_S", 1)
+    cell, target = nation.create("kjenn", "postgresql"), database_url(nation.shaped("postgresql", "target"))
+    add_school(cell, "Prøveskolen")
+    said: list[str] = []
+    guests: list[Connection] = []
+
+    def come(*_told: object) -> None:
+        if said[-1] == "copying" and not guests:
+            guests.append(engine.connect())
+            guests[0].execute(text("SET lock_timeout = '50ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                guests[0].execute(insert(School), [{"name": "Ville gått tapt"}])
+            guests[0].rollback()
+        registry.change(cell, FLEET_POLL_S="30")  # by hand, while the row is about to be written
+
+    def move() -> Cell:
+        return moving.move(nation.root, nation.cell("kjenn"), target, service=Service("true", patience_s=0),
+                           shape=lambda _url: None, now=clock.now, say=said.append, progress=come)  # fmt: skip
+
+    with fit_for_work([cell]):
+        with opened(cell.config.database_url) as engine:
+            with pytest.raises(databases.StillInUseError):
+                move()
+            guests[0].close()
+        assert nation.cell("kjenn").database == cell.database
+        assert said[-1] == "starting the servers"
+        move()
+    moved = nation.cell("kjenn")
+    assert (moved.database, moved.settings["FLEET_POLL_S"]) == (target, "30")
+    assert schools(target) == {"Prøveskolen"}
+
+
     with opened(cell.database) as engine, engine.begin() as connection:
         connection.execute(insert(JobLease), [{"name": "timetable", "holder": "a:1", "epoch": 1, "expires_at": until}])
     clock = iter([NOW, NOW, NOW + timedelta(seconds=1)])
@@ -204,7 +241,7 @@ def test_a_move_that_cannot_be_leaves_the_old_database_in_use(nation: Nation) ->
     assert nation.cell("kjenn") == cell
     target = nation.shaped("sqlite", "target")
     nation.service = "false"
-    assert "could not start fleet@kjenn.service" in nation.run("move", "kjenn", "--to", target, code=1).stderr
+    assert "could not restart fleet@kjenn.service" in nation.run("move", "kjenn", "--to", target, code=1).stderr
     assert nation.cell("kjenn").database == cell.database
     nation.service = "true"
     unready = nation.run("move", "kjenn", "--to", target, "--patience", "0", code=1).stderr

@@ -148,8 +148,8 @@ def held(root: Path) -> Iterator[None]:
 
 
 def cells(root: Path) -> Sequence[Cell]:
-    """Return all municipalities by name."""
-    found = sorted(one.parent for one in root.glob(f"*/{_ROW}"))
+    """Return all municipalities by name; a folder that is called otherwise, such as ``fjell.bak``, is none."""
+    found = sorted(one.parent for one in root.glob(f"*/{_ROW}") if _NAME.fullmatch(one.parent.name))
     return [Cell(one.name, one, (one / _ROW).read_text("utf-8")) for one in found]
 
 

@@ -305,3 +305,19 @@ def test_the_front_door_leads_each_name_to_its_own_servers(nation: Nation) -> No
     unit = nation.run("front-door", "systemd", "--user", "brett").stdout
     assert f"EnvironmentFile={nation.root}/%i/fleet.env" in unit
     assert "User=brett" in unit
+    servers = told.split("\nserver {")[1:]
+    assert [one.count("    access_log off;\n    error_log /var/log/nginx/error.log crit;\n") for one in servers] == [1]
+    assert "    listen 443 ssl default_server;\n    listen [::]:443 ssl default_server;\n" in told
+    backup = nation.run("front-door", "systemd", "fleet-backup@.service", "--backups", "/srv/backups").stdout
+    assert f"EnvironmentFile={nation.root}/%i/fleet.env" in backup
+    assert " -m fleet database backup /srv/backups/%i --keep 14\n" in backup
+    assert f"ReadWritePaths={nation.root}/%i /srv/backups\n" in backup
+    assert "OnCalendar=" in nation.run("front-door", "systemd", "fleet-backup@.timer").stdout
+
+
+def test_a_copy_of_a_folder_is_no_municipality_and_no_name_leads_to_two(nation: Nation) -> None:
+    cell = nation.create("kjenn", "sqlite")
+    shutil.copytree(cell.folder, nation.root / "kjenn.bak", symlinks=True)
+    assert [one["name"] for one in nation.told("list")] == ["kjenn"]
+    (nation.root / "kjenn.bak").rename(nation.root / "kjenn-old")
+    assert "kjenn and kjenn-old have the same FLEET_PUBLIC_URL" in nation.run("front-door", "nginx", code=1).stderr

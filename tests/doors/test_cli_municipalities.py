@@ -6,20 +6,24 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import OperationalError
 
+from fleet import clock
+from fleet.alerts.models import MailSecurity, MailServer
 from fleet.config import database_url
 from fleet.copying import opened
 from fleet.job_runs import JobLease
 from fleet.municipalities import databases, moving, registry
 from fleet.municipalities.registry import FORMER, MOVING_TO, UPGRADING, Cell
+from fleet.municipalities.service import Service
 from fleet.schools.models import School
 from tests import postgres
 from tests.conftest import NOW
-from fleet.municipalities.service import Service
+from tests.many_servers_program import with_next_release
 from tests.nation import Nation, fit_for_work
 
 pytestmark = pytest.mark.serves
@@ -185,10 +189,6 @@ def test_a_database_that_somebody_works_on_is_not_moved(
             pytest.fail("it was moved")
 
 
-def test_a_lease_that_a_killed_server_left_is_waited_for(nation: Nation) -> None:
-    cell, target = nation.create("kjenn", "sqlite"), nation.shaped("sqlite", "target")
-    add_school(cell, "Prøveskolen")
-    until = NOW + timedelta(milliseconds=50)
 def test_who_comes_during_the_copy_writes_nothing_and_keeps_the_old_database(
     nation: Nation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +224,10 @@ def test_who_comes_during_the_copy_writes_nothing_and_keeps_the_old_database(
     assert schools(target) == {"Prøveskolen"}
 
 
+def test_a_lease_that_a_killed_server_left_is_waited_for(nation: Nation) -> None:
+    cell, target = nation.create("kjenn", "sqlite"), nation.shaped("sqlite", "target")
+    add_school(cell, "Prøveskolen")
+    until = NOW + timedelta(milliseconds=50)
     with opened(cell.database) as engine, engine.begin() as connection:
         connection.execute(insert(JobLease), [{"name": "timetable", "holder": "a:1", "epoch": 1, "expires_at": until}])
     clock = iter([NOW, NOW, NOW + timedelta(seconds=1)])
@@ -278,6 +282,25 @@ def test_an_upgrade_goes_in_waves_and_stops_where_one_does_not_stand_well(nation
     assert "called oslo" in nation.run("upgrade", "--wave", "bo,oslo", code=3).stderr
 
 
+def test_a_fault_that_was_there_before_stops_no_upgrade(nation: Nation, tmp_path: Path) -> None:
+    cell = nation.create("kjenn", "sqlite")
+    registry.run_by(cell, tmp_path)  # the old program
+    fails = {"id": 1, "host": "mail.example", "port": 587, "security": MailSecurity.STARTTLS, "sender": "f@example"}
+    at = {"changed_at": NOW, "failed_at": NOW, "failure": "refused", "failures": 9}
+    with opened(cell.config.database_url) as engine, engine.begin() as connection:
+        connection.execute(insert(MailServer), [{**fails, **at}])
+    restarts = tmp_path / "restarts"
+    restarts.write_text(f"#!/bin/sh\necho FLEET_POLL_S=30 >> {cell.folder}/fleet.env  # by hand, meanwhile\n")
+    restarts.chmod(0o700)
+    nation.service = str(restarts)
+    with mock.patch("fleet.db.migrations", with_next_release):  # mail cannot be looked into before
+        assert "kjenn: upgraded" in nation.run("upgrade", "--patience", "0").stdout
+    with opened(cell.config.database_url) as engine, engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "next"
+    row = nation.cell("kjenn").settings
+    assert (row["FLEET_POLL_S"], UPGRADING in row) == ("30", False)
+
+
 def test_one_that_is_away_is_told_and_holds_up_no_other(nation: Nation) -> None:
     nation.create("kjenn", "sqlite")
     away = nation.create("vik", "sqlite")
@@ -299,15 +322,15 @@ def test_the_front_door_leads_each_name_to_its_own_servers(nation: Nation) -> No
     assert "upstream fleet_vik { server 10.0.0.7:8000; keepalive 64; }" in told
     assert "    vik.tablets.example fleet_vik;\n" in told
     assert "client-cert" not in told
+    servers = told.split("\nserver {")[1:]
+    assert [one.count("    access_log off;\n    error_log /var/log/nginx/error.log crit;\n") for one in servers] == [1]
+    assert "    listen 443 ssl default_server;\n    listen [::]:443 ssl default_server;\n" in told
     registry.save(nation.cell("vik").changed(FLEET_CLIENT_CERT_HEADER="X-Client-Cert"))
     told = nation.run("front-door", "nginx").stdout
     assert "proxy_set_header x-client-cert $ssl_client_escaped_cert;" in told  # in the place of what a caller wrote
     unit = nation.run("front-door", "systemd", "--user", "brett").stdout
     assert f"EnvironmentFile={nation.root}/%i/fleet.env" in unit
     assert "User=brett" in unit
-    servers = told.split("\nserver {")[1:]
-    assert [one.count("    access_log off;\n    error_log /var/log/nginx/error.log crit;\n") for one in servers] == [1]
-    assert "    listen 443 ssl default_server;\n    listen [::]:443 ssl default_server;\n" in told
     backup = nation.run("front-door", "systemd", "fleet-backup@.service", "--backups", "/srv/backups").stdout
     assert f"EnvironmentFile={nation.root}/%i/fleet.env" in backup
     assert " -m fleet database backup /srv/backups/%i --keep 14\n" in backup

@@ -196,6 +196,11 @@ def _files_of(place: Place) -> set[Path]:
     return {place.file.with_name(place.file.name + one) for one in ("", "-wal", "-shm", "-journal")}
 
 
+def _draft_of(place: Place) -> Path:
+    """Return where an embedded database is written before it has its name."""
+    return place.file.with_name(f".{place.file.name}{_RESTORING}")
+
+
 def _walk(folder: Path, left_out: set[Path]) -> Iterator[Path]:
     for here, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if Path(here, name) not in left_out)
@@ -269,6 +274,8 @@ def restore(folder: Path, place: Place, *, only_files: bool = False) -> Backup:
 
 def _require_nothing(place: Place, *, only_files: bool) -> None:
     beside = {_RESTORING, "lost+found"}
+    if place.kind == "sqlite":
+        beside.add(_draft_of(place).name)  # of a restore that was killed
     if only_files and place.kind == "sqlite":
         beside |= {path.name for path in _files_of(place)}
     there = place.data_dir.iterdir() if place.data_dir.is_dir() else ()
@@ -277,8 +284,9 @@ def _require_nothing(place: Place, *, only_files: bool) -> None:
     if only_files:
         return
     if place.kind == "sqlite":
-        if place.file.exists():
-            raise PlaceTakenError(place=str(place.file))
+        for path in sorted(_files_of(place)):  # a log of writes that is left would be played into what is put back
+            if path.exists():
+                raise PlaceTakenError(place=str(path))
         return
     with opened(place.database_url) as engine:
         if inspect(engine).get_table_names():
@@ -299,7 +307,7 @@ def _put_database(place: Place, source: Path) -> None:
         )
         return
     place.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = place.file.with_name(f".{place.file.name}{_RESTORING}")
+    draft = _draft_of(place)
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
     shutil.copyfile(source, draft)

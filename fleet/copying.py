@@ -357,7 +357,7 @@ def _reading(url: str) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin():
-            _wait_long(connection)
+            wait_long(connection)
             _require_revision(connection, url)
             yield connection
 
@@ -368,15 +368,15 @@ def _writing(url: str, *, keeps: bool) -> Iterator[Connection]:
     with opened(url) as engine, engine.connect() as connection:
         connection.execution_options(fleet_writes=True)
         with connection.begin() as running:
-            _wait_long(connection)
+            wait_long(connection)
             _require_revision(connection, url)
             yield connection
             if not keeps:
                 running.rollback()
 
 
-def _wait_long(connection: Connection) -> None:
-    """Lift the limits that a database's keeper sets for ordinary statements, for this transaction."""
+def wait_long(connection: Connection) -> None:
+    """Lift the limits that PostgreSQL's keeper sets for ordinary work, for this transaction."""
     if connection.dialect.name == "postgresql":
         for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
             connection.execute(text("SELECT set_config(:name, '0', true)"), {"name": name})

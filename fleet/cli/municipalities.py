@@ -154,15 +154,18 @@ def _small(value: float | None) -> float | str:
 
 @group.command("front-door")
 @click.argument("what", type=click.Choice(["nginx", "systemd"]))
+@click.argument("unit", type=click.Choice(front.UNITS), default=front.UNITS[0])
 @click.option("--certificate", type=click.Path(path_type=Path), default=Path("/etc/fleet/front.pem"), show_default=True,
               help="nginx: of all names, PEM.")  # fmt: skip
 @click.option("--key", type=click.Path(path_type=Path), default=Path("/etc/fleet/front.key"), show_default=True,
               help="nginx: its key.")  # fmt: skip
 @click.option("--user", default="fleet", show_default=True, help="systemd: as whom the servers run.")
-def front_door(what: str, certificate: Path, key: Path, user: str) -> None:
-    """Write the front door's list for nginx, or the servers' template unit fleet@.service for systemd."""
+@click.option("--backups", type=click.Path(path_type=Path), default=Path("/var/backups/fleet"), show_default=True,
+              help="systemd: where backups are kept, a folder for each.")  # fmt: skip
+def front_door(what: str, unit: str, *, certificate: Path, key: Path, user: str, backups: Path) -> None:
+    """Write the front door's list for nginx, or a template unit for systemd: the servers' if no other is named."""
     root = registry_folder()
     if what == "systemd":
-        click.echo(front.unit(root, user=user), nl=False)
+        click.echo(front.unit(root, unit, user=user, backups=backups), nl=False)
     else:
         click.echo(front.nginx(registry.cells(root), certificate=certificate, key=key), nl=False)

@@ -121,7 +121,7 @@ def upgrade(wave: str, canary: str | None, soak: float, command: str, patience: 
                 time.sleep(soak)
             for cell in begun:
                 _require_well(cell, [*left], patience_s=0)
-                registry.save(cell.changed(**{UPGRADING: None}))
+                registry.change(cell, **{UPGRADING: None})
     click.echo("done")
 
 
@@ -133,9 +133,7 @@ def _begin(root: Path, name: str, servers: Service, left: list[str]) -> Cell | N
         if _is_done(cell):
             click.echo(f"{name}: is there already")
             return None
-        cell = registry.save(cell.changed(**{UPGRADING: ",".join(sorted(_faults(cell)))}))
-    with application(cell):
-        db.upgrade()
+        cell = registry.change(cell, **{UPGRADING: ",".join(sorted(_faults_before(cell)))})
     registry.run_by(cell, PROGRAM)
     servers.tell("restart", cell)
     _require_well(cell, left, patience_s=servers.patience_s)
@@ -146,6 +144,19 @@ def _begin(root: Path, name: str, servers: Service, left: list[str]) -> Cell | N
 def _is_done(cell: Cell) -> bool:
     with application(cell), db.reading():
         return cell.program.resolve() == PROGRAM.resolve() and db.schema_revision() == db.newest_revision()
+
+
+def _faults_before(cell: Cell) -> frozenset[str]:
+    """Bring the database to this program's shape, and return what does not stand well with the old program still.
+
+    What cannot be looked into before the database has that shape, such as mail, counts as it stands right after; what
+    stood well and does not any more is the upgrade's.
+    """
+    with application(cell) as app:
+        first = app.extensions["fleet_examine"](reach=False)
+        db.upgrade()
+    stood_well = {one.name for one in first} - waves.faults(first)
+    return _faults(cell) - stood_well
 
 
 def _faults(cell: Cell) -> frozenset[str]:

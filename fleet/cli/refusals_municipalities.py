@@ -11,7 +11,7 @@ def _taken(data: Data) -> str:
     name, other, setting = data.get("name"), data.get("other"), data.get("setting")
     if name == other:
         return f"{name} is there already with another {setting}: give the same, or choose another name"
-    return f"{other} has the same {setting}: each municipality needs one of its own"
+    return f"{other} and {name} have the same {setting}: each municipality needs one of its own"
 
 
 def _old_kept(data: Data) -> str:

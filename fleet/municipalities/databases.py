@@ -3,16 +3,18 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from fleet.config import Config
-from fleet.copying import opened, shown
+from fleet.copying import opened, shown, wait_long
 from fleet.crypto import vault_key_file
+from fleet.db import LOCK_NOT_AVAILABLE
 from fleet.errors import FleetError
 
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -21,10 +23,13 @@ _KEEPERS = "postgres"  # the database in which its keeper makes others
 _LEAVES_WITHIN_S = 20.0  # a server that has ended, and whose connections PostgreSQL has not noticed yet
 _CONNECTS_WITHIN_S = 5  # a machine that is off answers nothing at all
 
-
+# Of other users one may not be allowed to see what they are, only that they are. Within a transaction PostgreSQL tells
+# what it told first, unless it is told to look again:
+# https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-STATS-VIEWS
+_LOOK_AGAIN = text("SELECT pg_stat_clear_snapshot()")
 _OTHERS = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    " AND backend_type = 'client backend'"
+    " AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'"
 )
 
 
@@ -155,17 +160,19 @@ def _unlink(url: URL) -> None:
 
 
 @contextmanager
-def alone(config: Config) -> Iterator[None]:
-    """Make sure that nobody writes to a municipality's database while the body runs.
+def alone(config: Config) -> Iterator[Callable[[], None]]:
+    """Keep everybody else from writing to a municipality's database while the body runs.
 
-    A server keeps its file locked where the database is embedded; PostgreSQL tells who is connected.
+    A server keeps its file locked where the database is embedded, and none starts while we do. In PostgreSQL all tables
+    are locked against writes, which ends with our connection, however that ends: who comes meanwhile waits. What is
+    given raises where somebody came, or where our connection is gone.
 
     Raises:
-        StillInUseError: somebody may.
+        StillInUseError: somebody is there.
     """
     if not config.is_sqlite:
-        _require_no_other(config.direct_database_url or config.database_url)
-        yield
+        with _locked(config.direct_database_url or config.database_url) as require_alone:
+            yield require_alone
         return
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with os.fdopen(os.open(config.server_lock, os.O_RDWR | os.O_CREAT, 0o600), "rb+") as lock:
@@ -173,17 +180,39 @@ def alone(config: Config) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StillInUseError(database=shown(config.database_url), connections=None) from None
-        yield
+        yield lambda: None
 
 
-def _require_no_other(url: str) -> None:
-    with opened(soon(url)) as engine:
-        deadline = time.monotonic() + _LEAVES_WITHIN_S
-        while True:
-            with engine.connect() as connection:
-                count = connection.scalar(_OTHERS)
-            if not count:
-                return
-            if time.monotonic() > deadline:
-                raise StillInUseError(database=shown(url), connections=count)
-            time.sleep(0.1)
+@contextmanager
+def _locked(url: str) -> Iterator[Callable[[], None]]:
+    """Lock all tables of a PostgreSQL against writes; they can be read.
+
+    Source: https://www.postgresql.org/docs/current/explicit-locking.html (SHARE).
+    """
+    with opened(soon(url)) as engine, engine.connect() as connection, connection.begin():
+        wait_long(connection)
+        require_alone = partial(_require_no_other, connection, url)
+        require_alone()
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        names = sorted(inspect(connection).get_table_names())
+        connection.execute(text(f"SET LOCAL lock_timeout = '{round(1000 * _LEAVES_WITHIN_S) or 1}ms'"))
+        try:
+            if names:
+                connection.execute(text(f"LOCK TABLE {', '.join(map(quote, names))} IN SHARE MODE"))
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            raise StillInUseError(database=shown(url), connections=None) from None
+        yield require_alone
+
+
+def _require_no_other(connection: Connection, url: str) -> None:
+    deadline = time.monotonic() + _LEAVES_WITHIN_S
+    while True:
+        connection.execute(_LOOK_AGAIN)
+        count = connection.scalar(_OTHERS)
+        if not count:
+            return
+        if time.monotonic() > deadline:
+            raise StillInUseError(database=shown(url), connections=count)
+        time.sleep(0.1)

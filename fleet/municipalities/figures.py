@@ -2,8 +2,10 @@
 
 Invariants: what is read is counted in the database; no name, serial or text that a tablet told leaves it. A figure of
 fewer than :data:`SMALL`, or one that leaves fewer than that out of the whole, is not told; parts that are small are
-told together, and where these are small together the next larger part with them, so that no subtraction gives them
-away. Sums are of what is told, for the same reason.
+told together, and where these are small together the next larger part with them, so that no subtraction among them, or
+from how many a system has in all, gives them away; nor does one among all, those in order and those silent. Sums are of
+what is told, for the same reason. Not kept: channels and systems part the same tablets in two ways, and where most of a
+system are on one channel the difference of the two figures may be a few.
 """
 
 import re
@@ -80,9 +82,11 @@ def count(*, now: datetime, timezone: ZoneInfo) -> Figures:
     if tablets < SMALL:
         return Figures(None, None, None, None, {}, {}, None)
     told = part(compliant, of=tablets)
+    other_findings = tablets - compliant - silent  # who is silent is not in order
+    silent_told = part(silent, of=tablets) if other_findings == 0 or other_findings >= SMALL else None
     check_ins = db.session.scalar(_check_ins(now.astimezone(timezone).date(), timezone)) or 0
     return Figures(
-        tablets, part(silent, of=tablets), told, round(check_ins / _DAYS), together(_channels()),
+        tablets, silent_told, told, round(check_ins / _DAYS), together(_channels()),
         together(_systems()), tablets if told is not None else None,
     )  # fmt: skip
 
@@ -97,10 +101,10 @@ def _systems() -> Mapping[str, int]:
     version = DeviceState.facts["os_version"].as_string().label("version")
     each = select(Device.platform, version).join(Device.state).where(_IN_USE).subquery()
     query = select(each.c.platform, each.c.version, func.count()).group_by(each.c.platform, each.c.version)
-    found: Counter[str] = Counter()
+    found: dict[Platform, Counter[str]] = {}
     for platform, told, number in db.session.execute(query):
-        found[_system(platform, told)] += number
-    return found
+        found.setdefault(platform, Counter())[_system(platform, told)] += number
+    return systems(found)
 
 
 def _check_ins(today: date, timezone: ZoneInfo) -> Select[Any]:
@@ -119,15 +123,23 @@ def part(number: int, *, of: int) -> int | None:
     return number if number in {0, of} or min(number, of - number) >= SMALL else None
 
 
-def together(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return parts of a whole that may be told, the largest first, small ones as one."""
+def systems(counts: Mapping[Platform, Mapping[str, int]]) -> dict[str, int]:
+    """Return systems' versions, the small ones of a system as the system: how many it has in all may be known."""
+    folded: dict[str, int] = {}
+    for platform, versions in counts.items():
+        folded |= together(versions, rest=platform.value)
+    return folded
+
+
+def together(counts: Mapping[str, int], *, rest: str = OTHER) -> dict[str, int]:
+    """Return parts of a whole that may be told, the largest first, small ones as one that is called ``rest``."""
     told, other = dict(counts), 0
     for name, number in sorted(counts.items(), key=lambda one: one[1]):
         if number >= SMALL and (not other or other >= SMALL):
             break
         other += told.pop(name)
     if other:
-        told[OTHER] = told.get(OTHER, 0) + other
+        told[rest] = told.get(rest, 0) + other
     return dict(sorted(told.items(), key=lambda one: (-one[1], one[0])))
 
 

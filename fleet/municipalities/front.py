@@ -10,12 +10,17 @@ from pathlib import Path
 from string import Template
 from urllib.parse import urlsplit
 
+from fleet.errors import ConflictError
 from fleet.municipalities.registry import Cell
 
-# Tablets that wait for news are held for 60 s at most; how large a request may be is for the servers to say.
+# Tablets that wait for news are held for 60 s at most; how large a request may be is for the servers to say. A tablet's
+# path may be what it is known by, so paths are not logged: the servers log what they refuse and why.
 _SERVER = Template("""\
 server {
     listen $listen default_server;
+    listen [::]:$listen default_server;
+    access_log off;
+    error_log /var/log/nginx/error.log crit;
 $tls    large_client_header_buffers 4 16k;
     if ($$fleet_cell = "") { return 404; }
 
@@ -64,6 +69,41 @@ ReadWritePaths=$root/%i
 WantedBy=multi-user.target
 """)
 
+_BACKUP = Template("""\
+[Unit]
+Description=Backup of the tablet fleet server of %i
+
+[Service]
+Type=oneshot
+User=$user
+UMask=0077
+EnvironmentFile=$root/%i/fleet.env
+WorkingDirectory=$root/%i/program
+ExecStart=$root/%i/program/.venv/bin/python -m fleet database backup $backups/%i --keep 14
+Nice=10
+IOSchedulingClass=idle
+NoNewPrivileges=yes
+PrivateTmp=yes
+ProtectSystem=strict
+ReadWritePaths=$root/%i $backups
+""")
+
+_TIMER = """\
+[Unit]
+Description=Nightly backup of the tablet fleet server of %i
+
+[Timer]
+OnCalendar=*-*-* 01:00
+RandomizedDelaySec=3h
+Persistent=yes
+
+[Install]
+WantedBy=timers.target
+"""
+
+# What the keeper of services is given, by name of the file; the first is what runs the servers.
+UNITS = ("fleet@.service", "fleet-backup@.service", "fleet-backup@.timer")
+
 
 def nginx(cells: Sequence[Cell], *, certificate: Path, key: Path) -> str:
     """Return the front door's configuration, to be included in nginx's ``http`` block.
@@ -72,7 +112,14 @@ def nginx(cells: Sequence[Cell], *, certificate: Path, key: Path) -> str:
         cells: the municipalities.
         certificate: of all their names, PEM, where one of them is reached by https.
         key: its key.
+
+    Raises:
+        ConflictError: two of them are reached by one name.
     """
+    by_host: dict[str, str] = {}
+    for one in cells:
+        if by_host.setdefault(one.host, one.name) != one.name:
+            raise ConflictError(kind="municipality", name=one.name, setting="FLEET_PUBLIC_URL", other=by_host[one.host])
     upstreams = "".join(f"upstream fleet_{one.name} {{ server {one.config.bind}; keepalive 64; }}\n" for one in cells)
     names = "".join(f"    {one.host} fleet_{one.name};\n" for one in cells)
     headers = sorted({one.config.client_cert_header for one in cells} - {""})
@@ -93,19 +140,23 @@ def _server(door: tuple[int, bool], certificate: Path, key: Path, headers: Seque
     Source: fleet/docs/ipad.md, "A proxy that knows the iPads' certificates".
     """
     port, is_secure = door
+    listen = f"{port} ssl" if is_secure else f"{port}"
     tls = f"    ssl_certificate {certificate};\n    ssl_certificate_key {key};\n" if is_secure else ""
     if is_secure and headers:
         tls += "    ssl_verify_client optional_no_ca;\n"
     shown = "$ssl_client_escaped_cert" if is_secure else '""'
     told = "".join(f"        proxy_set_header {name} {shown};\n" for name in headers)
-    return _SERVER.substitute(listen=f"{port} ssl" if is_secure else port, tls=tls, certificates=told)
+    return _SERVER.substitute(listen=listen, tls=tls, certificates=told)
 
 
-def unit(root: Path, *, user: str) -> str:
-    """Return the template ``fleet@.service`` of systemd: an instance for each municipality, by its name.
+def unit(root: Path, name: str, *, user: str, backups: Path) -> str:
+    """Return one of the templates of systemd (:data:`UNITS`): an instance for each municipality, by its name.
 
     Args:
         root: the registry.
+        name: of the template.
         user: as whom the servers run; the registry is theirs.
+        backups: the folder in which each municipality has one for its backups.
     """
-    return _UNIT.substitute(root=root.absolute(), user=user)
+    template = dict(zip(UNITS, (_UNIT, _BACKUP, Template(_TIMER)), strict=True))[name]
+    return template.substitute(root=root.absolute(), user=user, backups=backups.absolute())

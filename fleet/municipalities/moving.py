@@ -2,9 +2,10 @@
 
 Everything that can fail is done before, while the servers run: the new database is made, and all rows are copied,
 verified and taken back. Then the servers stop, the copy that counts is made (:mod:`fleet.copying`), the row names the
-new database, and the servers start. Whoever interrupts it at any point repeats it: before the row is written the old
-database is the one, after it the new one. The old one stays as it is until somebody says otherwise (:func:`drop_old`),
-as nothing that was acknowledged may hang on one copy.
+new database, and the servers start. From before that copy until after the row the old database is shut, so that a
+server which somebody starts meanwhile acknowledges nothing there. Whoever interrupts it at any point repeats it: before
+the row is written the old database is the one, after it the new one. The old one stays as it is until somebody says
+otherwise (:func:`drop_old`), as nothing that was acknowledged may hang on one copy.
 """
 
 import time
@@ -47,7 +48,7 @@ def move(root: Path, cell: Cell, target: str, *, service: Service, shape: Shape,
     Raises:
         OldKeptError: an earlier move is not over.
         DatabaseTakenError: the new database is another municipality's.
-        StillInUseError: others than the servers write to the old one.
+        StillInUseError: others than the servers write to the old one, or came to it meanwhile; it is in use then.
         FleetError: what making or copying a database refuses (see there); the old one is in use then.
         ServiceError, NotReadyError: the servers did not do as they were told.
     """
@@ -64,19 +65,21 @@ def move(root: Path, cell: Cell, target: str, *, service: Service, shape: Shape,
         shape(target)
         say("rehearsing: everything is copied, verified and taken back")
         copying.copy(source, target, now=now(), progress=progress, rehearses=True)
-        cell = registry.save(cell.changed(**{MOVING_TO: target}))  # from here on what is found there is ours
+        cell = registry.change(cell, **{MOVING_TO: target})  # from here on what is found there is ours
         say("stopping the servers; tablets are asked to come back")
         try:
             service.tell("stop", cell)
-            with databases.alone(cell.config):
+            with databases.alone(cell.config) as require_alone:
                 say("copying")
                 _copy_once_idle(source, target, now=now, progress=progress)
-                cell = registry.save(cell.changed(**moved))
+                require_alone()
+                cell = registry.change(cell, **moved)
+                service.tell("stop", cell)  # one that was about to start knows the old address only
         finally:
             say("starting the servers")
-            service.tell("start", cell)
+            service.tell("restart", cell)
     else:
-        service.tell("start", cell)
+        service.tell("restart", cell)
     service.require_ready(cell)
     return cell
 
@@ -107,5 +110,5 @@ def drop_old(cell: Cell) -> tuple[Cell, str | None]:
     left = next((cell.settings[one] for one in (FORMER, MOVING_TO) if one in cell.settings), None)
     if left is not None:
         databases.drop(left)
-        cell = registry.save(cell.changed(**{FORMER: None, MOVING_TO: None}))
+        cell = registry.change(cell, **{FORMER: None, MOVING_TO: None})
     return cell, left

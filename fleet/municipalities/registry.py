@@ -148,8 +148,8 @@ def held(root: Path) -> Iterator[None]:
 
 
 def cells(root: Path) -> Sequence[Cell]:
-    """Return all municipalities by name."""
-    found = sorted(one.parent for one in root.glob(f"*/{_ROW}"))
+    """Return all municipalities by name; a folder that is called otherwise, such as ``fjell.bak``, is none."""
+    found = sorted(one.parent for one in root.glob(f"*/{_ROW}") if _NAME.fullmatch(one.parent.name))
     return [Cell(one.name, one, (one / _ROW).read_text("utf-8")) for one in found]
 
 
@@ -169,6 +169,11 @@ def save(cell: Cell) -> Cell:
     """Write a row, all of it or nothing."""
     write_secret(cell.folder / _ROW, cell.text.encode())
     return cell
+
+
+def change(cell: Cell, **settings: str | None) -> Cell:
+    """Change settings of a row as it is by now: lines that somebody has added since ``cell`` was read stay."""
+    return save(Cell(cell.name, cell.folder, (cell.folder / _ROW).read_text("utf-8")).changed(**settings))
 
 
 def run_by(cell: Cell, program: Path) -> None:

@@ -61,6 +61,8 @@ def test_figures_are_counted_and_name_nobody(app: Flask) -> None:
         "channel apple": 20, "channel other": 7,
         "system ipados 17": 12, "system ipados 18": 8, "system other": 7,
     }  # fmt: skip
+    find(others[0], FindingKind.OS_OUTDATED)  # the only one that is not in order and not silent
+    assert figures.count(now=NOW, timezone=OSLO).silent is None
     written = json.dumps(told.flat()).casefold()
     assert not [one for one in every_text() if one.casefold() in written]
 

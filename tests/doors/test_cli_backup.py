@@ -128,6 +128,27 @@ def test_nothing_is_written_over(server: Flask, elsewhere: dict[str, str], tmp_p
     assert (tmp_path / "new" / "secrets").is_dir()
 
 
+def test_what_is_left_beside_a_database_is_not_played_into_what_comes_back(
+    server: Flask, elsewhere: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_kind: str
+) -> None:
+    if database_kind == "postgresql":
+        pytest.skip("has no files of its own beside it")
+    folder = backed_up(server, tmp_path / "backups")
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    monkeypatch.setenv("FLEET_DATABASE_URL", f"sqlite:///{apart / 'fleet.sqlite3'}")
+    for tail in ("-wal", "-shm", "-journal"):
+        left = apart / f"fleet.sqlite3{tail}"
+        left.touch()
+        assert f"there is something at {left} already" in put_back(server, folder).stderr
+        left.unlink()
+    monkeypatch.setenv("FLEET_DATABASE_URL", elsewhere["FLEET_DATABASE_URL"])
+    (tmp_path / "new").mkdir(exist_ok=True)
+    (tmp_path / "new" / ".fleet.sqlite3.restoring").write_text("half")  # of a restore that was killed
+    assert put_back(server, folder).exit_code == 0
+    assert not (tmp_path / "new" / ".fleet.sqlite3.restoring").exists()
+
+
 @pytest.mark.parametrize("kind", ["files.tar", "database.*"])
 def test_a_damaged_backup_is_not_put_back(kind: str, server: Flask, elsewhere: dict[str, str], tmp_path: Path) -> None:
     folder = backed_up(server, tmp_path / "backups")

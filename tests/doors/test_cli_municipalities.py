@@ -6,18 +6,24 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
+from sqlalchemy.exc import OperationalError
 
+from fleet import clock
+from fleet.alerts.models import MailSecurity, MailServer
 from fleet.config import database_url
 from fleet.copying import opened
 from fleet.job_runs import JobLease
 from fleet.municipalities import databases, moving, registry
 from fleet.municipalities.registry import FORMER, MOVING_TO, UPGRADING, Cell
+from fleet.municipalities.service import Service
 from fleet.schools.models import School
 from tests import postgres
 from tests.conftest import NOW
+from tests.many_servers_program import with_next_release
 from tests.nation import Nation, fit_for_work
 
 pytestmark = pytest.mark.serves
@@ -183,6 +189,41 @@ def test_a_database_that_somebody_works_on_is_not_moved(
             pytest.fail("it was moved")
 
 
+def test_who_comes_during_the_copy_writes_nothing_and_keeps_the_old_database(
+    nation: Nation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.municipalities.databases._LEAVES_WITHIN_S", 1)
+    cell, target = nation.create("kjenn", "postgresql"), database_url(nation.shaped("postgresql", "target"))
+    add_school(cell, "Prøveskolen")
+    said: list[str] = []
+    guests: list[Connection] = []
+
+    def come(*_told: object) -> None:
+        if said[-1] == "copying" and not guests:
+            guests.append(engine.connect())
+            guests[0].execute(text("SET lock_timeout = '50ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                guests[0].execute(insert(School), [{"name": "Ville gått tapt"}])
+            guests[0].rollback()
+        registry.change(cell, FLEET_POLL_S="30")  # by hand, while the row is about to be written
+
+    def move() -> Cell:
+        return moving.move(nation.root, nation.cell("kjenn"), target, service=Service("true", patience_s=0),
+                           shape=lambda _url: None, now=clock.now, say=said.append, progress=come)  # fmt: skip
+
+    with fit_for_work([cell]):
+        with opened(cell.config.database_url) as engine:
+            with pytest.raises(databases.StillInUseError):
+                move()
+            guests[0].close()
+        assert nation.cell("kjenn").database == cell.database
+        assert said[-1] == "starting the servers"
+        move()
+    moved = nation.cell("kjenn")
+    assert (moved.database, moved.settings["FLEET_POLL_S"]) == (target, "30")
+    assert schools(target) == {"Prøveskolen"}
+
+
 def test_a_lease_that_a_killed_server_left_is_waited_for(nation: Nation) -> None:
     cell, target = nation.create("kjenn", "sqlite"), nation.shaped("sqlite", "target")
     add_school(cell, "Prøveskolen")
@@ -204,7 +245,7 @@ def test_a_move_that_cannot_be_leaves_the_old_database_in_use(nation: Nation) ->
     assert nation.cell("kjenn") == cell
     target = nation.shaped("sqlite", "target")
     nation.service = "false"
-    assert "could not start fleet@kjenn.service" in nation.run("move", "kjenn", "--to", target, code=1).stderr
+    assert "could not restart fleet@kjenn.service" in nation.run("move", "kjenn", "--to", target, code=1).stderr
     assert nation.cell("kjenn").database == cell.database
     nation.service = "true"
     unready = nation.run("move", "kjenn", "--to", target, "--patience", "0", code=1).stderr
@@ -241,6 +282,25 @@ def test_an_upgrade_goes_in_waves_and_stops_where_one_does_not_stand_well(nation
     assert "called oslo" in nation.run("upgrade", "--wave", "bo,oslo", code=3).stderr
 
 
+def test_a_fault_that_was_there_before_stops_no_upgrade(nation: Nation, tmp_path: Path) -> None:
+    cell = nation.create("kjenn", "sqlite")
+    registry.run_by(cell, tmp_path)  # the old program
+    fails = {"id": 1, "host": "mail.example", "port": 587, "security": MailSecurity.STARTTLS, "sender": "f@example"}
+    at = {"changed_at": NOW, "failed_at": NOW, "failure": "refused", "failures": 9}
+    with opened(cell.config.database_url) as engine, engine.begin() as connection:
+        connection.execute(insert(MailServer), [{**fails, **at}])
+    restarts = tmp_path / "restarts"
+    restarts.write_text(f"#!/bin/sh\necho FLEET_POLL_S=30 >> {cell.folder}/fleet.env  # by hand, meanwhile\n")
+    restarts.chmod(0o700)
+    nation.service = str(restarts)
+    with mock.patch("fleet.db.migrations", with_next_release):  # mail cannot be looked into before
+        assert "kjenn: upgraded" in nation.run("upgrade", "--patience", "0").stdout
+    with opened(cell.config.database_url) as engine, engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "next"
+    row = nation.cell("kjenn").settings
+    assert (row["FLEET_POLL_S"], UPGRADING in row) == ("30", False)
+
+
 def test_one_that_is_away_is_told_and_holds_up_no_other(nation: Nation) -> None:
     nation.create("kjenn", "sqlite")
     away = nation.create("vik", "sqlite")
@@ -262,9 +322,25 @@ def test_the_front_door_leads_each_name_to_its_own_servers(nation: Nation) -> No
     assert "upstream fleet_vik { server 10.0.0.7:8000; keepalive 64; }" in told
     assert "    vik.tablets.example fleet_vik;\n" in told
     assert "client-cert" not in told
+    servers = told.split("\nserver {")[1:]
+    assert [one.count("    access_log off;\n    error_log /var/log/nginx/error.log crit;\n") for one in servers] == [1]
+    assert "    listen 443 ssl default_server;\n    listen [::]:443 ssl default_server;\n" in told
     registry.save(nation.cell("vik").changed(FLEET_CLIENT_CERT_HEADER="X-Client-Cert"))
     told = nation.run("front-door", "nginx").stdout
     assert "proxy_set_header x-client-cert $ssl_client_escaped_cert;" in told  # in the place of what a caller wrote
     unit = nation.run("front-door", "systemd", "--user", "brett").stdout
     assert f"EnvironmentFile={nation.root}/%i/fleet.env" in unit
     assert "User=brett" in unit
+    backup = nation.run("front-door", "systemd", "fleet-backup@.service", "--backups", "/srv/backups").stdout
+    assert f"EnvironmentFile={nation.root}/%i/fleet.env" in backup
+    assert " -m fleet database backup /srv/backups/%i --keep 14\n" in backup
+    assert f"ReadWritePaths={nation.root}/%i /srv/backups\n" in backup
+    assert "OnCalendar=" in nation.run("front-door", "systemd", "fleet-backup@.timer").stdout
+
+
+def test_a_copy_of_a_folder_is_no_municipality_and_no_name_leads_to_two(nation: Nation) -> None:
+    cell = nation.create("kjenn", "sqlite")
+    shutil.copytree(cell.folder, nation.root / "kjenn.bak", symlinks=True)
+    assert [one["name"] for one in nation.told("list")] == ["kjenn"]
+    (nation.root / "kjenn.bak").rename(nation.root / "kjenn-old")
+    assert "kjenn and kjenn-old have the same FLEET_PUBLIC_URL" in nation.run("front-door", "nginx", code=1).stderr

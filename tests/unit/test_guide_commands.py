@@ -17,7 +17,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "fleet" / "docs").glob("*.md"))]
 def told(page: Path) -> Iterator[str]:
     """Return the commands that a page tells, each once, as they are typed."""
     text = page.read_text(encoding="utf-8")
-    found = re.findall(r"^\$ scripts/fleet ([^\n]+)", text, re.MULTILINE)
+    found = re.findall(r"^\$ (?:scripts/)?fleet ([^\n]+)", text, re.MULTILINE)
+    found += [f"municipalities {one}" for one in re.findall(r"^\$ (?:\w+=\S+ )?fleets ([^\n]+)", text, re.MULTILINE)]
     found += re.findall(r"`scripts/fleet ([^`]+)`", text)
     yield from sorted({" ".join(one.partition(" #")[0].split()) for one in found})
 

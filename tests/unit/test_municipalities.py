@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.devices.models import Platform
 from fleet.errors import InvalidError, NotFoundError
-from fleet.municipalities.figures import OTHER, SMALL, Figures, part, together, total
+from fleet.municipalities.figures import OTHER, SMALL, Figures, part, systems, together, total
 from fleet.municipalities.waves import waves
 
 NAMES = [f"k{number:02}" for number in range(20)]
@@ -57,6 +58,14 @@ def test_parts_are_told_so_that_none_is_small_and_nothing_is_lost(counts: dict[s
 def test_a_small_part_takes_the_next_one_with_it() -> None:
     assert together({"apple": 100, "native": 20, "headwind": 2}) == {"apple": 100, OTHER: 22}
     assert together({"apple": 100, "native": 3, "headwind": 2}) == {"apple": 100, OTHER: 5}
+
+
+def test_versions_leave_no_few_of_their_system() -> None:
+    counts = {Platform.IPADOS: {"ipados 18": 100, "ipados 17": 2}, Platform.ANDROID: {"android 13": 30, "android": 9},
+              Platform.LINUX: {"linux 6": 3}}  # fmt: skip
+    folded = systems(counts)
+    assert folded == {"ipados": 102, "android 13": 30, "android": 9, "linux": 3}
+    assert together(folded) == {"ipados": 102, "android 13": 30, OTHER: 12}
 
 
 def test_sums_are_of_what_is_told() -> None:

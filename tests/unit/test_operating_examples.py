@@ -44,10 +44,23 @@ def test_every_setting_that_a_file_names_is_one() -> None:
 
 def test_every_command_of_a_unit_is_there() -> None:
     commands = re.findall(r"^ExecStart=/opt/fleet/(.+)$", "\n".join(path.read_text() for path in UNITS), re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     assert all((ROOT / one.split()[0]).is_file() for one in commands)
     told = [one.removeprefix("scripts/fleet ") for one in commands if one.startswith("scripts/fleet ")]
-    assert [fault(one) for one in told] == [None, None]
+    assert [fault(one) for one in told] == [None, None, None]
+
+
+def test_commands_by_hand_find_the_password_where_the_units_do() -> None:
+    assert [path.name for path in UNITS if "PGPASSFILE" in path.read_text()] == []
+    assert "\nPGPASSFILE=/etc/fleet/pgpass\n" in read("fleet.env")
+    assert all("EnvironmentFile=/etc/fleet/fleet.env" in path.read_text() for path in EXAMPLES.glob("*.service"))
+
+
+def test_frequent_backups_do_not_push_out_those_of_the_nights() -> None:
+    told = {name: re.findall(r"backup (\S+) --keep (\d+)", read(name))[0] for name in
+            ("fleet-backup.service", "fleet-backup-often.service")}  # fmt: skip
+    assert told["fleet-backup.service"][0] != told["fleet-backup-often.service"][0]
+    assert int(told["fleet-backup-often.service"][1]) >= 48, "a day of school hours"
 
 
 def test_every_unit_that_a_unit_starts_is_there_and_is_written_on_top() -> None:

@@ -266,13 +266,14 @@ def test_errors_of_the_database_are_told_apart(fresh_url: str, tmp_path: Path, m
         (304, "unchanged"),
         (404, "refused"),
         (408, "abandoned"),
-        (429, "shed"),
-        (503, "shed"),
+        (429, "refused"),
+        (503, "refused"),
         (500, "failed"),
     ],
 )
 def test_an_answer_is_one_of_a_few_words(status: int, word: str) -> None:
     assert measuring.word(status) == word
+    assert measuring.word(status, is_shed=True) == "shed"
 
 
 def test_the_time_for_which_a_tablet_is_held_is_told_apart(
@@ -280,7 +281,8 @@ def test_the_time_for_which_a_tablet_is_held_is_told_apart(
 ) -> None:
     noted: list[tuple[str, int, bool]] = []
 
-    def answered(name: str, status: int, _begun: float, *, held_s: float = 0.0) -> None:
+    def answered(name: str, status: int, _begun: float, *, held_s: float = 0.0, is_shed: bool = False) -> None:
+        assert not is_shed
         noted.append((name, status, held_s > 0))
 
     monkeypatch.setattr(measuring, "answered", answered)

@@ -5,6 +5,8 @@ import random
 import secrets
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -284,8 +286,22 @@ def serve(config: Config) -> None:
     if link is not None:
         _say(f"no administrator yet; the first one chooses a password at {config.public_url}/password/{link}")
     standing.leave_word(config)
-    with lock, scraping.prepare(config):
+    counting, config = _counting(config)
+    with lock, counting:
         _Server(config).run()
+
+
+def _counting(config: Config) -> tuple[AbstractContextManager[object], Config]:
+    """Return what metrics need while the server runs, and the settings: without metrics where there is no room.
+
+    Raises:
+        ConfigError: the word for whoever scrapes is none, or others may read it.
+    """
+    try:
+        return scraping.prepare(config), config
+    except OSError as error:  # tablets come before numbers
+        _say(f"no metrics, as nothing can be counted in {config.metrics_dir}: {error.strerror or error}")
+        return nullcontext(), replace(config, metrics=Metrics.OFF)
 
 
 def _upgrade() -> None:

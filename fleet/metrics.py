@@ -210,15 +210,13 @@ def make_room(folder: Path) -> IO[bytes]:
     # Also where workers of the last server are still ending: they count on in files that are gone.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
-    own = _opened(folder / _SERVER)
-    try:
+    with contextlib.ExitStack() as undoing:
+        own = undoing.enter_context(_opened(folder / _SERVER))
         if not _is_taken(own):
             raise _busy(folder)
         own.write(str(os.getpid()).encode())
         own.flush()
-    except BaseException:
-        own.close()
-        raise
+        undoing.pop_all()
     return own
 
 

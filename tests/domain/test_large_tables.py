@@ -67,7 +67,8 @@ def test_an_index_that_is_missing_is_made_beside_everybody_after_an_upgrade(wait
 
 def test_an_index_waits_for_an_older_view_beside_the_server_and_one_makes_it(waiting_app: Flask) -> None:
     with waiting_app.app_context():
-        lacking(f"DROP INDEX {BY_SCHOOL}", f"ALTER DATABASE {db.engine.url.database} SET statement_timeout = '300ms'")
+        short = f"ALTER DATABASE \"{db.engine.url.database}\" SET statement_timeout = '300ms'"
+        lacking(f"DROP INDEX {BY_SCHOOL}", short)
         db.session.remove()
         db.engine.dispose()
         view = db.engine.connect().execution_options(isolation_level="REPEATABLE READ")

@@ -115,8 +115,8 @@ def fill(engine: Engine, statement: str, *, at_most: int = FILLED_AT_ONCE) -> in
     query, filled = text(statement).bindparams(bindparam("at_most", at_most)), 0
     while True:
         with engine.begin() as connection:
-            for limit in _LIMITS if engine.dialect.name == "postgresql" else ():
-                connection.exec_driver_sql(f"SET LOCAL {limit} = 0")
+            if engine.dialect.name == "postgresql":  # a limit for locks stays: rows are kept from others meanwhile
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             changed = connection.execute(query).rowcount
         filled += changed
         if changed < at_most:

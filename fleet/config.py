@@ -68,6 +68,8 @@ class Config:
         school_manager_url: where Apple's service for automated enrolment is (``FLEET_ASM_URL``).
         licences_url: where Apple's service for licences of apps is (``FLEET_LICENCES_URL``).
         metrics: whether ``/metrics`` is there, and for whom (``FLEET_METRICS``).
+        metrics_root: where a folder ``metrics`` is made in which is counted, on a disk of this machine
+            (``FLEET_METRICS_DIR``).
         slow_statement_ms: statements of the database that take longer are logged; 0: none is
             (``FLEET_SLOW_STATEMENT_MS``).
     """
@@ -94,6 +96,7 @@ class Config:
     school_manager_url: str
     licences_url: str
     metrics: Metrics
+    metrics_root: Path
     slow_statement_ms: int
 
     @property
@@ -140,8 +143,8 @@ class Config:
 
     @property
     def metrics_dir(self) -> Path:
-        """Where this server's processes count; servers that share a data directory have one each."""
-        return self.data_dir / "metrics" / re.sub(r"[^\w.-]", "_", f"{socket.gethostname()}-{self.bind}")
+        """Where this server's processes count; servers that share a folder have one each."""
+        return self.metrics_root / "metrics" / re.sub(r"[^\w.-]", "_", f"{socket.gethostname()}-{self.bind}")
 
     @property
     def metrics_token_file(self) -> Path:
@@ -332,6 +335,7 @@ def load(environ: Mapping[str, str]) -> Config:
         school_manager_url=_service_url(environ, "FLEET_ASM_URL", "https://mdmenrollment.apple.com"),
         licences_url=_service_url(environ, "FLEET_LICENCES_URL", "https://vpp.itunes.apple.com"),
         metrics=_metrics(environ),
+        metrics_root=Path(environ.get("FLEET_METRICS_DIR") or data_dir).absolute(),
         slow_statement_ms=_whole(environ, "FLEET_SLOW_STATEMENT_MS", 1_000, 0, 600_000),
     )
     if config.client_cert_header and not config.proxies:

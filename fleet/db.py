@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import alembic.command
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -52,8 +51,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from fleet import large_tables, reaching_postgresql
-from fleet.errors import DatabaseNewerError, UpgradeHeldUpError
+from fleet import reaching_postgresql
 
 # Named so that migrations can drop and alter them on both databases.
 # Source: https://alembic.sqlalchemy.org/en/latest/naming.html
@@ -73,9 +71,7 @@ BUSY_TIMEOUT_MS = 10_000
 _SQLITE_UNAVAILABLE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"})
 
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
-LOCK_NOT_AVAILABLE, _DEADLOCK, _QUERY_CANCELED = "55P03", "40P01", "57014"
-# Behind an upgrade that waits for a table all others wait; it gives up before deadlock_timeout (1 s) ends one of them.
-UPGRADE_LOCK_S, UPGRADE_STATEMENT_S = 0.5, 900
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -157,6 +153,12 @@ def engine_options(database_url: str, *, connections: int, behind_pooler: bool) 
     pool = {"pool_size": connections, "max_overflow": 0, "pool_pre_ping": True, "pool_timeout": 10}
     arguments: dict[str, Any] = {"prepare_threshold": None} if behind_pooler else {}
     return {"hide_parameters": True, **pool, "connect_args": arguments | reaching_postgresql.connecting(database_url)}
+
+
+def is_behind_pooler() -> bool:
+    """Whether the running application reaches PostgreSQL so that nothing may be set for a session."""
+    told: dict[str, Any] = current_app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {})
+    return "prepare_threshold" in told.get("connect_args", {})
 
 
 def prepare_sqlite(engine: Engine) -> None:
@@ -360,33 +362,6 @@ def migrations() -> alembic.config.Config:
     settings = alembic.config.Config()
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return settings
-
-
-def upgrade() -> None:
-    """Bring the database to this program's shape or change nothing; of servers that start together, one does it.
-
-    Raises:
-        DatabaseNewerError: a newer program has brought it to its own already.
-        UpgradeHeldUpError: it would have held up everybody else.
-    """
-    settings = migrations()
-    try:
-        with db.engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE_STATEMENT_S}s'")
-                connection.execute(turn("migrations"))  # as long as another server's upgrade may take
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(1000 * UPGRADE_LOCK_S)}")
-            if not knows_revision(MigrationContext.configure(connection).get_current_revision()):
-                raise DatabaseNewerError
-            settings.attributes["connection"] = connection
-            alembic.command.upgrade(settings, "head")
-    except OperationalError as error:
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        if sqlstate not in {LOCK_NOT_AVAILABLE, _DEADLOCK, _QUERY_CANCELED}:
-            raise
-        is_lock, seconds = (True, UPGRADE_LOCK_S) if sqlstate != _QUERY_CANCELED else (False, UPGRADE_STATEMENT_S)
-        raise UpgradeHeldUpError(is_lock=is_lock, seconds=seconds) from error
-    large_tables.finish(db.engine, Base.metadata, ScriptDirectory.from_config(settings))
 
 
 @cache

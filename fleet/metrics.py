@@ -10,6 +10,7 @@ Not here: who may read them (:mod:`fleet.app.scraping`) and what is read from th
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -198,18 +199,40 @@ def make_room(folder: Path) -> IO[bytes]:
     Folders beside it that no server has any more go: a machine may be called otherwise after each start.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made, its disk knows no locks, or another server that runs counts there.
     """
     for path in folder.parent.glob(f"*/{_SERVER}"):
-        with _opened(path) as lock:
+        with contextlib.suppress(OSError), _opened(path) as lock:  # another that starts may have removed it
             if _is_taken(lock):
                 shutil.rmtree(path.parent, ignore_errors=True)
+    if _has_server(folder):
+        raise _busy(folder)
     # Also where workers of the last server are still ending: they count on in files that are gone.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
-    own = _opened(folder / _SERVER)
-    _is_taken(own)
+    with contextlib.ExitStack() as undoing:
+        own = undoing.enter_context(_opened(folder / _SERVER))
+        if not _is_taken(own):
+            raise _busy(folder)
+        own.write(str(os.getpid()).encode())
+        own.flush()
+        undoing.pop_all()
     return own
+
+
+def _has_server(folder: Path) -> bool:
+    """Whether the server that made a folder runs; the lock tells of its workers, too, which outlive it for a while."""
+    try:
+        os.kill(int((folder / _SERVER).read_text()), 0)
+    except (FileNotFoundError, ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _busy(folder: Path) -> OSError:
+    return OSError(errno.EBUSY, "another server counts there", str(folder))
 
 
 def switch_on(folder: Path) -> Callable[[], None]:

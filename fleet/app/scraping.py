@@ -2,7 +2,7 @@
 
 Invariants: a stranger learns nothing, not even by how long a refusal takes; whoever scrapes, and however often, costs
 no check-in its thread: the text is made in a thread of its own, one at a time, and the database is asked at most once
-in some seconds (:mod:`fleet.app.standings`).
+in some seconds (:mod:`fleet.app.standings`), and not waited for longer than whoever scrapes waits.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from flask import Flask
@@ -28,7 +28,11 @@ from fleet.config import Config, ConfigError, Metrics
 from fleet.crypto import random_token, read_or_create
 from fleet.db import db
 
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
 _TOLD_EVERY_S = 2.0
+_READ_S = 3.0  # whoever scrapes gives up after ten seconds, most often, and then knows nothing of this server
 _log = structlog.get_logger("metrics")
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _NOT_KEPT = {"cache-control": "no-store"}
@@ -59,18 +63,26 @@ class Scraping:
         self._word = token(config) if config.metrics is Metrics.TOKEN else None
         self._standings = Standings(app)
         self._turn = asyncio.Lock()
+        self._reading: asyncio.Future[list[Metric]] | None = None
 
     async def __call__(self, request: Request) -> Response:
         """Answer with all metrics, or say what is lacking."""
         refusal = _by_word(request, self._word) if self._word is not None else _by_peer(request)
         if refusal is not None:
             return refusal
+        told = await self._told()
         async with self._turn:
-            text = await asyncio.to_thread(self._written)
+            text = await asyncio.to_thread(metrics.written, self._folder, told)
         return Response(200, {"content-type": _TYPE, **_NOT_KEPT}, text)
 
-    def _written(self) -> bytes:
-        return metrics.written(self._folder, self._standings.told())
+    async def _told(self) -> list["Metric"]:
+        """Return how the fleet stands; where the database takes its time, that it does, and the rest the next time."""
+        if self._reading is None or self._reading.done():  # one reads for all who ask meanwhile
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self._standings.told))
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._reading), _READ_S)
+        except TimeoutError:
+            return self._standings.away()
 
 
 def prepare(config: Config) -> AbstractContextManager[object]:
@@ -78,6 +90,7 @@ def prepare(config: Config) -> AbstractContextManager[object]:
 
     Raises:
         ConfigError: the word for whoever scrapes is none, or others may read it.
+        OSError: there is nowhere to count.
     """
     if config.metrics is Metrics.TOKEN:
         token(config)

@@ -4,8 +4,9 @@ import gc
 import random
 import secrets
 import sys
-import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,9 +16,9 @@ from cryptography.hazmat.primitives import serialization
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from fleet import clock, outbox
+from fleet import clock, outbox, upgrading
 from fleet.android import admin_password
-from fleet.app import immediacy, logs, scraping, standing
+from fleet.app import finishing, immediacy, logs, scraping, standing
 from fleet.app.alerting import Postman
 from fleet.app.exporting import Exporter
 from fleet.app.flask_app import create_app
@@ -48,8 +49,8 @@ from fleet.channels.presence import Presence
 from fleet.channels.spooling import Spooling
 from fleet.config import Config, ConfigError, Metrics
 from fleet.crypto import read_or_create, vault_key_of
-from fleet.db import db, transaction, upgrade
-from fleet.errors import DatabaseNewerError, UpgradeHeldUpError
+from fleet.db import db, reading, transaction
+from fleet.errors import DatabaseNewerError
 from fleet.jobs import runner
 from fleet.mdm import authority as device_authority
 from fleet.mdm import automated
@@ -61,7 +62,6 @@ from fleet.web import app_uploads
 from fleet.web.security import most_body_bytes
 
 _STAFF_THREADS = 10
-_UPGRADE_TRIES, _UPGRADE_AGAIN_S = 30, 1.0
 _KEEPALIVE_S = 5  # idle connections end by themselves within this, so a stop takes no longer
 
 
@@ -255,7 +255,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """Make the application in the worker, after the fork, so that no connection is shared."""
         logs.configure()
         app = create_app(self._config)
-        gate = create_gate(app, on_start=lambda: runner.start(app))
+        gate = create_gate(app, on_start=lambda: _begin(app))
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be walked over again while tablets wait
         return gate
@@ -273,6 +273,8 @@ def serve(config: Config) -> None:
     app = create_app(config, with_pages=False)  # the workers make their own, with pages
     lock = standing.hold(config)
     with app.app_context():
+        with reading():
+            standing.require_no_others(config)
         _upgrade()
         with transaction():
             standing.require_own(config)
@@ -284,27 +286,45 @@ def serve(config: Config) -> None:
     if link is not None:
         _say(f"no administrator yet; the first one chooses a password at {config.public_url}/password/{link}")
     standing.leave_word(config)
-    with lock, scraping.prepare(config):
+    counting, config = _counting(config)
+    with lock, counting:
         _Server(config).run()
 
 
-def _upgrade() -> None:
-    """Bring the database up to date, beside other servers that are at work on it.
+def _counting(config: Config) -> tuple[AbstractContextManager[object], Config]:
+    """Return what metrics need while the server runs, and the settings: without metrics where there is no room.
 
     Raises:
-        UpgradeHeldUpError: it would have held them up again and again.
+        ConfigError: the word for whoever scrapes is none, or others may read it.
     """
-    for tries_left in reversed(range(_UPGRADE_TRIES)):
-        try:
-            upgrade()
-        except DatabaseNewerError:  # another server runs it; ours works with what it knows of
-            _say("the database is of a newer program: serving until this one is upgraded, too")
-        except UpgradeHeldUpError as error:
-            if not tries_left or not error.data["is_lock"]:
-                raise
-            time.sleep(_UPGRADE_AGAIN_S)  # those who waited behind us have their turn
-            continue
-        return
+    try:
+        return scraping.prepare(config), config
+    except OSError as error:  # tablets come before numbers
+        _say(f"no metrics, as nothing can be counted in {config.metrics_dir}: {error.strerror or error}")
+        return nullcontext(), replace(config, metrics=Metrics.OFF)
+
+
+def _upgrade() -> None:
+    """Bring the database up to date; what takes long is done beside the server's work.
+
+    Raises:
+        UpgradeHeldUpError: it would have held up other servers again and again.
+    """
+    try:
+        upgrading.upgrade()
+    except DatabaseNewerError:  # another server runs it; ours works with what it knows of
+        _say("the database is of a newer program: serving until this one is upgraded, too")
+
+
+def _begin(app: Flask) -> Callable[[], None]:
+    """Begin what a worker does beside its answers; returns what ends it."""
+    stops = [finishing.start(app), runner.start(app)]
+
+    def end() -> None:
+        for stop in stops:
+            stop()
+
+    return end
 
 
 def _say(text: str) -> None:

@@ -39,16 +39,33 @@ def hold(config: Config) -> IO[bytes]:
     return lock
 
 
+def require_no_others(config: Config) -> None:
+    """Make sure that the database belongs to no other data directory, before anything is done to it.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if belonging.is_of_another(_name(config)):
+        raise _of_another(config)
+
+
 def require_own(config: Config) -> None:
     """Make sure that the database belongs to this data directory; writes that it does where it is new.
 
     Raises:
         ConfigError: it belongs to another, whose secrets tablets know.
     """
-    name = read_or_create(config.secrets_dir / NAME, secrets.token_hex(32).encode())
-    if not belonging.claim(name.decode()):
-        expected = "the folder of the servers that use this database, or one with all that is in its secrets"
-        raise ConfigError(variable="FLEET_DATA_DIR", found=str(config.data_dir), expected=expected)
+    if not belonging.claim(_name(config)):
+        raise _of_another(config)
+
+
+def _name(config: Config) -> str:
+    return read_or_create(config.secrets_dir / NAME, secrets.token_hex(32).encode()).decode()
+
+
+def _of_another(config: Config) -> ConfigError:
+    expected = "the folder of the servers that use this database, or one with all that is in its secrets"
+    return ConfigError(variable="FLEET_DATA_DIR", found=str(config.data_dir), expected=expected)
 
 
 def require_free(bind: str) -> None:

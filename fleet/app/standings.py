@@ -51,6 +51,10 @@ class Standings:
             self._known, self._read_at = self._read(), time.monotonic()
         return [self._build, *self._known]
 
+    def away(self) -> list["Metric"]:
+        """Return what is told where the database does not answer in time."""
+        return [self._build, metrics.DATABASE_UP.told({(): 0})]
+
     def _read(self) -> list["Metric"]:
         try:
             with self._app.app_context():

@@ -1,7 +1,7 @@
 """Many requests, one transaction: what waits while the previous batch commits becomes the next batch.
 
 Invariants: an item is answered only after the function that takes the batch has returned, which is after its commit;
-the queue is bounded by number and by how long it would take at the pace of the batches before, and who finds it full is
+the queue is bounded by number and by how long it would take at the pace of the batches before, and who finds no room is
 told at once; one bad item does not fail its neighbours; whatever is raised, the next batch is taken; at the end
 everything that was taken in is answered, and nothing more is taken in.
 """
@@ -40,7 +40,11 @@ class Queue(Protocol):
 
 
 class FullError(Exception):
-    """The queue is full, or the server is stopping."""
+    """There is no room in the queue, or the server is stopping."""
+
+
+class TooOftenError(FullError):
+    """There is room, but who asks has asked for more than a sound tablet does."""
 
 
 class Batcher(Generic[Item, Outcome]):
@@ -77,28 +81,40 @@ class Batcher(Generic[Item, Outcome]):
 
     @property
     def is_full(self) -> bool:
-        """Whether one more would be turned away. Less than one batch is no queue, however long the last one took."""
+        """Whether as many wait as may, or the server is stopping."""
+        return self._is_closed or len(self._waiting) >= self.limit
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether one more would wait too long. Less than one batch is no queue, however long the last one took."""
         depth = len(self._waiting)
-        is_long = depth >= self._at_most and depth / self._at_most * self._batch_s > MOST_WORK_S
-        return self._is_closed or is_long or depth >= self.limit
+        return depth >= self._at_most and depth / self._at_most * self._batch_s > MOST_WORK_S
 
     def require_room(self) -> None:
-        """Turn away who would find the queue full, before anything is done for him.
+        """Turn away who would find no room in the queue, before anything is done for him.
 
         Raises:
             FullError: too many wait already, or the server is stopping.
         """
-        if self.is_full:
+        if self.is_full or self._is_long:
             raise FullError
 
-    async def submit(self, item: Item) -> Outcome:
+    async def submit(self, item: Item, *, was_held: bool = False) -> Outcome:
         """Have ``item`` taken in the next batch and return its outcome.
+
+        Args:
+            item: what to take.
+            was_held: whether who asks was held until now. Then only the number counts: most of its cost is behind us,
+                how many look at once is bounded where they are held, and turned away it would come again as a stranger.
 
         Raises:
             FullError: too many wait already, or the server is stopping.
             Exception: the outcome, where it is one.
         """
-        self.require_room()
+        if not was_held:
+            self.require_room()
+        elif self.is_full:
+            raise FullError
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future, time.perf_counter()))
         if self._running is None:

@@ -32,6 +32,12 @@ class Line:
         """Return when a request was read, and how many had their turn by then."""
         return time.perf_counter(), self._begun
 
+    @staticmethod
+    def came(scope: Scope, moment: float) -> float:
+        """Return when a request was read; the present moment where nobody noted it."""
+        told: Any = scope.get(ARRIVED)
+        return moment if told is None else float(told[0])
+
     def is_late(self, scope: Scope, moment: float) -> bool:
         """Whether a request whose turn it is has stood in line for too long; without word of its arrival it has not."""
         told: Any = scope.get(ARRIVED)

@@ -37,7 +37,7 @@ _log = structlog.get_logger("gate")
 
 _RETRY_S = "5"
 _STAFF, _FILES = "pages", "/static/"  # the door, as it is counted, and what of it has nothing to do with the database
-_TURNED_AWAY = frozenset({429, 503})
+_UNAVAILABLE = 503  # what the staff's application says where there is no room; 429 is for who asks too often
 # 256 bits or more in base64, hex, or longer: invitations, files and profiles are had by whoever knows their names. And
 # where Android tablets speak: under a ticket's code, or a word of their own.
 _SECRET = re.compile(r"[A-Za-z0-9_=-]{40,}|(?<=/)hw-[et][A-Za-z0-9]+")
@@ -172,10 +172,13 @@ class Gate:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
-        begun = time.perf_counter()
-        if self._line.is_late(scope, begun):
-            self._line.note_turned_away(begun)
-            await self._send(send, channel.busy(), request_id)
+        moment = time.perf_counter()
+        begun = self._line.came(scope, moment)
+        if self._line.is_late(scope, moment):
+            self._line.note_turned_away(moment)
+            response = channel.busy()
+            measuring.answered(channel.name, response.status, begun, is_shed=response.is_shed)
+            await self._send(send, response, request_id)
             return
         try:
             with self._bodies.share() as read_body:
@@ -194,12 +197,12 @@ class Gate:
             )
             # A database that is away comes back, or another takes its place: tablets are told when to come again.
             response = channel.busy() if is_unavailable(error) else channel.failed()
-            measuring.answered(channel.name, response.status, begun)
+            measuring.answered(channel.name, response.status, begun, is_shed=response.is_shed)
             await self._send(send, response, request_id)
             return
-        measuring.answered(channel.name, response.status, begun, held_s=response.held_s)
-        if response.status in _TURNED_AWAY:
-            self._line.note_turned_away(begun)
+        measuring.answered(channel.name, response.status, begun, held_s=response.held_s, is_shed=response.is_shed)
+        if response.is_shed:
+            self._line.note_turned_away(time.perf_counter())
         elif response.status >= 400:
             took_ms = round(1000 * (time.perf_counter() - begun), 1)
             _log.info(
@@ -253,11 +256,11 @@ class Gate:
             except AbandonedError:
                 refusal = Response(408, {"connection": "close"})
             except CrowdedError:
-                refusal = Response(503, {"connection": "close", "retry-after": _RETRY_S})
+                refusal = Response(_UNAVAILABLE, {"connection": "close", "retry-after": _RETRY_S}, is_shed=True)
             else:
                 await self._staff(*self._named(scope, asgi.told(body), send, request_id))
                 return
-        measuring.answered(_STAFF, refusal.status, begun)
+        measuring.answered(_STAFF, refusal.status, begun, is_shed=refusal.is_shed)
         await self._send(send, refusal, request_id)
 
     async def _serve_file(self, spooling: Spooling, headers: Mapping[str, str], *call: Any, request_id: str) -> None:
@@ -280,7 +283,7 @@ class Gate:
 
         async def send_named(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                measuring.answered(door, message["status"], begun)
+                measuring.answered(door, message["status"], begun, is_shed=message["status"] == _UNAVAILABLE)
                 message = {**message, "headers": [*message.get("headers", ()), name, *self._of_all()]}
             await send(message)
 

@@ -41,12 +41,17 @@ class FileSlice:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer; ``held_s`` is for how long the caller was held on purpose before it."""
+    """An answer.
+
+    ``held_s`` is for how long the caller was held on purpose before it; ``is_shed`` whether it says that there is no
+    room for the caller just now, whoever that is.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | FileSlice = b""
     held_s: float = 0.0
+    is_shed: bool = False
 
     @property
     def length(self) -> int:

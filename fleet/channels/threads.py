@@ -1,7 +1,7 @@
 """Threads for rarer units of work of a channel's door, with a bounded queue.
 
 Invariants: the queue is bounded by number and by how long it would take at the pace of what was done before; who finds
-it full is told at once; once closed nothing more is taken in, and what was is answered.
+no room is told at once; once closed nothing more is taken in, and what was is answered.
 """
 
 import asyncio
@@ -38,9 +38,14 @@ class Threads:
 
     @property
     def is_full(self) -> bool:
-        """Whether one more would be turned away."""
+        """Whether as many wait or are being done as may."""
+        return self._waiting >= self.limit
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether one more would wait too long."""
         each = self._waiting / self._count
-        return self._waiting >= self.limit or (each > _FEW and each * self._unit_s > MOST_WORK_S)
+        return each > _FEW and each * self._unit_s > MOST_WORK_S
 
     async def run(self, function: Callable[..., Any], *given: object) -> Any:
         """Run a unit of work in a thread and return what it returns.
@@ -49,7 +54,7 @@ class Threads:
             FullError: too many wait already, or the server is stopping.
             Exception: what it raises.
         """
-        if self._is_closed or self.is_full:
+        if self._is_closed or self.is_full or self._is_long:
             raise FullError
         self._waiting += 1
         try:

@@ -6,7 +6,7 @@ be signed out at every other page. So the first server leaves the name of its fo
 name is one of the secrets and travels with them.
 """
 
-from sqlalchemy import String, select
+from sqlalchemy import String, inspect, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.checkup.checks import Check, fault, ok
@@ -36,6 +36,15 @@ def claim(name: str) -> bool:
         db.session.add(Installation(id=_THE_ONE, name_digest=token_digest(name)))
         db.session.flush()
     return not _of_another(name)
+
+
+def is_of_another(name: str) -> bool:
+    """Whether the running database, of whatever shape, belongs to another folder.
+
+    Args:
+        name: what is in ours.
+    """
+    return inspect(db.session.connection()).has_table(Installation.__tablename__) and _of_another(name) is True
 
 
 def examine(name: str | None) -> Check:

@@ -3,14 +3,15 @@
 What is asked of the database and what is made of the answers are apart: the latter is pure.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from fleet.checkup.checks import Check, fault, ok, warning
-from fleet.db import db, is_unavailable, knows_revision, newest_revision, reading, schema_revision
+from fleet import large_tables
+from fleet.checkup.checks import Check, Grade, fault, ok, warning
+from fleet.db import Base, db, is_unavailable, knows_revision, newest_revision, reading, schema_revision
 
 Now = Callable[[], datetime]
 
@@ -40,7 +41,10 @@ def examine(*, connections: int, now: Now) -> list[Check]:
         with reading():
             shape = schema()
             if db.session.get_bind().dialect.name == "postgresql":
-                return [ok("database", "PostgreSQL answers"), shape, *_postgresql(connections, now)]
+                found = [ok("database", "PostgreSQL answers"), shape, *_postgresql(connections, now)]
+                if shape.grade is Grade.OK:  # of another shape other indexes are right
+                    found.append(indexes(large_tables.lacking(db.session.connection(), Base.metadata)))
+                return found
             return [ok("database", "SQLite answers"), shape, *_sqlite()]
     except SQLAlchemyError as error:
         return [_no_answer(error)]
@@ -153,6 +157,20 @@ def _timeouts(facts: Mapping[str, str]) -> Check:
         least = ", ".join(f"{one} {ms} ms" for one, ms in _SHORTEST_MS.items())
         return warning("postgresql-timeouts", ", ".join(short), f"0 (none), or at least: {least}")
     return ok("postgresql-timeouts", "long enough, or none")
+
+
+def indexes(lacking: Sequence[str]) -> Check:
+    """Return whether PostgreSQL has the indexes of large tables, which are made after an upgrade, beside the servers.
+
+    Args:
+        lacking: the names of those that are missing or were broken off.
+    """
+    if not lacking:
+        return ok("postgresql-indexes", "large tables have theirs")
+    advice = (
+        "wait: a server makes them once older transactions and backups have ended; or: scripts/fleet database upgrade"
+    )
+    return warning("postgresql-indexes", f"not made yet: {', '.join(lacking)}", advice)
 
 
 def archive(done: datetime | None, failed: datetime | None) -> Check:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fleet import clock, copying, db
+from fleet import clock, copying, upgrading
 from fleet.cli.database_backups import backup, backup_made, restore
 from fleet.cli.local_time import moment, show_in
 from fleet.cli.output import EXIT_REFUSED, ErrorsAsLines, json_option, make_app, show_json, show_table
@@ -30,8 +30,11 @@ for _one in (backup, restore, backup_made):
 def upgrade() -> None:
     """Bring the database to this version's shape; creates it where there is none."""
     with make_app().app_context():
-        db.upgrade()
+        upgrading.upgrade()
+        is_finished = upgrading.finish()
     click.echo("database is up to date")
+    if not is_finished:
+        click.echo("somebody else is already making what takes longer: indexes and rows of large tables")
 
 
 def _two(command: Callable[..., Any]) -> Callable[..., Any]:

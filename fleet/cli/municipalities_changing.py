@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fleet import clock, db
+from fleet import clock, db, upgrading
 from fleet.cli.database import Teller
 from fleet.cli.municipalities_cell import application, registry_folder
 from fleet.config import database_url
@@ -53,7 +53,8 @@ def create(name: str, database: str, address: str, bind: str | None, proxies: st
         made = databases.make(config.database_url)
         databases.require_new_or_ours(config)
         with application(cell):
-            db.upgrade()
+            upgrading.upgrade()
+            upgrading.finish()
         vault_key_of(config.secrets_dir, config.vault_key_file)
         registry.run_by(cell, PROGRAM)
     click.echo(
@@ -83,7 +84,8 @@ def move(name: str, target: str, command: str, patience: float) -> None:
 
 def _shape(cell: Cell, url: str) -> None:
     with application(cell, database=url):
-        db.upgrade()
+        upgrading.upgrade()
+        upgrading.finish()
 
 
 @click.command("drop-old")
@@ -154,7 +156,7 @@ def _faults_before(cell: Cell) -> frozenset[str]:
     """
     with application(cell) as app:
         first = app.extensions["fleet_examine"](reach=False)
-        db.upgrade()
+        upgrading.upgrade()  # the servers finish it
     stood_well = {one.name for one in first} - waves.faults(first)
     return _faults(cell) - stood_well
 

@@ -27,7 +27,7 @@ from flask import Flask
 from ledger import Ledger
 
 from bench import school
-from fleet import clock
+from fleet import clock, upgrading
 from fleet.access import Principal
 from fleet.alerts import mail_server
 from fleet.alerts.mail_server import Settings
@@ -35,7 +35,7 @@ from fleet.alerts.models import MailSecurity
 from fleet.app import create_app
 from fleet.config import Config
 from fleet.crypto import vault_key_of
-from fleet.db import db, reading, transaction, upgrade
+from fleet.db import db, reading, transaction
 from tests import postgres
 from tests.serving import Server, serving
 
@@ -208,7 +208,8 @@ def on_sqlite(folder: Path, tablets: int) -> list[Found]:
 def prepare(app: Flask, tablets: int) -> list[school.Tablet]:
     """Bring a new database to shape and fill it."""
     with app.app_context():
-        upgrade()
+        upgrading.upgrade()
+        upgrading.finish()
     enrolled = school.enrol(app, tablets)
     furnish(app)
     with app.app_context():

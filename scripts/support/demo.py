@@ -24,10 +24,10 @@ import demo_tablets
 from flask import Flask
 
 from agent_protocol.simulated import SimulatedFleet
-from fleet import clock
+from fleet import clock, upgrading
 from fleet.app import create_app
 from fleet.config import Config
-from fleet.db import transaction, upgrade
+from fleet.db import transaction
 
 ROOT = Path(__file__).parents[2]
 _SAVE_EVERY_S = 10.0
@@ -103,7 +103,8 @@ def main() -> int:
     app = create_app(environ=environ)
     config: Config = app.extensions["fleet_config"]
     with app.app_context():
-        upgrade()
+        upgrading.upgrade()
+        upgrading.finish()
     notes = demo_seed.fill(app, config.data_dir / "demo.json", clock.now())
     mails = config.data_dir / "mails"
     with demo_alerts.mailbox(mails) as port, _server(environ, config) as server:

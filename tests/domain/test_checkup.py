@@ -51,6 +51,7 @@ def test_a_database_of_this_program_is_sound(app: Flask, database_kind: str) -> 
     else:
         assert {"postgresql-version", "postgresql-encoding", "postgresql-connections", "database-clock"} <= set(found)
         assert (found["postgresql-transactions"], found["postgresql-timeouts"]) == (OK, OK)
+        assert found["postgresql-indexes"] is OK
         assert found["database-clock"] is FAULT, "the test's clock is not the database's"
 
 

@@ -1,11 +1,12 @@
 """``fleet database upgrade`` gives up before it holds up everybody on PostgreSQL, and where it knows less."""
 
+import time
+
 import pytest
 from flask import Flask
 from sqlalchemy import text
 
-import fleet.db
-from fleet import clock
+from fleet import clock, upgrading
 from fleet.db import db
 from tests.doors.fleet_command import run
 
@@ -25,22 +26,32 @@ def refused_while_somebody_keeps_it(app: Flask) -> str:
 def test_an_upgrade_does_not_wait_long_for_a_table_that_somebody_keeps(
     waiting_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet.db, "UPGRADE_LOCK_S", 1)
+    monkeypatch.setattr(upgrading, "LOCK_S", 1)
+    monkeypatch.setattr(upgrading, "TRIES", 2)
     told = refused_while_somebody_keeps_it(waiting_app)
     assert "fleet: somebody kept a table for more than 1 s: stop the servers" in told
     assert "nothing was changed; then run `scripts/fleet database upgrade` again" in told
 
 
+def test_an_upgrade_comes_again_once_those_who_waited_behind_it_had_their_turn(
+    waiting_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with waiting_app.app_context(), db.engine.connect() as other:
+        other.execute(text("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"))
+        monkeypatch.setattr(time, "sleep", lambda _seconds: other.rollback())
+        assert run(waiting_app, "database", "upgrade").output == "database is up to date\n"
+
+
 def test_an_upgrade_ends_a_step_that_takes_too_long(waiting_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet.db, "UPGRADE_LOCK_S", 60)
-    monkeypatch.setattr(fleet.db, "UPGRADE_STATEMENT_S", 1)
+    monkeypatch.setattr(upgrading, "LOCK_S", 60)
+    monkeypatch.setattr(upgrading, "STATEMENT_S", 1)
     told = refused_while_somebody_keeps_it(waiting_app)
     assert "fleet: a step took more than 1 s" in told
 
 
 def test_an_upgrade_waits_for_another_servers_and_leaves_no_limit_behind(waiting_app: Flask) -> None:
     with waiting_app.app_context():
-        fleet.db.upgrade()
+        upgrading.upgrade()
         with db.engine.connect() as connection:
             limits = connection.execute(
                 text("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")

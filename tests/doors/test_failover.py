@@ -9,9 +9,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from fleet import outbox
+from fleet import outbox, upgrading
 from fleet.app import create_app
-from fleet.db import db, is_unavailable, transaction, upgrade
+from fleet.db import db, is_unavailable, transaction
 from tests import postgres
 from tests.agents import eventually
 from tests.conftest import _environ
@@ -76,7 +76,8 @@ def test_a_copy_takes_over_and_nothing_acknowledged_is_lost(
     url = two_hosts(standby, leader)  # the one that takes writes is not the first
     app = create_app(environ=_environ(url, tmp_path))
     with app.app_context():
-        upgrade()
+        upgrading.upgrade()
+        upgrading.finish()
         db.engine.dispose()
     with door(url, tmp_path) as server:
         tablet = Tablet(server)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import structlog
 
 from agent_protocol.messages import BASE_PATH, MAX_BODY_BYTES
-from fleet.channels import bodies
+from fleet.channels import bodies, crowding, measuring
 from fleet.db import db
 from fleet.devices.models import DeviceState
 from tests.gate import Door, Tablet, door, problem, report_body, ticket
@@ -184,6 +185,21 @@ def test_a_refusal_is_logged_with_its_request_and_an_answer_is_not(tablet: Table
     assert [(line["event"], line["status"], line["request_id"]) for line in lines] == [
         ("refused", 404, refused.headers["x-request-id"])
     ]
+
+
+def test_who_stood_too_long_in_line_is_counted_with_how_long(server: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[tuple[str, int, bool, bool]] = []
+
+    def answered(name: str, status: int, begun: float, *, held_s: float = 0.0, is_shed: bool = False) -> None:
+        assert held_s == 0
+        noted.append((name, status, is_shed, time.perf_counter() - begun > crowding.MOST_LATE_S))
+
+    monkeypatch.setattr(measuring, "answered", answered)
+    server.gate._line._begun = crowding.FEW_IN_FRONT
+    came: dict[str, Any] = {crowding.ARRIVED: (time.perf_counter() - crowding.MOST_LATE_S - 1, 0)}
+    assert problem(server.wait(server.call("GET", f"{BASE_PATH}/nonce", **came))) == "busy"
+    assert server.wait(server.call("GET", f"{BASE_PATH}/nonce")).status == 200
+    assert noted == [("native", 503, True, True), ("native", 200, False, False)]
 
 
 def test_a_stopping_server_answers_what_it_took_and_turns_away_the_rest(fresh_url: str, tmp_path: Path) -> None:

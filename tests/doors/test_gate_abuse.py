@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import func, select
 
 from agent_protocol.messages import BASE_PATH
@@ -209,7 +210,10 @@ def test_a_tablet_that_writes_without_end_is_turned_away_and_its_neighbour_is_no
         code = ticket(server)
         tablet, neighbour = Tablet(server), Tablet(server)
         assert [one.enrol(code, f"SN{number}").status for number, one in enumerate((tablet, neighbour))] == [201] * 2
-        assert [tablet.report().status for _ in range(7)] == [200] * 5 + [503] * 2
+        with structlog.testing.capture_logs() as lines:
+            assert [tablet.report().status for _ in range(7)] == [200] * 5 + [503] * 2
+        told = [(line["event"], line.get("status"), line.get("path")) for line in lines]
+        assert told == [("refused", 503, f"{BASE_PATH}/reports")] * 2  # not counted among those there is no room for
         answer = tablet.post(f"{BASE_PATH}/orders/{'0' * 32}/result", b'{"state":"done"}')
         assert problem(answer) == "busy"
         assert int(answer.headers["retry-after"]) >= 2

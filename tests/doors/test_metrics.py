@@ -1,8 +1,12 @@
 """``/metrics``: right over several workers, one of them killed; for nobody but those it is meant for."""
 
 import asyncio
+import errno
+import fcntl
 import os
+import shutil
 import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +21,12 @@ from structlog.testing import capture_logs
 from agent_protocol.transport import HttpTransport, Response
 from fleet import metrics
 from fleet.app import create_app, scraping
+from fleet.app import server as server_module
 from fleet.app.scraping import Scraping
 from fleet.channels import measuring
 from fleet.channels.http import Request
-from fleet.config import Config, ConfigError
+from fleet.channels.http import Response as Answer
+from fleet.config import Config, ConfigError, Metrics
 from fleet.db import db, reading
 from tests.agents import eventually
 from tests.gate import Tablet, door
@@ -210,6 +216,61 @@ def test_folders_of_servers_that_are_gone_go_and_those_of_others_stay(tmp_path: 
         assert sorted(path.name for path in (tmp_path / "metrics").iterdir()) == ["other", "own"]
 
 
+def test_a_folder_of_another_server_that_runs_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "metrics" / "own"
+    with metrics.make_room(folder):
+        (folder / "counter_0.db").touch()
+        with pytest.raises(OSError, match="another server"):
+            metrics.make_room(folder)
+        assert (folder / "counter_0.db").exists()
+
+        def gone(_process: int, _signal: int) -> None:
+            raise ProcessLookupError
+
+        monkeypatch.setattr(os, "kill", gone)
+        with metrics.make_room(folder):  # only its workers are still ending
+            assert not (folder / "counter_0.db").exists()
+
+
+def test_a_disk_without_locks_leaves_the_server_without_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: Config = application(tmp_path, FLEET_METRICS="loopback").extensions["fleet_config"]
+    shutil.rmtree(told.metrics_dir)
+
+    def no_locks(_lock: object, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    held, config = server_module._counting(told)
+    with held:
+        assert config.metrics is Metrics.OFF
+    assert "No locks available" in capsys.readouterr().err
+
+
+def test_a_database_that_takes_its_time_keeps_no_numbers_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scraping, "_READ_S", 0.05)
+    scrape, answering = Scraping(application(tmp_path, FLEET_METRICS="loopback")), threading.Event()
+    reads: list[bool] = []
+
+    def told() -> list[object]:
+        reads.append(answering.wait(10))
+        return []
+
+    monkeypatch.setattr(scrape._standings, "told", told)
+
+    async def ask() -> list[Answer]:
+        request = Request("GET", "/metrics", "", {}, b"", peer="127.0.0.1")
+        late = [*await asyncio.gather(scrape(request), scrape(request)), await scrape(request)]
+        answering.set()
+        return late
+
+    for one in asyncio.run(ask()):
+        assert isinstance(one.body, bytes)
+        assert (one.status, b"fleet_database_up 0.0" in one.body) == (200, True)
+    assert reads == [True]
+
+
 def test_a_slow_statement_is_told_without_what_was_filled_in(fresh_url: str, tmp_path: Path) -> None:
     app = application(tmp_path, fresh_url, FLEET_SLOW_STATEMENT_MS="1")
     counting = (
@@ -266,13 +327,14 @@ def test_errors_of_the_database_are_told_apart(fresh_url: str, tmp_path: Path, m
         (304, "unchanged"),
         (404, "refused"),
         (408, "abandoned"),
-        (429, "shed"),
-        (503, "shed"),
+        (429, "refused"),
+        (503, "refused"),
         (500, "failed"),
     ],
 )
 def test_an_answer_is_one_of_a_few_words(status: int, word: str) -> None:
     assert measuring.word(status) == word
+    assert measuring.word(status, is_shed=True) == "shed"
 
 
 def test_the_time_for_which_a_tablet_is_held_is_told_apart(
@@ -280,7 +342,8 @@ def test_the_time_for_which_a_tablet_is_held_is_told_apart(
 ) -> None:
     noted: list[tuple[str, int, bool]] = []
 
-    def answered(name: str, status: int, _begun: float, *, held_s: float = 0.0) -> None:
+    def answered(name: str, status: int, _begun: float, *, held_s: float = 0.0, is_shed: bool = False) -> None:
+        assert not is_shed
         noted.append((name, status, held_s > 0))
 
     monkeypatch.setattr(measuring, "answered", answered)

@@ -270,7 +270,10 @@ def all_wait(server: Door, number: int) -> None:
     until(lambda: len(channel(server).waiting.held()) == number)
 
 
-def test_all_who_are_rung_at_once_are_answered_however_small_the_queue(fresh_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lately_s", [0, 100])
+def test_all_who_are_rung_at_once_are_answered_however_small_and_slow_the_queue(
+    lately_s: int, fresh_url: str, tmp_path: Path
+) -> None:
     number = 200
     with door(fresh_url, tmp_path, FLEET_QUEUE_LIMIT="20") as server:
         open_school(server)
@@ -281,6 +284,8 @@ def test_all_who_are_rung_at_once_are_answered_however_small_the_queue(fresh_url
             etags = [one.result(10).headers["etag"] for one in [ask(tablet, '"old"', wait="") for tablet in few]]
             asked += [ask(one, etag, wait="wait=50") for one, etag in zip(few, etags, strict=True)]
             all_wait(server, len(asked))
+        polls = channel(server)._polls
+        polls._at_most, polls._batch_s = 4, lately_s
         with server.database():
             db.session.execute(update(DeviceState).values(config_version=DeviceState.config_version + 1))
             outbox.wake(ids)

@@ -13,12 +13,13 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from fleet import upgrading
 from fleet.access import Principal
 from fleet.app import create_app, immediacy
 from fleet.channels.presence import Presence
 from fleet.checkins import polls, receive
 from fleet.checkins.receive import Answer, Report
-from fleet.db import db, is_unavailable, transaction, upgrade
+from fleet.db import db, is_unavailable, transaction
 from fleet.jobs.runner import run_now
 from fleet.jobs.timetable import TIMETABLE
 from tests import factories
@@ -81,7 +82,8 @@ def test_reports_polls_jobs_and_upgrades_need_nothing_that_a_session_keeps(made:
         work()
         for job in TIMETABLE:
             assert run_now(app, job.name, by=CLI).error is None, job.name
-        upgrade()
+        upgrading.upgrade()
+        upgrading.finish()
 
 
 def test_a_pooler_that_nobody_was_told_of_is_noticed_at_once(made: Made) -> None:

@@ -98,8 +98,13 @@ def test_two_servers_do_not_share_an_embedded_database_and_do_share_postgresql(
     else:
         with serving(fresh_url, tmp_path / "data", jobs="off") as second:
             assert second.get("/readyz").status == 200
+    engine = sa.create_engine(fresh_url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:  # whoever tries to upgrade it says so
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'next'"))
+    engine.dispose()
     log = refused(fresh_url, tmp_path / "without its secrets")
     assert "FLEET_DATA_DIR" in log
+    assert "newer program" not in log  # nothing was tried with it
     assert "Traceback" not in log
     assert server.get("/readyz").status == 200
 

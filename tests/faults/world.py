@@ -15,11 +15,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench.processes import tree
-from fleet import clock, orders
+from fleet import clock, orders, upgrading
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.assignments.assigning import Place
-from fleet.db import changed, db, transaction, upgrade
+from fleet.db import changed, db, transaction
 from fleet.devices import tickets
 from fleet.devices.models import Device, DeviceLife, Platform
 from fleet.orders import OrderKind, Wish
@@ -198,7 +198,8 @@ def _ground(kind: str, folder: Path, stack: ExitStack) -> World:
     server = Server(url, folder / "data", environ, port, program="tests.faults.server")
     app = create_app(environ={"FLEET_DATABASE_URL": direct, "FLEET_DATA_DIR": str(folder / "data")})
     with app.app_context():
-        upgrade()
+        upgrading.upgrade()
+        upgrading.finish()
         db.engine.dispose()
     stack.callback(_forget, app)
     return World(kind, server, app, net, commits, own, disk, moved)

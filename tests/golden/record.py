@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 from agent_protocol.transport import Response
+from fleet import upgrading
 from fleet.app import create_app
-from fleet.db import db, upgrade
+from fleet.db import db
 from tests.conftest import _environ
 from tests.golden import examples
 from tests.golden.examples import Example
@@ -47,7 +48,8 @@ def main() -> None:
         url = f"sqlite:///{folder / 'fleet.sqlite3'}"
         app = create_app(environ=_environ(url, folder))
         with app.app_context():
-            upgrade()
+            upgrading.upgrade()
+            upgrading.finish()
             db.engine.dispose()
         found = record(url, folder)
     for path in examples.FOLDER.glob("*.json"):

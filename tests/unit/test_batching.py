@@ -129,8 +129,9 @@ def test_who_finds_the_queue_full_is_told_at_once() -> None:
         waiting = [asyncio.create_task(batcher.submit(item)) for item in (1, 2)]
         await asyncio.sleep(0)
         assert batcher.is_full
-        with pytest.raises(FullError):
-            await batcher.submit(3)
+        for was_held in (False, True):
+            with pytest.raises(FullError):
+                await batcher.submit(3, was_held=was_held)
         work.gate.set()
         assert await asyncio.gather(running, *waiting) == [0, 2, 4]
         assert not batcher.is_full
@@ -191,8 +192,13 @@ def test_a_slow_batch_shortens_the_queue_but_never_below_one_batch() -> None:
             await asyncio.sleep(0)
         with pytest.raises(FullError):  # a batch and one more wait already
             batcher.require_room()
+        assert not batcher.is_full  # which is for who watches, and of the number
+        with pytest.raises(FullError):
+            await batcher.submit(6)
+        waiting.append(asyncio.create_task(batcher.submit(6, was_held=True)))
+        await asyncio.sleep(0)
         work.gate.set()
-        assert await asyncio.gather(*waiting) == [0, 2, 4, 6, 8, 10]
+        assert await asyncio.gather(*waiting) == [0, 2, 4, 6, 8, 10, 12]
         await batcher.drain()
 
     asyncio.run(run())
@@ -205,12 +211,11 @@ def test_units_of_work_that_take_long_shorten_the_queue_of_threads() -> None:
         threads._unit_s = batching.MOST_WORK_S
         waiting = [asyncio.create_task(threads.run(gate.wait, 10)) for _ in range(9)]
         await asyncio.sleep(0)
-        assert threads.is_full
+        assert not threads.is_full  # which is for who watches, and of the number
         with pytest.raises(FullError):
             await threads.run(gate.wait)
         gate.set()
         assert await asyncio.gather(*waiting) == [True] * 9
-        assert not threads.is_full
         await threads.drain()
 
     asyncio.run(run())

@@ -229,6 +229,12 @@ def test_sqlite_has_to_write_ahead_and_be_whole() -> None:
     assert [grade(database.integrity(told)) for told in ("ok", "row 3 missing from index x")] == [OK, FAULT]
 
 
+def test_indexes_that_are_not_made_yet_are_named() -> None:
+    assert grade(database.indexes([])) is OK
+    found = database.indexes(["ix_a", "ix_b"])
+    assert (found.grade, "ix_a, ix_b" in found.seen) == (WARNING, True)
+
+
 @pytest.mark.parametrize(
     ("done", "failed", "expected"),
     [(None, None, OK), (EARLIER, None, OK), (None, EARLIER, WARNING), (EARLIER, NOW, WARNING), (NOW, EARLIER, OK)],

@@ -193,3 +193,9 @@ def test_a_database_password_is_not_repeated_in_the_error(url: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         config.load({"FLEET_DATABASE_URL": url})
     assert "hemmelig" not in str(refusal.value)
+
+
+def test_metrics_are_counted_in_the_data_directory_or_on_a_disk_of_the_machine() -> None:
+    for told, root in (({}, "/srv/fleet"), ({"FLEET_METRICS_DIR": "/var/lib/fleet"}, "/var/lib/fleet")):
+        found = config.load({"FLEET_DATA_DIR": "/srv/fleet", **told}).metrics_dir
+        assert found.parent == Path(root) / "metrics"

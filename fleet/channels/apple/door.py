@@ -11,6 +11,7 @@ import binascii
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -26,7 +27,7 @@ from fleet.channels.apple.plists import PlistError
 from fleet.channels.apple.proxied import ProxiedCertificates
 from fleet.channels.apple.status import StatusError
 from fleet.channels.apple.work import PREFIX, Evidence, Told, Work
-from fleet.channels.batching import Batcher, FullError, Queue
+from fleet.channels.batching import Batcher, FullError, Queue, TooOftenError
 from fleet.channels.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.http import Request, Response
 from fleet.channels.presence import Presence
@@ -94,7 +95,7 @@ class AppleChannel:
 
     @property
     def is_full(self) -> bool:
-        """Whether tablets are turned away just now."""
+        """Whether as many wait as may."""
         return self._threads.is_full or self._calls.is_full
 
     @property
@@ -118,7 +119,7 @@ class AppleChannel:
 
     def busy(self) -> Response:
         """Return the refusal of one too many: tablets come again by themselves."""
-        return Response(503, {"retry-after": str(self._dice.randint(*_BUSY_S))})
+        return Response(503, {"retry-after": str(self._dice.randint(*_BUSY_S))}, is_shed=True)
 
     def failed(self) -> Response:
         """Return the answer to a fault of ours: tablets come again by themselves."""
@@ -134,8 +135,8 @@ class AppleChannel:
             return _refused(400, str(error.data.get("reason", error.code)))
         except IdentityError as error:
             return _refused(403, str(error.data["reason"]))
-        except FullError:
-            return self.busy()
+        except FullError as error:
+            return replace(self.busy(), is_shed=not isinstance(error, TooOftenError))
         except WrongTooOftenError:
             return Response(429, {"retry-after": _RETRY_S})
 
@@ -276,7 +277,7 @@ class AppleChannel:
     def _measure(self, thumbprint: str) -> None:
         """Put off a tablet that tells more than any sound one does."""
         if not self._allowance.take(thumbprint, self._now()):
-            raise FullError
+            raise TooOftenError
 
     async def _quiet(self, message: messages.Result, thumbprint: str) -> int | None:
         """Return whose call it is, where there is nothing to do for it."""
@@ -286,8 +287,7 @@ class AppleChannel:
 
     async def _in_thread(self, function: Callable[..., Any], *given: object) -> Any:
         """Run a unit of work in a thread; where calls are turned away, so is this."""
-        if self._calls.is_full:
-            raise FullError
+        self._calls.require_room()
         return await self._threads.run(function, *given)
 
 

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from fleet.allowance import Allowance
 from fleet.android import addresses
-from fleet.channels.batching import Batcher, FullError, Queue
+from fleet.channels.batching import Batcher, FullError, Queue, TooOftenError
 from fleet.channels.desk import Desk, Outcome, WrongTooOftenError
 from fleet.channels.headwind import messages, wire
 from fleet.channels.headwind.confirming import PASSCODE, RESTART, WIPE, Confirmed
@@ -87,7 +87,7 @@ class HeadwindChannel:
 
     @property
     def is_full(self) -> bool:
-        """Whether tablets are turned away just now."""
+        """Whether as many wait as may."""
         return any(one.is_full for one in self._batchers)
 
     @property
@@ -115,7 +115,8 @@ class HeadwindChannel:
     def busy(self) -> Response:
         """Return the refusal of one too many."""
         found = wire.refused(429, "error.busy")
-        return Response(found.status, {**found.headers, "retry-after": str(self._dice.randint(*_BUSY_S))}, found.body)
+        headers = {**found.headers, "retry-after": str(self._dice.randint(*_BUSY_S))}
+        return replace(found, headers=headers, is_shed=True)
 
     def failed(self) -> Response:
         """Return the answer to a fault of ours."""
@@ -125,8 +126,10 @@ class HeadwindChannel:
         """Answer a request."""
         try:
             return await self._route(request)
-        except (FullError, WrongTooOftenError):
-            return self.busy()
+        except FullError as error:
+            return replace(self.busy(), is_shed=not isinstance(error, TooOftenError))
+        except WrongTooOftenError:
+            return replace(self.busy(), is_shed=False)
         except UnreadableError as error:
             return wire.refused(400, f"error.{error.data['reason']}")
 
@@ -218,12 +221,12 @@ class HeadwindChannel:
         """Put off a tablet that tells more than any sound one does; False for who is no tablet of ours.
 
         Raises:
-            FullError: it has told too much.
+            TooOftenError: it has told too much.
         """
         if await self._owner(digest) is None:
             return False
         if not self._allowance.take(digest, self._now()):
-            raise FullError
+            raise TooOftenError
         return True
 
     # -- polls ---------------------------------------------------------------------------------------------------
@@ -260,7 +263,7 @@ class HeadwindChannel:
 
         async def news() -> bool | None:
             nonlocal until
-            found = await self._looks.submit(digest)
+            found = await self._looks.submit(digest, was_held=True)
             if found is None or found.has_news:
                 return True
             wait.version = found.version if found.is_open else None  # it has that, so it is not rung for it again

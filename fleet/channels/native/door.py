@@ -36,7 +36,7 @@ from agent_protocol.messages import (
 )
 from agent_protocol.signing import SignedRequest
 from fleet.allowance import Allowance
-from fleet.channels.batching import Batcher, FullError, Queue
+from fleet.channels.batching import Batcher, FullError, Queue, TooOftenError
 from fleet.channels.http import Request, Response, preferred_wait_s
 from fleet.channels.native.authority import Authority
 from fleet.channels.native.pace import Pace
@@ -109,7 +109,7 @@ class NativeChannel:
 
     @property
     def is_full(self) -> bool:
-        """Whether tablets are turned away just now."""
+        """Whether as many wait as may."""
         return any(batcher.is_full for batcher in self._batchers)
 
     @property
@@ -135,7 +135,7 @@ class NativeChannel:
 
     def busy(self) -> Response:
         """Return the refusal of one too many."""
-        return self._problem(Code.BUSY)
+        return replace(self._problem(Code.BUSY), is_shed=True)
 
     def failed(self) -> Response:
         """Return the answer to a fault of ours."""
@@ -147,8 +147,8 @@ class NativeChannel:
             return await self._route(request)
         except ProtocolError as error:
             return self._problem(error.code, **error.members)
-        except FullError:
-            return self._problem(Code.BUSY)
+        except FullError as error:
+            return replace(self.busy(), is_shed=not isinstance(error, TooOftenError))
         except FleetError as error:
             return self._refusal(error)
 
@@ -186,7 +186,7 @@ class NativeChannel:
                 self._known.popitem(last=False)
         self._verify(request, signed, known[1])
         if has_body and not self._allowance.take(known[0], self._now()):
-            raise FullError
+            raise TooOftenError
         return known[0], signed
 
     def _verify(self, request: Request, signed: SignedRequest, key: ec.EllipticCurvePublicKey) -> None:
@@ -244,7 +244,7 @@ class NativeChannel:
         return replace(_told(config if isinstance(found, Ended) else found, next_s, applied_s=hold_s), held_s=held_s)
 
     async def _look(self, item: PollItem) -> Config | None:
-        config = await self._polls.submit(item)
+        config = await self._polls.submit(item, was_held=True)
         return config if config.envelope is not None else None
 
     def _note(self, request: Request, device_id: int, *, due_s: float, waits: bool) -> None:

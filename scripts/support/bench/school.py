@@ -15,12 +15,12 @@ from sqlalchemy import insert, select, update
 
 from agent_protocol import signing
 from bench import load
-from fleet import clock
+from fleet import clock, upgrading
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.assignments import assigning, publishing
 from fleet.assignments.assigning import Place
-from fleet.db import db, transaction, upgrade
+from fleet.db import db, transaction
 from fleet.devices.models import Device, DeviceLife, DeviceState, Enrolment, Platform
 from fleet.schools.models import School
 from profiles import catalogue
@@ -197,7 +197,8 @@ def ground(kind: str, **environ: str) -> Iterator[Ground]:
         told = {"FLEET_DATABASE_URL": url, "FLEET_DATA_DIR": str(data_dir), **environ}
         app = create_app(environ=told)
         with app.app_context():
-            upgrade()
+            upgrading.upgrade()
+            upgrading.finish()
         yield Ground(app, url, data_dir, pid, conninfo)
 
 

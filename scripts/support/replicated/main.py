@@ -18,8 +18,9 @@ import psycopg
 from ledger import Ledger
 
 from bench import school
+from fleet import upgrading
 from fleet.app import create_app
-from fleet.db import db, upgrade
+from fleet.db import db
 from replicated import cluster as clusters
 from replicated.cluster import Cluster, Node, wait_until
 from tests.serving import serving
@@ -50,7 +51,8 @@ def fill(url: str, data_dir: Path, tablets: int) -> list[school.Tablet]:
         environ={"FLEET_DATABASE_URL": url, "FLEET_DATA_DIR": str(data_dir), "FLEET_PUBLIC_URL": PUBLIC_URL}
     )
     with app.app_context():
-        upgrade()
+        upgrading.upgrade()
+        upgrading.finish()
     enrolled = school.enrol(app, tablets)
     with app.app_context():
         db.engine.dispose()

@@ -29,9 +29,9 @@ FILTER = "com.apple.webcontent-filter"
 # Another process made the change, so the server that rings finds it by looking, every five seconds.
 IPAD_WITHIN_S = 25.0
 SOON_S = 24.0
-# In which the job of the minute has found which schedules moved on by themselves, and the iPad has come; and once more,
-# as a busy machine may be late for one.
-JOB_S = 150.0
+# In which the job of the minute has found which schedules moved on by themselves, and the iPad has come; and again,
+# as a busy machine may be late for some.
+JOB_S = 300.0
 WHOLE_SECOND_S = 1.1  # a property list tells instants without fractions
 _LOOK_S, _AGAIN_S = 0.02, 1.0
 

@@ -124,8 +124,14 @@ class Simulator:
         parts = urlsplit(url)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         self.longest_line = max(self.longest_line, len(f"{method} {target} HTTP/1.1"))
-        self._line.request(method, target, body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
-        answer = self._line.getresponse()
+        named = {k.replace("_", "-"): v for k, v in headers.items()}
+        try:
+            self._line.request(method, target, body=body, headers=named)
+            answer = self._line.getresponse()
+        except ConnectionError:  # the server ended one that was idle for some seconds, as it may
+            self._line.close()
+            self._line.request(method, target, body=body, headers=named)
+            answer = self._line.getresponse()
         found = answer.read()
         return answer.status, answer.headers.get("location") or answer.headers.get("content-type") or "", found
 

@@ -178,6 +178,7 @@ def test_an_ipad_that_refuses_the_lessons_profile_has_nothing_of_it_and_says_wha
 def test_a_lesson_locks_ipads_to_one_app_of_few_and_leaves_neither(shared: Site) -> None:
     room = shared.room(1)
     ipad = of(room.tablets[0]).ipad
+    eventually(lambda: bool(ipad.settings(RESTRICTIONS)), why="its base")
     base = ipad.settings(RESTRICTIONS)
     lesson_id = int(
         told(shared.server, "lessons", "start", room.title, "--apps", "no.nb.lesebok", "--locked", "--minutes", "10")[

@@ -19,12 +19,13 @@ from agent_protocol.transport import Response
 from tests import headwind_reader
 from tests.android_school import come_by, extras
 from tests.conftest import MakeUrl
+from tests.extent import on
 from tests.headwind_agent import AFTER_NETWORK_ERROR_S, HeadwindAgent, NotTakenInError
 from tests.lesson_ipads import sender
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
-pytestmark = pytest.mark.serves
+pytestmark = [pytest.mark.serves, on("sqlite")]
 
 FOLLOWS, SURVIVES, COMES, WAITS, LOSES = (f"JOURNEYDROID{number}" for number in range(1, 6))
 

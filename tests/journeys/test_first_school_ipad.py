@@ -15,12 +15,13 @@ import pytest
 from tests.agents import eventually
 from tests.apple_messages import IPAD, SIMULATOR, Shape
 from tests.doors.test_cli_apple import portal
+from tests.extent import on
 from tests.ipads import Ipad, RefusedError, TurnedAwayError, refused
 from tests.lesson_ipads import sender
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
-pytestmark = pytest.mark.serves
+pytestmark = [pytest.mark.serves, on("postgresql")]
 
 SERIAL = "JOURNEYPAD1"
 RESTRICTIONS, FILTER, LOCK = "com.apple.applicationaccess", "com.apple.webcontent-filter", "com.apple.app.lock"

@@ -4,6 +4,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from unittest import mock
@@ -16,6 +17,7 @@ from fleet import clock
 from fleet.alerts.models import MailSecurity, MailServer
 from fleet.config import database_url
 from fleet.copying import opened
+from fleet.db import newest_revision
 from fleet.job_runs import JobLease
 from fleet.municipalities import databases, moving, registry
 from fleet.municipalities.registry import FORMER, MOVING_TO, UPGRADING, Cell
@@ -282,6 +284,20 @@ def test_an_upgrade_goes_in_waves_and_stops_where_one_does_not_stand_well(nation
     assert "called oslo" in nation.run("upgrade", "--wave", "bo,oslo", code=3).stderr
 
 
+@contextmanager
+def next_release() -> Iterator[None]:
+    """Have this process be of a program that has one more step than today's."""
+    newest_revision.cache_clear()
+    try:
+        with (
+            mock.patch("fleet.db.migrations", with_next_release),
+            mock.patch("fleet.upgrading.migrations", with_next_release),
+        ):
+            yield
+    finally:
+        newest_revision.cache_clear()
+
+
 def test_a_fault_that_was_there_before_stops_no_upgrade(nation: Nation, tmp_path: Path) -> None:
     cell = nation.create("kjenn", "sqlite")
     registry.run_by(cell, tmp_path)  # the old program
@@ -293,7 +309,7 @@ def test_a_fault_that_was_there_before_stops_no_upgrade(nation: Nation, tmp_path
     restarts.write_text(f"#!/bin/sh\necho FLEET_POLL_S=30 >> {cell.folder}/fleet.env  # by hand, meanwhile\n")
     restarts.chmod(0o700)
     nation.service = str(restarts)
-    with mock.patch("fleet.db.migrations", with_next_release):  # mail cannot be looked into before
+    with next_release():  # mail cannot be looked into before
         assert "kjenn: upgraded" in nation.run("upgrade", "--patience", "0").stdout
     with opened(cell.config.database_url) as engine, engine.connect() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "next"

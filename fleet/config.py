@@ -105,6 +105,11 @@ class Config:
         return self.database_url.startswith("sqlite")
 
     @property
+    def session_database_url(self) -> str:
+        """The database's own address, past a pooler: for what needs one session, or the database's own programs."""
+        return self.direct_database_url or self.database_url
+
+    @property
     def authority(self) -> str:
         """Host and port as tablets sign them, lower case, default port left out (RFC 9421 section 2.2.3)."""
         parts = urlsplit(self.public_url)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import current_app
+from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     ARRAY,
@@ -350,6 +350,17 @@ def reading() -> Iterator[None]:
         yield
     finally:
         db.session.rollback()
+
+
+@contextmanager
+def at_work(app: Flask) -> Iterator[None]:
+    """Work in the context of an application that is one of several; its connections are closed afterwards."""
+    with app.app_context():
+        try:
+            yield
+        finally:
+            db.session.remove()
+            db.engine.dispose()
 
 
 def schema_revision() -> str | None:

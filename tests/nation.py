@@ -19,7 +19,7 @@ from flask import Flask
 from fleet.app import create_app
 from fleet.cli import main
 from fleet.cli.output import Program
-from fleet.db import db
+from fleet.db import at_work, db
 from fleet.municipalities import registry
 from fleet.municipalities.registry import Cell
 from tests import postgres
@@ -114,12 +114,8 @@ class Nation:
 def app_of(cell: Cell) -> Iterator[Flask]:
     """Open a municipality's application, to look into its database or fill it."""
     app = _create(cell.settings)
-    with app.app_context():
-        try:
-            yield app
-        finally:
-            db.session.remove()
-            db.engine.dispose()
+    with at_work(app):
+        yield app
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def start(app: Flask, channels: Sequence[Waiting], presence: Presence) -> Callab
         Repeating(app, _Writing(presence, config), every_s=_WRITE_S, name="presence"),
     ]
     if not config.is_sqlite:
-        parts.append(outbox.Listener(make_url(config.direct_database_url or config.database_url)))
+        parts.append(outbox.Listener(make_url(config.session_database_url)))
     rings = [outbox.add_ring(one.ring) for one in channels]
     for part in parts:
         part.start()

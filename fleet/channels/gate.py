@@ -177,7 +177,7 @@ class Gate:
         if self._line.is_late(scope, moment):
             self._line.note_turned_away(moment)
             response = channel.busy()
-            measuring.answered(channel.name, response.status, begun, is_shed=response.is_shed)
+            _count(channel, response, begun)
             await self._send(send, response, request_id)
             return
         try:
@@ -197,10 +197,10 @@ class Gate:
             )
             # A database that is away comes back, or another takes its place: tablets are told when to come again.
             response = channel.busy() if is_unavailable(error) else channel.failed()
-            measuring.answered(channel.name, response.status, begun, is_shed=response.is_shed)
+            _count(channel, response, begun)
             await self._send(send, response, request_id)
             return
-        measuring.answered(channel.name, response.status, begun, held_s=response.held_s, is_shed=response.is_shed)
+        _count(channel, response, begun)
         if response.is_shed:
             self._line.note_turned_away(time.perf_counter())
         elif response.status >= 400:
@@ -304,6 +304,10 @@ class Gate:
         """Return the headers that every answer has."""
         date = (b"date", _date(int(self._now().timestamp())))
         return [date, (b"connection", b"close")] if self.is_draining else [date]
+
+
+def _count(channel: Channel, response: Response, begun: float) -> None:
+    measuring.answered(channel.name, response.status, begun, held_s=response.held_s, is_shed=response.is_shed)
 
 
 @lru_cache(maxsize=4)

@@ -23,7 +23,7 @@ _PROGRAMS = click.option(
 
 
 def _place(config: Config, programs: Path | None) -> Place:
-    return Place(config.data_dir, config.direct_database_url or config.database_url, programs)
+    return Place(config.data_dir, config.session_database_url, programs)
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 from flask import Flask
 
 from fleet.cli.output import program
-from fleet.db import db, reading
+from fleet.db import at_work, reading
 from fleet.municipalities.databases import soon
 from fleet.municipalities.registry import Cell
 
@@ -41,12 +41,8 @@ def application(cell: Cell, *, database: str | None = None) -> Iterator[Flask]:
     if create is None:
         raise RuntimeError("this program looks after one municipality only")
     app = create({**cell.settings, "FLEET_DATABASE_URL": soon(database or cell.config.database_url)})
-    with app.app_context():
-        try:
-            yield app
-        finally:
-            db.session.remove()
-            db.engine.dispose()
+    with at_work(app):
+        yield app
 
 
 @contextmanager

@@ -171,7 +171,7 @@ def alone(config: Config) -> Iterator[Callable[[], None]]:
         StillInUseError: somebody is there.
     """
     if not config.is_sqlite:
-        with _locked(config.direct_database_url or config.database_url) as require_alone:
+        with _locked(config.session_database_url) as require_alone:
             yield require_alone
         return
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

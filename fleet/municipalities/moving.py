@@ -52,7 +52,7 @@ def move(root: Path, cell: Cell, target: str, *, service: Service, shape: Shape,
         FleetError: what making or copying a database refuses (see there); the old one is in use then.
         ServiceError, NotReadyError: the servers did not do as they were told.
     """
-    source = cell.config.direct_database_url or cell.config.database_url
+    source = cell.config.session_database_url
     if target != source:
         _require_over(cell, target)
         moved = {"FLEET_DATABASE_URL": target, "FLEET_DATABASE_DIRECT_URL": None, MOVING_TO: None, FORMER: source}

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from bench import load
 from bench.school import Tablet
 
 _PATIENCE_S = 15.0  # for an answer; then it is asked elsewhere
@@ -166,21 +165,12 @@ def _report(
         while (answer := connection.send(request)) != "200" and not ending.is_set():
             ledger.others[answer] += 1
             ending.wait(_REST_S)
-            request = _again(tablet, report_id, body)
+            request = tablet.post("/agent/v1/reports", body, **{"Idempotency-Key": report_id})  # under a new number
         if answer == "200":
             ledger.entries.append(Entry(report_id, time.monotonic()))
         turn += 1
         ending.wait(max(0.0, begun + every_s - time.monotonic()))
     connection.close()
-
-
-def _again(tablet: Tablet, report_id: str, body: bytes) -> bytes:
-    """Return the same report, signed anew under the tablet's next number."""
-    path, nonce, tablet.sequence = "/agent/v1/reports", str(tablet.sequence), tablet.sequence + 1
-    headers = tablet.signed("POST", path, body, nonce)
-    return load.request(
-        "POST", path, {**headers, "Content-Type": "application/json", "Idempotency-Key": report_id}, body
-    )
 
 
 def wait_for(ledger: Ledger, more: int, *, within_s: float = 600) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from bench.processes import tree
-from tests.postgres import INITDB_OPTIONS, SERVER_OPTIONS, as_ordinary_user, programs
+from tests.postgres import INITDB_OPTIONS, SERVER_OPTIONS, as_ordinary_user, programs, run
 
 _SOCKET = ".s.PGSQL.5432"  # in the folder that connections name as their host
 # Small files, so that a full disk is soon noticed.
@@ -52,11 +52,7 @@ class Cluster:
 
     def make(self) -> None:
         """Make its files."""
-        command = [*self._before, str(programs() / "initdb"), "-D", str(self.home / "data"), "--wal-segsize=1"]
-        subprocess.run(
-            [*command, *INITDB_OPTIONS],
-            check=True, env=self._environ, cwd=self.home, stdout=subprocess.DEVNULL, **self._how,
-        )  # fmt: skip
+        run("initdb", self.home, "-D", str(self.home / "data"), "--wal-segsize=1", *INITDB_OPTIONS)
 
     def start(self) -> None:
         """Start it and wait until it takes connections: after a crash, once it has recovered.

@@ -63,12 +63,13 @@ class Tablet:
             "storage_free_bytes": 2**35,
             "apps": _APPS,
         }
-        body = json.dumps(told).encode()
+        return self.post(path, json.dumps(told).encode(), **{"Idempotency-Key": report_id})
+
+    def post(self, path: str, body: bytes, **headers: str) -> bytes:
+        """Return something told, signed under the tablet's next number."""
         nonce, self.sequence = str(self.sequence), self.sequence + 1
-        headers = self.signed("POST", path, body, nonce)
-        return load.request(
-            "POST", path, {**headers, "Content-Type": "application/json", "Idempotency-Key": report_id}, body
-        )
+        signed = self.signed("POST", path, body, nonce)
+        return load.request("POST", path, {**signed, "Content-Type": "application/json", **headers}, body)
 
     def signed(self, method: str, path: str, body: bytes | None, nonce: str) -> dict[str, str]:
         """Return the headers of a signed request."""

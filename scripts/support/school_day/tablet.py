@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from agent_protocol.messages import Problem, ReportAnswer
+from agent_protocol.messages import BASE_PATH, Problem, ReportAnswer
 from bench.school import Tablet as Credentials
 from fleet import clock
 from school_day import wire
@@ -227,15 +227,16 @@ class Tablet(asyncio.Protocol):
         """Return what is due first: its kind, what it is about, the request, how long to wait for the answer."""
         if self._following.config is not None:
             if self._results:
-                order = next(iter(self._results))
-                return "result", order, wire.post(self._own, f"/orders/{order}/result", self._results[order]), _ANSWER_S
+                order, result = next(iter(self._results.items()))
+                return "result", order, self._own.post(f"{BASE_PATH}/orders/{order}/result", result), _ANSWER_S
             if self._following.missing:
                 return "fetch", self._following.missing[0], wire.fetch(self._own, self._following.missing[0]), _ANSWER_S
             if self._pending is None and (self._news() != self._told or now >= self._report_at):
                 self._pending = self._report()
             if self._pending is not None:
                 report_id, body = self._pending
-                return "report", report_id, wire.post(self._own, "/reports", body, Idempotency_Key=report_id), _ANSWER_S
+                told = self._own.post(f"{BASE_PATH}/reports", body, **{"Idempotency-Key": report_id})
+                return "report", report_id, told, _ANSWER_S
         wait_s = (
             int(min(_HOLD_S, self._report_at - now)) if self._following.config is not None and self._may_wait() else 0
         )

@@ -42,15 +42,6 @@ def fetch(tablet: Tablet, digest: str) -> bytes:
     return load.request("GET", path, tablet.signed("GET", path, None, signing.SAFE_NONCE))
 
 
-def post(tablet: Tablet, path: str, body: bytes, **headers: str) -> bytes:
-    """Return something told, under the tablet's next number."""
-    whole, nonce = BASE_PATH + path, str(tablet.sequence)
-    tablet.sequence += 1
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    signed = tablet.signed("POST", whole, body, nonce)
-    return load.request("POST", whole, {**signed, "Content-Type": "application/json", **told}, body)
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer, whole."""

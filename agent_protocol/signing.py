@@ -10,12 +10,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+from msgspec import Struct
 
 from agent_protocol.errors import Code, MalformedError, ProtocolError
 from agent_protocol.messages import Jwk
@@ -37,8 +37,7 @@ _SEQUENCE = re.compile(r"[1-9][0-9]{0,15}")
 _SIGNATURE = re.compile(r"fleet=:(?P<value>[A-Za-z0-9+/]{86}==):")
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(Struct, frozen=True):
     """The parsed, not yet verified, signature of a request.
 
     Args:

@@ -33,17 +33,27 @@ class SchoolTime:
         self._timezone = config.timezone
         self._calendars: Mapping[int | None, Calendar] | None = None
         self._read_at: datetime | None = None
+        self._answers: dict[timedelta, tuple[int, bool]] = {}  # how soon: the last one, and for which second
         self._lock = threading.Lock()
 
     def __call__(self, now: datetime) -> bool:
         """Return whether some school has school at ``now``; may set off a reading of the calendars elsewhere."""
-        calendars = self._fresh(now)
-        return calendars is None or calendar.is_any_school_time(calendars, now)
+        return self._is_school_time(now, timedelta(0))
 
     def is_near(self, now: datetime) -> bool:
         """Return whether some school has school at ``now``, or within three quarters of an hour."""
-        calendars = self._fresh(now)
-        return calendars is None or calendar.is_any_school_time(calendars, now, until=now + _SOON)
+        return self._is_school_time(now, _SOON)
+
+    def _is_school_time(self, now: datetime, within: timedelta) -> bool:
+        second = int(now.timestamp())  # calendars count by it, and thousands ask within one
+        known = self._answers.get(within)
+        if known is None or known[0] != second:
+            calendars = self._fresh(now)
+            if calendars is None:
+                return True
+            known = second, calendar.is_any_school_time(calendars, now, until=now + within)
+            self._answers[within] = known
+        return known[1]
 
     def _fresh(self, now: datetime) -> Collection[Calendar] | None:
         if (self._read_at is None or abs(now - self._read_at) > _FRESH_FOR) and self._lock.acquire(blocking=False):
@@ -60,6 +70,7 @@ class SchoolTime:
         try:
             with self._app.app_context(), reading():
                 self._calendars = calendar.load(self._timezone)
+            self._answers = {}
         except SQLAlchemyError as error:  # what was read before still holds, or the next time finds it
             _log.warning("calendars not read", kind=type(error).__name__)
         finally:

@@ -91,14 +91,16 @@ class LimitedHttp(HttpToolsProtocol):
         """Take what arrived, until a head without an end has grown too large."""
         self._head_bytes = self._head_bytes + len(data) if self._in_head else len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+        if not self._in_head:
+            return
+        if self._head_bytes > MAX_HEAD_BYTES:
             self._end(_TOO_LARGE)
+        elif self._head_clock is None:  # most heads come whole, and need none
+            self._start_clock()
 
     def on_message_begin(self) -> None:
-        """Begin a head; its clock starts with its first byte."""
+        """Begin a head; its clock starts once what has come of it is read."""
         self._in_head = True
-        if self._head_clock is None:
-            self._start_clock()
         super().on_message_begin()
         self.scope[PEER] = self.client[0] if self.client else None  # type: ignore[literal-required]
         if (arrive := self.app_state.get(ARRIVED)) is not None:

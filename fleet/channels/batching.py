@@ -23,8 +23,10 @@ Outcome = TypeVar("Outcome")
 _PATIENCE_S = 5.0
 # What waits shall be answered within about that: a deep queue never recovers from a rush, a short one does.
 MOST_WORK_S = 2.0
-# Under load a batch waits a moment for more: what each costs is shared by all in it. Who comes alone does not wait.
-_GATHER_S = 0.004
+# After a batch its thread rests for some times as long as it worked, so that more come meanwhile: most of what a batch
+# costs does not depend on how many are in it. The scarcer the processor, the larger the batches. Who comes alone does
+# not wait.
+_REST, _MOST_REST_S = 3.0, 0.025
 _PACE_WEIGHT = 0.3  # of the newest batch in how long one is taken to need
 
 
@@ -70,6 +72,7 @@ class Batcher(Generic[Item, Outcome]):
         self._at_most = at_most
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome], float]] = deque()
         self._batch_s = 0.0  # how long a batch has needed lately
+        self._rests_until = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._running: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -125,10 +128,15 @@ class Batcher(Generic[Item, Outcome]):
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                rest_s = self._rests_until - time.perf_counter()
+                if rest_s > 0 and len(self._waiting) < self._at_most and not self._is_closed:
+                    await asyncio.sleep(rest_s)
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._at_most))]
                 begun = time.perf_counter()
                 outcomes = await loop.run_in_executor(self._thread, self._take, [item for item, _, _ in batch])
-                took_s = time.perf_counter() - begun
+                ended = time.perf_counter()
+                took_s = ended - begun
+                self._rests_until = ended + min(_REST * took_s, _MOST_REST_S)
                 self._batch_s += _PACE_WEIGHT * (took_s - self._batch_s)
                 for (_, future, _), outcome in zip(batch, outcomes, strict=True):
                     if not future.done():  # else whoever asked has gone away; what was stored stays stored
@@ -136,8 +144,6 @@ class Batcher(Generic[Item, Outcome]):
                 metrics.BATCH_ITEMS.observe(len(batch), self.name)
                 metrics.BATCH_WAIT.observe(begun - batch[0][2], self.name)
                 metrics.BATCH_WORK.observe(took_s, self.name)
-                if 0 < len(self._waiting) < self._at_most and not self._is_closed:
-                    await asyncio.sleep(_GATHER_S)
         finally:
             self._running = None
 

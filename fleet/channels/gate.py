@@ -23,7 +23,7 @@ import structlog
 from fleet.apps.sent import KEY
 from fleet.channels import asgi, bodies, measuring
 from fleet.channels.asgi import AbandonedError, Receive, Scope, Send
-from fleet.channels.bodies import FORM_BYTES, Bodies, CrowdedError, ReadBody, TooLargeError
+from fleet.channels.bodies import FORM_BYTES, Bodies, CrowdedError, TooLargeError
 from fleet.channels.crowding import ARRIVED, Line
 from fleet.channels.http import FileSlice, Request, Response
 from fleet.channels.spooling import Spooling
@@ -181,9 +181,7 @@ class Gate:
             await self._send(send, response, request_id)
             return
         try:
-            with self._bodies.share() as read_body:
-                request = await _read(scope, receive, channel.max_body_bytes, read_body)
-                response = await channel.handle(request)
+            response = await self._answer(channel, scope, receive)
         except TooLargeError:
             response = channel.too_large()
         except CrowdedError:
@@ -216,6 +214,23 @@ class Gate:
             await self._send_part(channel, response, response.body, scope, receive, send, request_id=request_id)
         else:
             await self._send(send, response, request_id)
+
+    async def _answer(self, channel: Channel, scope: Scope, receive: Receive) -> Response:
+        """Read a request whole and have it answered.
+
+        Raises:
+            TooLargeError: the body is larger than the channel takes.
+            AbandonedError: the tablet went away, or is too slow.
+            CrowdedError: there is no room for the body.
+        """
+        headers = asgi.headers(scope["headers"])
+        if scope["method"] == "GET" and "content-length" not in headers and "transfer-encoding" not in headers:
+            return await channel.handle(_request(scope, receive, headers, b""))  # there is no body to wait for
+        if asgi.length(headers) > channel.max_body_bytes:
+            raise TooLargeError
+        with self._bodies.share() as read_body:
+            body = await read_body(receive, channel.max_body_bytes)
+            return await channel.handle(_request(scope, receive, headers, body))
 
     async def _send_part(
         self, channel: Channel, response: Response, part: FileSlice, *call: Any, request_id: str
@@ -296,8 +311,9 @@ class Gate:
     async def _begin(self, send: Send, response: Response, request_id: str) -> None:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
         if response.status not in {204, 304}:
-            headers.append((b"content-length", str(response.length).encode()))
-        headers += [(b"x-request-id", request_id.encode()), *self._of_all()]
+            headers.append((b"content-length", b"%d" % response.length))
+        headers.append((b"x-request-id", request_id.encode()))
+        headers += self._of_all()
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
 
     def _of_all(self) -> list[tuple[bytes, bytes]]:
@@ -314,21 +330,6 @@ def _count(channel: Channel, response: Response, begun: float) -> None:
 def _date(second: int) -> bytes:
     """Return a second since 1970 as HTTP writes it; thousands of answers share one."""
     return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True).encode()
-
-
-async def _read(scope: Scope, receive: Receive, max_body_bytes: int, read_body: ReadBody) -> Request:
-    """Read a request whole.
-
-    Raises:
-        TooLargeError: the body is larger than that.
-        AbandonedError: the tablet went away, or is too slow.
-        CrowdedError: there is no room for the body.
-    """
-    headers = asgi.headers(scope["headers"])
-    if asgi.length(headers) > max_body_bytes:
-        raise TooLargeError
-    is_bare = scope["method"] == "GET" and "content-length" not in headers and "transfer-encoding" not in headers
-    return _request(scope, receive, headers, b"" if is_bare else await read_body(receive, max_body_bytes))
 
 
 def _request(scope: Scope, receive: Receive, headers: Mapping[str, str], body: bytes) -> Request:

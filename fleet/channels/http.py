@@ -1,18 +1,21 @@
-"""Requests and answers of the tablets' door as plain values."""
+"""Requests and answers of the tablets' door as plain values.
+
+One of each is made for every poll: msgspec makes them for a fraction of what a frozen dataclass takes.
+"""
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 
 async def _never() -> None:
     await asyncio.Event().wait()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A request, read whole: raw path and query as they came, headers by lower-case name, repeated ones as one list.
 
     ``client`` is the address it came from, as the last proxy that counts says; ``peer`` is who is at the other end of
@@ -25,22 +28,24 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
-    client: str | None = field(default=None, repr=False)
-    peer: str | None = field(default=None, repr=False)
-    gone: Callable[[], Awaitable[None]] = field(default=_never, repr=False)
+    client: str | None = None
+    peer: str | None = None
+    gone: Callable[[], Awaitable[None]] = _never
+
+    def __repr__(self) -> str:
+        """Tell neither who asked nor what was told."""
+        return f"Request({self.method})"
 
 
-@dataclass(frozen=True, slots=True)
-class FileSlice:
+class FileSlice(Struct, frozen=True):
     """A part of a file, sent as it is read: ``length`` bytes from ``offset`` on. It never stands in memory whole."""
 
-    path: Path = field(repr=False)
+    path: Path
     offset: int
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """An answer.
 
     ``held_s`` is for how long the caller was held on purpose before it; ``is_shed`` whether it says that there is no

@@ -7,10 +7,10 @@ tablets that were away: not yet seen on this local day, silent for longer than t
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
 from sqlalchemy import select, text
 
 from fleet.assignments.schedules import stored_instant
@@ -25,8 +25,7 @@ AWAY_AFTER = timedelta(seconds=60)
 _CLOCKS_APART = timedelta(seconds=10)  # by more, two servers' clocks do not agree on which poll is the newest
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(Struct, frozen=True):
     """A tablet asked.
 
     Args:
@@ -41,7 +40,11 @@ class Poll:
     polled_at: datetime
     due_at: datetime
     waits: bool
-    address: str | None = field(default=None, repr=False)
+    address: str | None = None
+
+    def __repr__(self) -> str:
+        """Tell no address."""
+        return f"Poll({self.device_id}, {self.polled_at})"
 
 
 def is_worth_writing(poll: Poll, written: Poll | None, now: datetime) -> bool:

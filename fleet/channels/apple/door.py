@@ -11,12 +11,12 @@ import binascii
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import structlog
+from msgspec.structs import replace
 
 from fleet.allowance import Allowance
 from fleet.channels.apple import messages, scep

@@ -14,10 +14,11 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from fleet.allowance import Allowance
 from fleet.android import addresses

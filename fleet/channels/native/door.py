@@ -10,13 +10,13 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
 from agent_protocol import signing
 from agent_protocol.errors import STATUS, TYPE_PREFIX, Code, MalformedError, ProtocolError

@@ -14,6 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
+from msgspec import Struct
 
 from agent_protocol import envelopes
 from agent_protocol.errors import Code, ProtocolError
@@ -59,8 +60,7 @@ _NOTED_AT_MOST, _NOTED_WITHIN = 60, timedelta(minutes=1)
 _PLATFORMS = {"linux": Platform.LINUX, "android": Platform.ANDROID, "ipados": Platform.IPADOS}
 
 
-@dataclass(frozen=True, slots=True)
-class PollItem:
+class PollItem(Struct, frozen=True):
     """A tablet's poll: which tablet, which key, what it has."""
 
     device_id: int
@@ -68,8 +68,7 @@ class PollItem:
     etag: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """What a poll gets: the ETag, and the signed configuration where the tablet has another.
 
     Args:
@@ -141,7 +140,7 @@ class Work:
         """Answer polls: most have what they shall have, the others get a freshly signed configuration."""
         now = self._now()
         with self._app.app_context():
-            with reading():
+            with reading(is_bare=True):
                 standings = polls.standings([item.device_id for item in batch])
                 outcomes = [self._standing(item, standings.get(item.device_id)) for item in batch]
                 stale = {

@@ -140,6 +140,7 @@ class Crowd:
         """Live through the day."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self.pipe.fileno(), self._hear)
+        os.set_blocking(self.pipe.fileno(), True)  # uvloop has changed that: the ledger is larger than a pipe holds
         for tablet in self.tablets:
             tablet.wake_up()
             self._arrange(loop, tablet)

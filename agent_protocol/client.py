@@ -69,6 +69,7 @@ class Client:
         self.public_jwk = signing.to_jwk(self._key.public_key())
         self.thumbprint = signing.thumbprint(self.public_jwk)
         self._sequence = memory.sequence_limit
+        self._again: tuple[int, str, dict[str, str]] | None = None  # the last GET's: when signed, target, headers
 
     def corrected(self, now: datetime) -> datetime:
         """Return the instant by the server's clock, as far as the tablet knows it."""
@@ -105,7 +106,7 @@ class Client:
         nonce: str | None = None,
         **more: str | None,
     ) -> tuple[str, dict[str, str]]:
-        """Return target and headers of a request that is signed ``now``.
+        """Return target and headers of a signed request; what has no body may have been signed some minutes ago.
 
         Args:
             now: by the tablet's own clock.
@@ -116,6 +117,17 @@ class Client:
             more: headers that are not signed, with underscores for hyphens; None leaves one out.
         """
         target = f"{BASE_PATH}{path}"
+        headers = self._headers(int(self.corrected(now).timestamp()), method, target, body, nonce)
+        more = {"Content_Type": "application/json" if body is not None else None, **more}
+        told = {name.replace("_", "-"): value for name, value in more.items() if value is not None}
+        return target, {"Host": self.authority, **headers, **told}
+
+    def _headers(self, created: int, method: str, target: str, body: bytes | None, nonce: str | None) -> dict[str, str]:
+        """Return the headers of a signature; the last ones where they are still good for the same."""
+        if body is None and self._again is not None:
+            signed_at, signed_target, headers = self._again
+            if signed_target == target and 0 <= created - signed_at < signing.AGAIN_S:
+                return headers
         headers = signing.sign_request(
             self._key,
             method=method,
@@ -123,12 +135,13 @@ class Client:
             path=target,
             query="",
             body=body,
-            created=int(self.corrected(now).timestamp()),
+            created=created,
             nonce=nonce or (signing.SAFE_NONCE if body is None else self._take_sequence()),
+            keyid=self.thumbprint,
         )
-        more = {"Content_Type": "application/json" if body is not None else None, **more}
-        told = {name.replace("_", "-"): value for name, value in more.items() if value is not None}
-        return target, {"Host": self.authority, **headers, **told}
+        if body is None:
+            self._again = created, target, headers
+        return headers
 
     def send(
         self, transport: Transport, now: datetime, method: str, path: str, body: bytes | None, **how: str | None

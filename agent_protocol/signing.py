@@ -22,6 +22,7 @@ from agent_protocol.messages import Jwk
 
 TAG = "fleet-agent-v1"
 WINDOW_S = 300
+AGAIN_S = 240  # for so long an agent sends what has no body under the same signature; a minute is left for its clock
 SAFE_NONCE = "0"  # of requests without a body: they change nothing, so only the window protects them
 
 _ECDSA = ec.ECDSA(SHA256())
@@ -136,6 +137,7 @@ def sign_request(
     body: bytes | None,
     created: int,
     nonce: str,
+    keyid: str | None = None,
 ) -> dict[str, str]:
     """Return the headers that sign a request.
 
@@ -148,9 +150,10 @@ def sign_request(
         body: None where the request has none.
         created: now, seconds since 1970, corrected by what the server says.
         nonce: sequence, the server's nonce, or :data:`SAFE_NONCE`.
+        keyid: the key's thumbprint, where it is at hand.
     """
     components = _WITHOUT_BODY if body is None else _WITH_BODY
-    keyid = thumbprint(key.public_key())
+    keyid = keyid or thumbprint(key.public_key())
     parameters = f'{components};created={created};keyid="{keyid}";nonce="{nonce}";tag="{TAG}"'
     digest = None if body is None else content_digest(body)
     base = _base(parameters, digest, method=method, authority=authority, path=path, query=query)
@@ -229,5 +232,18 @@ def verify_request(
         key.verify(encode_dss_signature(r, s), base, _ECDSA)
     except InvalidSignature:
         raise ProtocolError(Code.BAD_SIGNATURE, detail="the signature does not fit the request") from None
+    require_recent(request, now=now)
+
+
+def require_recent(request: SignedRequest, *, now: float) -> None:
+    """Accept a request, its signature checked, only if it was signed about now.
+
+    Args:
+        request: it.
+        now: seconds since 1970 by the server's clock.
+
+    Raises:
+        ProtocolError: signed too long ago or ahead (clock-skew).
+    """
     if abs(now - request.created) > WINDOW_S:
         raise ProtocolError(Code.CLOCK_SKEW, detail=f"signed more than {WINDOW_S} s away from the server's clock")

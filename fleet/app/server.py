@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from a2wsgi import WSGIMiddleware
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from flask import Flask
@@ -47,6 +46,7 @@ from fleet.channels.native.pace import Pace
 from fleet.channels.native.work import Work
 from fleet.channels.presence import Presence
 from fleet.channels.spooling import Spooling
+from fleet.channels.staff import Staff
 from fleet.config import Config, ConfigError, Metrics
 from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, reading, transaction
@@ -61,7 +61,7 @@ from fleet.people import passwords
 from fleet.web import app_uploads
 from fleet.web.security import most_body_bytes
 
-_STAFF_THREADS = 10
+_STAFF_THREADS = 6
 _KEEPALIVE_S = 5  # idle connections end by themselves within this, so a stop takes no longer
 
 
@@ -106,7 +106,7 @@ def create_gate(app: Flask, *, on_start: Callable[[], Callable[[], None]] | None
 
     gate = Gate(
         channels,
-        WSGIMiddleware(app, workers=_STAFF_THREADS),  # type: ignore[arg-type]
+        Staff(app, threads=_STAFF_THREADS),
         probes=_probes(app, is_full=lambda: any(one.is_full for one in channels), is_stopping=lambda: gate.is_draining),
         on_start=start,
         now=clock.now,

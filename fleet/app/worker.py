@@ -173,7 +173,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     """The worker that gunicorn starts."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
-        "loop": "uvloop",
+        "loop": "asyncio",
         "http": LimitedHttp,
         "ws": "none",
         "lifespan": "on",

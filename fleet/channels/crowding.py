@@ -6,7 +6,9 @@ comes late, with many in front, is told to come again, for a fraction of what an
 answered are answered soon. Late with few in front is a machine that stood still: that turns nobody away.
 """
 
+import asyncio
 import time
+from collections import deque
 from typing import Any
 
 import structlog
@@ -17,6 +19,7 @@ from fleet.channels.asgi import Scope
 # request's scope what that returned.
 ARRIVED = "fleet.arrived"
 MOST_LATE_S, FEW_IN_FRONT = 1.5, 512
+AT_ONCE = 96  # how many begin in one round of the event loop
 _TELL_EVERY_S = 1.0
 
 _log = structlog.get_logger("gate")
@@ -27,6 +30,36 @@ class Line:
 
     def __init__(self) -> None:
         self._begun, self._turned_away, self._told_at = 0, 0, -_TELL_EVERY_S
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._let_in, self._is_turning = 0, False
+
+    async def turn(self) -> None:
+        """Wait until it is one's turn to begin; whoever finds few others does not wait.
+
+        What is under way needs the event loop several times more, and each time waits for all that begins meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._is_turning:
+            self._is_turning = True
+            loop.call_soon(self._next_round, loop)
+        if self._let_in < AT_ONCE and not self._waiting:
+            self._let_in += 1
+            return
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(future)
+        await future
+
+    def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the next ones in, once in each round of the event loop."""
+        self._let_in = 0
+        while self._waiting and self._let_in < AT_ONCE:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                self._let_in += 1
+        self._is_turning = self._let_in > 0
+        if self._is_turning:
+            loop.call_soon(self._next_round, loop)
 
     def arrive(self) -> tuple[float, int]:
         """Return when a request was read, and how many had their turn by then."""

@@ -9,6 +9,7 @@ something by being known; every answer carries the request's id, which the staff
 
 import asyncio
 import os
+import random
 import re
 import time
 import traceback
@@ -113,6 +114,8 @@ class Gate:
         self._now = now
         self._bodies = Bodies(bodies.MAX_HELD_BYTES)
         self._line = Line()
+        # Names need not be secret, and asking the system for each would let go of the interpreter before it has begun.
+        self._dice = random.Random(os.urandom(16))  # noqa: S311
         self._stopping = asyncio.Event()
         self._drain_s = drain_s
         self.is_draining = False
@@ -127,7 +130,7 @@ class Gate:
             return
         if scope["type"] == "http":
             path: str = scope["path"]
-            request_id = os.urandom(16).hex()
+            request_id = f"{self._dice.getrandbits(128):032x}"
             for channel in self._channels:
                 if path.startswith(channel.prefix):
                     await self._serve(channel, scope, receive, send, request_id=request_id)
@@ -172,6 +175,7 @@ class Gate:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
+        await self._line.turn()
         moment = time.perf_counter()
         begun = self._line.came(scope, moment)
         if self._line.is_late(scope, moment):

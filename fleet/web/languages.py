@@ -12,7 +12,7 @@ from fleet.config import Config
 from fleet.db import transaction
 from fleet.errors import InvalidError
 from fleet.people import accounts
-from fleet.web import signed_in
+from fleet.web import signed_in, texts
 from fleet.web.blueprint import public, web
 from fleet.web.places import own_page
 from fleet.web.texts import locale
@@ -34,6 +34,7 @@ def install(app: Flask) -> None:
         default_translation_directories=str(TRANSLATIONS),
         locale_selector=selected,
     )
+    texts.install(app)
     app.context_processor(lambda: {"language": code(), "languages": NAMES, "theme": theme()})
 
 

@@ -7,7 +7,7 @@ database or who one is. A tablet is named by its tag, its class and its school; 
 from collections.abc import Iterator, Sequence
 
 from flask import Flask, current_app
-from flask_babel import force_locale, ngettext
+from flask_babel import ngettext
 
 from fleet.alerts.letters import Contents, Item, Written
 from fleet.alerts.models import AlertTopic, LetterKind
@@ -15,6 +15,7 @@ from fleet.compliance.models import Answer, Severity
 from fleet.web import letter_lines, mail_parts, words_alerts, words_silence
 from fleet.web.languages import NAMES
 from fleet.web.mail_parts import BAD, NOTE, PLAIN, Line, Mail, Section, Way
+from fleet.web.texts import in_language
 from fleet.web.texts import translated as _
 
 _DEFAULT = "nb"
@@ -33,7 +34,7 @@ def write(contents: Contents, language: str) -> Written:
         contents: what it tells.
         language: nb, nn or en; what is none of them counts as nb.
     """
-    with force_locale(language if language in NAMES else _DEFAULT):
+    with in_language(language if language in NAMES else _DEFAULT):
         mail = _MAILS[contents.kind](contents)
         return Written(_one_line(mail.subject), mail_parts.text(mail), mail_parts.html(mail))
 

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 from babel import dates, numbers
 from flask import current_app
-from flask_babel import force_locale
 
 from fleet.config import Config
 from fleet.reports import files
@@ -22,7 +21,7 @@ from fleet.reports.sheet import Chart, Column, Kind, Sheet
 from fleet.schools import queries as schools
 from fleet.web import csv_export, words_reports
 from fleet.web.formats import NOTHING
-from fleet.web.texts import locale
+from fleet.web.texts import in_language, locale
 from fleet.web.texts import translated as _
 
 
@@ -68,7 +67,7 @@ def write(sheet: Sheet, form: Format, path: Path, *, language: str, now: datetim
         now: the instant.
         options: as :func:`fleet.reports.files.write` takes them.
     """
-    with force_locale(language):
+    with in_language(language):
         files.write(paper(sheet, now=now), form, path, **options)
         return file_name(sheet, form)
 

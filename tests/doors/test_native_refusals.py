@@ -107,6 +107,28 @@ def test_a_clock_that_is_wrong_is_told_the_servers_time(tablet: Tablet, age_s: i
     refused(tablet, Code.BAD_SIGNATURE, forged)  # whoever cannot sign learns nothing
 
 
+def test_a_signature_that_was_right_once_is_good_for_the_same_path_only(tablet: Tablet) -> None:
+    signed = tablet.headers("GET", CONFIG)
+    assert [tablet.door.send("GET", CONFIG, signed, None).status for _ in range(3)] == [200, 200, 200]
+    for path in (f"{CONFIG}?a=1", f"{BASE_PATH}/profiles/{'0' * 64}"):
+        answer = tablet.door.send("GET", path, signed, None)
+        assert problem(answer) == "bad-signature", path
+    body = report_body()
+    refused(tablet, Code.BAD_SIGNATURE, signed | {"Content-Type": "application/json"}, body)
+    changed = signed["Signature"].replace(signed["Signature"][12], "A" if signed["Signature"][12] != "A" else "B", 1)
+    refused(tablet, Code.BAD_SIGNATURE, signed | {"Signature": changed})
+
+
+def test_a_signature_that_was_right_once_is_refused_when_it_is_old(
+    tablet: Tablet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = tablet.headers("GET", CONFIG)
+    assert tablet.door.send("GET", CONFIG, signed, None).status == 200
+    (native,) = (one for one in tablet.door.gate._channels if one.name == "native")
+    monkeypatch.setattr(native, "_now", lambda: clock.now() + timedelta(seconds=signing.WINDOW_S + 1))
+    refused(tablet, Code.CLOCK_SKEW, signed)
+
+
 def test_a_clock_within_the_window_is_right(tablet: Tablet) -> None:
     for age_s in (-290, 290):
         assert tablet.door.send("GET", CONFIG, tablet.headers("GET", CONFIG, age_s=age_s), None).status == 200

@@ -40,6 +40,7 @@ from fleet.channels.batching import Batcher, FullError, Queue, TooOftenError
 from fleet.channels.http import Request, Response, preferred_wait_s
 from fleet.channels.native.authority import Authority
 from fleet.channels.native.pace import Pace
+from fleet.channels.native.signatures import Checked
 from fleet.channels.native.work import Config, PollItem, ResultItem, Work, etag_of, to_report
 from fleet.channels.presence import Presence
 from fleet.channels.threads import Threads
@@ -51,7 +52,7 @@ from fleet.devices.enrolment import Refused
 from fleet.errors import FleetError, NotFoundError
 
 _NONCE_LIFE_S = 300
-_KEYS_KEPT = 50_000
+_KEYS_KEPT, _SIGNATURES_KEPT = 50_000, 10_000
 # Of reports and results, for each tablet: whoever holds its key, a pupil with time perhaps, shall not fill the disk.
 _WRITES_AT_ONCE, _WRITE_EVERY_S = 300, 2.0
 _MAX_ENROLMENT_BYTES = 8 * 1024  # read before it is known who sends it
@@ -100,6 +101,7 @@ class NativeChannel:
         self._nonce_key = nonce_key
         self._now = now
         self._known: OrderedDict[str, tuple[int, ec.EllipticCurvePublicKey]] = OrderedDict()
+        self._checked = Checked(_SIGNATURES_KEPT)
         self._keys = Batcher(work.keys, limit=queue_limit, name="keys")
         self._polls: Batcher[PollItem, Config] = Batcher(work.configs, limit=queue_limit, name="polls")
         self._reports: Batcher[OurReport, Answer] = Batcher(work.receive, limit=queue_limit, name="reports")
@@ -175,6 +177,9 @@ class NativeChannel:
     async def _authenticate(self, request: Request) -> tuple[int, SignedRequest]:
         """Return which tablet signed the request; whether its key still counts is decided with what it asks for."""
         has_body = request.method == "POST"
+        if not has_body and (checked := self._checked.find(request)) is not None:
+            signing.require_recent(checked[1], now=self._now().timestamp())
+            return checked
         signed = signing.parse_request(request.headers, has_body=has_body)
         known = self._known.get(signed.keyid)
         if known is None:
@@ -185,7 +190,9 @@ class NativeChannel:
             if len(self._known) > _KEYS_KEPT:
                 self._known.popitem(last=False)
         self._verify(request, signed, known[1])
-        if has_body and not self._allowance.take(known[0], self._now()):
+        if not has_body:
+            self._checked.keep(request, known[0], signed)
+        elif not self._allowance.take(known[0], self._now()):
             raise TooOftenError
         return known[0], signed
 

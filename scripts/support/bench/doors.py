@@ -15,6 +15,7 @@ from bench.school import Bench, Tablet
 CONNECTIONS = 64
 TABLETS = 512
 _HELLO_CONNECTIONS = 16
+_POLLS_A_SIGNATURE = 4
 
 
 def hello(folder: Path, count: int) -> tuple[float, float]:
@@ -59,10 +60,21 @@ def _etag(bench: Bench, tablet: Tablet) -> str:
 
 
 def _polls(bench: Bench, rounds: int) -> list[list[bytes]]:
-    return [
-        [wanted for wanted in [tablet.poll(_etag(bench, tablet)) for tablet in share] for _ in range(rounds)]
-        for share in _shares(bench.tablets)
-    ]
+    """Return polls of all tablets, a queue for each connection; each tablet sends a signature four times.
+
+    That is what agents do that poll once a minute, and less than those do that are held (``signing.AGAIN_S``).
+    """
+    found: list[list[bytes]] = []
+    for share in _shares(bench.tablets):
+        told = [(tablet, _etag(bench, tablet)) for tablet in share]
+        queue: list[bytes] = []
+        for number in range(rounds):
+            if number % _POLLS_A_SIGNATURE == 0:
+                signed_s_ago = number // _POLLS_A_SIGNATURE
+                wanted = [tablet.poll(etag, signed_s_ago=signed_s_ago) for tablet, etag in told]
+            queue += wanted
+        found.append(queue)
+    return found
 
 
 def _statements(bench: Bench) -> float:

@@ -41,10 +41,22 @@ class Tablet:
     desired: str = ""
     sequence: int = 1
 
-    def poll(self, etag: str) -> bytes:
-        """Return a signed poll; good for five minutes, as often as one likes."""
+    def __post_init__(self) -> None:
+        self._keyid = signing.thumbprint(self.key.public_key())
+        self._again: tuple[int, str, dict[str, str]] | None = None  # the last GET's: when signed, path, headers
+
+    def poll(self, etag: str, *, signed_s_ago: int = 0) -> bytes:
+        """Return a signed poll; good for five minutes from when it was signed, as often as one likes."""
         path = "/agent/v1/config"
-        return load.request("GET", path, {**self.signed("GET", path, None, signing.SAFE_NONCE), "If-None-Match": etag})
+        headers = self.signed("GET", path, None, signing.SAFE_NONCE, signed_s_ago=signed_s_ago)
+        return load.request("GET", path, {**headers, "If-None-Match": etag})
+
+    def asked(self, path: str) -> dict[str, str]:
+        """Return the headers of a request without a body, signed anew once in a while, as agents do."""
+        now = int(clock.now().timestamp())
+        if self._again is None or self._again[1] != path or now - self._again[0] >= signing.AGAIN_S:
+            self._again = now, path, self.signed("GET", path, None, signing.SAFE_NONCE)
+        return self._again[2]
 
     def report(self) -> bytes:
         """Return a signed report of about 600 bytes with the next sequence, which says that what is desired is so."""
@@ -71,9 +83,11 @@ class Tablet:
         signed = self.signed("POST", path, body, nonce)
         return load.request("POST", path, {**signed, "Content-Type": "application/json", **headers}, body)
 
-    def signed(self, method: str, path: str, body: bytes | None, nonce: str) -> dict[str, str]:
+    def signed(
+        self, method: str, path: str, body: bytes | None, nonce: str, *, signed_s_ago: int = 0
+    ) -> dict[str, str]:
         """Return the headers of a signed request."""
-        created = int(clock.now().timestamp())
+        created = int(clock.now().timestamp()) - signed_s_ago
         told = signing.sign_request(
             self.key,
             method=method,
@@ -83,6 +97,7 @@ class Tablet:
             body=body,
             created=created,
             nonce=nonce,
+            keyid=self._keyid,
         )
         return {"Host": self.authority, **told}
 

@@ -7,7 +7,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from agent_protocol import signing
 from agent_protocol.messages import BASE_PATH, CONFIG_TYPE, ConfigAnswer
 from bench import load
 from bench.school import Tablet
@@ -30,7 +29,7 @@ def address(place: Place, school: int, number: int) -> str:
 def poll(tablet: Tablet, etag: str, wait_s: int) -> bytes:
     """Return a poll; one that waits where ``wait_s`` is not 0."""
     path = f"{BASE_PATH}/config"
-    headers = {**tablet.signed("GET", path, None, signing.SAFE_NONCE), "If-None-Match": etag}
+    headers = {**tablet.asked(path), "If-None-Match": etag}
     if wait_s:
         headers["Prefer"] = f"wait={wait_s}"
     return load.request("GET", path, headers)
@@ -39,7 +38,7 @@ def poll(tablet: Tablet, etag: str, wait_s: int) -> bytes:
 def fetch(tablet: Tablet, digest: str) -> bytes:
     """Return the request for a profile's body."""
     path = f"{BASE_PATH}/profiles/{digest}"
-    return load.request("GET", path, tablet.signed("GET", path, None, signing.SAFE_NONCE))
+    return load.request("GET", path, tablet.asked(path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from agent_protocol.client import Client
 from agent_protocol.device import Identity, Inventory
 from agent_protocol.errors import Code
 from agent_protocol.messages import App, Failure, Order, OrderState
 from agent_protocol.session import RefusedError, Session
+from agent_protocol.signing import AGAIN_S
 from agent_protocol.states import AgentState
 from agent_protocol.store import Memory, MemoryStore
 from agent_protocol.timing import RARELY_S
@@ -161,6 +163,26 @@ def test_a_clock_that_is_far_off_is_corrected_and_the_request_sent_again(wrong: 
     world.step(60)
     assert world.in_force() == {"camera.allowed": False}
     assert world.session.memory.clock_offset_s == pytest.approx(-wrong.total_seconds(), abs=1)
+
+
+def test_a_poll_is_sent_under_the_same_signature_for_some_minutes_and_not_longer() -> None:
+    memory = Memory()
+    client = Client(AUTHORITY, MemoryStore(), memory)
+
+    def signature(seconds: float, path: str = "/config", body: bytes | None = None) -> str:
+        method = "GET" if body is None else "POST"
+        return client.signed(NOW + timedelta(seconds=seconds), method, path, body)[1]["Signature"]
+
+    first = signature(0)
+    assert {signature(age) for age in (0.4, 60, AGAIN_S - 1)} == {first}
+    later = signature(AGAIN_S)
+    assert later != first
+    assert signature(AGAIN_S - 1) != later  # the clock went back
+    assert signature(AGAIN_S, "/profiles/0") != signature(AGAIN_S)
+    before = signature(AGAIN_S)
+    memory.clock_offset_s = 3_600.0
+    assert signature(AGAIN_S) != before
+    assert len({signature(0, "/reports", b"{}") for _ in range(3)}) == 3
 
 
 def test_enrolling_again_after_a_lost_answer_takes_the_tablet_in_once() -> None:

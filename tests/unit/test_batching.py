@@ -233,3 +233,29 @@ def test_only_who_stood_long_behind_many_is_turned_away() -> None:
     assert line.is_late(scope, late)
     assert not line.is_late({crowding.ARRIVED: line.arrive()}, moment)
     assert not line.is_late(scope, moment + crowding.MOST_LATE_S)
+
+
+def test_so_many_begin_in_a_round_of_the_loop_and_the_others_in_order_after_them() -> None:
+    async def run() -> None:
+        line, begun = crowding.Line(), list[int]()
+
+        async def come(number: int) -> None:
+            await line.turn()
+            begun.append(number)
+
+        tasks = [asyncio.create_task(come(number)) for number in range(2 * crowding.AT_ONCE + 5)]
+        await asyncio.sleep(0)
+        assert begun == list(range(crowding.AT_ONCE))
+        tasks[crowding.AT_ONCE].cancel()  # whose caller went away
+        rounds = 0
+        while len(begun) < len(tasks) - 1:
+            await asyncio.sleep(0)
+            rounds += 1
+        assert rounds <= 6
+        assert begun == [number for number in range(len(tasks)) if number != crowding.AT_ONCE]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not line._is_turning  # nobody waits, and nothing is done in vain
+        await come(-1)
+
+    asyncio.run(run())

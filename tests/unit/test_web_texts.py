@@ -26,6 +26,7 @@ from fleet.orders import OrderKind, OrderState
 from fleet.web import bars, catalogue, formats, words, words_tablets
 from fleet.web.languages import NAMES, TRANSLATIONS
 from fleet.web.tablets import STATES
+from fleet.web.texts import in_language, translated
 from profiles.vocabulary import VOCABULARY
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)([sd])")
@@ -38,6 +39,18 @@ def speaking(language: str) -> Iterator[None]:
     Babel(app, default_translation_directories=str(TRANSLATIONS), locale_selector=lambda: language)
     with app.test_request_context():
         yield
+
+
+def test_another_language_is_spoken_inside_and_the_pages_own_before_and_after() -> None:
+    with speaking("nb"):
+        assert translated("Planned") == "Planlagt"
+        with in_language("en"):
+            assert translated("Planned") == "Planned"
+            with in_language("nn"):
+                assert translated("since %(time)s", time="08:15") == "sidan 08:15"
+            assert translated("Planned") == "Planned"
+        assert translated("since %(time)s", time="08:15") == "siden 08:15"
+    assert translated("Planned") == "Planned"  # nobody's page
 
 
 @pytest.mark.parametrize("language", NAMES)

@@ -1,8 +1,8 @@
 """The database: declarative base, column types, engine set-up and the one way to open a transaction.
 
-Invariants: instants are stored in UTC and come back aware; only :func:`transaction` commits; on SQLite every
-connection has foreign keys on, WAL journal and a busy timeout, and a writing transaction takes its lock at the start
-(BEGIN IMMEDIATE), so that it waits at the door instead of failing half-way.
+Invariants: instants are stored in UTC and come back aware; only :func:`transaction` commits, and what reads without one
+can change nothing; on SQLite every connection has foreign keys on, WAL journal and a busy timeout, and a writing
+transaction takes its lock at the start (BEGIN IMMEDIATE), so that it waits at the door instead of failing half-way.
 """
 
 import enum
@@ -128,6 +128,7 @@ def text_enum(kind: type[enum.StrEnum]) -> Enum:
 
 
 db = SQLAlchemy(metadata=Base.metadata)
+_BARE = "fleet_bare"  # in a session's notes: it reads without a transaction
 
 # Areas below tell what changed, areas above follow before the commit, set-based and once per transaction. So a
 # roster import can lead to new effective profiles although ``schools`` knows nothing of ``assignments``.
@@ -211,9 +212,15 @@ def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
         ids: which ones.
         now: the instant of the change.
     """
+    _require_transaction()
     pending: dict[str, tuple[set[int], datetime]] = db.session.info.setdefault("changed", {})
     known = pending.get(subject, (set(), now))[0]
     pending[subject] = (known | set(ids), now)
+
+
+def _require_transaction() -> None:
+    if db.session.info.get(_BARE):
+        raise RuntimeError("what is read without a transaction can change nothing")
 
 
 def run_followers() -> None:
@@ -238,6 +245,7 @@ def take_turn(name: str, *, shared: bool = False) -> None:
     """
     if db.session.get_bind().dialect.name != "postgresql":
         return
+    _require_transaction()
     running = db.session().get_transaction()
     noted, taken = db.session.info.get("turns", (None, frozenset()))
     if noted is not running or name not in taken:
@@ -353,9 +361,12 @@ def reading(*, is_bare: bool = False) -> Iterator[None]:
     """
     try:
         if is_bare and db.session.get_bind().dialect.name == "postgresql":
+            db.session.rollback()
             db.session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            db.session.info[_BARE] = True
         yield
     finally:
+        db.session.info.pop(_BARE, None)
         db.session.rollback()
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import URL, Engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 SCHEME = "postgresql+psycopg://"
@@ -67,7 +67,7 @@ def prepare(engine: Engine) -> None:
     """Have the engine ask connections that have rested whether they live, and close those that take no writes.
 
     Asking is a journey to the database. Under load, where it would be one for each batch, a connection rests for
-    milliseconds; one that breaks in those fails who has it, and then all are asked.
+    milliseconds; one that breaks in those fails who has it, and then all that are as old are opened anew.
     """
 
     def failed(context: ExceptionContext) -> None:
@@ -83,7 +83,7 @@ def prepare(engine: Engine) -> None:
         try:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as error:
-            raise DisconnectionError from error  # the pool opens another one
+            raise InvalidatePoolError from error  # all that are as old are opened anew
 
     event.listen(engine, "handle_error", failed)
     event.listen(engine, "checkin", given_back)

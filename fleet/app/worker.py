@@ -91,12 +91,16 @@ class LimitedHttp(HttpToolsProtocol):
         """Take what arrived, until a head without an end has grown too large."""
         self._head_bytes = self._head_bytes + len(data) if self._in_head else len(data)
         super().data_received(data)
-        if not self._in_head:
-            return
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._end(_TOO_LARGE)
-        elif self._head_clock is None:  # most heads come whole, and need none
+        elif self._head_clock is None and (self._in_head or not self._is_answering):
+            # Most heads come whole, and need no clock. What comes between requests (line ends, the rest of a body that
+            # was refused) has stopped uvicorn's own, which it starts only after an answer.
             self._start_clock()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def on_message_begin(self) -> None:
         """Begin a head; its clock starts once what has come of it is read."""
@@ -129,7 +133,8 @@ class LimitedHttp(HttpToolsProtocol):
     def _end(self, answer: bytes) -> None:
         self._stop_clock()
         if not self.transport.is_closing():
-            self.transport.write(answer)
+            if not self._is_answering:  # else it would pass for the answer to the request before
+                self.transport.write(answer)
             self.transport.close()
 
 

@@ -24,8 +24,8 @@ _PATIENCE_S = 5.0
 # What waits shall be answered within about that: a deep queue never recovers from a rush, a short one does.
 MOST_WORK_S = 2.0
 # After a batch its thread rests for some times as long as it worked, so that more come meanwhile: most of what a batch
-# costs does not depend on how many are in it. The scarcer the processor, the larger the batches. Who comes alone does
-# not wait.
+# costs does not depend on how many are in it. The scarcer the processor, the larger the batches. Who comes after
+# the rest does not wait.
 _REST, _MOST_REST_S = 3.0, 0.025
 _PACE_WEIGHT = 0.3  # of the newest batch in how long one is taken to need
 

@@ -44,6 +44,10 @@ class FileSlice(Struct, frozen=True):
     offset: int
     length: int
 
+    def __repr__(self) -> str:
+        """Tell no name: some open something by being known."""
+        return f"FileSlice({self.offset}, {self.length})"
+
 
 class Response(Struct, frozen=True):
     """An answer.

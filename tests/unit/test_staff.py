@@ -85,6 +85,54 @@ def test_no_thread_waits_for_a_loop_that_is_busy() -> None:
     assert asked(app, meanwhile=busy)[1]["body"] == b"b=2"
 
 
+def test_those_who_read_slowly_hold_a_third_of_the_threads() -> None:
+    reading, done = asyncio.Event(), list[int]()
+
+    def app(environ: dict[str, Any], begin: Begin) -> Iterable[bytes]:
+        begin("200 OK", [])
+        return [b"x" * (WHOLE_BYTES + 1)] if environ["PATH_INFO"] == "/lang" else [b"short"]
+
+    async def run() -> None:
+        staff = Staff(app, threads=6)
+
+        async def one(path: str, *, slowly: bool) -> None:
+            async def send(message: dict[str, Any]) -> None:
+                if slowly:
+                    await reading.wait()
+                if message["type"] == "http.response.start":
+                    done.append(message["status"])
+
+            await staff({**SCOPE, "path": path}, asgi.told(b""), send)
+
+        slow = [asyncio.create_task(one("/lang", slowly=True)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        await one("/lang", slowly=False)
+        await one("/kort", slowly=False)
+        assert done == [503, 200]
+        reading.set()
+        await asyncio.gather(*slow)
+        await one("/lang", slowly=False)
+        assert done == [503, 200, 200, 200, 200]
+
+    asyncio.run(run())
+
+
+def test_a_fault_in_the_middle_of_a_long_answer_ends_it_unfinished() -> None:
+    def app(_environ: dict[str, Any], begin: Begin) -> Iterator[bytes]:
+        begin("200 OK", [])
+        yield b"x" * (WHOLE_BYTES + 1)
+        fault = LookupError("a fault")
+        begin("500 FAULT", [], (type(fault), fault, None))
+
+    with pytest.raises(LookupError, match="a fault"):
+        asked(app)
+
+
+def test_an_answer_that_was_not_begun_is_a_fault() -> None:
+    with pytest.raises(RuntimeError):
+        asked(lambda _environ, _begin: [])
+
+
 def test_what_an_application_raises_is_raised() -> None:
     def app(_environ: dict[str, Any], _begin: Begin) -> Iterable[bytes]:
         raise LookupError("a fault")

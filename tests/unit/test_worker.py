@@ -97,6 +97,82 @@ def test_so_many_requests_may_wait_on_a_connection_and_no_more(number: int, *, i
     assert (b" 400 " in answer) is not is_served
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        [b"\r\n"],  # which no parser takes for a request's begin
+        [b"\r\n"] * 3,
+        [b"G", b"ET / HT"],
+        [b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b"a"],  # answered before its body came
+    ],
+)
+def test_what_comes_between_requests_keeps_no_connection_open(
+    between: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "HEAD_TIMEOUT_S", 0.3)
+
+    async def ask() -> bytes:
+        async with serving(timeout_keep_alive=5) as (port, state):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET)
+            await reader.readuntil(b"ok")
+            for piece in between:
+                writer.write(piece)
+                await asyncio.sleep(0.05)
+            answer = await reader.read()
+            await until_alone(state)
+            writer.close()
+            return answer
+
+    assert b" 408 " in asyncio.run(ask())
+
+
+def test_a_head_that_drips_is_given_up_whatever_came_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "HEAD_TIMEOUT_S", 0.4)
+
+    async def drip() -> tuple[bytes, float]:
+        async with serving(timeout_keep_alive=5) as (port, state):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET)
+            await reader.readuntil(b"ok")
+            begun, said = asyncio.get_running_loop().time(), asyncio.ensure_future(reader.read())
+            writer.write(b"GET / HTTP/1.1\r\nX: ")
+            while not said.done():
+                writer.write(b"a")
+                await asyncio.wait([said], timeout=0.05)
+            await until_alone(state)
+            writer.close()
+            return said.result(), asyncio.get_running_loop().time() - begun
+
+    answer, took_s = asyncio.run(drip())
+    assert b" 408 " in answer
+    assert took_s >= 0.4
+
+
+def test_who_began_another_request_while_held_is_answered_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "HEAD_TIMEOUT_S", 0.2)
+
+    async def answer(_scope: Any, _receive: Any, _send: Any) -> None:
+        await asyncio.sleep(1)
+
+    async def ask() -> bytes:
+        config, state = Config(answer, log_config=None, ws="none"), ServerState()
+        config.load()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: LimitedHttp(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+        writer.write(GET + b"GET")
+        said = await reader.read()
+        writer.close()
+        server.close()
+        await until_alone(state)
+        return said
+
+    assert asyncio.run(ask()) == b""
+
+
 def test_a_connection_too_many_is_hung_up_on_and_the_others_are_served() -> None:
     async def ask() -> tuple[bytes, bytes]:
         async with serving(limit_concurrency=3) as (port, state):

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from agent_protocol.signing import SignedRequest
 from fleet.channels.http import Request
 
+_LONGEST_PATH = 128
 _Told = tuple[str, str, str, str, str]
 
 
@@ -16,7 +17,7 @@ class Checked:
     """The last ones of a bounded number of requests, with the tablet that signed.
 
     Args:
-        kept: how many; each takes about a kibibyte.
+        kept: how many; each takes about a kibibyte, as no path of ours is long and none has a query.
     """
 
     def __init__(self, kept: int) -> None:
@@ -29,6 +30,8 @@ class Checked:
 
     def keep(self, request: Request, device_id: int, signed: SignedRequest) -> None:
         """Remember that a request without a body was signed by a tablet."""
+        if request.query or len(request.path) > _LONGEST_PATH:
+            return
         self._known[_told(request)] = device_id, signed
         if len(self._known) > self._kept:
             self._known.popitem(last=False)

@@ -107,7 +107,10 @@ def _child(port: int, who: Sequence[tuple[str, str]], pipe: Connection) -> None:
         turns = asyncio.Semaphore(_AT_ONCE)
         tasks = [asyncio.create_task(_wait(port, project, serial, turns, counts)) for project, serial in who]
         while not await asyncio.to_thread(pipe.poll, 0.2):
-            counts["calm"] = counts["calm"] or int(counts["waiting"] == len(who))
+            # Each has news at first. Until it has had them nobody is calm, and none may pause for as long as the server
+            # keeps a connection that asks nothing.
+            has_news = counts["answered"] >= len(who)
+            counts["calm"] = counts["calm"] or int(has_news and counts["waiting"] == len(who))
             pipe.send(dict(counts))
         pipe.recv()
         for one in tasks:

@@ -220,7 +220,7 @@ def changed(subject: str, ids: Iterable[int], *, now: datetime) -> None:
 
 def _require_transaction() -> None:
     if db.session.info.get(_BARE):
-        raise RuntimeError("what is read without a transaction can change nothing")
+        raise RuntimeError("what reads without a transaction can change nothing")
 
 
 def run_followers() -> None:
@@ -353,12 +353,7 @@ def transaction() -> Iterator[None]:
 
 @contextmanager
 def reading(*, is_bare: bool = False) -> Iterator[None]:
-    """Open a unit of work that only reads; ends its snapshot afterwards.
-
-    Args:
-        is_bare: whether it may do without a transaction, as nothing inside can write: two journeys less to PostgreSQL,
-            where each statement sees what is committed by then anyway.
-    """
+    """Open a unit of work that only reads; ``is_bare``: without a transaction, two journeys less to PostgreSQL."""
     try:
         if is_bare and db.session.get_bind().dialect.name == "postgresql":
             db.session.rollback()

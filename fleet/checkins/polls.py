@@ -13,11 +13,8 @@ from sqlalchemy import text
 
 from fleet.assignments.schedules import stored_instant
 from fleet.checkins import statements
-from fleet.db import UTCDateTime, changed, db, id_set
+from fleet.db import changed, db, id_set
 from fleet.devices import states
-
-# Made once: SQLAlchemy looks a statement that it knows up faster than one that is like it.
-_POLL = {name: text(statement).columns(next_switch_at=UTCDateTime) for name, statement in statements.POLL.items()}
 
 
 class Standing(Struct, frozen=True):
@@ -36,7 +33,8 @@ class Standing(Struct, frozen=True):
 def standings(device_ids: Sequence[int]) -> dict[int, Standing]:
     """Return what polls need to know, by tablet; one statement."""
     connection = db.session.connection()
-    rows = connection.execute(_POLL[connection.dialect.name], {"ids": json.dumps(list(device_ids))})
+    statement = statements.giving_rows(statements.POLL[connection.dialect.name])
+    rows = connection.execute(statement, {"ids": json.dumps(list(device_ids))})
     return {row[0]: Standing(*row) for row in rows}
 
 

@@ -12,19 +12,18 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import TextualSelect, delete, select, text, tuple_, update
+from sqlalchemy import delete, select, text, tuple_, update
 
 from fleet.assignments import schedules
 from fleet.assignments.schedules import stored_instant
 from fleet.checkins import partitions, statements
 from fleet.checkins.models import CheckIn
 from fleet.compliance.fields import BATTERY_STEPS_PERCENT, CLOCK_STEPS_S
-from fleet.db import UTCDateTime, carry_out, changed, db, id_set
+from fleet.db import carry_out, changed, db, id_set
 from fleet.devices.models import DeviceState
 from fleet.errors import FleetError
 from fleet.schools.roster.reader import UNSHOWABLE
@@ -147,14 +146,8 @@ def _store(reports: Sequence[Report], now: datetime) -> Sequence[Any]:
     return stored
 
 
-@cache
-def _giving_rows(statement: str) -> TextualSelect:
-    """Return a statement as SQLAlchemy's, made once: it looks one that it knows up faster than one that is like it."""
-    return text(statement).columns(next_switch_at=UTCDateTime)
-
-
 def _rows(statement: str, told: Mapping[str, Any]) -> Sequence[Any]:
-    return db.session.connection().execute(_giving_rows(statement), told).all()
+    return db.session.connection().execute(statements.giving_rows(statement), told).all()
 
 
 def _advance(stored: Iterable[Any], now: datetime) -> Sequence[Any]:

@@ -5,6 +5,12 @@ but not by more than :data:`MAX_STEP`, and whose report id is new, the tablet's 
 line; what came of it is returned.
 """
 
+from functools import cache
+
+from sqlalchemy import TextualSelect, text
+
+from fleet.db import UTCDateTime
+
 # As numbers go on over re-enrolment, one report with the highest there is would silence a tablet for ever.
 MAX_STEP = 1_000_000
 
@@ -182,3 +188,9 @@ PRESENCE = {
         WHERE p.polled_at <= excluded.polled_at OR p.polled_at > :latest
     """,
 }
+
+
+@cache
+def giving_rows(statement: str) -> TextualSelect:
+    """Return one of these as SQLAlchemy's, made once: it looks one that it knows up faster than one that is like it."""
+    return text(statement).columns(next_switch_at=UTCDateTime)

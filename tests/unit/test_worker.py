@@ -22,8 +22,8 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def serving(body: bytes = b"ok", **settings: Any) -> AsyncIterator[tuple[int, ServerState]]:
-    """Serve ``body`` to everyone; gives the port and the connections there are."""
+async def serving(body: bytes = b"ok", *, app: Any = None, **settings: Any) -> AsyncIterator[tuple[int, ServerState]]:
+    """Serve ``body``, or ``app``, to everyone; gives the port and the connections there are."""
 
     async def answer(_scope: Any, _receive: Any, send: Any) -> None:
         headers = [(b"content-length", str(len(body)).encode())]
@@ -31,7 +31,7 @@ async def serving(body: bytes = b"ok", **settings: Any) -> AsyncIterator[tuple[i
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    config, state = Config(answer, log_config=None, ws="none", **settings), ServerState()
+    config, state = Config(app or answer, log_config=None, ws="none", **settings), ServerState()
     config.load()
     server = await asyncio.get_running_loop().create_server(
         lambda: LimitedHttp(config=config, server_state=state, app_state={}), "127.0.0.1", 0
@@ -156,19 +156,13 @@ def test_who_began_another_request_while_held_is_answered_nothing_else(monkeypat
         await asyncio.sleep(1)
 
     async def ask() -> bytes:
-        config, state = Config(answer, log_config=None, ws="none"), ServerState()
-        config.load()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: LimitedHttp(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-        )
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
-        writer.write(GET + b"GET")
-        said = await reader.read()
-        writer.close()
-        server.close()
-        await until_alone(state)
-        return said
+        async with serving(app=answer) as (port, state):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET + b"GET")
+            said = await reader.read()
+            writer.close()
+            await until_alone(state)
+            return said
 
     assert asyncio.run(ask()) == b""
 
@@ -236,18 +230,12 @@ def test_who_is_at_the_other_end_is_told_beside_what_a_proxy_says() -> None:
         await send({"type": "http.response.body", "body": b""})
 
     async def ask(proxies: str) -> None:
-        config, state = Config(answer, log_config=None, ws="none", forwarded_allow_ips=proxies), ServerState()
-        config.load()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: LimitedHttp(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-        )
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
-        writer.write(GET[:-2] + b"X-Forwarded-For: 192.0.2.7\r\n\r\n")
-        assert b" 200 " in await reader.readline()
-        writer.close()
-        server.close()
-        await until_alone(state)
+        async with serving(app=answer, forwarded_allow_ips=proxies) as (port, state):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET[:-2] + b"X-Forwarded-For: 192.0.2.7\r\n\r\n")
+            assert b" 200 " in await reader.readline()
+            writer.close()
+            await until_alone(state)
 
     for proxies in ("127.0.0.1", ""):
         asyncio.run(ask(proxies))

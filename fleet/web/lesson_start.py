@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from flask import request, url_for
@@ -217,8 +218,12 @@ def _less(offers: Sequence[Offer], preview: Preview) -> dict[int, list[Less]]:
 
 def _quick_less(preview: Preview) -> dict[str, list[Less]]:
     """Return the same by kinds of quick sets, whatever their words will be."""
-    made = {kind.value: contents.quick_settings(kind, dict(told)) for kind, told in _TYPICAL.items()}
-    return {kind: promises.shortfalls(told, preview.channels) for kind, told in made.items()}
+    return {kind: promises.shortfalls(told, preview.channels) for kind, told in _typical_settings().items()}
+
+
+@cache
+def _typical_settings() -> Mapping[str, Mapping[str, Any]]:
+    return {kind.value: contents.quick_settings(kind, dict(told)) for kind, told in _TYPICAL.items()}
 
 
 def _of(part: Part, candidates: Sequence[Candidate]) -> list[Candidate]:

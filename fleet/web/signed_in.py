@@ -137,8 +137,11 @@ def require_measure() -> None:
     """Turn away an account that sends forms without end."""
     found = account() if request.method == "POST" else None
     forms: Allowance = current_app.extensions["fleet_forms"]
-    if found is not None and not forms.take(found.id, clock.now()):
+    if found is None:
+        return
+    if not forms.take(found.id, clock.now()):
         raise TooManyRequests(retry_after=round(FORM_EVERY_S))
+    by()  # here: within the form's unit of work the account would have to be read again
 
 
 def require_measure_of_files() -> None:

@@ -2,29 +2,57 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, TypeVar
 
 from babel import Locale
 from flask import Flask, g
 from flask_babel import force_locale, get_locale, get_translations
 
 _KEPT = "fleet_texts"
+Table = TypeVar("Table")
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known in the page's language, found once: a page asks a thousand times."""
+
+    translate: Callable[[str], str]
+    tables: dict[Callable[[], Any], Any] = field(default_factory=dict)
 
 
 def translated(message: str, **values: Any) -> str:
     """Return ``message`` in the page's language, with ``values`` put in."""
-    text = _texts()(message)
+    known = _known()
+    text = known.translate(message) if known is not None else message
     return text % values if values else text
 
 
-def _texts() -> Callable[[str], str]:
-    """Return what translates a message for this page, found once: a page asks a thousand times."""
+def table(make: Callable[[], Table]) -> Callable[[], Table]:
+    """Have a function that returns a table of texts make it once for a page, not for each row of the page."""
+
+    @wraps(make)
+    def made() -> Table:
+        known = _known()
+        if known is None:
+            return make()
+        if make not in known.tables:
+            known.tables[make] = make()
+        found: Table = known.tables[make]
+        return found
+
+    return made
+
+
+def _known() -> _Known | None:
+    """Return what is known for this page; None outside an application's context, where texts are as written."""
     try:
-        known: Callable[[str], str] | None = g.get(_KEPT)
-    except RuntimeError:  # outside an application's context texts are as they are written
-        return str
+        known: _Known | None = g.get(_KEPT)
+    except RuntimeError:
+        return None
     if known is None:
-        known = get_translations().ugettext
+        known = _Known(get_translations().ugettext)
         setattr(g, _KEPT, known)
     return known
 

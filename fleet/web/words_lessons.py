@@ -14,6 +14,7 @@ from fleet.lessons.sets import Offer
 from fleet.lessons.views import Candidate, Other, Row, Stage, State
 from fleet.web import formats
 from fleet.web.formats import NOTHING, ago, hour, minute
+from fleet.web.texts import table
 from fleet.web.texts import translated as _
 from fleet.web.words import BAD, GOOD, NEUTRAL, WAITING, Told, failures, setting_name
 from profiles.key import APPLE, HEADWIND, NATIVE
@@ -34,8 +35,8 @@ def stage(one: Stage) -> Told:
     }[one]
 
 
-def state(one: State) -> Told:
-    """Say how a tablet stands in a lesson."""
+@table
+def _states() -> dict[State, Told]:
     return {
         State.WAITING: Told(_("Waiting for it"), WAITING),
         State.FETCHED: Told(_("Has fetched it"), NEUTRAL),
@@ -50,15 +51,16 @@ def state(one: State) -> Told:
         State.BACK: Told(_("Back"), GOOD),
         State.STRAGGLER: Told(_("Not back yet"), WAITING),
         State.UNTOUCHED: Told(_("Untouched"), NEUTRAL),
-    }[one]
+    }
 
 
-def short_state(row: Row) -> str:
-    """Say the same in a word or two, as it fits under a face."""
-    if row.state is State.TAKEN and row.other is not None:
-        return _("in %(title)s", title=row.other.class_title)
-    if _is_away(row):
-        return _("no contact")
+def state(one: State) -> Told:
+    """Say how a tablet stands in a lesson."""
+    return _states()[one]
+
+
+@table
+def _short_states() -> dict[State, str]:
     return {
         State.WAITING: _("waits"),
         State.FETCHED: _("fetches"),
@@ -73,7 +75,16 @@ def short_state(row: Row) -> str:
         State.BACK: _("back"),
         State.STRAGGLER: _("not back"),
         State.UNTOUCHED: _("untouched"),
-    }[row.state]
+    }
+
+
+def short_state(row: Row) -> str:
+    """Say the same in a word or two, as it fits under a face."""
+    if row.state is State.TAKEN and row.other is not None:
+        return _("in %(title)s", title=row.other.class_title)
+    if _is_away(row):
+        return _("no contact")
+    return _short_states()[row.state]
 
 
 def face_kind(row: Row) -> str:
@@ -118,16 +129,22 @@ def explained(row: Row) -> str:
         return away[0]
     if row.state is State.TAKEN and other is not None:
         return _taken(other)
-    heard = _heard(row.last_seen_at)
-    return {
-        State.WAITING: heard,
-        State.UNSEEN: _("%(heard)s; bring it in if the pupil is here", heard=heard),
-        State.ELSEWHERE: _("it asks from outside the school and is left alone; bring it in if the pupil is here"),
-        State.ABSENT: _("since %(time)s", time=since),
-        State.RELEASED: _("since %(time)s", time=since),
-        State.BACK: _("at %(time)s", time=since),
-        State.STRAGGLER: heard,
-    }.get(row.state, "")
+    return _by_state(row.state, since, row.last_seen_at)
+
+
+def _by_state(one: State, since: str, last_seen_at: datetime | None) -> str:
+    match one:
+        case State.WAITING | State.STRAGGLER:
+            return _heard(last_seen_at)
+        case State.UNSEEN:
+            return _("%(heard)s; bring it in if the pupil is here", heard=_heard(last_seen_at))
+        case State.ELSEWHERE:
+            return _("it asks from outside the school and is left alone; bring it in if the pupil is here")
+        case State.ABSENT | State.RELEASED:
+            return _("since %(time)s", time=since)
+        case State.BACK:
+            return _("at %(time)s", time=since)
+    return ""
 
 
 def _away(at: datetime) -> str:

@@ -62,6 +62,9 @@ from fleet.web import app_uploads
 from fleet.web.security import most_body_bytes
 
 _STAFF_THREADS = 6
+# The collector looks at what is new after so many objects, not after Python's 700: a page makes tens of thousands, and
+# nearly all go by themselves.
+_NEW_OBJECTS = 20_000
 _KEEPALIVE_S = 5  # idle connections end by themselves within this, so a stop takes no longer
 
 
@@ -258,6 +261,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         gate = create_gate(app, on_start=lambda: _begin(app))
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be walked over again while tablets wait
+        gc.set_threshold(_NEW_OBJECTS)
         return gate
 
 

@@ -176,6 +176,11 @@ def summary(found: Mapping[int, Forecast]) -> Summary:
     return Summary(round(sum(forecast.percent for forecast in found.values()) / 100), len(found), doubtful)
 
 
+def contact_of(member: members.Member) -> Contact:
+    """Return what is noted of the last question of a class's tablet."""
+    return Contact(member.presence.polled_at, member.due_at, member.waits, member.presence.is_at_school)
+
+
 _NO_CONTACT = Contact(None, None, waits=False, is_at_school=None)
 
 

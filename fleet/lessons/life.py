@@ -237,7 +237,10 @@ def _gather(lesson: Lesson, *, absent: Collection[int], calendars: Calendars, ti
     coming = [device_id for device_id, part in parts.items() if part is Part.IN]
     told = {}
     if lesson.starts_at <= now:  # of one that is planned nothing is foreseen: tablets are told long before
-        told = forecast.forecasts(coming, school_id=lesson.school_class.school_id, now=now, timezone=timezone)
+        contacts = {one.device_id: forecast.contact_of(one) for one in found}
+        told = forecast.forecasts(
+            coming, contacts=contacts, school_id=lesson.school_class.school_id, now=now, timezone=timezone
+        )
     granting.hold(parts)
     rows = [
         {

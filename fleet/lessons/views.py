@@ -18,7 +18,7 @@ from fleet.access import Permission, Principal, require
 from fleet.db import db, id_set
 from fleet.devices.models import Device, DevicePresence, DeviceState, Enrolment
 from fleet.lessons import forecast, life, members, promises
-from fleet.lessons.forecast import Contact, Forecast
+from fleet.lessons.forecast import Forecast
 from fleet.lessons.models import Lesson, LessonGift, LessonTablet, Part
 from fleet.lessons.rules import part_of
 from fleet.people.models import Account
@@ -292,10 +292,7 @@ def preview(
     require(by, Permission.TEACH, school_id=school_class.school_id, class_id=school_class.id)
     day_began_at = members.day_began_at(now, timezone)
     found = members.tablets(school_class.id, on=day_began_at.date())
-    contacts = {
-        one.device_id: Contact(one.presence.polled_at, one.due_at, one.waits, one.presence.is_at_school)
-        for one in found
-    }
+    contacts = {one.device_id: forecast.contact_of(one) for one in found}
     told = forecast.forecasts(
         list(contacts), contacts=contacts, school_id=school_class.school_id, now=now, timezone=timezone
     )

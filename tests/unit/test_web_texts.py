@@ -26,7 +26,7 @@ from fleet.orders import OrderKind, OrderState
 from fleet.web import bars, catalogue, formats, words, words_tablets
 from fleet.web.languages import NAMES, TRANSLATIONS
 from fleet.web.tablets import STATES
-from fleet.web.texts import in_language, translated
+from fleet.web.texts import in_language, table, translated
 from profiles.vocabulary import VOCABULARY
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)([sd])")
@@ -51,6 +51,25 @@ def test_another_language_is_spoken_inside_and_the_pages_own_before_and_after() 
             assert translated("Planned") == "Planned"
         assert translated("since %(time)s", time="08:15") == "siden 08:15"
     assert translated("Planned") == "Planned"  # nobody's page
+
+
+def test_a_table_of_texts_is_made_once_a_page_and_language() -> None:
+    made: list[str] = []
+
+    @table
+    def words_of_stages() -> dict[str, str]:
+        made.append(told := translated("Planned"))
+        return {"planned": told}
+
+    with speaking("nb"):
+        assert [words_of_stages()["planned"] for _ in range(3)] == ["Planlagt"] * 3
+        with in_language("en"):
+            assert words_of_stages()["planned"] == "Planned"
+        assert words_of_stages()["planned"] == "Planlagt"
+    assert made == ["Planlagt", "Planned"]
+    with speaking("nn"):
+        assert words_of_stages()["planned"] == "Planlagd"
+    assert words_of_stages() == words_of_stages() == {"planned": "Planned"}  # nobody's page
 
 
 @pytest.mark.parametrize("language", NAMES)

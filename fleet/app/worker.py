@@ -10,14 +10,16 @@ import os
 import resource
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import Any, ClassVar
 
 from gunicorn.arbiter import Arbiter
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from fleet.channels.asgi import ANSWER, BODY
 from fleet.channels.crowding import ARRIVED
 from fleet.channels.gate import DRAINING, PEER, STOPPING
 
@@ -121,6 +123,8 @@ class LimitedHttp(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests at once")
         super().on_headers_complete()
+        self.scope[ANSWER] = partial(_answer, self.cycle)  # type: ignore[literal-required]
+        self.scope[BODY] = partial(_body, self.cycle)  # type: ignore[literal-required]
 
     def _start_clock(self) -> None:
         self._head_clock = self.loop.call_later(HEAD_TIMEOUT_S, self._end, _TOO_SLOW)
@@ -136,6 +140,38 @@ class LimitedHttp(HttpToolsProtocol):
             if not self._is_answering:  # else it would pass for the answer to the request before
                 self.transport.write(answer)
             self.transport.close()
+
+
+def _answer(cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+    """Say a whole answer in one write; returns whether it was said: what is out of the ordinary uvicorn says.
+
+    That takes two writes for head and body, and two patterns for each header.
+    """
+    is_ordinary = not cycle.response_started and not cycle.disconnected and cycle.keep_alive
+    if not is_ordinary or cycle.flow.write_paused or cycle.default_headers or cycle.scope["method"] == "HEAD":
+        return False
+    lines = [STATUS_LINE[status]]
+    for name, value in headers:
+        if name == b"connection" or b"\n" in value or b"\r" in value:
+            return False
+        lines += (name, b": ", value, b"\r\n")
+    lines += (b"\r\n", body)
+    cycle.transport.write(b"".join(lines))
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
+def _body(cycle: RequestResponseCycle) -> bytes | None:
+    """Return a request's body where all of it is here, None where it is not."""
+    if cycle.more_body or cycle.disconnected:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    cycle.flow.resume_reading()
+    cycle.message_event.clear()
+    return body
 
 
 def room_for_connections() -> int:

@@ -8,6 +8,14 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+# In what is told of a request (ASGI scope), where the server is ours. What says a whole answer in one write, given its
+# status, headers and body; it returns whether it did: what is out of the ordinary goes by messages.
+ANSWER = "fleet.answer"
+# And what gives the body where all of it is here already, so that nobody need wait for it; None where it is not.
+BODY = "fleet.body"
+Answer = Callable[[int, list[tuple[bytes, bytes]], Any], bool]
+AtHand = Callable[[], bytes | None]
+
 
 class AbandonedError(Exception):
     """Whoever asked went away, or sends too slowly."""

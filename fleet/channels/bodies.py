@@ -4,13 +4,10 @@ Invariant: a body is never read beyond its limit, nor all bodies together beyond
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from types import TracebackType
+from typing import Self
 
-from fleet.channels.asgi import AbandonedError, Receive
-
-ReadBody = Callable[[Receive, int], Awaitable[bytes]]  # from there, so many bytes at most
+from fleet.channels.asgi import BODY, AbandonedError, AtHand, Receive, Scope
 
 BODY_TIMEOUT_S = 30.0
 STOPPING_TIMEOUT_S = 2.0  # the same once the server stops: who sends half a body shall not keep it from starting again
@@ -32,51 +29,37 @@ class CrowdedError(Exception):
 
 
 class Bodies:
-    """The bodies that are being read or worked on: what they hold together, and how long each may take to come."""
+    """The bodies that are being read or worked on: what they hold together, and how long each may take to come.
+
+    ``clocks`` are those of the bodies that are waited for.
+    """
 
     def __init__(self, size: int) -> None:
         self._left = size
         self._is_hurried = False
-        self._clocks: set[asyncio.Timeout] = set()
+        self.clocks: set[asyncio.Timeout] = set()
 
-    @contextmanager
-    def share(self) -> Iterator[ReadBody]:
-        """Give one request its share: a function that reads its body; what that holds is given back at the end."""
-        taken = 0
+    def share(self) -> "Share":
+        """Give one request its share, to be left when the request is answered."""
+        return Share(self)
 
-        def take(size: int) -> None:
-            nonlocal taken
-            if size > self._left - (KEPT_FOR_SMALL_BYTES if taken + size > FORM_BYTES else 0):
-                raise CrowdedError
-            self._left -= size
-            taken += size
+    def take(self, size: int, *, of_a_form: bool) -> None:
+        """Take so many bytes.
 
-        try:
-            yield partial(self._read, take)
-        finally:
-            self._left += taken
+        Raises:
+            CrowdedError: they are not there, or are kept for bodies no longer than a form.
+        """
+        if size > self._left - (0 if of_a_form else KEPT_FOR_SMALL_BYTES):
+            raise CrowdedError
+        self._left -= size
 
-    async def _read(self, take: Callable[[int], None], receive: Receive, at_most: int) -> bytes:
-        chunks, size, more = [], 0, True
-        try:
-            async with asyncio.timeout(STOPPING_TIMEOUT_S if self._is_hurried else BODY_TIMEOUT_S) as clock:
-                self._clocks.add(clock)
-                while more:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        raise AbandonedError
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    if size > at_most:
-                        raise TooLargeError
-                    take(len(chunk))
-                    chunks.append(chunk)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise AbandonedError from None
-        finally:
-            self._clocks.discard(clock)
-        return b"".join(chunks)
+    def give_back(self, size: int) -> None:
+        """Give so many bytes back."""
+        self._left += size
+
+    def clock(self) -> asyncio.Timeout:
+        """Return how long a body may take to come."""
+        return asyncio.timeout(STOPPING_TIMEOUT_S if self._is_hurried else BODY_TIMEOUT_S)
 
     def hurry(self) -> None:
         """Wait only a moment longer for what has not come yet; once for ever, so it may be called often."""
@@ -84,5 +67,61 @@ class Bodies:
             return
         self._is_hurried = True
         latest = asyncio.get_running_loop().time() + STOPPING_TIMEOUT_S
-        for clock in self._clocks:
+        for clock in self.clocks:
             clock.reschedule(min(latest, clock.when() or latest))
+
+
+class Share:
+    """What one request holds of it."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies, self._taken = bodies, 0
+
+    def __enter__(self) -> Self:
+        """Begin with nothing."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        """Give everything back."""
+        self._bodies.give_back(self._taken)
+
+    def _take(self, size: int, at_most: int) -> None:
+        if self._taken + size > at_most:
+            raise TooLargeError
+        self._bodies.take(size, of_a_form=self._taken + size <= FORM_BYTES)
+        self._taken += size
+
+    async def read(self, scope: Scope, receive: Receive, at_most: int) -> bytes:
+        """Read the request's body.
+
+        Raises:
+            TooLargeError: it is longer than that.
+            CrowdedError: there is no room for it.
+            AbandonedError: the caller went away, or is too slow.
+        """
+        at_hand: AtHand | None = scope.get(BODY)
+        body = at_hand() if at_hand is not None else None
+        if body is None:
+            return await self._wait(receive, at_most)
+        self._take(len(body), at_most)
+        return body
+
+    async def _wait(self, receive: Receive, at_most: int) -> bytes:
+        chunks, more = [], True
+        clock = self._bodies.clock()
+        self._bodies.clocks.add(clock)
+        try:
+            async with clock:
+                while more:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise AbandonedError
+                    chunk = message.get("body", b"")
+                    self._take(len(chunk), at_most)
+                    chunks.append(chunk)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise AbandonedError from None
+        finally:
+            self._bodies.clocks.discard(clock)
+        return b"".join(chunks)

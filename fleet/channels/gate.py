@@ -137,7 +137,7 @@ class Gate:
                     return
             if path in self._probes and scope["method"] in {"GET", "HEAD"}:
                 request = _request(scope, receive, asgi.headers(scope["headers"]), b"")
-                await self._send(send, await self._probes[path](request), request_id)
+                await self._send(scope, send, await self._probes[path](request), request_id)
                 return
             await self._serve_staff(scope, receive, send, request_id)
 
@@ -182,7 +182,7 @@ class Gate:
             self._line.note_turned_away(moment)
             response = channel.busy()
             _count(channel, response, begun)
-            await self._send(send, response, request_id)
+            await self._send(scope, send, response, request_id)
             return
         try:
             response = await self._answer(channel, scope, receive)
@@ -200,7 +200,7 @@ class Gate:
             # A database that is away comes back, or another takes its place: tablets are told when to come again.
             response = channel.busy() if is_unavailable(error) else channel.failed()
             _count(channel, response, begun)
-            await self._send(send, response, request_id)
+            await self._send(scope, send, response, request_id)
             return
         _count(channel, response, begun)
         if response.is_shed:
@@ -217,7 +217,7 @@ class Gate:
         if isinstance(response.body, FileSlice):
             await self._send_part(channel, response, response.body, scope, receive, send, request_id=request_id)
         else:
-            await self._send(send, response, request_id)
+            await self._send(scope, send, response, request_id)
 
     async def _answer(self, channel: Channel, scope: Scope, receive: Receive) -> Response:
         """Read a request whole and have it answered.
@@ -232,8 +232,8 @@ class Gate:
             return await channel.handle(_request(scope, receive, headers, b""))  # there is no body to wait for
         if asgi.length(headers) > channel.max_body_bytes:
             raise TooLargeError
-        with self._bodies.share() as read_body:
-            body = await read_body(receive, channel.max_body_bytes)
+        with self._bodies.share() as share:
+            body = await share.read(scope, receive, channel.max_body_bytes)
             return await channel.handle(_request(scope, receive, headers, body))
 
     async def _send_part(
@@ -245,7 +245,7 @@ class Gate:
             descriptor = await asyncio.to_thread(opened, part)
         except OSError as error:
             _log.error("no file", request_id=request_id, path=_shown(scope["path"]), **_fault(error))
-            await self._send(send, channel.failed(), request_id)
+            await self._send(scope, send, channel.failed(), request_id)
             return
         is_sent = False
         try:
@@ -265,11 +265,11 @@ class Gate:
         if self._spooling is not None and await self._spooling.takes(scope["method"], scope["path"], headers):
             await self._serve_file(self._spooling, headers, scope, receive, send, request_id=request_id)
             return
-        with self._bodies.share() as read_body:
+        with self._bodies.share() as share:
             try:
                 most = self._most_staff_bytes(scope["method"], scope["path"], headers)
                 # One that is said to be too large is refused there, unread and in the reader's language.
-                body = b"" if asgi.length(headers) > most else await read_body(receive, most)
+                body = b"" if asgi.length(headers) > most else await share.read(scope, receive, most)
             except TooLargeError:
                 refusal = Response(413, {"connection": "close"})
             except AbandonedError:
@@ -280,7 +280,7 @@ class Gate:
                 await self._staff(*self._named(scope, asgi.told(body), send, request_id))
                 return
         measuring.answered(_STAFF, refusal.status, begun, is_shed=refusal.is_shed)
-        await self._send(send, refusal, request_id)
+        await self._send(scope, send, refusal, request_id)
 
     async def _serve_file(self, spooling: Spooling, headers: Mapping[str, str], *call: Any, request_id: str) -> None:
         """Hand a form to the staff's application whose file is on the disk by then."""
@@ -290,7 +290,7 @@ class Gate:
                 told = {**scope, KEY: sent, "headers": asgi.as_form(scope["headers"], body)}
                 await self._staff(*self._named(told, asgi.told(body), send, request_id))
         except AbandonedError:
-            await self._send(send, Response(408, {"connection": "close"}), request_id)
+            await self._send(scope, send, Response(408, {"connection": "close"}), request_id)
 
     def _named(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> tuple[Scope, Receive, Send]:
         """Give a request for the staff's application its id, and its answer the same."""
@@ -308,22 +308,34 @@ class Gate:
 
         return {**scope, "headers": [*headers, name]}, receive, send_named
 
-    async def _send(self, send: Send, response: Response, request_id: str) -> None:
-        await self._begin(send, response, request_id)
-        await send({"type": "http.response.body", "body": response.body})
+    async def _send(self, scope: Scope, send: Send, response: Response, request_id: str) -> None:
+        """Send an answer: at once where the server can, else by messages."""
+        at_once: asgi.Answer = scope.get(asgi.ANSWER, _never)
+        if not at_once(response.status, self._headers(response, request_id), response.body):
+            await self._begin(send, response, request_id)
+            await send({"type": "http.response.body", "body": response.body})
 
     async def _begin(self, send: Send, response: Response, request_id: str) -> None:
+        headers = self._headers(response, request_id)
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+
+    def _headers(self, response: Response, request_id: str) -> list[tuple[bytes, bytes]]:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
         if response.status not in {204, 304}:
             headers.append((b"content-length", b"%d" % response.length))
         headers.append((b"x-request-id", request_id.encode()))
         headers += self._of_all()
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        return headers
 
     def _of_all(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that every answer has."""
         date = (b"date", _date(int(self._now().timestamp())))
         return [date, (b"connection", b"close")] if self.is_draining else [date]
+
+
+def _never(_status: int, _headers: object, _body: object) -> bool:
+    """Say nothing at once: the server is another's."""
+    return False
 
 
 def _count(channel: Channel, response: Response, begun: float) -> None:

@@ -22,9 +22,12 @@ from fleet.apps.files import PackageFiles
 from fleet.channels.apple import app_files
 from fleet.channels.streaming import PIECE_BYTES
 from tests import apple_schema
+from tests.extent import on
 from tests.gate import Door, door
 from tests.packages import APP, ipa
 from tests.serving import serving
+
+pytestmark = on("postgresql")  # what it is about is files
 
 CLI = Principal.command_line()
 LARGE = 3 * PIECE_BYTES + 17

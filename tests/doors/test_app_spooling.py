@@ -19,9 +19,12 @@ from fleet.db import db
 from fleet.devices.models import Platform
 from tests import apks, visiting
 from tests.doors.test_web_pages import visiting_text
+from tests.extent import on
 from tests.gate import Door, door
 from tests.packages import ipa
 from tests.visiting import Visitor
+
+pytestmark = on("sqlite")  # what it is about is files
 
 EDGE = "edge-of-this-form"
 

@@ -20,10 +20,13 @@ from fleet.mdm import authority
 from fleet.mdm.authority import Authority
 from tests import apple_messages
 from tests.apple_messages import IPAD, Identity
+from tests.extent import on
 from tests.gate import Door, Headers
 from tests.ipad_gate import ipad_door, ticket_code
 from tests.ipads import Ipad
 from tests.serving import serving
+
+pytestmark = on("postgresql")  # what it is about is who speaks
 
 PROXY, STRANGER, HEADER = "10.0.0.5", "10.0.0.6", b"x-client-cert"
 

@@ -20,8 +20,11 @@ from fleet.channels import bodies
 from fleet.channels.native import door as native_door
 from fleet.db import db, reading
 from fleet.devices import codes
+from tests.extent import on
 from tests.gate import Door, Tablet, door, problem, ticket
 from tests.serving import serving
+
+pytestmark = on("sqlite")  # refused before a database is asked
 
 _FORM = [(b"content-type", b"application/x-www-form-urlencoded")]
 

@@ -17,8 +17,11 @@ from fleet.devices.models import DeviceLife
 from fleet.orders import OrderKind, Wish
 from tests import factories as make
 from tests.doors.test_headwind_door import come, device_of, order
+from tests.extent import on
 from tests.gate import Door, door, ticket
 from tests.headwind_gate import Raw
+
+pytestmark = on("sqlite")  # mostly refused before a database is asked
 
 STRANGE = ["%00", "BRETT1%00", "A%0AB", "%E2%80%AE1TTERB", "%ED%A0%80"]
 

@@ -18,12 +18,13 @@ from agent_protocol.transport import Response
 from tests import school_manager
 from tests.apple_devices import Maker
 from tests.doors.test_cli_apple import portal
+from tests.extent import on
 from tests.ipads import Ipad, RefusedError, UpdateRequiredError
 from tests.school_manager import SchoolManager, token_file
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
-pytestmark = pytest.mark.serves
+pytestmark = [pytest.mark.serves, on("sqlite")]
 
 LISTED, LATER, STRANGE = "AUTOPAD1", "AUTOPAD2", "AUTOPAD3"
 RESTRICTIONS = "com.apple.applicationaccess"

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.agents import AgentProcess, eventually
+from tests.extent import on
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 
-pytestmark = pytest.mark.serves
+pytestmark = [pytest.mark.serves, on("sqlite")]
 
 SERIAL = "JOURNEY001"
 

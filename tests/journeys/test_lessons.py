@@ -19,10 +19,11 @@ from fleet.lessons import tablets
 from fleet.lessons.views import Stage, State
 from tests.agents import AgentProcess, eventually
 from tests.conftest import MakeUrl
+from tests.extent import on
 from tests.lesson_site import BEHIND_PROXY, HERE, Browser, Site, hosts, number_in, site, told
 from tests.lessons import seen
 
-pytestmark = pytest.mark.serves
+pytestmark = [pytest.mark.serves, on("postgresql")]
 
 RETRY_S = 60.0  # in which a tablet has tried again that found no server: after 10 to 15 s, then 20 to 30
 AT_SCHOOL, AT_HOME = "10.1.0.9", "198.51.100.9"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.extent import extent
 from tests.serving import ROOT
 
 pytestmark = pytest.mark.serves
@@ -20,7 +21,7 @@ def run(*options: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", extent(["postgresql"], ["sqlite", "postgresql"]))
 def test_nothing_is_lost_or_doubled_on_a_morning_with_a_kill(database: str, tmp_path: Path) -> None:
     morning = ["--from", "08:00", "--to", "08:50", "--kill-server-at", "08:40", "--speed", "900"]
     picture = tmp_path / "day.svg"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.doors.test_cli_apple import portal
+from tests.extent import on
 from tests.serving import Server, serving
 from tests.small_school import publish, shown, write_delivery_list, write_roster
 from tests.third_party import Simulator
 
-pytestmark = pytest.mark.serves
+pytestmark = [pytest.mark.serves, on("postgresql")]
 
 SERIALS = ("THIRDPARTY1", "THIRDPARTY2", "THIRDPARTY3")
 

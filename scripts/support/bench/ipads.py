@@ -2,10 +2,8 @@
 
 import base64
 import plistlib
-import tempfile
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -73,32 +71,13 @@ def run(*, kind: str, quick: bool) -> dict[str, Any]:
         kind: ``sqlite`` or ``postgresql``.
         quick: only so long that one sees that it runs.
     """
-    rounds, count = (2, CONNECTIONS * 2) if quick else (60, TABLETS)
-    hello_count = 800 if quick else 12_000
-    with tempfile.TemporaryDirectory() as folder, school.ground(kind, FLEET_PUBLIC_URL=_PUBLIC) as made:
+    rounds, count = (2, CONNECTIONS * 2) if quick else (84, TABLETS)
+    with school.ground(kind, FLEET_PUBLIC_URL=_PUBLIC) as made:
         calls = equip(made, school.enrol(made.app, count))
         queues = [calls[place::CONNECTIONS] for place in range(CONNECTIONS)]
         with serving(made.url, made.data_dir, jobs="off", FLEET_QUEUE_LIMIT="5000", FLEET_PUBLIC_URL=_PUBLIC) as server:
             bench = Bench(server, [], made.database_pid, made.conninfo)
-            first = doors.hello(Path(folder), hello_count)
             doors.require(load.send(server.port, queues), 200)  # certificates are read
-            busy = doors.measure(bench, [queue * rounds for queue in queues], 200)
-            per_s = busy["per_s"] / 2
-            paced = load.send(server.port, [queue * max(1, rounds // 3) for queue in queues], per_s=per_s)
-            doors.require(paced, 200)
-            second = doors.hello(Path(folder), hello_count)
-    hello_us = (first[0] + second[0]) / 2
-    return {
-        "cpu_ratio_to_hello": round((busy["server_cpu_us"] + busy["database_cpu_us"]) / hello_us, 3),
-        "polls_per_s": round(busy["per_s"]),
-        "p50_ms": round(paced.percentile_ms(50), 1),
-        "p99_ms": round(paced.percentile_ms(99), 1),
-        "server_cpu_us": busy["server_cpu_us"],
-        "database_cpu_us": busy["database_cpu_us"],
-        "statements_per_poll": busy["statements"] if kind == "postgresql" else None,
-        "hello_cpu_us": round(hello_us, 1),
-        "database": kind,
-        "ipads": count,
-        "requests": count * rounds,
-        "load": f"closed, {CONNECTIONS} connections; latencies open at {round(per_s)} a second; one generator process",
-    }
+            found = doors.compare(bench, lambda number: [one * number for one in queues], rounds, 200, quick=quick)
+    found["polls_per_s"], found["statements_per_poll"] = found.pop("per_s"), found.pop("statements")
+    return {**found, "database": kind, "ipads": count, "requests": count * rounds}

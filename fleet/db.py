@@ -150,8 +150,9 @@ def engine_options(database_url: str, *, connections: int, behind_pooler: bool) 
         told = {"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
         return {"hide_parameters": True, "connect_args": told}
     # All that are opened are kept: teachers who all start at the bell hold theirs while they wait for their turn, and
-    # one that is opened for a moment costs more than what it is opened for.
-    pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": 10}
+    # one that is opened for a moment costs more than what it is opened for. The last one given back is the next: its
+    # process has at hand what it prepared.
+    pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": 10, "pool_use_lifo": True}
     arguments: dict[str, Any] = {"prepare_threshold": None} if behind_pooler else {}
     return {"hide_parameters": True, **pool, "connect_args": arguments | reaching_postgresql.connecting(database_url)}
 

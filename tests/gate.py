@@ -26,6 +26,7 @@ from fleet import clock
 from fleet.access import Principal
 from fleet.app import create_app
 from fleet.app.server import create_gate
+from fleet.channels import asgi
 from fleet.channels.gate import Gate
 from fleet.crypto import read_or_create, vault_key
 from fleet.db import db, transaction
@@ -84,9 +85,9 @@ class Door:
         gone: asyncio.Event | None = None,
         **scope: Any,
     ) -> Response:
-        """Call the gate as a server does; ``target`` may have a query, and goes in raw and as path.
+        """Call the gate as our server does; ``target`` may have a query, and goes in raw and as path.
 
-        Set ``gone`` and the caller has hung up.
+        A body of one chunk is at hand, and an answer may be said at once. Set ``gone`` and the caller has hung up.
         """
         pieces = list(chunks)
         messages = [
@@ -104,10 +105,21 @@ class Door:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
+        def at_hand() -> bytes | None:
+            if len(pieces) != 1 or not messages:
+                return None
+            messages.clear()
+            return pieces[0]
+
+        def at_once(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+            sent.extend(({"status": status, "headers": headers}, {"body": body}))
+            return True
+
         raw, _, query = target.partition("?")
         whole: dict[str, Any] = {
             "type": "http", "method": method, "path": raw, "raw_path": raw.encode("latin-1"), "query_string": query.encode("latin-1"),
             "headers": list(headers), "http_version": "1.1", "scheme": "http", "server": ("fleet.test", 80), "client": ("192.0.2.7", 1), "root_path": "",
+            asgi.BODY: at_hand, asgi.ANSWER: at_once,
         } | scope  # fmt: skip
         await self.gate(whole, receive, send)
         begin, *rest = sent

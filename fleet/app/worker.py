@@ -10,12 +10,13 @@ import os
 import resource
 import signal
 import sys
+import weakref
 from functools import partial
 from types import FrameType
 from typing import Any, ClassVar
 
 from gunicorn.arbiter import Arbiter
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
@@ -123,8 +124,10 @@ class LimitedHttp(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests at once")
         super().on_headers_complete()
-        self.scope[ANSWER] = partial(_answer, self.cycle)  # type: ignore[literal-required]
-        self.scope[BODY] = partial(_body, self.cycle)  # type: ignore[literal-required]
+        # The cycle holds the scope: held back by it, each request would wait for the collector, with all its body.
+        cycle = weakref.proxy(self.cycle)
+        self.scope[ANSWER] = partial(_answer, cycle)  # type: ignore[literal-required]
+        self.scope[BODY] = partial(_body, cycle)  # type: ignore[literal-required]
 
     def _start_clock(self) -> None:
         self._head_clock = self.loop.call_later(HEAD_TIMEOUT_S, self._end, _TOO_SLOW)
@@ -150,9 +153,11 @@ def _answer(cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes,
     is_ordinary = not cycle.response_started and not cycle.disconnected and cycle.keep_alive
     if not is_ordinary or cycle.flow.write_paused or cycle.default_headers or cycle.scope["method"] == "HEAD":
         return False
+    if (body and status in {204, 304}) or HEADER_VALUE_RE.search(b"".join([value for _, value in headers])):
+        return False
     lines = [STATUS_LINE[status]]
     for name, value in headers:
-        if name == b"connection" or b"\n" in value or b"\r" in value:
+        if name == b"connection":
             return False
         lines += (name, b": ", value, b"\r\n")
     lines += (b"\r\n", body)

@@ -68,7 +68,8 @@ class Bodies:
         self._is_hurried = True
         latest = asyncio.get_running_loop().time() + STOPPING_TIMEOUT_S
         for clock in self.clocks:
-            clock.reschedule(min(latest, clock.when() or latest))
+            if not clock.expired():
+                clock.reschedule(min(latest, clock.when() or latest))
 
 
 class Share:

@@ -75,6 +75,7 @@ def is_refresh() -> bool:
 def forget() -> None:
     """Take nobody for signed in for the rest of this request."""
     g.nobody = True
+    g.pop("principal", None)
 
 
 def account() -> Account | None:
@@ -112,12 +113,14 @@ def begin(new_token: str) -> None:
     if language is not None:
         cookie["language"] = language
     login_user(Visitor(new_token))
+    g.pop("principal", None)
 
 
 def end() -> None:
     """Make this browser nobody's."""
     logout_user()
     cookie.clear()
+    g.pop("principal", None)
 
 
 @web.before_request
@@ -134,7 +137,7 @@ def require_sign_in() -> AnyResponse | None:
 
 @web.before_request
 def require_measure() -> None:
-    """Turn away an account that sends forms without end."""
+    """Turn away an account that sends forms without end, and find out who acts by one that may go on."""
     found = account() if request.method == "POST" else None
     forms: Allowance = current_app.extensions["fleet_forms"]
     if found is None:

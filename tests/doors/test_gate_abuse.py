@@ -24,7 +24,7 @@ from tests.extent import on
 from tests.gate import Door, Tablet, door, problem, ticket
 from tests.serving import serving
 
-pytestmark = on("sqlite")  # refused before a database is asked
+pytestmark = on("sqlite")  # nearly all of it is refused before a database is asked
 
 _FORM = [(b"content-type", b"application/x-www-form-urlencoded")]
 

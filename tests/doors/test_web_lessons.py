@@ -23,6 +23,7 @@ from tests.teaching import Teaching, words
 from tests.visiting import PASSWORD, Visitor
 
 MOST_STATEMENTS = 15  # of any of these pages, whatever the class
+MOST_TO_START = 44
 
 
 @pytest.fixture
@@ -396,6 +397,7 @@ def test_statements_do_not_grow_with_the_class(school: Teaching, statements: lis
             lessons.seen([factories.enrolled(school.school, person=pupil).id], at=NOW, now=NOW)
     assert counted(school, statements) == small
     assert max(count for name, count in small.items() if name != "start") <= MOST_STATEMENTS, small
+    assert small["start"] <= MOST_TO_START, small
 
 
 @pytest.mark.parametrize("text", HOSTILE)

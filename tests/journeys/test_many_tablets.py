@@ -20,11 +20,10 @@ from agent_protocol.simulated import SimulatedDevice, SimulatedTablet
 from agent_protocol.states import AgentState
 from agent_protocol.transport import HttpTransport, UnreachableError
 from tests.agents import Recorder
-from tests.extent import on
 from tests.serving import Server, serving
 from tests.small_school import write_delivery_list, write_roster
 
-pytestmark = [pytest.mark.serves, on("postgresql")]
+pytestmark = pytest.mark.serves
 
 DICE = random.Random(7)  # noqa: S311 (when to kill)
 

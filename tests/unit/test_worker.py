@@ -15,7 +15,6 @@ from uvicorn.server import ServerState
 
 from fleet.app import worker
 from fleet.app.worker import MAX_PIPELINED, LimitedHttp
-from fleet.channels.asgi import ANSWER, BODY
 from fleet.channels.gate import PEER, STOPPING
 from tests.serving import ROOT
 
@@ -241,130 +240,6 @@ def test_who_is_at_the_other_end_is_told_beside_what_a_proxy_says() -> None:
     for proxies in ("127.0.0.1", ""):
         asyncio.run(ask(proxies))
     assert told == [("192.0.2.7", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")]
-
-
-HEADERS = [(b"etag", b'"7"'), (b"x-request-id", b"1")]
-
-
-def answers(request: bytes, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bool, bytes]]:
-    """Return what comes back for an answer that is said at once where it can be, and for the same said by messages."""
-    were_at_once: list[bool] = []
-    given = [*headers, (b"content-length", b"%d" % len(body))] if status not in {204, 304} else headers
-
-    async def answer(scope: Any, _receive: Any, send: Any) -> None:
-        at_once = scope["path"] == "/once" and scope[ANSWER](status, given, body)
-        were_at_once.append(at_once)
-        if not at_once:
-            await send({"type": "http.response.start", "status": status, "headers": given})
-            await send({"type": "http.response.body", "body": body})
-
-    async def ask(path: bytes) -> tuple[bool, bytes]:
-        async with serving(app=answer, timeout_keep_alive=0.05, server_header=False, date_header=False) as (
-            port,
-            state,
-        ):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(request.replace(b" / ", b" " + path + b" "))
-            found = await reader.read()
-            writer.close()
-            await until_alone(state)
-            return were_at_once[-1], found
-
-    async def both() -> list[tuple[bool, bytes]]:
-        return [await ask(b"/once"), await ask(b"/by-messages")]
-
-    return asyncio.run(both())
-
-
-@pytest.mark.parametrize(
-    ("request_", "status", "headers", "is_at_once"),
-    [
-        (GET, 200, HEADERS, True),
-        (GET, 304, HEADERS, True),
-        (GET, 204, [], True),
-        (GET, 503, [*HEADERS, (b"retry-after", b"5")], True),
-        (GET * 3, 200, HEADERS, True),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 200, HEADERS, True),
-        (GET.replace(b"GET", b"HEAD"), 200, HEADERS, False),
-        (GET.replace(b"1.1", b"1.0"), 200, HEADERS, False),
-        (GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), 200, HEADERS, False),
-        (GET, 408, [*HEADERS, (b"connection", b"close")], False),
-    ],
-    ids=["200", "304", "204", "503", "pipelined", "post", "head", "http-1.0", "caller-closes", "we-close"],
-)
-def test_an_answer_said_at_once_is_the_same_as_by_messages(
-    request_: bytes, status: int, headers: list[tuple[bytes, bytes]], is_at_once: bool
-) -> None:
-    body = b"" if status in {204, 304} else b"said"
-    (once, found), (_, by_messages) = answers(request_, status, headers, body)
-    assert once is is_at_once
-    assert found == by_messages
-    assert found.startswith(b"HTTP/1.1 %d " % status)
-    assert found.count(b"HTTP/1.1") == request_.count(b"Host")
-
-
-def test_no_header_ends_early_to_begin_another() -> None:
-    for sign in (b"\r", b"\n", b"\r\n"):
-        (once, found), (_, by_messages) = answers(GET, 200, [(b"etag", b"7" + sign + b"x-more: 1")], b"said")
-        assert not once
-        assert found == by_messages
-        assert b"x-more" not in found
-
-
-def test_who_does_not_read_is_told_nothing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "READ_TIMEOUT_S", 0.2)
-    said: list[bool] = []
-
-    async def answer(scope: Any, _receive: Any, send: Any) -> None:
-        body = b"x" * 8_000_000
-        headers = [(b"content-length", b"%d" % len(body))]
-        said.append(scope[ANSWER](200, headers, body))
-        if not said[-1]:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-
-    async def ask_twice_and_not_read() -> None:
-        async with serving(app=answer) as (port, state):
-            _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
-            writer.write(GET + GET)
-            await until_alone(state)
-            writer.close()
-
-    asyncio.run(ask_twice_and_not_read())
-    assert said == [True, False]
-
-
-def test_a_body_is_at_hand_once_all_of_it_is_here() -> None:
-    told: list[tuple[bytes | None, bytes]] = []
-
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
-        at_hand = scope[BODY]()
-        whole, more = at_hand or b"", at_hand is None
-        while more:
-            message = await receive()
-            whole, more = whole + message["body"], message["more_body"]
-        told.append((at_hand, whole))
-        assert scope[BODY]() in {b"", None}  # it is had once
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
-
-    async def ask(*parts: bytes) -> None:
-        async with serving(app=answer) as (port, state):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            for part in parts:
-                writer.write(part)
-                await writer.drain()
-                await asyncio.sleep(0.05)
-            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
-            writer.close()
-            await until_alone(state)
-
-    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
-    asyncio.run(ask(head + b"body"))
-    asyncio.run(ask(head, b"bo", b"dy"))
-    asyncio.run(ask(head.replace(b"Content-Length: 4", b"Transfer-Encoding: chunked") + b"4\r\nbody\r\n0\r\n\r\n"))
-    asyncio.run(ask(GET))
-    assert told == [(b"body", b"body"), (None, b"body"), (b"body", b"body"), (b"", b"")]
 
 
 @pytest.mark.parametrize(

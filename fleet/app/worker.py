@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, 
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from fleet.channels.asgi import ANSWER, BODY
+from fleet.channels.asgi import ANSWER, BODY, CROWDED
 from fleet.channels.crowding import ARRIVED
 from fleet.channels.gate import DRAINING, PEER, STOPPING
 
@@ -29,6 +29,7 @@ HEAD_TIMEOUT_S = 20.0
 READ_TIMEOUT_S = 30.0
 MAX_CONNECTIONS = 10_000
 MAX_PIPELINED = 16  # requests sent before the answer to the first; ours send none, and 30 bytes each cost much work
+_TOLD = 64  # of these, the last are told to come later; who comes beyond all is hung up on
 _OTHER_FILES = 256  # of the database, its connections, the jobs
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -51,12 +52,17 @@ class LimitedHttp(HttpToolsProtocol):
         self._in_head = True
         self._head_clock: asyncio.TimerHandle | None = None
         self._read_clock: asyncio.TimerHandle | None = None
+        self._room, self.limit_concurrency = self.limit_concurrency, None  # uvicorn's own refusal says not until when
+        self._is_crowded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
-            transport.abort()  # a file each: the database needs some
+        if self._room is not None:  # a file each: the database needs some
+            left = self._room - len(self.connections)
+            self._is_crowded = left < min(_TOLD, self._room // 8)
+            if left < 0:
+                transport.abort()
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -124,6 +130,8 @@ class LimitedHttp(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests at once")
         super().on_headers_complete()
+        if self._is_crowded:
+            self.scope[CROWDED] = True  # type: ignore[literal-required]
         # The cycle holds the scope: held back by it, each request would wait for the collector, with all its body.
         cycle = weakref.proxy(self.cycle)
         self.scope[ANSWER] = partial(_answer, cycle)  # type: ignore[literal-required]

@@ -20,6 +20,7 @@ from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from fleet.apps.sent import KEY
 from fleet.channels import asgi, bodies, measuring
@@ -178,9 +179,9 @@ class Gate:
         await self._line.turn()
         moment = time.perf_counter()
         begun = self._line.came(scope, moment)
-        if self._line.is_late(scope, moment):
+        if self._line.is_late(scope, moment) or asgi.CROWDED in scope:
             self._line.note_turned_away(moment)
-            response = channel.busy()
+            response = _over_another(channel.busy()) if asgi.CROWDED in scope else channel.busy()
             _count(channel, response, begun)
             await self._send(scope, send, response, request_id)
             return
@@ -262,11 +263,14 @@ class Gate:
     async def _serve_staff(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Hand a request to the staff's application once all of it is here."""
         headers, begun = asgi.headers(scope["headers"]), time.perf_counter()
-        if self._spooling is not None and await self._spooling.takes(scope["method"], scope["path"], headers):
+        is_crowded = asgi.CROWDED in scope
+        if not is_crowded and self._spooling and await self._spooling.takes(scope["method"], scope["path"], headers):
             await self._serve_file(self._spooling, headers, scope, receive, send, request_id=request_id)
             return
         with self._bodies.share() as share:
             try:
+                if is_crowded:
+                    raise CrowdedError  # noqa: TRY301 (the same answer)
                 most = self._most_staff_bytes(scope["method"], scope["path"], headers)
                 # One that is said to be too large is refused there, unread and in the reader's language.
                 body = b"" if asgi.length(headers) > most else await share.read(scope, receive, most)
@@ -331,6 +335,11 @@ class Gate:
         """Return the headers that every answer has."""
         date = (b"date", _date(int(self._now().timestamp())))
         return [date, (b"connection", b"close")] if self.is_draining else [date]
+
+
+def _over_another(response: Response) -> Response:
+    """Return an answer after which the connection ends."""
+    return replace(response, headers={**response.headers, "connection": "close"})
 
 
 def _never(_status: int, _headers: object, _body: object) -> bool:

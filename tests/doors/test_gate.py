@@ -12,7 +12,9 @@ import pytest
 import structlog
 
 from agent_protocol.messages import BASE_PATH, MAX_BODY_BYTES
+from fleet.android import addresses
 from fleet.channels import bodies, crowding, measuring
+from fleet.channels.asgi import CROWDED
 from fleet.db import db
 from fleet.devices.models import DeviceState
 from tests.gate import Door, Tablet, door, problem, report_body, ticket
@@ -200,6 +202,20 @@ def test_who_stood_too_long_in_line_is_counted_with_how_long(server: Door, monke
     assert problem(server.wait(server.call("GET", f"{BASE_PATH}/nonce", **came))) == "busy"
     assert server.wait(server.call("GET", f"{BASE_PATH}/nonce")).status == 200
     assert noted == [("native", 503, True, True), ("native", 200, False, False)]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [(f"{BASE_PATH}/config", 503), ("/apple/mdm", 503), (f"{addresses.PREFIX}x", 429), ("/", 503)],
+)
+def test_where_there_is_no_room_for_the_connection_one_shall_come_later_over_another(
+    server: Door, path: str, status: int
+) -> None:
+    crowded: dict[str, Any] = {CROWDED: True}
+    answer = server.wait(server.call("GET", path, **crowded))
+    assert (answer.status, answer.headers["connection"]) == (status, "close")
+    assert int(answer.headers["retry-after"]) > 0
+    assert server.wait(server.call("GET", "/healthz", **crowded)).status == 200
 
 
 def test_a_stopping_server_answers_what_it_took_and_turns_away_the_rest(fresh_url: str, tmp_path: Path) -> None:

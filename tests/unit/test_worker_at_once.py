@@ -1,6 +1,7 @@
 """What the worker offers the gate beside messages: a whole answer said at once, and a body that is here already."""
 
 import asyncio
+import contextlib
 import gc
 import weakref
 from typing import Any
@@ -11,7 +12,7 @@ from uvicorn.server import ServerState
 
 from fleet.app import worker
 from fleet.app.worker import LimitedHttp
-from fleet.channels.asgi import ANSWER, BODY
+from fleet.channels.asgi import ANSWER, BODY, CROWDED
 from tests.unit.test_worker import GET, serving, until_alone
 
 HEADERS = [(b"etag", b'"7"'), (b"x-request-id", b"1")]
@@ -174,3 +175,31 @@ def test_a_body_is_at_hand_once_all_of_it_is_here() -> None:
     asyncio.run(ask(head.replace(b"Content-Length: 4", b"Transfer-Encoding: chunked") + b"4\r\nbody\r\n0\r\n\r\n"))
     asyncio.run(ask(GET))
     assert told == [(b"body", b"body"), (None, b"body"), (b"body", b"body"), (b"", b"")]
+
+
+def test_the_last_connections_there_is_room_for_are_told_so() -> None:
+    told: list[bool] = []
+
+    async def answer(scope: Any, _receive: Any, _send: Any) -> None:
+        told.append(CROWDED in scope)
+        assert scope[ANSWER](200, [(b"content-length", b"2")], b"ok")
+
+    async def ask() -> list[bytes]:
+        async with serving(app=answer, limit_concurrency=16) as (port, state):
+            opened = []
+            for _ in range(17):
+                opened.append(await asyncio.open_connection("127.0.0.1", port))
+                opened[-1][1].write(GET)
+                await asyncio.sleep(0.02)
+            said = [await one.read(12) for one, _ in opened[:16]]
+            with contextlib.suppress(ConnectionResetError):
+                said.append(await opened[16][0].read())
+            for _, writer in opened:
+                writer.close()
+            await until_alone(state)
+            return said
+
+    said = asyncio.run(ask())
+    assert said[:16] == [b"HTTP/1.1 200"] * 16
+    assert b"".join(said[16:]) == b""  # one too many is hung up on
+    assert told == [False] * 14 + [True] * 2

@@ -1,7 +1,8 @@
 """An open load: requests arrive by a clock, whatever becomes of those before them, as tablets do.
 
-Each takes a connection that is free, or opens one. Latency counts from the instant it was meant to be sent, so neither
-waiting for the server nor waiting for the generator is hidden.
+Each takes a connection that is free, or opens one; as many as there are tablets, none of which asks twice at once.
+Latency counts from the instant it was meant to be sent, so neither waiting for the server nor waiting for the generator
+is hidden.
 """
 
 import asyncio
@@ -81,8 +82,9 @@ def _percentile_ms(found_s: Sequence[float], percent: int) -> float | None:
 
 
 class _Generator:
-    def __init__(self, port: int, wanted: Collection[int], give_up_s: float) -> None:
-        self._port, self._wanted, self._give_up_s = port, wanted, give_up_s
+    def __init__(self, task: "_Task") -> None:
+        self._port, self._wanted, self._give_up_s = task.port, task.wanted, task.give_up_s
+        self._room = asyncio.Semaphore(task.most_open)
         self._free: list[_Streams] = []
         self._opening = asyncio.Semaphore(_OPEN_AT_ONCE)
         self.seen = Arrivals()
@@ -105,7 +107,7 @@ class _Generator:
         streams: _Streams | None = None
         self.seen.late_s.append(time.perf_counter() - due)
         try:
-            async with asyncio.timeout(self._give_up_s - (time.perf_counter() - due)):
+            async with asyncio.timeout(self._give_up_s - (time.perf_counter() - due)), self._room:
                 streams = self._free.pop() if self._free else await self._opened()
                 streams[1].write(request)
                 status, retry_s = await _answer(streams[0])
@@ -160,13 +162,14 @@ class _Task:
     per_s: float
     wanted: Collection[int]
     give_up_s: float
+    most_open: int
 
 
 def _child(task: _Task, requests: Sequence[bytes], results: "multiprocessing.Queue[Arrivals]") -> None:
     waiting.allow_files(len(requests) + waiting.OTHER_FILES)
 
     async def work() -> Arrivals:
-        generator = _Generator(task.port, task.wanted, task.give_up_s)
+        generator = _Generator(task)
         await generator.send(requests, task.per_s)
         return generator.seen
 
@@ -179,6 +182,7 @@ def offer(
     *,
     per_s: float,
     wanted: Collection[int],
+    most_open: int,
     give_up_s: float = GIVE_UP_S,
     processes: int = 2,
 ) -> Arrivals:
@@ -189,12 +193,13 @@ def offer(
         requests: whole as they go over the wire.
         per_s: how many are due in a second.
         wanted: the statuses that a request is answered with where it is not turned away.
+        most_open: how many connections at most.
         give_up_s: for how long one waits for an answer, from when it was due.
         processes: how many generators share them.
     """
     context = multiprocessing.get_context("fork")
     results: multiprocessing.Queue[Arrivals] = context.Queue()
-    task = _Task(port, per_s / processes, wanted, give_up_s)
+    task = _Task(port, per_s / processes, wanted, give_up_s, most_open // processes)
     children = [
         context.Process(target=_child, args=(task, requests[place::processes], results)) for place in range(processes)
     ]

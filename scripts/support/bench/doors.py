@@ -4,6 +4,7 @@ import http.client
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import psycopg
 from bench import load, processes, school
 from bench.load import Result
 from bench.school import Bench, Tablet
+from fleet import clock
+from fleet.channels.native.work import etag_of
 
 CONNECTIONS = 64
 TABLETS = 512
@@ -60,6 +63,12 @@ def _etag(bench: Bench, tablet: Tablet) -> str:
     return str(found.headers["etag"])
 
 
+def _is_steady(tablet: Tablet) -> bool:
+    """Whether the tablet's configuration is not renewed within the next minutes, as each is once a week."""
+    now = clock.now()
+    return etag_of(tablet.device_id, 0, now) == etag_of(tablet.device_id, 0, now + timedelta(minutes=5))
+
+
 def _polls(bench: Bench, rounds: int) -> list[list[bytes]]:
     """Return polls of all tablets, a queue for each connection; each tablet sends a signature four times.
 
@@ -67,7 +76,7 @@ def _polls(bench: Bench, rounds: int) -> list[list[bytes]]:
     """
     found: list[list[bytes]] = []
     for share in _shares(bench.tablets):
-        told = [(tablet, _etag(bench, tablet)) for tablet in share]
+        told = [(tablet, _etag(bench, tablet)) for tablet in share if _is_steady(tablet)]
         queue: list[bytes] = []
         for number in range(rounds):
             if number % _POLLS_A_SIGNATURE == 0:

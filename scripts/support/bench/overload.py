@@ -91,6 +91,7 @@ def run(*, kind: str, quick: bool, door: str = "checkin", rate: float | None = N
                 requests[:wanted],
                 per_s=per_s,
                 wanted={made_load.status, _OVERTAKEN},
+                most_open=count,
                 give_up_s=_QUICK_GIVE_UP_S if quick else arrivals.GIVE_UP_S,
             )
             after = load.send(server.port, _queues(made_load.again()))

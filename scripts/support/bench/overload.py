@@ -19,7 +19,7 @@ _PUBLIC = f"https://{school.AUTHORITY}"
 _SECONDS, _QUICK_SECONDS = 10.0, 1.5
 _CLOSED = 256  # connections, so that batches are full: fewer leave the server with time to spare
 _QUICK_GIVE_UP_S = 120.0  # however slow the machine is that only proves that it runs
-_MOST = 30_000  # requests that are made ahead
+_MOST = 60_000  # requests that are made ahead
 _OVERTAKEN = 409  # by the tablet's own next one, on another connection: verified and looked up like any other
 
 
@@ -74,7 +74,7 @@ def run(*, kind: str, quick: bool, door: str = "checkin", rate: float | None = N
         door: one of :data:`DOORS`.
         rate: how many arrive in a second; twice as many as go through where None.
     """
-    seconds, count = (_QUICK_SECONDS, 256) if quick else (_SECONDS, 2_000 if door == "apple-poll" else 4_000)
+    seconds, count = (_QUICK_SECONDS, 256) if quick else (_SECONDS, 8_000)
     with school.ground(kind, FLEET_PUBLIC_URL=_PUBLIC) as made:
         made_load = _KINDS[door](made, school.enrol(made.app, count))
         with _served(made) as server:

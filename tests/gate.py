@@ -112,6 +112,8 @@ class Door:
             return pieces[0]
 
         def at_once(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+            if method == "HEAD" or any(name == b"connection" for name, _ in headers):
+                return False
             sent.extend(({"status": status, "headers": headers}, {"body": body}))
             return True
 

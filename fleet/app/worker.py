@@ -26,6 +26,7 @@ from fleet.channels.gate import DRAINING, PEER, STOPPING
 
 MAX_HEAD_BYTES = 32_768
 HEAD_TIMEOUT_S = 20.0
+_CROWDED_HEAD_S = 2.0  # the same on one of the last connections there is room for: others are to be told, too
 READ_TIMEOUT_S = 30.0
 MAX_CONNECTIONS = 10_000
 MAX_PIPELINED = 16  # requests sent before the answer to the first; ours send none, and 30 bytes each cost much work
@@ -130,7 +131,8 @@ class LimitedHttp(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests at once")
         super().on_headers_complete()
-        if self._is_crowded:
+        # Requests of callers who hung up go on, and are no connections any more.
+        if self._is_crowded or (self._room is not None and len(self.tasks) > self._room):
             self.scope[CROWDED] = True  # type: ignore[literal-required]
         # The cycle holds the scope: held back by it, each request would wait for the collector, with all its body.
         cycle = weakref.proxy(self.cycle)
@@ -138,7 +140,8 @@ class LimitedHttp(HttpToolsProtocol):
         self.scope[BODY] = partial(_body, cycle)  # type: ignore[literal-required]
 
     def _start_clock(self) -> None:
-        self._head_clock = self.loop.call_later(HEAD_TIMEOUT_S, self._end, _TOO_SLOW)
+        wait_s = min(HEAD_TIMEOUT_S, _CROWDED_HEAD_S) if self._is_crowded else HEAD_TIMEOUT_S
+        self._head_clock = self.loop.call_later(wait_s, self._end, _TOO_SLOW)
 
     def _stop_clock(self) -> None:
         if self._head_clock is not None:

@@ -138,7 +138,9 @@ class Gate:
                     return
             if path in self._probes and scope["method"] in {"GET", "HEAD"}:
                 request = _request(scope, receive, asgi.headers(scope["headers"]), b"")
-                await self._send(scope, send, await self._probes[path](request), request_id)
+                response = await self._probes[path](request)
+                response = _over_another(response) if asgi.CROWDED in scope else response
+                await self._send(scope, send, response, request_id)
                 return
             await self._serve_staff(scope, receive, send, request_id)
 
@@ -176,12 +178,14 @@ class Gate:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
-        await self._line.turn()
+        is_crowded = asgi.CROWDED in scope
+        if not is_crowded:
+            await self._line.turn()
         moment = time.perf_counter()
         begun = self._line.came(scope, moment)
-        if self._line.is_late(scope, moment) or asgi.CROWDED in scope:
+        if is_crowded or self._line.is_late(scope, moment):
             self._line.note_turned_away(moment)
-            response = _over_another(channel.busy()) if asgi.CROWDED in scope else channel.busy()
+            response = _over_another(channel.busy()) if is_crowded else channel.busy()
             _count(channel, response, begun)
             await self._send(scope, send, response, request_id)
             return
@@ -284,6 +288,8 @@ class Gate:
                 await self._staff(*self._named(scope, asgi.told(body), send, request_id))
                 return
         measuring.answered(_STAFF, refusal.status, begun, is_shed=refusal.is_shed)
+        if refusal.is_shed:
+            self._line.note_turned_away(time.perf_counter())
         await self._send(scope, send, refusal, request_id)
 
     async def _serve_file(self, spooling: Spooling, headers: Mapping[str, str], *call: Any, request_id: str) -> None:

@@ -203,3 +203,44 @@ def test_the_last_connections_there_is_room_for_are_told_so() -> None:
     assert said[:16] == [b"HTTP/1.1 200"] * 16
     assert b"".join(said[16:]) == b""  # one too many is hung up on
     assert told == [False] * 14 + [True] * 2
+
+
+def test_requests_of_callers_who_are_gone_count_among_those_there_is_room_for() -> None:
+    async def ask() -> list[bool]:
+        told: list[bool] = []
+        goes_on = asyncio.Event()
+
+        async def answer(scope: Any, _receive: Any, _send: Any) -> None:
+            told.append(CROWDED in scope)
+            await goes_on.wait()
+            scope[ANSWER](200, [(b"content-length", b"2")], b"ok")
+
+        async with serving(app=answer, limit_concurrency=4) as (port, state):
+            for _ in range(6):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(GET)
+                await asyncio.sleep(0.02)
+                writer.transport.abort()
+                await asyncio.sleep(0.02)
+            assert not state.connections
+            goes_on.set()
+            await until_alone(state)
+        return told
+
+    assert asyncio.run(ask()) == [False] * 4 + [True] * 2
+
+
+def test_the_last_connections_are_not_held_by_who_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_CROWDED_HEAD_S", 0.1)
+
+    async def ask() -> list[bytes]:
+        async with serving(limit_concurrency=8) as (port, state):
+            opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+            said = await asyncio.wait_for(opened[7][0].read(), 10)
+            assert len(state.connections) == 7
+            for _, writer in opened:
+                writer.close()
+            await until_alone(state)
+            return [said[:12]]
+
+    assert asyncio.run(ask()) == [b"HTTP/1.1 408"]

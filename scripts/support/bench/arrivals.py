@@ -1,8 +1,8 @@
 """An open load: requests arrive by a clock, whatever becomes of those before them, as tablets do.
 
-Each takes a connection that is free, or opens one; as many as there are tablets, none of which asks twice at once.
-Latency counts from the instant it was meant to be sent, so neither waiting for the server nor waiting for the generator
-is hidden.
+Each takes a connection that is free, or opens one, of fewer than a server's process takes; who finds none waits.
+Latency counts from the instant it was meant to be sent, so no waiting is hidden, neither for the server nor for the
+generator.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Arrivals:
         timed_out: who had no answer in time.
         failed: answers of another kind by status; 0: the connection broke.
         seconds: from the first to the last that was due.
-        until_answered_s: from the first that was due to the last answer.
+        until_answered_s: from the first that was due to the last answer of those that were answered as they should be.
     """
 
     latencies_s: list[float] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Arrivals:
         count = len(self.latencies_s) + sum(self.shed.values()) + self.untold + self.timed_out
         return {
             "offered_per_s": round((count + sum(self.failed.values())) / self.seconds, 1),
-            "done_per_s": round(len(self.latencies_s) / self.until_answered_s, 1),
+            "done_per_s": round(len(self.latencies_s) / max(self.until_answered_s, self.seconds), 1),
             "p50_ms": _percentile_ms(self.latencies_s, 50),
             "p99_ms": _percentile_ms(self.latencies_s, 99),
             "generator_late_p99_ms": _percentile_ms(self.late_s, 99),
@@ -88,13 +88,14 @@ class _Generator:
     def __init__(self, task: "_Task") -> None:
         self._port, self._wanted, self._give_up_s = task.port, task.wanted, task.give_up_s
         self._room = asyncio.Semaphore(task.most_open)
+        self._begin = 0.0
         self._free: list[_Streams] = []
         self._opening = asyncio.Semaphore(_OPEN_AT_ONCE)
         self.seen = Arrivals()
 
     async def send(self, requests: Sequence[bytes], per_s: float) -> None:
         """Send requests when they are due, and wait for what becomes of the last."""
-        begin = time.perf_counter() + 0.05
+        self._begin = begin = time.perf_counter() + 0.05
         tasks = []
         for number, request in enumerate(requests):
             due = begin + number / per_s
@@ -103,7 +104,6 @@ class _Generator:
             tasks.append(asyncio.create_task(self._one(request, due)))
         self.seen.seconds = max(time.perf_counter() - begin, len(requests) / per_s)
         await asyncio.gather(*tasks)
-        self.seen.until_answered_s = time.perf_counter() - begin
         for _, writer in self._free:
             writer.close()
 
@@ -112,9 +112,9 @@ class _Generator:
         self.seen.late_s.append(time.perf_counter() - due)
         try:
             async with asyncio.timeout(self._give_up_s - (time.perf_counter() - due)), self._room:
-                streams = self._free.pop() if self._free else await self._opened()
+                streams = self._kept() or await self._opened()
                 streams[1].write(request)
-                status, retry_s = await _answer(streams[0])
+                status, retry_s, ends = await _answer(streams[0])
         except TimeoutError:
             self.seen.timed_out += 1
             _hang_up(streams)
@@ -122,8 +122,20 @@ class _Generator:
             self.seen.failed[0] += 1
             _hang_up(streams)
         else:
-            self._free.append(streams)
+            if ends:
+                _hang_up(streams)
+            else:
+                self._free.append(streams)
             self._note(status, retry_s, time.perf_counter() - due)
+
+    def _kept(self) -> _Streams | None:
+        """Return a connection that is free and still open, None where there is none."""
+        while self._free:
+            streams = self._free.pop()
+            if not streams[0].at_eof():
+                return streams
+            _hang_up(streams)
+        return None
 
     async def _opened(self) -> _Streams:
         async with self._opening:
@@ -132,6 +144,7 @@ class _Generator:
     def _note(self, status: int, retry_s: int | None, latency_s: float) -> None:
         if status in self._wanted:
             self.seen.latencies_s.append(latency_s)
+            self.seen.until_answered_s = time.perf_counter() - self._begin
         elif status in _TURNED_AWAY and retry_s is not None:
             self.seen.shed[retry_s] += 1
         elif status in _TURNED_AWAY:
@@ -146,8 +159,8 @@ def _hang_up(streams: _Streams | None) -> None:
             streams[1].close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, int | None]:
-    """Read one answer; returns its status and when to come again."""
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, int | None, bool]:
+    """Read one answer; returns its status, when to come again, and whether the connection ends with it."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length, retry_s = 0, None
     for line in head.split(b"\r\n"):
@@ -157,7 +170,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, int | None]:
             retry_s = int(line[12:])
     if length:
         await reader.readexactly(length)
-    return int(head[9:12]), retry_s
+    return int(head[9:12]), retry_s, b"\r\nconnection: close\r\n" in head
 
 
 @dataclass(frozen=True, slots=True)

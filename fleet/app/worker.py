@@ -140,7 +140,7 @@ class LimitedHttp(HttpToolsProtocol):
         self.scope[BODY] = partial(_body, cycle)  # type: ignore[literal-required]
 
     def _start_clock(self) -> None:
-        wait_s = min(HEAD_TIMEOUT_S, _CROWDED_HEAD_S) if self._is_crowded else HEAD_TIMEOUT_S
+        wait_s = _CROWDED_HEAD_S if self._is_crowded else HEAD_TIMEOUT_S
         self._head_clock = self.loop.call_later(wait_s, self._end, _TOO_SLOW)
 
     def _stop_clock(self) -> None:

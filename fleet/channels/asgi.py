@@ -13,7 +13,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 ANSWER = "fleet.answer"
 # And what gives the body where all of it is here already, so that nobody need wait for it; None where it is not.
 BODY = "fleet.body"
-# And, where the connection is one of the last that there is room for: who asks shall come later, over another.
+# And there where there is no room for another connection like this, or another request: who asks shall come later, over
+# another.
 CROWDED = "fleet.crowded"
 Answer = Callable[[int, list[tuple[bytes, bytes]], Any], bool]
 AtHand = Callable[[], bytes | None]

@@ -33,21 +33,21 @@ class Line:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._let_in, self._is_turning = 0, False
 
-    async def turn(self) -> None:
-        """Wait until it is one's turn to begin; whoever finds few others does not wait.
+    def turn(self) -> asyncio.Future[None] | None:
+        """Return what to wait for until it is one's turn to begin; whoever finds few others need not.
 
         What is under way needs the event loop several times more, and each time waits for all that begins meanwhile.
         """
-        loop = asyncio.get_running_loop()
         if not self._is_turning:
             self._is_turning = True
+            loop = asyncio.get_running_loop()
             loop.call_soon(self._next_round, loop)
         if self._let_in < AT_ONCE and not self._waiting:
             self._let_in += 1
-            return
-        future: asyncio.Future[None] = loop.create_future()
+            return None
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        await future
+        return future
 
     def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the next ones in, once in each round of the event loop."""

@@ -179,8 +179,8 @@ class Gate:
 
     async def _serve(self, channel: Channel, scope: Scope, receive: Receive, send: Send, *, request_id: str) -> None:
         is_crowded = asgi.CROWDED in scope
-        if not is_crowded:
-            await self._line.turn()
+        if not is_crowded and (turn := self._line.turn()) is not None:
+            await turn
         moment = time.perf_counter()
         begun = self._line.came(scope, moment)
         if is_crowded or self._line.is_late(scope, moment):
@@ -330,7 +330,7 @@ class Gate:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
 
     def _headers(self, response: Response, request_id: str) -> list[tuple[bytes, bytes]]:
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+        headers = [(_name(name), value.encode("latin-1")) for name, value in response.headers.items()]
         if response.status not in {204, 304}:
             headers.append((b"content-length", b"%d" % response.length))
         headers.append((b"x-request-id", request_id.encode()))
@@ -355,6 +355,12 @@ def _never(_status: int, _headers: object, _body: object) -> bool:
 
 def _count(channel: Channel, response: Response, begun: float) -> None:
     measuring.answered(channel.name, response.status, begun, held_s=response.held_s, is_shed=response.is_shed)
+
+
+@lru_cache(maxsize=256)
+def _name(name: str) -> bytes:
+    """Return the name of a header of ours as HTTP writes it; there are a few dozen."""
+    return name.encode("latin-1")
 
 
 @lru_cache(maxsize=4)

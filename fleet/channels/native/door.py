@@ -230,7 +230,7 @@ class NativeChannel:
             if wanted_s and self.waiting.is_closed and self._pace.holds(now, switch_at=config.switch_at):
                 next_s = self._pace.stopped_s()  # soon, to be held by another server
             next_s = _AT_ONCE_S if comes_at_once else next_s
-            self._note(request, device_id, due_s=next_s, waits=comes_at_once)
+            self._note(request, device_id, now, due_s=next_s, waits=comes_at_once)
             return _told(config, next_s)
         finally:
             if wait is not None:
@@ -238,7 +238,7 @@ class NativeChannel:
 
     async def _hold(self, request: Request, item: PollItem, wait: Wait, config: Config, *, hold_s: int) -> Response:
         """Hold a poll that found nothing new until something is, or the time is over."""
-        self._note(request, item.device_id, due_s=hold_s + _LATE_S, waits=True)
+        self._note(request, item.device_id, self._now(), due_s=hold_s + _LATE_S, waits=True)
         wait.version = config.version
         begun = time.perf_counter()
         found = await self.waiting.hold(wait, partial(self._look, item), for_s=hold_s, gone=request.gone)
@@ -254,8 +254,7 @@ class NativeChannel:
         config = await self._polls.submit(item, was_held=True)
         return config if config.envelope is not None else None
 
-    def _note(self, request: Request, device_id: int, *, due_s: float, waits: bool) -> None:
-        now = self._now()
+    def _note(self, request: Request, device_id: int, now: datetime, *, due_s: float, waits: bool) -> None:
         self._presence.note(Poll(device_id, now, now + timedelta(seconds=due_s), waits, request.client))
 
     async def _report(self, request: Request) -> Response:

@@ -155,7 +155,10 @@ class Work:
                     if fresh:  # tablets' rows before orders'
                         polls.note_fetched(fresh, now=now)
                     orders.mark_sent(handed, now=now)
-        return [one if isinstance(one, Exception) else _config(one, stale, documents, now) for one in outcomes]
+        return [
+            one if isinstance(one, Exception) else _config(one, item.etag, stale, documents, now)
+            for item, one in zip(batch, outcomes, strict=True)
+        ]
 
     @staticmethod
     def _standing(item: PollItem, found: Standing | None) -> Standing | Exception:
@@ -265,12 +268,14 @@ class Work:
 
 
 def _config(
-    one: Standing, stale: Mapping[int, Standing], documents: Mapping[int, bytes], now: datetime
+    one: Standing, had: str | None, stale: Mapping[int, Standing], documents: Mapping[int, bytes], now: datetime
 ) -> Config | Exception:
-    if one.device_id in stale and one.device_id not in documents:  # a fault of ours, of this tablet alone
+    if had is not None and one.device_id not in stale:  # most have what they shall have
+        return Config(had, None, one.config_version, one.next_switch_at)
+    if one.device_id not in documents:  # a fault of ours, of this tablet alone
         return LookupError(f"no schedule {one.schedule_digest}")
     etag = etag_of(one.device_id, one.config_version, now)
-    envelope = documents.get(one.device_id)
+    envelope = documents[one.device_id]
     return Config(etag, envelope, one.config_version, one.next_switch_at, _is_new(one, documents))
 
 

@@ -224,7 +224,8 @@ def on_postgresql(folder: Path, tablets: int) -> list[Found]:
     for one in (folder, archive, base):
         postgres.give_away(one)
         one.chmod(0o777)  # PostgreSQL runs as another user, in a folder that only this run knows
-    command = f"test ! -f {archive}/%f && cp %p {archive}/%f.part && mv {archive}/%f.part {archive}/%f"
+    piece, part = f"{archive}/%f", f"{archive}/%f.part"
+    command = f"if test -f {piece}; then cmp -s %p {piece}; else cp %p {part} && mv {part} {piece}; fi"
     options = ["-c", "archive_mode=on", "-c", "archive_timeout=60", "-c", f"archive_command={command}"]
     with ExitStack() as running:
         database = running.enter_context(postgres.running(durable=True, options=options))

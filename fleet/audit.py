@@ -1,7 +1,8 @@
 """Who did what, when: lines that are only added, until their time is over.
 
-Invariant: a field is kept only if it is named in :data:`PUBLIC_FIELDS`; anything else is refused, so that no
-pupil's name, token or secret can slip in by way of a new caller. Not here: technical logs.
+What was added is sealed within a minute (:mod:`fleet.audit_seals`), so that it can be seen later whether a line was
+changed, taken away or put elsewhere. Invariant: a field is kept only if it is named in :data:`PUBLIC_FIELDS`; anything
+else is refused, so that no pupil's name, token or secret can slip in by way of a new caller. Not here: technical logs.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, delete, or_, select
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, and_, delete, or_, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.access import Permission, Principal, require
@@ -27,10 +28,34 @@ PUBLIC_FIELDS = frozenset(
 )  # fmt: skip
 
 
+class AuditSeal(Base):
+    """What lines were there, in which order: their digest, bound to the seal before and signed by the server.
+
+    ``number`` counts from 1 without a gap. A seal stays when the time of its lines is over; it holds nothing of them.
+    """
+
+    __tablename__ = "audit_seal"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(index=True)
+    lines: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+    signature: Mapped[str] = mapped_column(String(96))  # ECDSA, DER (72 bytes at most), base64
+
+
 class AuditEntry(Base):
-    """One line of the audit."""
+    """One line of the audit. ``seal`` and ``place`` say where it stands; None until it is sealed."""
 
     __tablename__ = "audit_entry"
+    __table_args__ = (
+        Index("uq_audit_entry_seal_place", "seal", "place", unique=True),
+        Index(
+            "ix_audit_entry_unsealed",
+            "id",
+            sqlite_where=text("seal IS NULL"),
+            postgresql_where=text("seal IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
@@ -39,6 +64,8 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(String(64), index=True)
     subject: Mapped[str] = mapped_column(String(64), index=True)
     fields: Mapped[dict[str, Any]]
+    seal: Mapped[int | None] = mapped_column(ForeignKey("audit_seal.number"))
+    place: Mapped[int | None]
 
 
 def record(by: Principal, action: str, *, subject: str, now: datetime, **fields: Any) -> None:
@@ -138,8 +165,17 @@ def actions(*, by: Principal) -> Sequence[str]:
     return db.session.scalars(select(AuditEntry.action).distinct().order_by(AuditEntry.action)).all()
 
 
-def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
-    """Remove lines older than that, at most so many at once; returns how many. For a job."""
-    old = select(AuditEntry.id).where(AuditEntry.at < now - older_than).limit(at_most)
-    query = delete(AuditEntry).where(AuditEntry.id.in_(old))
-    return carry_out(query)
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 50) -> int:
+    """Remove lines that were sealed longer ago than that, of so many seals at most; returns how many. For a job.
+
+    A seal's lines go together, so that what is left can still be proved to be whole.
+    """
+    old = (
+        select(AuditEntry.seal)
+        .join(AuditSeal, AuditSeal.number == AuditEntry.seal)
+        .where(AuditSeal.at < now - older_than)
+        .distinct()
+        .order_by(AuditEntry.seal)
+        .limit(at_most)
+    )
+    return carry_out(delete(AuditEntry).where(AuditEntry.seal.in_(old)))

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 # Crockford's base 32: no I, L, O, U, so that a code survives being read aloud and typed.
@@ -50,6 +52,23 @@ def read_or_create(path: Path, make: bytes) -> bytes:
     if path.stat().st_mode & 0o077:
         raise PermissionError(f"{path} can be read by others: chmod 600 it, and replace the secret if in doubt")
     return path.read_bytes()
+
+
+def read_or_create_signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the P-256 key that stands in ``path``, made where there is none.
+
+    Raises:
+        OSError: the directory cannot be written.
+        PermissionError: others than its owner may read it.
+        TypeError: the file holds another kind of key.
+    """
+    fresh = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key = serialization.load_pem_private_key(read_or_create(path, fresh), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise TypeError(f"{path.name} is not a P-256 key")
+    return key
 
 
 # The first byte of what is sealed says how, so that another way can stand beside this one later.

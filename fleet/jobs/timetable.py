@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 
-from fleet import job_runs, orders, uploads
+from fleet import audit_seals, job_runs, orders, uploads
 from fleet.access import Principal
 from fleet.alerts import events as alert_events
 from fleet.alerts import planning as alert_planning
@@ -22,7 +22,7 @@ from fleet.assignments import memberships, schedules
 from fleet.checkins import partitions
 from fleet.compliance import habits, review, silence
 from fleet.config import Config
-from fleet.crypto import vault_key_of
+from fleet.crypto import read_or_create_signing_key, vault_key_of
 from fleet.devices import tickets
 from fleet.errors import NotFoundError
 from fleet.jobs import removing
@@ -129,6 +129,11 @@ def _check_in_days(now: datetime, _config: Config) -> Counts:
     return {"days": partitions.make_ahead(now=now)}
 
 
+def _audit_seals(now: datetime, config: Config) -> Counts:
+    key = read_or_create_signing_key(config.secrets_dir / audit_seals.KEY_FILE)
+    return {"lines": audit_seals.seal(key, now=now)}
+
+
 def _retention(now: datetime, _config: Config) -> Counts:
     return removing.remove(now)
 
@@ -155,6 +160,7 @@ TIMETABLE = (
     Job("day-figures", "today is counted, so that the last weeks can be seen", Every(60), _day_figures),
     Job("report-mails", "reports go out that somebody has asked for", Every(5), _report_mails, repeated=True),
     Job("check-in-days", "reports of the coming days have a place of their own", Every(60), _check_in_days),
+    Job("audit-seals", "a line of the audit cannot be changed unseen", Every(1), _audit_seals, repeated=True),
     Job("retention", "what is no longer needed is removed", Daily(time(3, 30)), _retention, repeated=True),
 )
 

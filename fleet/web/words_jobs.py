@@ -42,6 +42,7 @@ JOBS: Mapping[str, Callable[[], tuple[str, str]]] = {
         _("Room for check-ins"),
         _("The database gets room for the check-ins of the coming days."),
     ),
+    "audit-seals": lambda: (_("Seals on the audit"), _("A line of the audit cannot be changed or removed unseen.")),
     "retention": lambda: (_("Tidying up"), _("What is no longer needed is removed, people's data first of all.")),
 }
 
@@ -88,6 +89,7 @@ COUNTS: Mapping[tuple[str, str], Callable[[int], str]] = {
     ("report-mails", "asked"): lambda n: ngettext("%(num)d report is made", "%(num)d reports are made", n),
     ("unused-files", "exports"): lambda n: ngettext("%(num)d report removed", "%(num)d reports removed", n),
     ("check-in-days", "days"): lambda n: ngettext("room for %(num)d day made", "room for %(num)d days made", n),
+    ("audit-seals", "lines"): lambda n: ngettext("%(num)d line sealed", "%(num)d lines sealed", n),
     ("retention", "check_ins"): lambda n: ngettext("%(num)d check-in removed", "%(num)d check-ins removed", n),
     ("retention", "findings"): lambda n: ngettext("%(num)d finding removed", "%(num)d findings removed", n),
     ("retention", "locations"): lambda n: ngettext("%(num)d position removed", "%(num)d positions removed", n),

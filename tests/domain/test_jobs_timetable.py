@@ -55,8 +55,8 @@ def test_names_are_unique_and_fit_the_history() -> None:
     assert all(len(name) <= 64 and job.what_for for name, job in zip(names, TIMETABLE, strict=True))
 
 
-# Each day there is another day to come, of which test_checkin_partitions tells.
-@pytest.mark.parametrize("name", [job.name for job in TIMETABLE if job.name != "check-in-days"])
+# Each day there is another day to come, of which test_checkin_partitions tells; and a run by hand is a line to be sealed.
+@pytest.mark.parametrize("name", [job.name for job in TIMETABLE if job.name not in {"check-in-days", "audit-seals"}])
 def test_a_job_with_nothing_to_do_does_nothing_whenever_it_runs(app: Flask, name: str) -> None:
     for now in (NOW, NOW, NOW + DAY):
         assert not any(run(app, name, now).counts.values())
@@ -256,8 +256,9 @@ def test_retention_removes_what_is_no_longer_needed_and_nothing_else(app: Flask)
     assert not any(run(app, "retention", NOW + 91 * DAY).counts.values())
     assert count(audit.AuditEntry) == lines + 4  # the runs by hand
 
+    assert run(app, "audit-seals", NOW + 91 * DAY).counts == {"lines": lines + 5}  # without a seal none goes
     late = run(app, "retention", NOW + 1200 * DAY)
-    assert late.counts["audit_lines"] == lines + 4
+    assert late.counts["audit_lines"] == lines + 5
     assert [entry.action for entry in factories.audited()] == ["jobs.run-by-hand"]
 
 

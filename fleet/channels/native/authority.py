@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent_protocol import envelopes, signing
 from agent_protocol.messages import ROOT_TYPE, SPEC, Envelope, Role, RoleKeys, RootDocument, encode
-from fleet.crypto import read_or_create
+from fleet.crypto import read_or_create, read_or_create_signing_key
 
 _ROOTS, _ROOT_THRESHOLD = 3, 2
 _ROOT_LIFE = timedelta(days=10 * 365)
@@ -34,16 +33,6 @@ class Authority:
         return msgspec.json.decode(envelopes.payload_of(self.root), type=RootDocument).expires_at
 
 
-def _key(path: Path) -> ec.EllipticCurvePrivateKey:
-    fresh = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    key = serialization.load_pem_private_key(read_or_create(path, fresh), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise TypeError(f"{path.name} is not a P-256 key")
-    return key
-
-
 def load(secrets_dir: Path, *, now: datetime) -> Authority:
     """Return the server's keys and root document, made at the first start.
 
@@ -52,10 +41,13 @@ def load(secrets_dir: Path, *, now: datetime) -> Authority:
         TypeError: a key file holds another kind of key.
         ValueError: the root document does not name the assignment key.
     """
-    assignment = _key(secrets_dir / "assignment-key.pem")
+    assignment = read_or_create_signing_key(secrets_dir / "assignment-key.pem")
     stored = secrets_dir / "root.json"
     if not stored.exists():
-        roots = [_key(secrets_dir / "root-keys" / f"root-{number}.pem") for number in range(1, _ROOTS + 1)]
+        roots = [
+            read_or_create_signing_key(secrets_dir / "root-keys" / f"root-{number}.pem")
+            for number in range(1, _ROOTS + 1)
+        ]
         read_or_create(stored, encode(_sign_root(roots, assignment, now)))
     root = msgspec.json.decode(read_or_create(stored, b""), type=Envelope)
     document = msgspec.json.decode(envelopes.payload_of(root), type=RootDocument)

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-30 13:51:47.297356
+Create Date: 2026-12-01 02:46:06.593830
 """
 
 import sqlalchemy as sa
@@ -42,20 +42,16 @@ def upgrade() -> None:
     sa.Column('checked_at', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('store_id', name=op.f('pk_app_stock'))
     )
-    op.create_table('audit_entry',
-    sa.Column('id', sa.Integer(), nullable=False),
+    op.create_table('audit_seal',
+    sa.Column('number', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('actor_kind', sa.String(length=16), nullable=False),
-    sa.Column('actor_id', sa.String(length=64), nullable=False),
-    sa.Column('action', sa.String(length=64), nullable=False),
-    sa.Column('subject', sa.String(length=64), nullable=False),
-    sa.Column('fields', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_entry'))
+    sa.Column('lines', sa.Integer(), nullable=False),
+    sa.Column('digest', sa.String(length=64), nullable=False),
+    sa.Column('signature', sa.String(length=96), nullable=False),
+    sa.PrimaryKeyConstraint('number', name=op.f('pk_audit_seal'))
     )
-    with op.batch_alter_table('audit_entry', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_audit_entry_action'), ['action'], unique=False)
-        batch_op.create_index(batch_op.f('ix_audit_entry_at'), ['at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_audit_entry_subject'), ['subject'], unique=False)
+    with op.batch_alter_table('audit_seal', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_audit_seal_at'), ['at'], unique=False)
 
     op.create_table('check_in',
     sa.Column('device_id', sa.Integer(), autoincrement=False, nullable=False),
@@ -359,6 +355,26 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['school_id'], ['school.id'], name=op.f('fk_arrival_record_school_id_school')),
     sa.PrimaryKeyConstraint('school_id', 'kind', name=op.f('pk_arrival_record'))
     )
+    op.create_table('audit_entry',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('actor_kind', sa.String(length=16), nullable=False),
+    sa.Column('actor_id', sa.String(length=64), nullable=False),
+    sa.Column('action', sa.String(length=64), nullable=False),
+    sa.Column('subject', sa.String(length=64), nullable=False),
+    sa.Column('fields', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('seal', sa.Integer(), nullable=True),
+    sa.Column('place', sa.Integer(), nullable=True),
+    sa.ForeignKeyConstraint(['seal'], ['audit_seal.number'], name=op.f('fk_audit_entry_seal_audit_seal')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_entry'))
+    )
+    with op.batch_alter_table('audit_entry', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_audit_entry_action'), ['action'], unique=False)
+        batch_op.create_index(batch_op.f('ix_audit_entry_at'), ['at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_audit_entry_subject'), ['subject'], unique=False)
+        batch_op.create_index('ix_audit_entry_unsealed', ['id'], unique=False, sqlite_where=sa.text('seal IS NULL'), postgresql_where=sa.text('seal IS NULL'))
+        batch_op.create_index('uq_audit_entry_seal_place', ['seal', 'place'], unique=True)
+
     op.create_table('bell',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('school_id', sa.Integer(), nullable=True),
@@ -1614,6 +1630,14 @@ def downgrade() -> None:
         batch_op.drop_index('ix_bell_school_id_weekday')
 
     op.drop_table('bell')
+    with op.batch_alter_table('audit_entry', schema=None) as batch_op:
+        batch_op.drop_index('uq_audit_entry_seal_place')
+        batch_op.drop_index('ix_audit_entry_unsealed', sqlite_where=sa.text('seal IS NULL'), postgresql_where=sa.text('seal IS NULL'))
+        batch_op.drop_index(batch_op.f('ix_audit_entry_subject'))
+        batch_op.drop_index(batch_op.f('ix_audit_entry_at'))
+        batch_op.drop_index(batch_op.f('ix_audit_entry_action'))
+
+    op.drop_table('audit_entry')
     op.drop_table('arrival_record')
     with op.batch_alter_table('app_use', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_app_use_school_id'))
@@ -1665,12 +1689,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_check_in_received_at')
 
     op.drop_table('check_in')
-    with op.batch_alter_table('audit_entry', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_audit_entry_subject'))
-        batch_op.drop_index(batch_op.f('ix_audit_entry_at'))
-        batch_op.drop_index(batch_op.f('ix_audit_entry_action'))
+    with op.batch_alter_table('audit_seal', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_audit_seal_at'))
 
-    op.drop_table('audit_entry')
+    op.drop_table('audit_seal')
     op.drop_table('app_stock')
     op.drop_table('app')
     # ### end Alembic commands ###

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, String, and_, delete, or_, select, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, and_, delete, func, or_, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.access import Permission, Principal, require
@@ -26,6 +26,9 @@ PUBLIC_FIELDS = frozenset(
         "version", "weekday",
     }
 )  # fmt: skip
+
+
+_SEALS_AT_ONCE = 2_000  # looked at to be removed; most have a few lines
 
 
 class AuditSeal(Base):
@@ -165,17 +168,22 @@ def actions(*, by: Principal) -> Sequence[str]:
     return db.session.scalars(select(AuditEntry.action).distinct().order_by(AuditEntry.action)).all()
 
 
-def forget(*, older_than: timedelta, now: datetime, at_most: int = 50) -> int:
-    """Remove lines that were sealed longer ago than that, of so many seals at most; returns how many. For a job.
+def forget(*, older_than: timedelta, now: datetime, at_most: int = 5_000) -> int:
+    """Remove lines that were sealed longer ago than that, about so many at most; returns how many. For a job.
 
     A seal's lines go together, so that what is left can still be proved to be whole.
     """
+    oldest = select(func.min(AuditEntry.seal)).scalar_subquery()
     old = (
-        select(AuditEntry.seal)
-        .join(AuditSeal, AuditSeal.number == AuditEntry.seal)
-        .where(AuditSeal.at < now - older_than)
-        .distinct()
-        .order_by(AuditEntry.seal)
-        .limit(at_most)
+        select(AuditSeal.number, AuditSeal.lines)
+        .where(AuditSeal.number >= oldest, AuditSeal.at < now - older_than)
+        .order_by(AuditSeal.number)
+        .limit(_SEALS_AT_ONCE)
     )
-    return carry_out(delete(AuditEntry).where(AuditEntry.seal.in_(old)))
+    numbers, lines = [], 0
+    for number, count in db.session.execute(old):
+        numbers.append(number)
+        lines += count
+        if lines >= at_most:
+            break
+    return carry_out(delete(AuditEntry).where(AuditEntry.seal.between(numbers[0], numbers[-1]))) if numbers else 0

@@ -24,7 +24,7 @@ BY_KIND: Mapping[tuple[str, str], Words] = MappingProxyType(
         ("invalid", "report"): lambda data: f"the report's file is too large for a letter: {data.get('expected')}",
         ("invalid", "report-period"): lambda data: f"a report by mail is about one of these: {data.get('expected')}",
         ("invalid", "audit-export"): lambda data: f"this is not a file of audit export ({data.get('reason')})",
-        ("invalid", "audit-key"): lambda data: f"the file with the key holds none: {data.get('reason')}",
+        ("invalid", "audit-key"): lambda data: f"the key of the audit's seals: {data.get('reason')}",
         ("invalid", "report-format"): lambda data: f"the file's ending says no format: it is {data.get('expected')}",
     }
 )

@@ -160,7 +160,7 @@ TIMETABLE = (
     Job("day-figures", "today is counted, so that the last weeks can be seen", Every(60), _day_figures),
     Job("report-mails", "reports go out that somebody has asked for", Every(5), _report_mails, repeated=True),
     Job("check-in-days", "reports of the coming days have a place of their own", Every(60), _check_in_days),
-    Job("audit-seals", "a line of the audit cannot be changed unseen", Every(1), _audit_seals, repeated=True),
+    Job("audit-seals", "lines of the audit get a seal that shows changes", Every(1), _audit_seals, repeated=True),
     Job("retention", "what is no longer needed is removed", Daily(time(3, 30)), _retention, repeated=True),
 )
 

@@ -42,7 +42,10 @@ JOBS: Mapping[str, Callable[[], tuple[str, str]]] = {
         _("Room for check-ins"),
         _("The database gets room for the check-ins of the coming days."),
     ),
-    "audit-seals": lambda: (_("Seals on the audit"), _("A line of the audit cannot be changed or removed unseen.")),
+    "audit-seals": lambda: (
+        _("Seals on the audit"),
+        _("New lines of the audit get a seal, so that one sees if they are changed."),
+    ),
     "retention": lambda: (_("Tidying up"), _("What is no longer needed is removed, people's data first of all.")),
 }
 

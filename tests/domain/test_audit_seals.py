@@ -55,18 +55,18 @@ def test_lines_are_sealed_once_and_seals_follow_each_other(app: Flask) -> None:
         assert audit_seals.seal(KEY, now=NOW) == 0
     with transaction():
         add(count=5)
-    assert audit_seals.unsealed(by=BY) == 5
+    assert audit_seals.unsealed(by=BY) == (5, NOW)
     with transaction():
         assert [audit_seals.seal(KEY, now=NOW, at_most=2) for _ in range(4)] == [2, 2, 1, 0]
     found = looked()
     assert (found.seals, found.lines, found.faults) == (6, 14, ())
-    assert audit_seals.unsealed(by=BY) == 0
+    assert audit_seals.unsealed(by=BY) == (0, None)
     assert found.head is not None
     assert found.head[0] == 6
 
 
 def test_an_empty_audit_is_whole(app: Flask) -> None:
-    assert looked() == Verdict(0, 0, 0, None, ())
+    assert looked() == Verdict(0, 0, 0, 0, None, ())
 
 
 def _line(place: int, number: int = 2) -> str:
@@ -129,6 +129,50 @@ def test_whatever_is_done_to_a_sealed_line_is_found(app: Flask, deeds: list[str]
     assert {(one.number, one.kind) for one in looked().faults} == faults
 
 
+def test_a_seal_of_another_key_is_not_built_upon(app: Flask) -> None:
+    with transaction():
+        add()
+        audit_seals.seal(ec.generate_private_key(ec.SECP256R1()), now=NOW)
+    with transaction():
+        add()
+    with transaction(), pytest.raises(InvalidError):
+        audit_seals.seal(KEY, now=NOW)
+
+
+def test_lines_that_come_long_after_their_time_are_counted(app: Flask) -> None:
+    with transaction():
+        add()
+        audit.record(BY, "tickets.created", subject="ticket:8", now=NOW + DAY)
+    with transaction():
+        audit_seals.seal(KEY, now=NOW + DAY)
+    found = looked(after=DAY)
+    assert (found.late, found.faults) == (3, ())
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_seal_before_the_first_is_none(app: Flask, number: int) -> None:
+    three_seals()
+    with transaction():
+        db.session.execute(
+            text(
+                "INSERT INTO audit_seal (number, at, lines, digest, signature)"
+                f" SELECT {number}, at, lines, digest, signature FROM audit_seal WHERE number = 1"
+            )
+        )
+    assert {(one.number, one.kind) for one in looked().faults} >= {(number, "signature")}
+
+
+def test_lines_under_a_seal_that_is_not_there_are_found(app: Flask) -> None:
+    three_seals()
+    assert audit_seals.strays(by=BY) == ()
+    if db.session.get_bind().dialect.name == "sqlite":
+        pytest.skip("where foreign keys hold there are none")
+    with transaction():
+        db.session.execute(text("ALTER TABLE audit_entry DROP CONSTRAINT fk_audit_entry_seal_audit_seal"))
+        db.session.execute(text(f"UPDATE audit_entry SET seal = 77 WHERE {_line(1)}"))
+    assert audit_seals.strays(by=BY) == (Fault(77, "none"),)
+
+
 def test_seals_that_another_key_set_are_not_the_servers(app: Flask) -> None:
     with transaction():
         add()
@@ -155,7 +199,7 @@ def test_lines_whose_time_is_over_go_with_all_of_their_seal(app: Flask) -> None:
     with transaction():
         audit_seals.seal(KEY, now=later)
     with transaction():
-        assert audit.forget(older_than=KEPT, now=later, at_most=2) == 6
+        assert audit.forget(older_than=KEPT, now=later, at_most=4) == 6
     with transaction():
         assert audit.forget(older_than=KEPT, now=later) == 3
         assert audit.forget(older_than=KEPT, now=later) == 0
@@ -194,6 +238,13 @@ def _without(name: str) -> Callable[[dict[str, object]], dict[str, object]]:
         lambda told: told | {"at": "2026-09-14T08:15:00"},
         lambda told: told | {"lines": ["x"]},
         lambda told: told | {"lines": None},
+        lambda told: told | {"lines": [{"at": 7}], "more": 1},
+        lambda told: told | {"seal": "1"},
+        lambda told: told | {"seal": 1.0},
+        lambda told: told | {"count": float("inf")},
+        lambda told: told | {"digest": "\x1b[2J" + "0" * 60},
+        lambda told: told | {"digest": "\ud800" * 64},
+        lambda told: told | {"at": "0001-01-01T00:00:00+14:00"},
     ],
 )
 def test_a_file_that_is_no_export_is_refused(
@@ -203,7 +254,8 @@ def test_a_file_that_is_no_export_is_refused(
     (told, *_) = (json.loads(audit_seals.to_text(one)) for one in audit_seals.sealed(by=BY))
     with pytest.raises(InvalidError):
         audit_seals.from_text(json.dumps(change(told)))
-    for nothing in ("", "{", "[]", "7"):
+    twice = json.dumps(told).replace('"lines":', '"lines": [], "lines":')
+    for nothing in ("", "{", "[]", "7", "[" * 100_000, twice):
         with pytest.raises(InvalidError):
             audit_seals.from_text(nothing)
 

@@ -1,5 +1,6 @@
 """What each tablet shall have is worked out when something changes: for whom, when, and in how many statements."""
 
+import gc
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -52,6 +53,7 @@ def entries(device: Device) -> list[tuple[Any, Any]]:
 
 def counted(statements: list[str], act: Callable[[], object]) -> int:
     with transaction():
+        gc.collect()  # what the session knows of earlier steps goes now, and not at some time of the collector's
         statements.clear()
         act()
         db.session.flush()

@@ -275,15 +275,20 @@ def _is_signed(one: AuditSeal | Sealed, key: ec.EllipticCurvePublicKey) -> bool:
     return True
 
 
-def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Return the server's key, which it makes when it starts.
+def load_key(secrets_dir: Path, *, may_create: bool) -> ec.EllipticCurvePrivateKey:
+    """Return the server's key.
+
+    Args:
+        secrets_dir: where it is kept.
+        may_create: whether a missing one is made, as by a server; who only looks makes none.
 
     Raises:
-        InvalidError: there is none.
+        InvalidError: there is none and none may be made.
         PermissionError: others than its owner may read it.
         TypeError: the file holds another kind of key.
     """
-    if not path.exists():
+    path = secrets_dir / KEY_FILE
+    if not may_create and not path.exists():
         raise InvalidError(kind="audit-key", reason="it is made when the server starts, and is not there")
     return read_or_create_signing_key(path)
 

@@ -48,7 +48,7 @@ from fleet.channels.presence import Presence
 from fleet.channels.spooling import Spooling
 from fleet.channels.staff import Staff
 from fleet.config import Config, ConfigError, Metrics
-from fleet.crypto import read_or_create, read_or_create_signing_key, vault_key_of
+from fleet.crypto import read_or_create, vault_key_of
 from fleet.db import db, reading, transaction
 from fleet.errors import DatabaseNewerError
 from fleet.jobs import runner
@@ -284,7 +284,7 @@ def serve(config: Config) -> None:
             standing.require_own(config)
         authority.load(config.secrets_dir, now=clock.now())
         # Before anybody copies the folder for another server: seals of two keys would not fit together.
-        read_or_create_signing_key(config.secrets_dir / audit_seals.KEY_FILE)
+        audit_seals.load_key(config.secrets_dir, may_create=True)
         with transaction():
             link = passwords.first_admin_link(now=clock.now())
         db.engine.dispose()

@@ -258,7 +258,7 @@ def _noted(known: str) -> tuple[int, str]:
 
 
 def _key(config: Config) -> ec.EllipticCurvePrivateKey:
-    return audit_seals.read_key(config.secrets_dir / audit_seals.KEY_FILE)
+    return audit_seals.load_key(config.secrets_dir, may_create=False)
 
 
 def _kept() -> timedelta:

@@ -22,7 +22,7 @@ from fleet.assignments import memberships, schedules
 from fleet.checkins import partitions
 from fleet.compliance import habits, review, silence
 from fleet.config import Config
-from fleet.crypto import read_or_create_signing_key, vault_key_of
+from fleet.crypto import vault_key_of
 from fleet.devices import tickets
 from fleet.errors import NotFoundError
 from fleet.jobs import removing
@@ -130,8 +130,7 @@ def _check_in_days(now: datetime, _config: Config) -> Counts:
 
 
 def _audit_seals(now: datetime, config: Config) -> Counts:
-    key = read_or_create_signing_key(config.secrets_dir / audit_seals.KEY_FILE)
-    return {"lines": audit_seals.seal(key, now=now)}
+    return {"lines": audit_seals.seal(audit_seals.load_key(config.secrets_dir, may_create=True), now=now)}
 
 
 def _retention(now: datetime, _config: Config) -> Counts:

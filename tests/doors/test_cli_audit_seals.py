@@ -16,7 +16,7 @@ from tests.doors.fleet_command import run
 
 
 def sealed(app: Flask, *, count: int = 2) -> None:
-    key = read_or_create_signing_key(app.extensions["fleet_config"].secrets_dir / audit_seals.KEY_FILE)
+    key = audit_seals.load_key(app.extensions["fleet_config"].secrets_dir, may_create=True)
     with transaction():
         for number in range(count):
             audit.record(Principal.command_line(), "tickets.created", subject=f"ticket:{number}", now=NOW)
